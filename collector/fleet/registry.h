@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registry.h - the fleet as it is now, in memory: hosts, their processes, the latest values and
+ * a short history that growth is told from. Ingest writes it, rules and REST read it; nothing here
+ * does I/O or knows a connection. Long-lived references are ids (host_id, proc_id), not pointers:
+ * a pointer is good until control returns to the loop.
+ */
+#ifndef MEMHERD_COLLECTOR_FLEET_REGISTRY_H
+#define MEMHERD_COLLECTOR_FLEET_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "common/error.h"
+#include "proto/metric.h"
+#include "proto/wire.h"
+
+/* One point a minute of RSS, for sparklines and growth over the last hour. */
+#define REGISTRY_TREND_POINTS  60
+#define REGISTRY_TREND_STEP_US (60 * 1000000LL)
+
+struct trend {
+	int64_t t0_us[REGISTRY_TREND_POINTS]; /* start of the minute; 0 = empty */
+	int64_t v[REGISTRY_TREND_POINTS];     /* last value in it */
+	unsigned head;                        /* index of the newest */
+};
+
+struct process {
+	int64_t proc_id;
+	int32_t host_id;
+	uint32_t pid;
+	uint64_t start_ticks;
+	uint32_t ppid;
+	uint32_t uid;
+	char *comm;
+	char *cmdline;
+	char *exe;
+	char *cgroup;
+	char *service;
+	int64_t first_seen_us;
+	int64_t last_seen_us;
+	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
+	struct trend rss;        /* KiB */
+	UT_hash_handle hh;       /* in host->processes by proc_id */
+};
+
+struct host {
+	int32_t host_id;
+	uint8_t uuid[16];
+	uint8_t boot_id[16];
+	char *name;
+	char *kernel;
+	char *version; /* of the agent */
+	uint32_t cpus;
+	uint32_t interval_ms;
+	bool act; /* memherd-actd answers there */
+	bool connected;
+	int64_t last_seen_us; /* collector's clock */
+	int64_t skew_us;      /* host's wall clock minus ours, best estimate */
+	uint64_t agent_rss_bytes;
+	uint64_t agent_cpu_us;
+	int64_t v[HOST_METRIC_COUNT];
+	struct trend available;    /* KiB */
+	struct process *processes; /* uthash by proc_id */
+	UT_hash_handle hh;         /* in registry->hosts by host_id */
+};
+
+struct registry {
+	struct host *hosts; /* uthash by host_id */
+};
+
+void registry_init(struct registry *r);
+void registry_fini(struct registry *r);
+
+/* The host, made when it is new; NULL without memory. name is kept in step. */
+struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uuid[16],
+			   const char *name);
+struct host *registry_find_host(struct registry *r, int32_t host_id);
+struct host *registry_find_host_uuid(struct registry *r, const uint8_t uuid[16]);
+/* By name; the first of several. */
+struct host *registry_find_host_name(struct registry *r, const char *name);
+void registry_remove_host(struct registry *r, int32_t host_id);
+
+/* The process, made when new from what the agent announced (strings may be empty at a keyframe). */
+struct process *registry_process(struct host *h, int64_t proc_id, const struct wire_process *info,
+				 int64_t t_us);
+struct process *registry_find_process(struct host *h, int64_t proc_id);
+struct process *registry_find_pid(struct host *h, uint32_t pid);
+void registry_remove_process(struct host *h, struct process *p);
+/* Takes new values and moves the trend on. */
+void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us);
+void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], int64_t t_us);
+
+void trend_add(struct trend *t, int64_t t_us, int64_t v);
+/* Least-squares slope in units per hour over the last span, and r squared; false with fewer than
+ * five points or less than two minutes. */
+bool trend_slope(const struct trend *t, int64_t now_us, int64_t span_us, double *ret_per_hour,
+		 double *ret_r2);
+/* Points oldest first into out (at most REGISTRY_TREND_POINTS); their number. */
+size_t trend_points(const struct trend *t, int64_t *times_us, int64_t *values);
+/* Microseconds until the host has no available memory at the present rate, or -1 when it is not
+ * shrinking or too little is known. */
+int64_t host_time_to_oom_us(const struct host *h, int64_t now_us);
+/* The process that grows most (bytes per hour), or NULL; ret_growth may be NULL. */
+struct process *host_culprit(struct host *h, int64_t now_us, double *ret_growth);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/log.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LINE_MAX_BYTES 2048
+
+static struct {
+	const char *ident;
+	enum log_level max;
+	enum log_format format;
+	bool journal;
+} log_state = {.ident = "memherd", .max = LOG_LEVEL_INFO};
+
+static const struct {
+	const char *name;
+	int syslog;
+} levels[] = {
+	[LOG_LEVEL_ERROR] = {"error", 3},
+	[LOG_LEVEL_WARN] = {"warn", 4},
+	[LOG_LEVEL_INFO] = {"info", 6},
+	[LOG_LEVEL_DEBUG] = {"debug", 7},
+};
+
+void log_init(const char *ident, enum log_level max, enum log_format format)
+{
+	log_state.ident = ident;
+	log_state.max = max;
+	log_state.format = format;
+	log_state.journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+/* Copies in to out, escaping what could end a line or a JSON string early. */
+static void escape(char *out, size_t size, const char *in, bool json)
+{
+	size_t n = 0;
+
+	for (; *in && n + 7 < size; in++) {
+		unsigned char c = (unsigned char)*in;
+
+		if (json && (c == '"' || c == '\\')) {
+			out[n++] = '\\';
+			out[n++] = (char)c;
+		} else if (c < 0x20 || c == 0x7f) {
+			n += (size_t)snprintf(out + n, size - n, json ? "\\u%04x" : "\\x%02x", c);
+		} else {
+			out[n++] = (char)c;
+		}
+	}
+	out[n] = '\0';
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char raw[LINE_MAX_BYTES];
+	char text[LINE_MAX_BYTES * 2];
+	char when[32];
+	struct timespec ts;
+	struct tm tm;
+	va_list ap;
+
+	if (level > log_state.max)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	escape(text, sizeof(text), raw, log_state.format == LOG_FORMAT_JSON);
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (log_state.format == LOG_FORMAT_JSON)
+		fprintf(stderr,
+			"{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"ident\":\"%s\",\"msg\":\"%s\"}"
+			"\n",
+			when, ts.tv_nsec / 1000000, levels[level].name, log_state.ident, text);
+	else if (log_state.journal)
+		fprintf(stderr, "<%d>%s %s\n", levels[level].syslog, log_state.ident, text);
+	else
+		fprintf(stderr, "%s.%03ldZ %-5s %s %s\n", when, ts.tv_nsec / 1000000,
+			levels[level].name, log_state.ident, text);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command.h - a remediation command and its result as fixed-layout bytes.
+ *
+ * The collector packs and signs the body; everything between carries it unread;
+ * memherd-actd checks the signature over the exact bytes before it looks at any field, and needs
+ * neither protobuf nor the heap to do so. Little endian; the layout is in command.c's tables.
+ */
+#ifndef MEMHERD_PROTO_COMMAND_H
+#define MEMHERD_PROTO_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+#define COMMAND_DOMAIN      "memherd-cmd-v1"
+#define COMMAND_SIZE        256
+#define COMMAND_RESULT_SIZE 512
+#define COMMAND_ACTOR_SIZE  48
+#define COMMAND_REASON_SIZE 64
+#define COMMAND_DETAIL_SIZE 384
+
+/* X(NAME, number, word): what may be asked; HANDS adds rows. */
+#define COMMAND_ACTION_LIST(X) X(TRIM, 1, trim)
+
+enum command_action {
+#define X(NAME, number, word) COMMAND_##NAME = (number),
+	COMMAND_ACTION_LIST(X)
+#undef X
+};
+
+/* X(NAME, number, word): how it ended. */
+#define COMMAND_STATUS_LIST(X)                                                               \
+	X(DONE, 1, done)               /* acted; before and after are measured */            \
+	X(DRY_RUN, 2, dry_run)         /* would have acted; before is measured */            \
+	X(REFUSED, 3, refused)         /* policy, precondition or signature; detail says */  \
+	X(FAILED, 4, failed)           /* tried and did not get there; nothing was harmed */ \
+	X(UNKNOWN, 5, unknown)         /* interrupted between start and end; not retried */  \
+	X(UNREACHABLE, 6, unreachable) /* no memherd-actd on this host */
+
+enum command_status {
+#define X(NAME, number, word) COMMAND_##NAME = (number),
+	COMMAND_STATUS_LIST(X)
+#undef X
+};
+
+struct command {
+	uint8_t id[16];
+	uint8_t host_uuid[16];
+	enum command_action action;
+	bool dry_run;
+	uint8_t boot_id[16]; /* with pid and start_ticks: the process, never its successor */
+	uint32_t pid;
+	uint64_t start_ticks;
+	int64_t issued_us;                /* wall clock */
+	int64_t expires_us;               /* wall clock; at most 10 min after issued */
+	uint64_t counter;                 /* rises with each command of a key */
+	uint64_t fence;                   /* of the collector that leads */
+	char actor[COMMAND_ACTOR_SIZE];   /* 'rule:frag', 'token:ops' */
+	char reason[COMMAND_REASON_SIZE]; /* for the host's log */
+};
+
+struct command_result {
+	uint8_t id[16];
+	enum command_status status;
+	int64_t rss_before; /* bytes; -1 = not measured */
+	int64_t rss_after;
+	int64_t swap_before;
+	int64_t swap_after;
+	int64_t held_us;                  /* how long a thread of the target was held */
+	int64_t total_us;                 /* from start to the second measurement */
+	char detail[COMMAND_DETAIL_SIZE]; /* one sentence */
+};
+
+const char *command_action_word(unsigned action); /* NULL for none */
+int command_action_find(const char *word);        /* -1 for none */
+const char *command_status_word(unsigned status);
+
+void command_pack(uint8_t out[COMMAND_SIZE], const struct command *c);
+/* -EBADMSG: wrong size or magic, unknown action, a flag or string that is not well formed. */
+int command_unpack(const void *data, size_t len, struct command *ret, struct error *err) must_use;
+void command_result_pack(uint8_t out[COMMAND_RESULT_SIZE], const struct command_result *r);
+int command_result_unpack(const void *data, size_t len, struct command_result *ret,
+			  struct error *err) must_use;
+
+/* What link sends to memherd-actd over its SOCK_SEQPACKET socket: one datagram, one answer of
+ * COMMAND_RESULT_SIZE bytes. */
+struct command_request {
+	uint8_t body[COMMAND_SIZE];
+	uint8_t signature[64];
+};
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * identity.h - the number a process is known by everywhere: 63 bits hashed (XXH3) from the
+ * boot id, the pid and the start time in clock ticks. No round trip, no sequence, the same from any
+ * collector; a reused pid has another start time, so it is another process.
+ */
+#ifndef MEMHERD_PROTO_IDENTITY_H
+#define MEMHERD_PROTO_IDENTITY_H
+
+#include <stdint.h>
+
+/* Always positive. */
+int64_t identity_process(const uint8_t boot_id[16], uint32_t pid, uint64_t start_ticks);
+/* Always positive: of a service's name on a host. */
+int64_t identity_service(const char *name);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire.h - bytes <-> validated plain structs. The one user of the generated protobuf code.
+ *
+ * Unpacking happens in the caller's arena, whose budget is WIRE_BUDGET(len): a frame of empty
+ * sub-messages would otherwise grow 128 times. What an unpack function returns points
+ * into that arena and is validated: counts agree, ids and metrics are in range, every string is
+ * NUL-terminated, printable UTF-8 within its limit. A message that breaks a rule is
+ * refused whole with -EBADMSG and err saying which field.
+ *
+ * Packing appends to a buf and fails only as the buf does (buf_status).
+ */
+#ifndef MEMHERD_PROTO_WIRE_H
+#define MEMHERD_PROTO_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "common/buf.h"
+#include "common/error.h"
+#include "proto/metric.h"
+
+#define WIRE_PROTO       1u
+#define WIRE_BUDGET(len) ((len)*8 + (size_t)64 * 1024)
+
+/* Bytes, without the NUL; longer ones are cut by the sender and refused by the receiver. */
+#define WIRE_COMM_MAX      64 /* 15 bytes, each may be escaped to 4 */
+#define WIRE_CMDLINE_MAX   512
+#define WIRE_PATH_MAX      512 /* exe, cgroup */
+#define WIRE_NAME_MAX      255 /* host, service */
+#define WIRE_TEXT_MAX      1024
+#define WIRE_MAX_PROCESSES 65536 /* ids are below this */
+#define WIRE_MAX_EPOCHS    64
+#define WIRE_MAX_RECORDS   4096 /* in one batch */
+#define WIRE_MAX_DETAILS   32   /* pairs in an event */
+#define WIRE_SEQ_MAX       INT64_MAX
+
+enum wire_record { WIRE_TICK = 1, WIRE_EVENT = 2, WIRE_GAP = 3 };
+
+/* X(NAME, number, word): kinds of event; the word is what REST and the database say. */
+#define WIRE_EVENT_LIST(X)                 \
+	X(AGENT_START, 1, agent_start)     \
+	X(AGENT_STOP, 2, agent_stop)       \
+	X(SENSE_TROUBLE, 3, sense_trouble) \
+	X(PROCESS_START, 4, start)         \
+	X(PROCESS_EXIT, 5, exit)           \
+	X(ACTION, 6, action)               \
+	X(GAP, 7, gap)                     \
+	X(ALERT, 8, alert)
+
+enum wire_event_kind {
+#define X(NAME, number, word) WIRE_EVENT_##NAME = (number),
+	WIRE_EVENT_LIST(X)
+#undef X
+};
+/* 'agent_start', or NULL. */
+const char *wire_event_word(unsigned kind);
+
+enum wire_gap_reason {
+	WIRE_GAP_SPOOL_FULL = 1,
+	WIRE_GAP_UNCLEAN_END = 2,
+	WIRE_GAP_UNDECODABLE = 3
+};
+enum wire_goaway_reason {
+	WIRE_GOAWAY_SHUTDOWN = 1,
+	WIRE_GOAWAY_BUSY = 2,
+	WIRE_GOAWAY_UNKNOWN_HOST = 3,
+	WIRE_GOAWAY_VERSION = 4,
+	WIRE_GOAWAY_PROTOCOL = 5,
+	WIRE_GOAWAY_DUPLICATE = 6,
+};
+
+struct wire_epoch {
+	uint64_t epoch;
+	uint64_t seq_min; /* in HelloAck: unused */
+	uint64_t seq_max; /* in HelloAck: last committed */
+};
+
+struct wire_hello {
+	uint32_t proto_min;
+	uint32_t proto_max;
+	uint64_t features;
+	const char *version;
+	const char *host_name;
+	const char *kernel;
+	uint8_t boot_id[16];
+	uint32_t page_size;
+	uint32_t clock_ticks;
+	uint32_t interval_ms;
+	uint32_t cpus;
+	bool act;
+	int64_t t_wall_us;
+	uint64_t t_boot_us;
+	struct wire_epoch *epochs; /* at least one; the last is live */
+	size_t n_epochs;
+	uint64_t prev_epoch;
+	bool prev_clean;
+};
+
+struct wire_hello_ack {
+	uint32_t proto;
+	int64_t t_wall_us;
+	uint32_t heartbeat_ms;
+	uint32_t max_frame;
+	uint32_t max_unacked_bytes;
+	uint32_t max_unacked_batches;
+	struct wire_epoch *epochs;
+	size_t n_epochs;
+};
+
+struct wire_rec {
+	uint64_t seq;
+	enum wire_record kind;
+	const uint8_t *body;
+	size_t len;
+};
+
+struct wire_batch {
+	uint64_t epoch;
+	struct wire_rec *records; /* seq ascending; only a gap may cover more than one number */
+	size_t n;
+};
+
+struct wire_process {
+	uint32_t id;
+	uint32_t pid;
+	uint64_t start_ticks;
+	uint32_t ppid;
+	uint32_t uid;
+	bool fresh;
+	bool known; /* strings are empty: announced before in this stream */
+	const char *comm;
+	const char *cmdline;
+	const char *exe;
+	const char *cgroup;
+	const char *service;
+};
+
+struct wire_column {
+	enum metric metric;
+	size_t n;
+	uint32_t *ids; /* strictly ascending; on the wire as gaps */
+	int64_t *deltas;
+	size_t n_lost;
+	uint32_t *lost;
+};
+
+struct wire_tick {
+	int64_t t_wall_us;
+	uint64_t t_boot_us;
+	uint32_t interval_ms;
+	bool keyframe;
+	uint32_t skipped;
+	struct wire_process *born;
+	size_t n_born;
+	uint32_t *exited;
+	size_t n_exited;
+	struct wire_column *columns;
+	size_t n_columns;
+	uint32_t *host_metrics; /* enum host_metric */
+	int64_t *host_deltas;
+	size_t n_host;
+};
+
+struct wire_event {
+	int64_t t_wall_us;
+	enum wire_event_kind kind;
+	uint32_t pid; /* 0 = none */
+	uint64_t start_ticks;
+	const char *text;
+	const char **keys;
+	const char **values;
+	size_t n_details;
+};
+
+struct wire_gap {
+	uint64_t to_seq;
+	uint32_t records;
+	uint64_t bytes;
+	enum wire_gap_reason reason;
+	int64_t t_first_us;
+	int64_t t_last_us;
+};
+
+struct wire_ack {
+	uint64_t epoch;
+	uint64_t seq;
+};
+
+struct wire_heartbeat {
+	int64_t t_wall_us;
+	uint32_t spool_records;
+	uint64_t spool_bytes;
+	uint64_t rss_bytes;
+	uint64_t cpu_us;
+};
+
+struct wire_blob {
+	const uint8_t *data;
+	size_t len;
+};
+
+struct wire_command {
+	struct wire_blob body;
+	struct wire_blob signature; /* empty in a result */
+};
+
+struct wire_goaway {
+	enum wire_goaway_reason reason;
+	uint32_t retry_min_ms;
+	uint32_t retry_max_ms;
+	const char *text;
+};
+
+struct wire_enroll {
+	struct wire_blob secret;
+	struct wire_blob csr;
+	const char *host_name;
+	const char *version;
+};
+
+struct wire_enroll_reply {
+	const char *error; /* '' = accepted */
+	struct wire_blob host_uuid;
+	struct wire_blob certificate;
+	struct wire_blob ca;
+	struct wire_blob command_key;
+	uint32_t stream_port;
+};
+
+/* X(name, NAME of the frame): messages that are a frame. Tick, event and gap are bodies of records.
+ */
+#define WIRE_MESSAGE_LIST(X) \
+	X(hello)             \
+	X(hello_ack)         \
+	X(batch)             \
+	X(ack)               \
+	X(heartbeat)         \
+	X(command)           \
+	X(goaway)            \
+	X(enroll)            \
+	X(enroll_reply)      \
+	X(tick)              \
+	X(event)             \
+	X(gap)
+
+/*
+ * For each: void wire_pack_<name>(struct buf *, const struct wire_<name> *) and
+ * int wire_unpack_<name>(struct arena *, const uint8_t *, size_t, struct wire_<name> *ret,
+ * struct error *). A CommandResult is packed and unpacked as a command without signature.
+ */
+#define X(name)                                                                  \
+	void wire_pack_##name(struct buf *b, const struct wire_##name *m);       \
+	int wire_unpack_##name(struct arena *a, const uint8_t *data, size_t len, \
+			       struct wire_##name *ret, struct error *err) must_use;
+WIRE_MESSAGE_LIST(X)
+#undef X
+
+/* Appends one record to a Batch that wire_batch_begin() began in b, so that a spool's encoded
+ * bodies go out without being decoded. */
+void wire_batch_begin(struct buf *b, uint64_t epoch);
+void wire_batch_add(struct buf *b, uint64_t seq, enum wire_record kind, const void *body,
+		    size_t len);
+/* Bytes that wire_batch_add would append. */
+size_t wire_batch_cost(uint64_t seq, size_t len);
+
+#endif
