@@ -1,46 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-
 #include "collector/fleet/registry.h"
 
+#include <string.h>
+
 #define SLOPE_MIN_POINTS  5
-#define SLOPE_MIN_SPAN_US (2 * 60 * 1000000LL)
+#define SLOPE_MIN_SPAN_US (60 * 1000000LL)
+
+/* Every second point goes, the newest stays. */
+static void halve(struct trend *t)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = (t->n + 1) % 2; i < t->n; i += 2, kept++) {
+		t->t_us[kept] = t->t_us[i];
+		t->v[kept] = t->v[i];
+	}
+	t->n = kept;
+	t->step_us *= 2;
+}
 
 void trend_add(struct trend *t, int64_t t_us, int64_t v)
 {
-	int64_t minute = t_us - t_us % REGISTRY_TREND_STEP_US;
-
-	if (v == METRIC_ABSENT || minute < t->t0_us[t->head])
+	if (v == METRIC_ABSENT)
 		return;
-	if (minute > t->t0_us[t->head]) {
-		t->head = (t->head + 1) % REGISTRY_TREND_POINTS;
-		t->t0_us[t->head] = minute;
+	if (!t->step_us)
+		t->step_us = TREND_STEP_MIN_US;
+	if (t->n && t_us < t->t_us[t->n - 1])
+		return;
+	if (t->n && t_us - t->t_us[t->n - 1] < t->step_us) {
+		t->v[t->n - 1] = v;
+		return;
 	}
-	t->v[t->head] = v;
-}
-
-size_t trend_points(const struct trend *t, int64_t *times_us, int64_t *values)
-{
-	size_t n = 0;
-
-	for (unsigned i = 1; i <= REGISTRY_TREND_POINTS; i++) {
-		unsigned at = (t->head + i) % REGISTRY_TREND_POINTS;
-
-		if (!t->t0_us[at])
-			continue;
-		times_us[n] = t->t0_us[at];
-		values[n++] = t->v[at];
+	if (t->n == TREND_POINTS && t->step_us < TREND_STEP_MAX_US)
+		halve(t);
+	if (t->n == TREND_POINTS) {
+		memmove(t->t_us, t->t_us + 1, sizeof(t->t_us) - sizeof(t->t_us[0]));
+		memmove(t->v, t->v + 1, sizeof(t->v) - sizeof(t->v[0]));
+		t->n--;
 	}
-	return n;
+	t->t_us[t->n] = t_us;
+	t->v[t->n++] = v;
 }
 
 bool trend_slope(const struct trend *t, int64_t now_us, int64_t span_us, double *ret_per_hour,
 		 double *ret_r2)
 {
-	int64_t times[REGISTRY_TREND_POINTS];
-	int64_t values[REGISTRY_TREND_POINTS];
-	size_t n = trend_points(t, times, values);
-	size_t first = 0;
+	unsigned first = 0;
 	double sx = 0;
 	double sy = 0;
 	double sxx = 0;
@@ -51,13 +56,14 @@ bool trend_slope(const struct trend *t, int64_t now_us, int64_t span_us, double 
 	double dy;
 	double cov;
 
-	while (first < n && times[first] < now_us - span_us)
+	while (first < t->n && t->t_us[first] < now_us - span_us)
 		first++;
-	if (n - first < SLOPE_MIN_POINTS || times[n - 1] - times[first] < SLOPE_MIN_SPAN_US)
+	if (t->n - first < SLOPE_MIN_POINTS ||
+	    t->t_us[t->n - 1] - t->t_us[first] < SLOPE_MIN_SPAN_US)
 		return false;
-	for (size_t i = first; i < n; i++) {
-		double x = (double)(times[i] - times[first]) / 3.6e9;
-		double y = (double)(values[i] - values[first]);
+	for (unsigned i = first; i < t->n; i++) {
+		double x = (double)(t->t_us[i] - t->t_us[first]) / 3.6e9;
+		double y = (double)(t->v[i] - t->v[first]);
 
 		sx += x;
 		sy += y;
@@ -65,7 +71,7 @@ bool trend_slope(const struct trend *t, int64_t now_us, int64_t span_us, double 
 		sxy += x * y;
 		syy += y * y;
 	}
-	count = (double)(n - first);
+	count = (double)(t->n - first);
 	dx = count * sxx - sx * sx;
 	dy = count * syy - sy * sy;
 	cov = count * sxy - sx * sy;
