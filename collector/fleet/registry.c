@@ -89,6 +89,17 @@ struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uu
 	return h;
 }
 
+void registry_describe_host(struct host *h, const struct wire_hello *m)
+{
+	keep_text(&h->name, m->host_name);
+	keep_text(&h->kernel, m->kernel);
+	keep_text(&h->version, m->version);
+	memcpy(h->boot_id, m->boot_id, sizeof(h->boot_id));
+	h->cpus = m->cpus;
+	h->interval_ms = m->interval_ms;
+	h->act = m->act;
+}
+
 struct host *registry_find_host(struct registry *r, int32_t host_id)
 {
 	struct host *h;

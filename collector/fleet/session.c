@@ -37,8 +37,8 @@ struct session {
 	struct admission admission;
 	const struct session_state *state;
 	struct event *deadline;
+	uint64_t serial; /* names the session to what answers later */
 	int32_t host_id; /* 0 until the certificate named one */
-	int64_t conn_no; /* the fence that the store gave */
 	bool paused;
 	uint8_t *held; /* a batch that the store had no room for */
 	size_t held_len;
@@ -53,6 +53,7 @@ struct sessions {
 	struct ingest *ingest;
 	const struct sessions_ops *ops;
 	void *arg;
+	uint64_t next_serial;
 	struct sessions_stats stats;
 	TAILQ_HEAD(, session) list;
 };
@@ -108,6 +109,8 @@ static void go_away(struct session *s, enum wire_goaway_reason reason, uint32_t 
 	/* A peer that cannot be told is closed all the same. */
 	if (send_frame(s, FRAME_GO_AWAY, &b) < 0)
 		log_debug("host=%d could not be told to go away", s->host_id);
+	if (s->state == &state_streaming)
+		s->all->stats.connected--;
 	enter(s, &state_closing);
 	conn_close(s->conn, text);
 }
@@ -149,12 +152,10 @@ static void take_hello(struct session *s, struct host *h, const struct wire_hell
 	store_host_seen(s->all->store, h->host_id, m);
 }
 
+/* A question to the store; the session that asked may be gone when the answer comes. */
 struct opening {
 	struct sessions *all;
-	int32_t host_id;
-	int64_t serial; /* of the session that asked: it may be gone by now */
-	size_t n;
-	uint64_t epochs[WIRE_MAX_EPOCHS];
+	uint64_t serial;
 };
 
 static void send_hello_ack(struct session *s, const struct wire_epoch *epochs, size_t n)
@@ -174,4 +175,408 @@ static void send_hello_ack(struct session *s, const struct wire_epoch *epochs, s
 	wire_pack_hello_ack(&b, &m);
 	if (send_frame(s, FRAME_HELLO_ACK, &b) < 0)
 		refuse(s, WIRE_GOAWAY_BUSY, "cannot answer the greeting");
+}
+
+static struct session *session_by_serial(struct sessions *all, uint64_t serial)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &all->list, link)
+		if (s->serial == serial)
+			return s;
+	return NULL;
+}
+
+static void start_streaming(struct session *s, const struct store_stream *streams, size_t n,
+			    int64_t conn)
+{
+	struct wire_epoch epochs[WIRE_MAX_EPOCHS];
+	struct host *h = host_of(s);
+
+	if (!h) {
+		refuse(s, WIRE_GOAWAY_UNKNOWN_HOST, "this host was removed");
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		epochs[i] = (struct wire_epoch){.epoch = streams[i].epoch,
+						.seq_max = streams[i].last_seq};
+		if (ingest_open(s->all->ingest, h, streams[i].epoch, streams[i].last_seq, conn) <
+		    0) {
+			refuse(s, WIRE_GOAWAY_BUSY, "the collector is out of memory");
+			return;
+		}
+	}
+	enter(s, &state_streaming);
+	conn_max_payload(s->conn, FRAME_MAX_PAYLOAD);
+	send_hello_ack(s, epochs, n);
+	s->all->stats.connected++;
+	h->connected = true;
+	log_info("host=%d connected name=\"%s\" peer=%s", h->host_id, h->name,
+		 conn_peer_name(s->conn));
+	if (s->all->ops->on_connected)
+		s->all->ops->on_connected(s->all->arg, h);
+}
+
+static void on_opened(void *arg, int rc, const struct store_stream *streams, size_t n, int64_t conn)
+{
+	struct opening *o = arg;
+	struct session *s = session_by_serial(o->all, o->serial);
+
+	free(o);
+	if (!s || s->state != &state_opening)
+		return;
+	if (rc < 0)
+		go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
+			"the collector's database is not available");
+	else
+		start_streaming(s, streams, n, conn);
+}
+
+static void open_streams(struct session *s, const struct wire_hello *m)
+{
+	struct opening *o = malloc(sizeof(*o));
+
+	enter(s, &state_opening);
+	if (o)
+		*o = (struct opening){.all = s->all, .serial = s->serial};
+	if (!o || store_stream_open(s->all->store, s->host_id, m, on_opened, o) < 0) {
+		free(o);
+		go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
+			"the collector's database is not available");
+	}
+}
+
+static void greeting_frame(struct session *s, const struct frame *f)
+{
+	auto_arena struct arena arena;
+	struct host *h = host_of(s);
+	struct error err = {""};
+	struct wire_hello m;
+
+	arena_init(&arena, WIRE_BUDGET(f->len));
+	if (f->type != FRAME_HELLO) {
+		refuse(s, WIRE_GOAWAY_PROTOCOL, "expected a greeting");
+	} else if (wire_unpack_hello(&arena, f->payload, f->len, &m, &err) < 0) {
+		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
+	} else if (m.proto_min > WIRE_PROTO || m.proto_max < WIRE_PROTO) {
+		refuse(s, WIRE_GOAWAY_VERSION, "no common protocol version");
+	} else if (h) {
+		listener_greeted(&s->admission);
+		replace_older(s);
+		take_hello(s, h, &m);
+		open_streams(s, &m);
+	}
+}
+
+static void opening_frame(struct session *s, const struct frame *f unused_arg)
+{
+	refuse(s, WIRE_GOAWAY_PROTOCOL, "spoke before the greeting was answered");
+}
+
+static void closing_frame(struct session *s unused_arg, const struct frame *f unused_arg)
+{
+}
+
+/* Keeps the batch that had no room and stops reading: TCP then holds the agent back. */
+static void hold(struct session *s, const struct frame *f)
+{
+	s->held = malloc(f->len);
+	if (!s->held) {
+		go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
+			"the collector is out of memory");
+		return;
+	}
+	memcpy(s->held, f->payload, f->len);
+	s->held_len = f->len;
+	s->paused = true;
+	conn_pause(s->conn, true);
+}
+
+static void take_batch(struct session *s, struct host *h, const struct frame *f)
+{
+	struct error err = {""};
+	int rc = ingest_batch(s->all->ingest, h, f->payload, f->len, &err);
+
+	if (rc == -ENOBUFS)
+		hold(s, f);
+	else if (rc < 0)
+		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
+}
+
+static void take_heartbeat(struct session *s, struct host *h, const struct frame *f)
+{
+	auto_arena struct arena arena;
+	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
+	struct wire_heartbeat m;
+	struct error err = {""};
+
+	arena_init(&arena, WIRE_BUDGET(f->len));
+	if (wire_unpack_heartbeat(&arena, f->payload, f->len, &m, &err) < 0) {
+		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
+		return;
+	}
+	h->agent_rss_bytes = m.rss_bytes;
+	h->agent_cpu_us = m.cpu_us;
+	m = (struct wire_heartbeat){.t_wall_us = clock_wall_us()};
+	wire_pack_heartbeat(&b, &m);
+	if (send_frame(s, FRAME_HEARTBEAT, &b) < 0)
+		log_debug("host=%d heartbeat not sent", s->host_id);
+}
+
+static void take_result(struct session *s, struct host *h, const struct frame *f)
+{
+	auto_arena struct arena arena;
+	struct wire_command m;
+	struct error err = {""};
+
+	arena_init(&arena, WIRE_BUDGET(f->len));
+	if (wire_unpack_command(&arena, f->payload, f->len, &m, &err) < 0)
+		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
+	else if (s->all->ops->on_result)
+		s->all->ops->on_result(s->all->arg, h, m.body.data, m.body.len);
+}
+
+static void streaming_frame(struct session *s, const struct frame *f)
+{
+	struct host *h = host_of(s);
+
+	if (!h) {
+		refuse(s, WIRE_GOAWAY_UNKNOWN_HOST, "this host was removed");
+		return;
+	}
+	h->last_seen_us = clock_wall_us();
+	rearm(s);
+	if (f->type == FRAME_BATCH)
+		take_batch(s, h, f);
+	else if (f->type == FRAME_HEARTBEAT)
+		take_heartbeat(s, h, f);
+	else if (f->type == FRAME_COMMAND_RESULT)
+		take_result(s, h, f);
+	else
+		refuse(s, WIRE_GOAWAY_PROTOCOL, "a frame that only the collector sends");
+}
+
+static void on_open(void *arg, struct conn *c)
+{
+	struct session *s = arg;
+	uint8_t uuid[16];
+	struct host *h;
+
+	MAGIC_CHECK(s, SESSION_MAGIC);
+	h = conn_peer_host(c, uuid) < 0 ? NULL : registry_find_host_uuid(s->all->registry, uuid);
+	if (!h) {
+		refuse(s, WIRE_GOAWAY_UNKNOWN_HOST, "this certificate names no enrolled host");
+		return;
+	}
+	s->host_id = h->host_id;
+	enter(s, &state_greeting);
+}
+
+static void on_frame(void *arg, struct conn *c unused_arg, const struct frame *f)
+{
+	struct session *s = arg;
+
+	MAGIC_CHECK(s, SESSION_MAGIC);
+	s->state->on_frame(s, f);
+}
+
+static void session_free(struct session *s)
+{
+	TAILQ_REMOVE(&s->all->list, s, link);
+	event_free(s->deadline);
+	free(s->held);
+	free(s);
+}
+
+static void on_close(void *arg, struct conn *c, const char *why)
+{
+	struct session *s = arg;
+	struct host *h;
+
+	MAGIC_CHECK(s, SESSION_MAGIC);
+	listener_closed(&s->admission);
+	h = host_of(s);
+	if (!h) {
+		s->all->stats.failed++;
+		log_info("peer=%s connection ended why=\"%s\"", conn_peer_name(c), why);
+	} else {
+		log_info("host=%d disconnected name=\"%s\" why=\"%s\"", h->host_id, h->name, why);
+	}
+	if (s->state == &state_streaming)
+		s->all->stats.connected--;
+	s->state = &state_closing;
+	if (h && !streaming_of(s->all, s->host_id)) {
+		h->connected = false;
+		if (s->all->ops->on_disconnected)
+			s->all->ops->on_disconnected(s->all->arg, h);
+	}
+	session_free(s);
+}
+
+static void on_deadline(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	struct session *s = arg;
+
+	MAGIC_CHECK(s, SESSION_MAGIC);
+	log_info("host=%d silent state=%s seconds=%u", s->host_id, s->state->name,
+		 s->state->deadline_sec);
+	/* While reading is paused the silence is of our own making. */
+	if (s->paused)
+		rearm(s);
+	else
+		conn_close(s->conn, "silent for too long");
+}
+
+static const struct conn_ops session_ops = {.on_open = on_open,
+					    .on_frame = on_frame,
+					    .on_close = on_close};
+
+static struct session *session_new(struct sessions *all, const struct admission *a)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->deadline = evtimer_new(all->base, on_deadline, s);
+	if (!s || !s->deadline) {
+		free(s);
+		return NULL;
+	}
+	s->magic = SESSION_MAGIC;
+	s->all = all;
+	s->serial = ++all->next_serial;
+	s->admission = *a;
+	s->state = &state_greeting;
+	TAILQ_INSERT_TAIL(&all->list, s, link);
+	return s;
+}
+
+void sessions_accept(void *arg, int fd, const struct admission *a)
+{
+	struct sessions *all = arg;
+	struct admission admission = *a;
+	struct session *s = session_new(all, a);
+	struct error err = {""};
+
+	if (!s) {
+		close(fd);
+		listener_closed(&admission);
+		return;
+	}
+	all->stats.accepted++;
+	if (conn_accept(all->base, all->tls, fd, OUT_MAX, &session_ops, s, &s->conn, &err) < 0) {
+		log_warn("a connection could not be taken error=\"%s\"", err.msg);
+		listener_closed(&s->admission);
+		session_free(s);
+		return;
+	}
+	conn_max_payload(s->conn, FRAME_MAX_GREETING);
+}
+
+int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *registry,
+		 struct store *store, struct ingest *ingest, const struct sessions_ops *ops,
+		 void *arg, struct sessions **ret)
+{
+	struct sessions *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
+	all->base = base;
+	all->tls = tls;
+	all->registry = registry;
+	all->store = store;
+	all->ingest = ingest;
+	all->ops = ops;
+	all->arg = arg;
+	TAILQ_INIT(&all->list);
+	*ret = all;
+	return 0;
+}
+
+void sessions_free(struct sessions **all)
+{
+	struct session *s;
+
+	if (!*all)
+		return;
+	while ((s = TAILQ_FIRST(&(*all)->list))) {
+		conn_free(&s->conn);
+		session_free(s);
+	}
+	free(*all);
+	*all = NULL;
+}
+
+void sessions_goodbye(struct sessions *all)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &all->list, link)
+		go_away(s, WIRE_GOAWAY_SHUTDOWN, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
+			"the collector stops");
+}
+
+void sessions_ack(struct sessions *all, int32_t host_id, uint64_t epoch, uint64_t seq)
+{
+	struct session *s = streaming_of(all, host_id);
+	auto_buf struct buf b = BUF_INIT(64);
+
+	if (!s)
+		return;
+	wire_pack_ack(&b, &(struct wire_ack){.epoch = epoch, .seq = seq});
+	if (send_frame(s, FRAME_ACK, &b) < 0)
+		go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
+			"the agent does not read");
+}
+
+static void resume(struct session *s)
+{
+	const struct frame f = {.type = FRAME_BATCH, .payload = s->held, .len = s->held_len};
+	uint8_t *held = s->held;
+
+	s->held = NULL;
+	s->paused = false;
+	if (s->state == &state_streaming)
+		streaming_frame(s, &f);
+	free(held);
+	if (!s->paused)
+		conn_pause(s->conn, false);
+}
+
+void sessions_resume(struct sessions *all)
+{
+	struct session *s;
+	struct session *next;
+
+	for (s = TAILQ_FIRST(&all->list); s; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (s->paused)
+			resume(s);
+	}
+}
+
+int sessions_send_command(struct sessions *all, int32_t host_id, const void *body, size_t len,
+			  const void *signature, size_t signature_len)
+{
+	struct session *s = streaming_of(all, host_id);
+	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
+
+	if (!s)
+		return -ENOTCONN;
+	wire_pack_command(&b, &(struct wire_command){.body = {body, len},
+						     .signature = {signature, signature_len}});
+	return send_frame(s, FRAME_COMMAND, &b);
+}
+
+void sessions_drop(struct sessions *all, int32_t host_id, enum wire_goaway_reason reason)
+{
+	struct session *s = streaming_of(all, host_id);
+
+	if (s)
+		go_away(s, reason, REFUSED_RETRY_MIN_MS, REFUSED_RETRY_MAX_MS,
+			"dropped by an operator");
+}
+
+const struct sessions_stats *sessions_stats(const struct sessions *all)
+{
+	return &all->stats;
 }

@@ -41,7 +41,8 @@ struct sessions_stats {
 int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *registry,
 		 struct store *store, struct ingest *ingest, const struct sessions_ops *ops,
 		 void *arg, struct sessions **ret) must_use;
-/* Tells every agent to come back later, then drops the connections. */
+/* Tells every agent to come back soon and closes in order; run the loop a little after it. */
+void sessions_goodbye(struct sessions *all);
 void sessions_free(struct sessions **all);
 /* For listener_new(): arg is the struct sessions. */
 void sessions_accept(void *arg, int fd, const struct admission *a);
