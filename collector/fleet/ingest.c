@@ -48,6 +48,7 @@ struct taking {
 	struct stream *stream;
 	struct arena *arena;
 	struct pack *pack; /* NULL while replaying */
+	int64_t rcv_us;    /* the store's receive time of the batch */
 };
 
 int ingest_new(struct registry *registry, struct store *store, const struct ingest_ops *ops,
@@ -150,7 +151,6 @@ static void leave(struct taking *k, struct process *p, int64_t t_us, bool seen)
 		pack_exit(k->pack, p, t_us, seen);
 	if (in->ops->on_exit)
 		in->ops->on_exit(in->arg, k->host, p, t_us);
-	store_process_gone(in->store, k->host->host_id, p->proc_id);
 	registry_remove_process(k->host, p);
 }
 
@@ -190,7 +190,7 @@ static void take_births(struct taking *k, const struct wire_tick *tick, int64_t 
 		struct process *p = registry_process(k->host, id, info, t_us);
 
 		if (p && k->pack && !(was_known && info->known))
-			pack_birth(k->pack, k->host, p, t_us, info->fresh && !was_known);
+			pack_birth(k->pack, k->stream->boot_id, p, t_us, info->fresh && !was_known);
 	}
 }
 
@@ -223,13 +223,17 @@ static void take_values(struct taking *k, int64_t t_us)
 		if (!p)
 			continue;
 		registry_sample(p, slot->v, t_us);
-		store_sample(in->store, k->host->host_id, p->proc_id, t_us, slot->v);
+		if (window_add(store_windows(in->store), k->host->host_id, p->proc_id, t_us,
+			       k->rcv_us, slot->v) < 0)
+			in->stats.unwindowed++;
 		if (in->ops->on_process)
 			in->ops->on_process(in->arg, k->host, p, t_us);
 		in->stats.samples++;
 	}
 	registry_host_sample(k->host, d->host, t_us);
-	store_host_sample(in->store, k->host->host_id, t_us, d->host);
+	if (window_add_host(store_windows(in->store), k->host->host_id, t_us, k->rcv_us, d->host) <
+	    0)
+		in->stats.unwindowed++;
 	if (in->ops->on_host)
 		in->ops->on_host(in->arg, k->host, t_us);
 }
@@ -270,7 +274,9 @@ static int take_event(struct taking *k, const struct wire_rec *r, struct error *
 	if (rc < 0)
 		return rc;
 	if (k->pack)
-		pack_event(k->pack, k->host, r->seq, &e, sample_time(k->stream, e.t_wall_us));
+		pack_event(k->pack,
+			   e.pid ? identity_process(k->stream->boot_id, e.pid, e.start_ticks) : 0,
+			   &e, sample_time(k->stream, e.t_wall_us));
 	return 0;
 }
 
@@ -325,7 +331,7 @@ static int take_records(struct taking *k, const struct wire_batch *b, struct err
 			k->in->stats.repeated++;
 			continue;
 		}
-		if (r->seq != s->applied + 1 && (k->pack || s->applied))
+		if (r->seq != s->applied + 1 && k->pack)
 			return error_set(err, -EPROTO,
 					 "stream %016" PRIx64 ": record %" PRIu64 " after %" PRIu64,
 					 b->epoch, r->seq, s->applied);
@@ -355,7 +361,7 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 	struct pack *pack = NULL;
 	int rc;
 
-	if (!store_room(in->store, len))
+	if (!store_has_room(in->store, len))
 		return error_set(err, -ENOBUFS, "the store's queue is full");
 	/* Ticks are unpacked beside the batch that holds them. */
 	arena_init(&arena, 2 * WIRE_BUDGET(len));
@@ -366,7 +372,13 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 	if (!k.stream)
 		return error_set(err, -EPROTO, "stream %016" PRIx64 " was not announced", b.epoch);
 	k.stream->skew_us = h->skew_us;
-	rc = pack_new(h->host_id, b.epoch, k.stream->conn, k.stream->applied, h->skew_us, &pack);
+	k.rcv_us = store_receive_time(in->store);
+	rc = pack_new(&(struct store_batch){.host_id = h->host_id,
+					    .epoch = (int64_t)b.epoch,
+					    .conn = k.stream->conn,
+					    .rcv_us = k.rcv_us,
+					    .skew_us = h->skew_us},
+		      k.stream->applied, &pack);
 	if (rc < 0)
 		return error_set(err, rc, "no memory for a batch");
 	k.pack = pack;
@@ -383,26 +395,26 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 	return rc;
 }
 
-void ingest_replay(struct ingest *in, struct host *h, const uint8_t *payload, size_t len,
-		   int64_t skew_us)
+void ingest_replay(struct ingest *in, struct host *h, const struct store_replayed *row)
 {
 	auto_arena struct arena arena;
 	struct wire_batch b;
 	struct error err = {""};
-	struct taking k = {.in = in, .host = h, .arena = &arena};
+	struct taking k = {.in = in, .host = h, .arena = &arena, .rcv_us = row->rcv_us};
 
-	arena_init(&arena, 2 * WIRE_BUDGET(len));
-	if (wire_unpack_batch(&arena, payload, len, &b, &err) < 0)
+	arena_init(&arena, 2 * WIRE_BUDGET(row->payload_len));
+	if (wire_unpack_batch(&arena, row->payload, row->payload_len, &b, &err) < 0) {
+		log_warn("host=%d stored batch does not decode error=\"%s\"", h->host_id, err.msg);
 		return;
+	}
 	k.stream = stream_get(in, h->host_id, b.epoch);
 	if (!k.stream)
 		return;
-	k.stream->skew_us = skew_us;
-	/* A hole here is one that the stored gaps explain. */
-	if (b.n && b.records[0].seq > k.stream->applied + 1)
-		k.stream->applied = b.records[0].seq - 1;
+	k.stream->skew_us = row->skew_us;
 	if (take_records(&k, &b, &err) < 0)
 		log_warn("host=%d replay stopped short error=\"%s\"", h->host_id, err.msg);
+	/* Numbers that are not among the records were stored as gaps. */
+	k.stream->applied = MAX_OF(k.stream->applied, (uint64_t)row->last_seq);
 }
 
 const struct ingest_stats *ingest_stats(const struct ingest *in)

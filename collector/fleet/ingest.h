@@ -31,7 +31,8 @@ struct ingest_stats {
 	uint64_t repeated; /* records that had been applied before */
 	uint64_t undecodable;
 	uint64_t gaps;
-	int64_t newest_us; /* time of the newest sample */
+	uint64_t unwindowed; /* samples that found no room in the open windows */
+	int64_t newest_us;   /* time of the newest sample */
 };
 
 int ingest_new(struct registry *registry, struct store *store, const struct ingest_ops *ops,
@@ -46,8 +47,7 @@ int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t comm
 int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size_t len,
 		 struct error *err) must_use;
 /* A stored batch of a window that was not sealed when we stopped: memory only. */
-void ingest_replay(struct ingest *in, struct host *h, const uint8_t *payload, size_t len,
-		   int64_t skew_us);
+void ingest_replay(struct ingest *in, struct host *h, const struct store_replayed *row);
 /* The host is to be forgotten: its streams go. */
 void ingest_forget(struct ingest *in, int32_t host_id);
 const struct ingest_stats *ingest_stats(const struct ingest *in);

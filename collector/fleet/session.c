@@ -123,6 +123,13 @@ static void refuse(struct session *s, enum wire_goaway_reason reason, const char
 	go_away(s, reason, REFUSED_RETRY_MIN_MS, REFUSED_RETRY_MAX_MS, text);
 }
 
+/* Not the agent's fault: it may try again soon. */
+static void postpone(struct session *s)
+{
+	go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
+		"the collector's database is not available");
+}
+
 static struct session *streaming_of(struct sessions *all, int32_t host_id)
 {
 	struct session *s;
@@ -149,13 +156,16 @@ static void take_hello(struct session *s, struct host *h, const struct wire_hell
 	registry_describe_host(h, m);
 	h->skew_us = m->t_wall_us - clock_wall_us();
 	h->last_seen_us = clock_wall_us();
-	store_host_seen(s->all->store, h->host_id, m);
+	if (s->all->ops->on_hello)
+		s->all->ops->on_hello(s->all->arg, h, m);
 }
 
 /* A question to the store; the session that asked may be gone when the answer comes. */
 struct opening {
 	struct sessions *all;
 	uint64_t serial;
+	size_t n;
+	int64_t epochs[WIRE_MAX_EPOCHS];
 };
 
 static void send_hello_ack(struct session *s, const struct wire_epoch *epochs, size_t n)
@@ -187,8 +197,8 @@ static struct session *session_by_serial(struct sessions *all, uint64_t serial)
 	return NULL;
 }
 
-static void start_streaming(struct session *s, const struct store_stream *streams, size_t n,
-			    int64_t conn)
+static void start_streaming(struct session *s, const struct opening *o, int64_t conn,
+			    const int64_t *last_seq)
 {
 	struct wire_epoch epochs[WIRE_MAX_EPOCHS];
 	struct host *h = host_of(s);
@@ -197,19 +207,20 @@ static void start_streaming(struct session *s, const struct store_stream *stream
 		refuse(s, WIRE_GOAWAY_UNKNOWN_HOST, "this host was removed");
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		epochs[i] = (struct wire_epoch){.epoch = streams[i].epoch,
-						.seq_max = streams[i].last_seq};
-		if (ingest_open(s->all->ingest, h, streams[i].epoch, streams[i].last_seq, conn) <
-		    0) {
+	for (size_t i = 0; i < o->n; i++) {
+		epochs[i] = (struct wire_epoch){.epoch = (uint64_t)o->epochs[i],
+						.seq_max = (uint64_t)last_seq[i]};
+		if (ingest_open(s->all->ingest, h, epochs[i].epoch, epochs[i].seq_max, conn) < 0) {
 			refuse(s, WIRE_GOAWAY_BUSY, "the collector is out of memory");
 			return;
 		}
 	}
 	enter(s, &state_streaming);
-	conn_max_payload(s->conn, FRAME_MAX_PAYLOAD);
-	send_hello_ack(s, epochs, n);
 	s->all->stats.connected++;
+	conn_max_payload(s->conn, FRAME_MAX_PAYLOAD);
+	send_hello_ack(s, epochs, o->n);
+	if (s->state != &state_streaming)
+		return;
 	h->connected = true;
 	log_info("host=%d connected name=\"%s\" peer=%s", h->host_id, h->name,
 		 conn_peer_name(s->conn));
@@ -217,19 +228,22 @@ static void start_streaming(struct session *s, const struct store_stream *stream
 		s->all->ops->on_connected(s->all->arg, h);
 }
 
-static void on_opened(void *arg, int rc, const struct store_stream *streams, size_t n, int64_t conn)
+static void on_opened(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
+		      const struct error *err)
 {
 	struct opening *o = arg;
 	struct session *s = session_by_serial(o->all, o->serial);
 
+	if (s && s->state == &state_opening) {
+		if (rc == 0 && n == o->n) {
+			start_streaming(s, o, conn, last_seq);
+		} else {
+			log_warn("host=%d cannot open its streams error=\"%s\"", s->host_id,
+				 err ? err->msg : "");
+			postpone(s);
+		}
+	}
 	free(o);
-	if (!s || s->state != &state_opening)
-		return;
-	if (rc < 0)
-		go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
-			"the collector's database is not available");
-	else
-		start_streaming(s, streams, n, conn);
 }
 
 static void open_streams(struct session *s, const struct wire_hello *m)
@@ -237,12 +251,16 @@ static void open_streams(struct session *s, const struct wire_hello *m)
 	struct opening *o = malloc(sizeof(*o));
 
 	enter(s, &state_opening);
-	if (o)
-		*o = (struct opening){.all = s->all, .serial = s->serial};
-	if (!o || store_stream_open(s->all->store, s->host_id, m, on_opened, o) < 0) {
+	if (!o) {
+		postpone(s);
+		return;
+	}
+	*o = (struct opening){.all = s->all, .serial = s->serial, .n = m->n_epochs};
+	for (size_t i = 0; i < m->n_epochs; i++)
+		o->epochs[i] = (int64_t)m->epochs[i].epoch;
+	if (store_stream_open(s->all->store, s->host_id, o->epochs, o->n, on_opened, o) < 0) {
 		free(o);
-		go_away(s, WIRE_GOAWAY_BUSY, SHUTDOWN_RETRY_MIN_MS, SHUTDOWN_RETRY_MAX_MS,
-			"the collector's database is not available");
+		postpone(s);
 	}
 }
 

@@ -24,6 +24,8 @@ struct sessions;
 struct tls_ctx;
 
 struct sessions_ops {
+	/* A known host has introduced itself; m is valid during the call. */
+	void (*on_hello)(void *arg, struct host *h, const struct wire_hello *m);
 	/* A host's stream is open: what waits for it may be sent. */
 	void (*on_connected)(void *arg, struct host *h);
 	void (*on_disconnected)(void *arg, struct host *h);

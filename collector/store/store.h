@@ -171,7 +171,7 @@ struct store_replayed {
 	int64_t epoch;
 	int64_t first_seq;
 	int64_t last_seq;
-	int64_t rcv_us; /* for window_add(): what is sealed already is ignored there */
+	int64_t rcv_us;  /* for window_add(): what is sealed already is ignored there */
 	int64_t skew_us; /* as the batch's */
 	const uint8_t *payload;
 	size_t payload_len;
