@@ -44,7 +44,7 @@ enum db_type {
 	DB_INT4_ARRAY,
 	DB_TIME_ARRAY, /* microseconds since 1970 */
 	DB_TEXT_ARRAY, /* const char *const *; NULL elements are '' */
-	DB_IDENT,      /* name of a table: put for :"1" .. in a statement that takes no parameters */
+	DB_IDENT, /* name of a table: put for :"1" .. in a statement that takes no parameters */
 };
 
 struct db_param {
