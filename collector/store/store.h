@@ -146,6 +146,7 @@ struct store_batch {
 	int64_t last_seq;       /* a gap's to_seq included */
 	int64_t rcv_us;         /* store_receive_time() */
 	int64_t t_us;           /* of its first tick; 0 = rcv_us */
+	int64_t skew_us;        /* of the host's clock, as its samples were corrected by */
 	const uint8_t *payload; /* the Batch as it came */
 	size_t payload_len;
 	const struct store_process *born; /* only those announced with strings */
@@ -170,7 +171,8 @@ struct store_replayed {
 	int64_t epoch;
 	int64_t first_seq;
 	int64_t last_seq;
-	int64_t rcv_us; /* for window_add(): what is sealed already is ignored there */
+	int64_t rcv_us;  /* for window_add(): what is sealed already is ignored there */
+	int64_t skew_us; /* as the batch's */
 	const uint8_t *payload;
 	size_t payload_len;
 };
