@@ -14,6 +14,11 @@ static bool is_gone(int r)
 	return r == -ENOENT || r == -ESRCH;
 }
 
+uint32_t describe_comm_hash(const struct procfs_stat *st)
+{
+	return (uint32_t)XXH3_64bits(st->comm, st->comm_len);
+}
+
 static int describe_stat(const struct procdir *d, uint32_t pid, struct description *out)
 {
 	char buf[1024];
@@ -28,6 +33,7 @@ static int describe_stat(const struct procdir *d, uint32_t pid, struct descripti
 		return r;
 	out->ppid = st.ppid;
 	out->start_ticks = st.start_ticks;
+	out->comm_hash = describe_comm_hash(&st);
 	str_safe(out->comm, sizeof(out->comm), st.comm, st.comm_len);
 	return 0;
 }
@@ -84,8 +90,7 @@ static int describe_program(const struct procdir *d, uint32_t pid, struct descri
 	hint.cmdline_len = (size_t)n;
 	service_name(out->service, sizeof(out->service), &hint);
 	out->program = (uint32_t)XXH3_64bits(args, (size_t)n) ^
-		       (uint32_t)XXH3_64bits(exe, strlen(exe)) ^
-		       (uint32_t)XXH3_64bits(out->comm, strlen(out->comm));
+		       (uint32_t)XXH3_64bits(exe, strlen(exe)) ^ out->comm_hash;
 	return 0;
 }
 

@@ -14,7 +14,8 @@ struct description {
 	uint32_t ppid;
 	uint32_t uid;
 	uint64_t start_ticks;
-	uint32_t program; /* hash of comm, exe and cmdline: changes with exec */
+	uint32_t program;   /* hash of comm, exe and cmdline: changes with exec */
+	uint32_t comm_hash; /* as the sampler keeps it: of stat's raw name */
 	char comm[WIRE_COMM_MAX + 1];
 	char cmdline[WIRE_CMDLINE_MAX + 1];
 	char exe[WIRE_PATH_MAX + 1]; /* "" when it may not be read */
@@ -24,6 +25,8 @@ struct description {
 	struct procfs_cgroup paths;
 };
 
+/* What tells two raw names apart. */
+uint32_t describe_comm_hash(const struct procfs_stat *st);
 /* -ENOENT or -ESRCH when the process is gone (also half way), -EBADMSG for a stat that is none. */
 int describe_process(const struct procdir *d, uint32_t pid, struct description *ret) must_use;
 

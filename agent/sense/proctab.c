@@ -122,15 +122,10 @@ static int take_id(struct proctab *t, uint32_t *ret_id)
 	return 0;
 }
 
-int proctab_add(struct proctab *t, uint32_t pid, uint32_t *ret_id)
+void proc_reset(struct proc *p)
 {
-	uint32_t id;
-	int r = take_id(t, &id);
-
-	if (r < 0)
-		return r;
-	t->procs[id] = (struct proc){
-		.pid = pid,
+	*p = (struct proc){
+		.pid = p->pid,
 		.kind = PROC_LIVE,
 		.minflt = UINT64_MAX,
 		.majflt = UINT64_MAX,
@@ -143,6 +138,17 @@ int proctab_add(struct proctab *t, uint32_t pid, uint32_t *ret_id)
 		.threads = PROC_ABSENT,
 		.fds = PROC_ABSENT,
 	};
+}
+
+int proctab_add(struct proctab *t, uint32_t pid, uint32_t *ret_id)
+{
+	uint32_t id;
+	int r = take_id(t, &id);
+
+	if (r < 0)
+		return r;
+	t->procs[id].pid = pid;
+	proc_reset(&t->procs[id]);
 	t->index[slot_of(t, pid)] = id + 1;
 	*ret_id = id;
 	return 0;
@@ -191,7 +197,8 @@ void proc_values(const struct proc *p, unsigned page_kib, int64_t v[METRIC_COUNT
 	v[METRIC_FILE] = wide(p->file);
 	v[METRIC_SHMEM] = wide(p->shmem);
 	v[METRIC_SWAP] = wide(p->swap);
-	v[METRIC_VSIZE] = (int64_t)(p->size * page_kib);
+	/* the wire ends at 2^53; no address space comes near */
+	v[METRIC_VSIZE] = (int64_t)(MIN_OF(p->size, (uint64_t)1 << 46) * page_kib);
 	v[METRIC_THREADS] = wide(p->threads);
 	v[METRIC_FDS] = wide(p->fds);
 	v[METRIC_MINFLT] = counter(p->minflt);

@@ -81,6 +81,8 @@ void proctab_remove(struct proctab *t, uint32_t id);
  * a copy and is what the pid now finds; the old one stays, to be removed by the caller. */
 int proctab_split(struct proctab *t, uint32_t id, uint32_t *ret_id) must_use;
 
+/* Forgets all but the pid: another process has taken it. */
+void proc_reset(struct proc *p);
 /* The figures in the order and units of the wire. */
 void proc_values(const struct proc *p, unsigned page_kib, int64_t v[METRIC_COUNT]);
 
