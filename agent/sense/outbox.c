@@ -52,7 +52,7 @@ int outbox_flush(struct outbox *o)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 1 : -errno;
+			return errno == EAGAIN ? 1 : -errno;
 		o->sent += (size_t)n;
 	}
 	o->sent = 0;
