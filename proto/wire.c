@@ -404,6 +404,9 @@ int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wi
 		.exited = m->exited,
 		.n_exited = m->n_exited,
 	};
+	blob(&r, m->boot_id, m->keyframe ? UUID_SIZE : 0, m->keyframe ? UUID_SIZE : 0, "boot_id");
+	if (!r.code && m->keyframe)
+		memcpy(ret->boot_id, m->boot_id.data, UUID_SIZE);
 	for (size_t i = 0; i < m->n_exited; i++)
 		id_of(&r, m->exited[i], "exited");
 	born_of(&r, a, m, ret);

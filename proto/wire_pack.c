@@ -314,6 +314,8 @@ void wire_pack_tick(struct buf *b, const struct wire_tick *m)
 	put_u32s(b, 8, m->host_metrics, m->n_host);
 	put_sints(b, 9, m->host_deltas, m->n_host);
 	put_uint(b, 10, m->skipped);
+	if (m->keyframe)
+		put_bytes(b, 11, m->boot_id, sizeof(m->boot_id));
 }
 
 void wire_pack_event(struct buf *b, const struct wire_event *m)
