@@ -20,11 +20,11 @@
 #define MESSAGE_POINTS 120
 
 /* X(NAME, word, colour of the HTML banner) */
-#define MAIL_STATE_LIST(X)               \
-	X(FIRING, firing, #b42318)       \
-	X(ESCALATED, escalated, #7a271a) \
-	X(ACTION, action, #175cd3)       \
-	X(RESOLVED, resolved, #067647)
+#define MAIL_STATE_LIST(X)                 \
+	X(FIRING, firing, "#b42318")       \
+	X(ESCALATED, escalated, "#7a271a") \
+	X(ACTION, action, "#175cd3")       \
+	X(RESOLVED, resolved, "#067647")
 
 enum mail_state {
 #define X(NAME, word, colour) MAIL_##NAME,
