@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define AUDIT_TEXT_MAX ((size_t)1024 * 1024)
