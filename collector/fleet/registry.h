@@ -10,20 +10,29 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+/* Without memory uthash would end the program; so an element it could not add has hh.tbl == NULL.
+ */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "common/error.h"
 #include "proto/metric.h"
 #include "proto/wire.h"
 
-/* One point a minute of RSS, for sparklines and growth over the last hour. */
-#define REGISTRY_TREND_POINTS  60
-#define REGISTRY_TREND_STEP_US (60 * 1000000LL)
+/*
+ * A short history that sparklines and growth are told from. It begins at a point a second, so that
+ * a young process has a shape within a minute, and halves its resolution whenever it is full until
+ * it is at about a point a minute and covers an hour; then the oldest go.
+ */
+#define TREND_POINTS      60
+#define TREND_STEP_MIN_US 1000000LL
+#define TREND_STEP_MAX_US (64 * TREND_STEP_MIN_US)
 
 struct trend {
-	int64_t t0_us[REGISTRY_TREND_POINTS]; /* start of the minute; 0 = empty */
-	int64_t v[REGISTRY_TREND_POINTS];     /* last value in it */
-	unsigned head;                        /* index of the newest */
+	int64_t step_us;
+	unsigned n;
+	int64_t t_us[TREND_POINTS]; /* oldest first, at least step_us apart */
+	int64_t v[TREND_POINTS];    /* last value of that step */
 };
 
 struct process {
@@ -76,6 +85,8 @@ void registry_fini(struct registry *r);
 /* The host, made when it is new; NULL without memory. name is kept in step. */
 struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uuid[16],
 			   const char *name);
+/* What the agent says of its host and itself in its greeting. */
+void registry_describe_host(struct host *h, const struct wire_hello *m);
 struct host *registry_find_host(struct registry *r, int32_t host_id);
 struct host *registry_find_host_uuid(struct registry *r, const uint8_t uuid[16]);
 /* By name; the first of several. */
@@ -94,11 +105,9 @@ void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], in
 
 void trend_add(struct trend *t, int64_t t_us, int64_t v);
 /* Least-squares slope in units per hour over the last span, and r squared; false with fewer than
- * five points or less than two minutes. */
+ * five points or less than a minute. */
 bool trend_slope(const struct trend *t, int64_t now_us, int64_t span_us, double *ret_per_hour,
 		 double *ret_r2);
-/* Points oldest first into out (at most REGISTRY_TREND_POINTS); their number. */
-size_t trend_points(const struct trend *t, int64_t *times_us, int64_t *values);
 /* Microseconds until the host has no available memory at the present rate, or -1 when it is not
  * shrinking or too little is known. */
 int64_t host_time_to_oom_us(const struct host *h, int64_t now_us);

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/fleet/registry.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CULPRIT_SPAN_US (30 * 60 * 1000000LL)
+/* Below this a forecast is a guess (rules.md 4). */
+#define FORECAST_MIN_R2 0.6
+
+void registry_init(struct registry *r)
+{
+	r->hosts = NULL;
+}
+
+static void process_free(struct process *p)
+{
+	free(p->comm);
+	free(p->cmdline);
+	free(p->exe);
+	free(p->cgroup);
+	free(p->service);
+	free(p);
+}
+
+static void host_free(struct host *h)
+{
+	struct process *p;
+	struct process *next;
+
+	HASH_ITER (hh, h->processes, p, next) {
+		HASH_DEL(h->processes, p);
+		process_free(p);
+	}
+	free(h->name);
+	free(h->kernel);
+	free(h->version);
+	free(h);
+}
+
+void registry_fini(struct registry *r)
+{
+	struct host *h;
+	struct host *next;
+
+	HASH_ITER (hh, r->hosts, h, next) {
+		HASH_DEL(r->hosts, h);
+		host_free(h);
+	}
+}
+
+/* Replaces *slot when the text differs; keeps the old one without memory. */
+static bool keep_text(char **slot, const char *text)
+{
+	char *copy;
+
+	if (*slot && strcmp(*slot, text) == 0)
+		return true;
+	copy = strdup(text);
+	if (!copy)
+		return *slot != NULL;
+	free(*slot);
+	*slot = copy;
+	return true;
+}
+
+struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uuid[16],
+			   const char *name)
+{
+	struct host *h = registry_find_host(r, host_id);
+
+	if (h) {
+		keep_text(&h->name, name);
+		return h;
+	}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->host_id = host_id;
+	memcpy(h->uuid, uuid, sizeof(h->uuid));
+	for (size_t i = 0; i < HOST_METRIC_COUNT; i++)
+		h->v[i] = METRIC_ABSENT;
+	if (!keep_text(&h->name, name) || !keep_text(&h->kernel, "") ||
+	    !keep_text(&h->version, "")) {
+		host_free(h);
+		return NULL;
+	}
+	HASH_ADD(hh, r->hosts, host_id, sizeof(h->host_id), h);
+	if (!h->hh.tbl) {
+		host_free(h);
+		return NULL;
+	}
+	return h;
+}
+
+void registry_describe_host(struct host *h, const struct wire_hello *m)
+{
+	keep_text(&h->name, m->host_name);
+	keep_text(&h->kernel, m->kernel);
+	keep_text(&h->version, m->version);
+	memcpy(h->boot_id, m->boot_id, sizeof(h->boot_id));
+	h->cpus = m->cpus;
+	h->interval_ms = m->interval_ms;
+	h->act = m->act;
+}
+
+struct host *registry_find_host(struct registry *r, int32_t host_id)
+{
+	struct host *h;
+
+	HASH_FIND(hh, r->hosts, &host_id, sizeof(host_id), h);
+	return h;
+}
+
+struct host *registry_find_host_uuid(struct registry *r, const uint8_t uuid[16])
+{
+	struct host *h;
+	struct host *next;
+
+	HASH_ITER (hh, r->hosts, h, next)
+		if (memcmp(h->uuid, uuid, sizeof(h->uuid)) == 0)
+			return h;
+	return NULL;
+}
+
+struct host *registry_find_host_name(struct registry *r, const char *name)
+{
+	struct host *h;
+	struct host *next;
+
+	HASH_ITER (hh, r->hosts, h, next)
+		if (strcmp(h->name, name) == 0)
+			return h;
+	return NULL;
+}
+
+void registry_remove_host(struct registry *r, int32_t host_id)
+{
+	struct host *h = registry_find_host(r, host_id);
+
+	if (!h)
+		return;
+	HASH_DEL(r->hosts, h);
+	host_free(h);
+}
+
+struct process *registry_find_process(struct host *h, int64_t proc_id)
+{
+	struct process *p;
+
+	HASH_FIND(hh, h->processes, &proc_id, sizeof(proc_id), p);
+	return p;
+}
+
+struct process *registry_find_pid(struct host *h, uint32_t pid)
+{
+	struct process *p;
+	struct process *next;
+
+	HASH_ITER (hh, h->processes, p, next)
+		if (p->pid == pid)
+			return p;
+	return NULL;
+}
+
+/* A keyframe names a process that was announced before without its strings: keep what is known. */
+static bool describe(struct process *p, const struct wire_process *info)
+{
+	if (info->known && p->comm)
+		return true;
+	p->ppid = info->ppid;
+	p->uid = info->uid;
+	return keep_text(&p->comm, info->comm) && keep_text(&p->cmdline, info->cmdline) &&
+	       keep_text(&p->exe, info->exe) && keep_text(&p->cgroup, info->cgroup) &&
+	       keep_text(&p->service, info->service);
+}
+
+struct process *registry_process(struct host *h, int64_t proc_id, const struct wire_process *info,
+				 int64_t t_us)
+{
+	struct process *p = registry_find_process(h, proc_id);
+
+	if (p) {
+		describe(p, info);
+		return p;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->proc_id = proc_id;
+	p->host_id = h->host_id;
+	p->pid = info->pid;
+	p->start_ticks = info->start_ticks;
+	p->first_seen_us = t_us;
+	p->last_seen_us = t_us;
+	for (size_t i = 0; i < METRIC_COUNT; i++)
+		p->v[i] = METRIC_ABSENT;
+	if (!describe(p, info)) {
+		process_free(p);
+		return NULL;
+	}
+	HASH_ADD(hh, h->processes, proc_id, sizeof(p->proc_id), p);
+	if (!p->hh.tbl) {
+		process_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void registry_remove_process(struct host *h, struct process *p)
+{
+	HASH_DEL(h->processes, p);
+	process_free(p);
+}
+
+void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us)
+{
+	memcpy(p->v, v, sizeof(p->v));
+	p->last_seen_us = t_us;
+	trend_add(&p->rss, t_us, v[METRIC_RSS]);
+}
+
+void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], int64_t t_us)
+{
+	memcpy(h->v, v, sizeof(h->v));
+	trend_add(&h->available, t_us, v[HOST_METRIC_AVAILABLE]);
+}
+
+int64_t host_time_to_oom_us(const struct host *h, int64_t now_us)
+{
+	double slope;
+	double r2;
+
+	if (h->v[HOST_METRIC_AVAILABLE] == METRIC_ABSENT ||
+	    !trend_slope(&h->available, now_us, CULPRIT_SPAN_US, &slope, &r2))
+		return -1;
+	if (slope >= 0 || r2 < FORECAST_MIN_R2)
+		return -1;
+	return (int64_t)((double)h->v[HOST_METRIC_AVAILABLE] / -slope * 3.6e9);
+}
+
+struct process *host_culprit(struct host *h, int64_t now_us, double *ret_growth)
+{
+	struct process *worst = NULL;
+	struct process *p;
+	struct process *next;
+	double most = 0;
+
+	HASH_ITER (hh, h->processes, p, next) {
+		double slope;
+		double r2;
+
+		if (!trend_slope(&p->rss, now_us, CULPRIT_SPAN_US, &slope, &r2) || slope <= most ||
+		    r2 < FORECAST_MIN_R2)
+			continue;
+		most = slope;
+		worst = p;
+	}
+	if (worst && ret_growth)
+		*ret_growth = most * 1024;
+	return worst;
+}
