@@ -55,6 +55,7 @@ CREATE TABLE inbox (
     last    int8 NOT NULL,              -- last record, gaps included
     t0      timestamptz NOT NULL,       -- window of its first tick
     codec   int2 NOT NULL,              -- 1 = protobuf Batch
+    skew_us int8 NOT NULL DEFAULT 0,    -- host's clock minus ours, as its samples were corrected by
     d       bytea NOT NULL
 ) PARTITION BY RANGE (rcv);
 
