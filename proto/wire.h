@@ -151,6 +151,7 @@ struct wire_tick {
 	uint64_t t_boot_us;
 	uint32_t interval_ms;
 	bool keyframe;
+	uint8_t boot_id[16]; /* of a keyframe */
 	uint32_t skipped;
 	struct wire_process *born;
 	size_t n_born;

@@ -86,7 +86,22 @@ struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uu
 		return NULL;
 	}
 	HASH_ADD(hh, r->hosts, host_id, sizeof(h->host_id), h);
+	if (!h->hh.tbl) {
+		host_free(h);
+		return NULL;
+	}
 	return h;
+}
+
+void registry_describe_host(struct host *h, const struct wire_hello *m)
+{
+	keep_text(&h->name, m->host_name);
+	keep_text(&h->kernel, m->kernel);
+	keep_text(&h->version, m->version);
+	memcpy(h->boot_id, m->boot_id, sizeof(h->boot_id));
+	h->cpus = m->cpus;
+	h->interval_ms = m->interval_ms;
+	h->act = m->act;
 }
 
 struct host *registry_find_host(struct registry *r, int32_t host_id)
@@ -185,6 +200,10 @@ struct process *registry_process(struct host *h, int64_t proc_id, const struct w
 		return NULL;
 	}
 	HASH_ADD(hh, h->processes, proc_id, sizeof(p->proc_id), p);
+	if (!p->hh.tbl) {
+		process_free(p);
+		return NULL;
+	}
 	return p;
 }
 

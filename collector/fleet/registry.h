@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+/* Without memory uthash would end the program; so an element it could not add has hh.tbl == NULL.
+ */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "common/error.h"
@@ -82,6 +85,8 @@ void registry_fini(struct registry *r);
 /* The host, made when it is new; NULL without memory. name is kept in step. */
 struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uuid[16],
 			   const char *name);
+/* What the agent says of its host and itself in its greeting. */
+void registry_describe_host(struct host *h, const struct wire_hello *m);
 struct host *registry_find_host(struct registry *r, int32_t host_id);
 struct host *registry_find_host_uuid(struct registry *r, const uint8_t uuid[16]);
 /* By name; the first of several. */

@@ -42,6 +42,9 @@ enum db_type {
 	DB_JSON,  /* jsonb from text */
 	DB_INT8_ARRAY,
 	DB_INT4_ARRAY,
+	DB_TIME_ARRAY, /* microseconds since 1970 */
+	DB_TEXT_ARRAY, /* const char *const *; NULL elements are '' */
+	DB_IDENT, /* name of a table: put for :"1" .. in a statement that takes no parameters */
 };
 
 struct db_param {
@@ -65,8 +68,15 @@ struct db_param {
 #define DB_P_TIME(us)         ((struct db_param){.type = DB_TIME, .i = (us)})
 #define DB_P_INT8S(v, len)    ((struct db_param){.type = DB_INT8_ARRAY, .p = (v), .n = (len)})
 #define DB_P_INT4S(v, len)    ((struct db_param){.type = DB_INT4_ARRAY, .p = (v), .n = (len)})
+#define DB_P_TIMES(v, len)    ((struct db_param){.type = DB_TIME_ARRAY, .p = (v), .n = (len)})
+#define DB_P_TEXTS(v, len)    ((struct db_param){.type = DB_TEXT_ARRAY, .p = (v), .n = (len)})
+#define DB_P_IDENT(s)         ((struct db_param){.type = DB_IDENT, .p = (s)})
 
-/* r is NULL when rc < 0 and the server was not reached. Called once per query, from the loop. */
+/*
+ * r is NULL when rc < 0 and the server was not reached. Called once per query, from the loop.
+ * rc of what the server refused: -EINVAL for classes 22 and 23 (-EEXIST for 23505), -EAGAIN for
+ * class 40 and 55P03, -ETIMEDOUT for 57014, -ENOSPC for 53100, -EACCES for 42501, else -EIO.
+ */
 typedef void db_done(void *arg, int rc, const struct db_result *r, const struct error *err);
 
 int db_new(struct event_base *base, const char *conninfo, unsigned connections, struct db **ret,

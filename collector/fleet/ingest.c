@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/fleet/ingest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "collector/fleet/pack.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "proto/delta.h"
+#include "proto/identity.h"
+
+/* The agent's clock is believed while it differs less than this from ours. */
+#define SKEW_TOLERATED_US (2 * USEC_PER_SEC)
+/* A sample may not lie further ahead than this, whatever the agent's clock says. */
+#define AHEAD_MAX_US (5 * 60 * USEC_PER_SEC)
+
+struct stream_key {
+	int32_t host_id;
+	uint32_t pad_;
+	uint64_t epoch;
+};
+
+struct stream {
+	struct stream_key key;
+	int64_t conn;
+	uint64_t applied;    /* last number taken into memory */
+	int64_t skew_us;     /* of the agent's clock, as used for its samples */
+	uint8_t boot_id[16]; /* from its last keyframe */
+	struct delta_state delta;
+	UT_hash_handle hh;
+};
+
+struct ingest {
+	struct registry *registry;
+	struct store *store;
+	const struct ingest_ops *ops;
+	void *arg;
+	struct stream *streams;
+	struct ingest_stats stats;
+};
+
+/* What one batch means, on its way through the records. */
+struct taking {
+	struct ingest *in;
+	struct host *host;
+	struct stream *stream;
+	struct arena *arena;
+	struct pack *pack; /* NULL while replaying */
+	int64_t rcv_us;    /* the store's receive time of the batch */
+};
+
+int ingest_new(struct registry *registry, struct store *store, const struct ingest_ops *ops,
+	       void *arg, struct ingest **ret)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return -ENOMEM;
+	in->registry = registry;
+	in->store = store;
+	in->ops = ops;
+	in->arg = arg;
+	*ret = in;
+	return 0;
+}
+
+static void stream_free(struct ingest *in, struct stream *s)
+{
+	HASH_DEL(in->streams, s);
+	delta_fini(&s->delta);
+	free(s);
+}
+
+void ingest_free(struct ingest **in)
+{
+	struct stream *s;
+	struct stream *next;
+
+	if (!*in)
+		return;
+	HASH_ITER (hh, (*in)->streams, s, next)
+		stream_free(*in, s);
+	free(*in);
+	*in = NULL;
+}
+
+void ingest_forget(struct ingest *in, int32_t host_id)
+{
+	struct stream *s;
+	struct stream *next;
+
+	HASH_ITER (hh, in->streams, s, next)
+		if (s->key.host_id == host_id)
+			stream_free(in, s);
+}
+
+static struct stream *stream_find(struct ingest *in, int32_t host_id, uint64_t epoch)
+{
+	const struct stream_key key = {.host_id = host_id, .epoch = epoch};
+	struct stream *s;
+
+	HASH_FIND(hh, in->streams, &key, sizeof(key), s);
+	return s;
+}
+
+static struct stream *stream_get(struct ingest *in, int32_t host_id, uint64_t epoch)
+{
+	struct stream *s = stream_find(in, host_id, epoch);
+
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->key = (struct stream_key){.host_id = host_id, .epoch = epoch};
+	delta_init(&s->delta);
+	HASH_ADD(hh, in->streams, key, sizeof(s->key), s);
+	if (!s->hh.tbl) {
+		delta_fini(&s->delta);
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t committed, int64_t conn)
+{
+	struct stream *s = stream_get(in, h->host_id, epoch);
+
+	if (!s)
+		return -ENOMEM;
+	s->conn = conn;
+	/* What is applied and still queued is not yet committed: the agent resends it, it is
+	 * skipped. */
+	s->applied = MAX_OF(s->applied, committed);
+	return 0;
+}
+
+static int64_t sample_time(const struct stream *s, int64_t t_wall_us)
+{
+	int64_t t = t_wall_us;
+	int64_t latest = clock_wall_us() + AHEAD_MAX_US;
+
+	if (s->skew_us > SKEW_TOLERATED_US || s->skew_us < -SKEW_TOLERATED_US)
+		t -= s->skew_us;
+	return MIN_OF(t, latest);
+}
+
+static void leave(struct taking *k, struct process *p, int64_t t_us, bool seen)
+{
+	struct ingest *in = k->in;
+
+	if (k->pack)
+		pack_exit(k->pack, p, t_us, seen);
+	if (in->ops->on_exit)
+		in->ops->on_exit(in->arg, k->host, p, t_us);
+	registry_remove_process(k->host, p);
+}
+
+/* The processes behind the ids that a tick says have gone; read before the ids are freed. */
+static int64_t *exits_of(struct taking *k, const struct wire_tick *tick, size_t *ret_n)
+{
+	const struct stream *s = k->stream;
+	int64_t *ids = arena_calloc(k->arena, tick->n_exited, sizeof(*ids));
+
+	*ret_n = 0;
+	for (size_t i = 0; ids && i < tick->n_exited; i++) {
+		uint32_t id = tick->exited[i];
+
+		if (id < s->delta.n_slots && s->delta.slots[id].live)
+			ids[(*ret_n)++] = identity_process(s->boot_id, s->delta.slots[id].pid,
+							   s->delta.slots[id].start_ticks);
+	}
+	return ids;
+}
+
+static void take_exits(struct taking *k, const int64_t *ids, size_t n, int64_t t_us)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct process *p = registry_find_process(k->host, ids[i]);
+
+		if (p)
+			leave(k, p, t_us, true);
+	}
+}
+
+static void take_births(struct taking *k, const struct wire_tick *tick, int64_t t_us)
+{
+	for (size_t i = 0; i < tick->n_born; i++) {
+		const struct wire_process *info = &tick->born[i];
+		int64_t id = identity_process(k->stream->boot_id, info->pid, info->start_ticks);
+		bool was_known = registry_find_process(k->host, id) != NULL;
+		struct process *p = registry_process(k->host, id, info, t_us);
+
+		if (p && k->pack && !(was_known && info->known))
+			pack_birth(k->pack, k->stream->boot_id, p, t_us, info->fresh && !was_known);
+	}
+}
+
+/* A keyframe names every live process: those we hold beyond it ended while nobody watched. */
+static void take_absent(struct taking *k, const struct wire_tick *tick, int64_t t_us)
+{
+	struct process *p;
+	struct process *next;
+
+	if (!tick->keyframe || tick->skipped)
+		return;
+	HASH_ITER (hh, k->host->processes, p, next)
+		if (p->last_seen_us < t_us)
+			leave(k, p, t_us, false);
+}
+
+static void take_values(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+	struct ingest *in = k->in;
+
+	for (size_t id = 0; id < d->n_slots; id++) {
+		const struct delta_slot *slot = &d->slots[id];
+		struct process *p;
+
+		if (!slot->live)
+			continue;
+		p = registry_find_process(k->host, identity_process(k->stream->boot_id, slot->pid,
+								    slot->start_ticks));
+		if (!p)
+			continue;
+		registry_sample(p, slot->v, t_us);
+		if (window_add(store_windows(in->store), k->host->host_id, p->proc_id, t_us,
+			       k->rcv_us, slot->v) < 0)
+			in->stats.unwindowed++;
+		if (in->ops->on_process)
+			in->ops->on_process(in->arg, k->host, p, t_us);
+		in->stats.samples++;
+	}
+	registry_host_sample(k->host, d->host, t_us);
+	if (window_add_host(store_windows(in->store), k->host->host_id, t_us, k->rcv_us, d->host) <
+	    0)
+		in->stats.unwindowed++;
+	if (in->ops->on_host)
+		in->ops->on_host(in->arg, k->host, t_us);
+}
+
+static int take_tick(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_tick tick;
+	int64_t *exited;
+	size_t n_exited;
+	int64_t t_us;
+	int rc = wire_unpack_tick(k->arena, r->body, r->len, &tick, err);
+
+	if (rc < 0)
+		return rc;
+	t_us = sample_time(k->stream, tick.t_wall_us);
+	exited = exits_of(k, &tick, &n_exited);
+	rc = delta_apply(&k->stream->delta, &tick, err);
+	if (rc < 0)
+		return rc;
+	if (tick.keyframe)
+		memcpy(k->stream->boot_id, tick.boot_id, sizeof(k->stream->boot_id));
+	take_exits(k, exited, n_exited, t_us);
+	k->host->interval_ms = tick.interval_ms;
+	take_births(k, &tick, t_us);
+	take_values(k, t_us);
+	take_absent(k, &tick, t_us);
+	if (k->pack)
+		pack_time(k->pack, t_us);
+	k->in->stats.newest_us = MAX_OF(k->in->stats.newest_us, t_us);
+	return 0;
+}
+
+static int take_event(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_event e;
+	int rc = wire_unpack_event(k->arena, r->body, r->len, &e, err);
+
+	if (rc < 0)
+		return rc;
+	if (k->pack)
+		pack_event(k->pack,
+			   e.pid ? identity_process(k->stream->boot_id, e.pid, e.start_ticks) : 0,
+			   &e, sample_time(k->stream, e.t_wall_us));
+	return 0;
+}
+
+/* A gap takes the numbers up to *ret_last. */
+static int take_gap(struct taking *k, const struct wire_rec *r, uint64_t *ret_last,
+		    struct error *err)
+{
+	struct wire_gap g;
+	int rc = wire_unpack_gap(k->arena, r->body, r->len, &g, err);
+
+	if (rc < 0)
+		return rc;
+	if (g.to_seq < r->seq)
+		return error_set(err, -EBADMSG,
+				 "gap: ends at %" PRIu64 " before its start %" PRIu64, g.to_seq,
+				 r->seq);
+	*ret_last = g.to_seq;
+	k->in->stats.gaps++;
+	if (k->pack)
+		pack_gap(k->pack, r->seq, &g);
+	return 0;
+}
+
+static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret_last,
+		       struct error *err)
+{
+	*ret_last = r->seq;
+	switch (r->kind) {
+	case WIRE_TICK:
+		return take_tick(k, r, err);
+	case WIRE_EVENT:
+		return take_event(k, r, err);
+	case WIRE_GAP:
+		return take_gap(k, r, ret_last, err);
+	}
+	return error_set(err, -EBADMSG, "record %" PRIu64 ": unknown kind %d", r->seq,
+			 (int)r->kind);
+}
+
+/* Takes the records in order; the ones before are never taken back. */
+static int take_records(struct taking *k, const struct wire_batch *b, struct error *err)
+{
+	struct stream *s = k->stream;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct wire_rec *r = &b->records[i];
+		struct error why = {""};
+		uint64_t last;
+		int rc;
+
+		if (r->seq <= s->applied) {
+			k->in->stats.repeated++;
+			continue;
+		}
+		if (r->seq != s->applied + 1 && k->pack)
+			return error_set(err, -EPROTO,
+					 "stream %016" PRIx64 ": record %" PRIu64 " after %" PRIu64,
+					 b->epoch, r->seq, s->applied);
+		rc = take_record(k, r, &last, &why);
+		if (rc < 0) {
+			k->in->stats.undecodable++;
+			s->delta.ready = false;
+			if (k->pack)
+				pack_undecodable(k->pack, r, why.msg);
+		} else if (k->pack) {
+			pack_record(k->pack, r);
+		}
+		s->applied = last;
+		if (k->pack)
+			pack_last(k->pack, last);
+		k->in->stats.records++;
+	}
+	return 0;
+}
+
+int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size_t len,
+		 struct error *err)
+{
+	auto_arena struct arena arena;
+	struct wire_batch b;
+	struct taking k = {.in = in, .host = h, .arena = &arena};
+	struct pack *pack = NULL;
+	int rc;
+
+	if (!store_has_room(in->store, len))
+		return error_set(err, -ENOBUFS, "the store's queue is full");
+	/* Ticks are unpacked beside the batch that holds them. */
+	arena_init(&arena, 2 * WIRE_BUDGET(len));
+	rc = wire_unpack_batch(&arena, payload, len, &b, err);
+	if (rc < 0)
+		return rc;
+	k.stream = stream_find(in, h->host_id, b.epoch);
+	if (!k.stream)
+		return error_set(err, -EPROTO, "stream %016" PRIx64 " was not announced", b.epoch);
+	k.stream->skew_us = h->skew_us;
+	k.rcv_us = store_receive_time(in->store);
+	rc = pack_new(&(struct store_batch){.host_id = h->host_id,
+					    .epoch = (int64_t)b.epoch,
+					    .conn = k.stream->conn,
+					    .rcv_us = k.rcv_us,
+					    .skew_us = h->skew_us},
+		      k.stream->applied, &pack);
+	if (rc < 0)
+		return error_set(err, rc, "no memory for a batch");
+	k.pack = pack;
+	rc = take_records(&k, &b, err);
+	in->stats.batches++;
+	/* Also what was taken before a refused record: it is in memory, so it must be stored. */
+	if (!pack_empty(pack)) {
+		int put = pack_put(pack, in->store);
+
+		if (put < 0 && rc == 0)
+			rc = error_sys(err, put, "cannot queue a batch");
+	}
+	pack_free(&pack);
+	return rc;
+}
+
+void ingest_replay(struct ingest *in, struct host *h, const struct store_replayed *row)
+{
+	auto_arena struct arena arena;
+	struct wire_batch b;
+	struct error err = {""};
+	struct taking k = {.in = in, .host = h, .arena = &arena, .rcv_us = row->rcv_us};
+
+	arena_init(&arena, 2 * WIRE_BUDGET(row->payload_len));
+	if (wire_unpack_batch(&arena, row->payload, row->payload_len, &b, &err) < 0) {
+		log_warn("host=%d stored batch does not decode error=\"%s\"", h->host_id, err.msg);
+		return;
+	}
+	k.stream = stream_get(in, h->host_id, b.epoch);
+	if (!k.stream)
+		return;
+	k.stream->skew_us = row->skew_us;
+	if (take_records(&k, &b, &err) < 0)
+		log_warn("host=%d replay stopped short error=\"%s\"", h->host_id, err.msg);
+	/* Numbers that are not among the records were stored as gaps. */
+	k.stream->applied = MAX_OF(k.stream->applied, (uint64_t)row->last_seq);
+}
+
+const struct ingest_stats *ingest_stats(const struct ingest *in)
+{
+	return &in->stats;
+}

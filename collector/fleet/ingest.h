@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest.h - what an agent sent becomes the fleet in memory, open windows, rule input and a batch
+ * for the store.
+ *
+ * Each record of a stream (host, epoch) is taken once: numbers already applied are skipped, a hole
+ * that no Gap record covers refuses the batch. A record that does not decode is told as a gap
+ * and the stream goes on. Memory moves at once, so rules and REST see a sample before it is
+ * stored; the agent is told 'stored' only by the store's acknowledgement.
+ */
+#ifndef MEMHERD_COLLECTOR_FLEET_INGEST_H
+#define MEMHERD_COLLECTOR_FLEET_INGEST_H
+
+#include "collector/fleet/registry.h"
+#include "collector/store/store.h"
+
+struct ingest;
+
+/* What follows the samples; each may be NULL. t_us is the sample's time on our clock. */
+struct ingest_ops {
+	void (*on_process)(void *arg, struct host *h, struct process *p, int64_t t_us);
+	void (*on_host)(void *arg, struct host *h, int64_t t_us);
+	/* Before the process leaves the registry. */
+	void (*on_exit)(void *arg, struct host *h, struct process *p, int64_t t_us);
+};
+
+struct ingest_stats {
+	uint64_t batches;
+	uint64_t records;
+	uint64_t samples;  /* one process at one time */
+	uint64_t repeated; /* records that had been applied before */
+	uint64_t undecodable;
+	uint64_t gaps;
+	uint64_t unwindowed; /* samples that found no room in the open windows */
+	int64_t newest_us;   /* time of the newest sample */
+};
+
+int ingest_new(struct registry *registry, struct store *store, const struct ingest_ops *ops,
+	       void *arg, struct ingest **ret) must_use;
+void ingest_free(struct ingest **in);
+
+/* The agent's connection conn holds these streams now; committed is the last stored number. */
+int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t committed,
+		int64_t conn) must_use;
+/* One Batch frame. 0; -ENOBUFS when the store's queue is full (nothing was taken: try again after
+ * on_room); -EBADMSG or -EPROTO when the agent must be told off, err says why. */
+int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size_t len,
+		 struct error *err) must_use;
+/* A stored batch of a window that was not sealed when we stopped: memory only. */
+void ingest_replay(struct ingest *in, struct host *h, const struct store_replayed *row);
+/* The host is to be forgotten: its streams go. */
+void ingest_forget(struct ingest *in, int32_t host_id);
+const struct ingest_stats *ingest_stats(const struct ingest *in);
+
+#endif

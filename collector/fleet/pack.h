@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pack.h - gathers what one batch of an agent means to the store: its fresh records as bytes, and
+ * the processes, exits, events and gaps found in them. Lives for one call of ingest_batch(). An
+ * addition that finds no memory marks the pack, and pack_put() fails.
+ */
+#ifndef MEMHERD_COLLECTOR_FLEET_PACK_H
+#define MEMHERD_COLLECTOR_FLEET_PACK_H
+
+#include "collector/fleet/registry.h"
+#include "collector/store/store.h"
+
+struct pack;
+
+/* head says host, epoch, connection, receive time and skew; applied is the number before the first.
+ */
+int pack_new(const struct store_batch *head, uint64_t applied, struct pack **ret) must_use;
+void pack_free(struct pack **p);
+/* fresh: it started while the agent watched, which is an event. */
+void pack_birth(struct pack *p, const uint8_t boot_id[16], const struct process *proc, int64_t t_us,
+		bool fresh);
+/* seen: the agent saw it go; else a keyframe showed that it had gone before. */
+void pack_exit(struct pack *p, const struct process *proc, int64_t t_us, bool seen);
+void pack_event(struct pack *p, int64_t proc_id, const struct wire_event *e, int64_t t_us);
+void pack_gap(struct pack *p, uint64_t from, const struct wire_gap *g);
+/* The record could not be decoded: a gap of one, and an event that says why. */
+void pack_undecodable(struct pack *p, const struct wire_rec *r, const char *why);
+/* The record goes into the stored bytes. */
+void pack_record(struct pack *p, const struct wire_rec *r);
+/* Sets the number up to which the batch now goes; what is packed next belongs to the one after. */
+void pack_last(struct pack *p, uint64_t seq);
+void pack_time(struct pack *p, int64_t t_us);
+bool pack_empty(const struct pack *p);
+int pack_put(struct pack *p, struct store *store) must_use;
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options.h - everything that can be set in collector.conf, one row each in options.c.
+ */
+#ifndef MEMHERD_COLLECTOR_OPTIONS_H
+#define MEMHERD_COLLECTOR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+
+#define COLLECTOR_CONF "/etc/memherd/collector.conf"
+
+struct collector_options {
+	char *state_dir;
+	char *database;
+	char *database_user;
+	bool database_relaxed;
+	char *listen_stream;
+	char *listen_enroll;
+	char *listen_http;
+	char *http_hosts;
+	char *public_address;
+	char *base_url;
+	int64_t window_us;
+	int64_t flush_interval_us;
+	int64_t queue_bytes;
+	int64_t keep_chunks_us;
+	int64_t keep_rollups_us;
+	int64_t keep_events_us;
+	int64_t max_agents;
+	int64_t accepts_per_second;
+	char *rules_dir;
+	bool remediation;
+	int64_t action_ttl_us;
+	char *smtp_url;
+	char *smtp_tls;
+	char *smtp_user;
+	char *smtp_password_file;
+	char *smtp_ca_file;
+	char *mail_from;
+	char *mail_to;
+	char *log_level;
+	char *log_format;
+};
+
+extern const struct conf_table collector_conf;
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store.h - what the collector keeps: exactly-once batches, sealed windows, series.
+ *
+ * A batch that an agent sent is stored and its stream's last_seq moved in one transaction, and
+ * only then acknowledged. In memory its samples go into the windows (window.h) as they arrive; a
+ * window that is over is written as chunks and rollup rows in one transaction. After a restart the
+ * batches of unsealed windows are given back (store_replay) so that memory is what it was.
+ *
+ * Everything runs on the loop; callbacks come from the loop, never from within the call.
+ * With the database down, batches wait (bounded) and nothing is acknowledged.
+ *
+ * The verbs over other tables (store_host, store_alert, ...) take the struct db of store_db().
+ */
+#ifndef MEMHERD_COLLECTOR_STORE_STORE_H
+#define MEMHERD_COLLECTOR_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "collector/store/db.h"
+#include "collector/store/window.h"
+#include "common/error.h"
+#include "proto/wire.h"
+
+struct event_base;
+struct store;
+
+struct store_config {
+	const char *conninfo;
+	unsigned connections;  /* of the pool */
+	bool relaxed;          /* accept a server with fsync or synchronous_commit off */
+	int64_t window_us;     /* recorded in the database at first start, fixed from then on */
+	int64_t seal_grace_us; /* a window is sealed so long after its end */
+	int64_t flush_us;      /* a batch waits at most so long for others */
+	int64_t flush_bytes;   /* ... or until so many bytes are together */
+	int64_t queue_bytes;   /* store_put() refuses beyond */
+	int64_t window_bytes;  /* memory of open windows; store_put() refuses beyond */
+	int64_t keep_inbox_us; /* at least; never dropped before its windows are sealed */
+	int64_t keep_chunk_us;
+	int64_t keep_rollup_us;
+	int64_t keep_event_us;
+};
+
+/* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 64 MiB, 512 MiB, 3 h, 14/90/365 d. */
+void store_config_init(struct store_config *cfg);
+
+struct store_acked {
+	int32_t host_id;
+	int64_t epoch;
+	int64_t conn;
+	int64_t last_seq;
+	int rc; /* 0 stored (now or before): acknowledge; -ESTALE fenced by a newer connection:
+		 * drop; -EPROTO a hole before it: end the connection, its next Hello tells where we
+		 * are */
+};
+/* Once per batch, in the order of store_put() within a stream. */
+typedef void store_on_acked(void *arg, const struct store_acked *a);
+
+/* Connects (blocking), checks the server, migrates, makes partitions, then opens the pool. */
+int store_open(struct event_base *base, const struct store_config *cfg, store_on_acked *on_acked,
+	       void *arg, struct store **ret, struct error *err) must_use;
+/* Waits up to timeout for queued batches to be written, running the loop. 0 or -ETIMEDOUT. */
+int store_drain(struct store *s, int64_t timeout_us) must_use;
+void store_free(struct store **s);
+
+struct db *store_db(struct store *s);
+struct window_set *store_windows(struct store *s);
+bool store_ready(const struct store *s);
+/* Why not ready; '' when it is. */
+const char *store_trouble(const struct store *s);
+/* Receive time for the batch at hand: wall microseconds, strictly rising over restarts. The same
+ * value goes into window_add() and store_put(). */
+int64_t store_receive_time(struct store *s);
+
+struct store_stats {
+	uint64_t batches;    /* committed */
+	uint64_t bytes;      /* of payload, committed */
+	uint64_t duplicates; /* already stored */
+	uint64_t fenced;
+	uint64_t dead_letters;
+	uint64_t flush_errors; /* transactions that failed and were tried again */
+	uint64_t sealed;       /* windows */
+	uint64_t seal_errors;
+	uint64_t too_late; /* parts dropped: older than chunks are kept */
+	size_t queued_bytes;
+	size_t queued_batches;
+	int64_t oldest_queued_us; /* receive time, 0 = none */
+};
+void store_stats(const struct store *s, struct store_stats *ret);
+
+/* ---- streams ---- */
+
+/* last_seq[i] belongs to epochs[i] of the call; conn goes into this connection's batches. */
+typedef void store_on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
+			     const struct error *err);
+/* A new connection of host: fences the one before it. done is called once if 0 was returned. */
+int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, size_t n,
+		      store_on_stream *done, void *arg) must_use;
+
+/* ---- batches ---- */
+
+struct store_process {
+	int64_t proc_id;
+	uint8_t boot_id[16];
+	uint32_t pid;
+	uint64_t start_ticks;
+	uint32_t ppid;
+	uint32_t uid;
+	const char *comm; /* strings as wire.h validates them; NULL = '' */
+	const char *cmdline;
+	const char *exe;
+	const char *cgroup;
+	const char *service;
+	int64_t first_seen_us;
+};
+
+struct store_exit {
+	int64_t proc_id;
+	int64_t t_us;
+};
+
+struct store_event {
+	int64_t t_us; /* one that is older than events are kept or an hour ahead becomes rcv_us */
+	int64_t seq;
+	int idx;
+	const char *kind; /* WIRE_EVENT_LIST's word */
+	int64_t proc_id;  /* 0 = none */
+	const char *doc;  /* JSON text */
+};
+
+struct store_gap {
+	int64_t from_seq;
+	int64_t to_seq;
+	int64_t records;
+	int reason;         /* enum wire_gap_reason */
+	int64_t t_first_us; /* 0 = not known */
+	int64_t t_last_us;
+};
+
+struct store_batch {
+	int32_t host_id;
+	int64_t epoch;
+	int64_t conn;
+	int64_t first_seq;
+	int64_t last_seq;       /* a gap's to_seq included */
+	int64_t rcv_us;         /* store_receive_time() */
+	int64_t t_us;           /* of its first tick; 0 = rcv_us */
+	int64_t skew_us;        /* of the host's clock, as its samples were corrected by */
+	const uint8_t *payload; /* the Batch as it came */
+	size_t payload_len;
+	const struct store_process *born; /* only those announced with strings */
+	size_t n_born;
+	const struct store_exit *exited;
+	size_t n_exited;
+	const struct store_event *events;
+	size_t n_events;
+	const struct store_gap *gaps;
+	size_t n_gaps;
+};
+
+/* Queues a copy. -ENOBUFS: the caller stops reading that connection and tries again later. */
+int store_put(struct store *s, const struct store_batch *b) must_use;
+/* Would store_put() of a batch of len bytes of payload fit? */
+bool store_has_room(const struct store *s, size_t len);
+
+/* ---- start ---- */
+
+struct store_replayed {
+	int32_t host_id;
+	int64_t epoch;
+	int64_t first_seq;
+	int64_t last_seq;
+	int64_t rcv_us;  /* for window_add(): what is sealed already is ignored there */
+	int64_t skew_us; /* as the batch's */
+	const uint8_t *payload;
+	size_t payload_len;
+};
+typedef void store_on_replayed(void *arg, const struct store_replayed *r);
+typedef void store_on_replay_done(void *arg, int rc, const struct error *err);
+/* Gives back what may be in no chunk yet, and one window more so that a keyframe is among it, in
+ * the order (host, epoch, seq). Nothing is sealed or dropped before it is done. */
+int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *done,
+		 void *arg) must_use;
+
+/* ---- reading ---- */
+
+typedef void store_on_series(void *arg, int rc, const struct point *points, size_t n,
+			     int64_t resolution_us, const struct error *err);
+/*
+ * The values of metric of a process (or of the host: proc_id WINDOW_HOST, enum host_metric) in
+ * [from, to), chunks and open windows together, oldest first. With more than max_points,
+ * the time is cut into equal buckets, each told by its last value, and a gauge's by its highest
+ * one too when that is not the last (two points): a spike is what people look for. resolution_us
+ * is the bucket, 0 = every sample.
+ */
+int store_series(struct store *s, int32_t host_id, int64_t proc_id, unsigned metric,
+		 int64_t from_us, int64_t to_us, size_t max_points, store_on_series *done,
+		 void *arg) must_use;
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/command.h"
+
+#include <errno.h>
+
+#include "tests/support/test.h"
+
+static struct command sample(void)
+{
+	struct command c = {
+		.action = COMMAND_TRIM,
+		.dry_run = true,
+		.pid = 0x01020304,
+		.start_ticks = 0x1122334455667788,
+		.issued_us = 1700000000000000,
+		.expires_us = 1700000600000000,
+		.counter = 77,
+		.fence = 3,
+		.actor = "rule:frag",
+		.reason = "512 MiB of free pages held",
+	};
+
+	memset(c.id, 0xa1, sizeof(c.id));
+	memset(c.host_uuid, 0xb2, sizeof(c.host_uuid));
+	memset(c.boot_id, 0xc3, sizeof(c.boot_id));
+	return c;
+}
+
+static struct command_result sample_result(void)
+{
+	struct command_result r = {
+		.status = COMMAND_DONE,
+		.rss_before = 503 << 20,
+		.rss_after = 69 << 20,
+		.swap_before = -1,
+		.swap_after = -1,
+		.held_us = 120,
+		.total_us = 29000,
+		.detail = "gave back 434 MiB of 503 MiB",
+	};
+
+	memset(r.id, 0x5e, sizeof(r.id));
+	return r;
+}
+
+/* The bytes are signed and kept in journals: their places are a promise. */
+static void the_layout_does_not_move(void **state unused_arg)
+{
+	static const uint8_t head[] = {'M', 'H', 'C', '1', 1, 0, 0, 0, 1, 0, 0, 0, 0xa1};
+	static const uint8_t pid[] = {4, 3, 2, 1, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11};
+	struct command c = sample();
+	uint8_t bytes[COMMAND_SIZE];
+
+	command_pack(bytes, &c);
+	assert_memory_equal(bytes, head, sizeof(head));
+	assert_memory_equal(bytes + 60, pid, sizeof(pid));
+	assert_string_equal((char *)bytes + 104, "rule:frag");
+	assert_string_equal((char *)bytes + 152, "512 MiB of free pages held");
+	for (size_t i = 216; i < COMMAND_SIZE; i++)
+		assert_int_equal(bytes[i], 0);
+}
+
+static void a_command_comes_back(void **state unused_arg)
+{
+	struct command c = sample();
+	struct command got;
+	uint8_t bytes[COMMAND_SIZE];
+	uint8_t again[COMMAND_SIZE];
+	struct error err;
+
+	command_pack(bytes, &c);
+	assert_int_equal(command_unpack(bytes, sizeof(bytes), &got, &err), 0);
+	assert_int_equal(got.pid, c.pid);
+	assert_int_equal(got.start_ticks, c.start_ticks);
+	assert_int_equal(got.issued_us, c.issued_us);
+	assert_int_equal(got.expires_us, c.expires_us);
+	assert_int_equal(got.counter, c.counter);
+	assert_int_equal(got.fence, c.fence);
+	assert_true(got.dry_run);
+	assert_string_equal(got.reason, c.reason);
+	command_pack(again, &got);
+	assert_memory_equal(bytes, again, sizeof(bytes));
+}
+
+static void a_result_comes_back(void **state unused_arg)
+{
+	struct command_result r = sample_result();
+	struct command_result got;
+	uint8_t bytes[COMMAND_RESULT_SIZE];
+	struct error err;
+
+	command_result_pack(bytes, &r);
+	assert_int_equal(command_result_unpack(bytes, sizeof(bytes), &got, &err), 0);
+	assert_int_equal(got.status, COMMAND_DONE);
+	assert_int_equal(got.rss_before, r.rss_before);
+	assert_int_equal(got.swap_after, -1);
+	assert_int_equal(got.total_us, r.total_us);
+	assert_string_equal(got.detail, r.detail);
+	assert_memory_equal(got.id, r.id, sizeof(r.id));
+}
+
+static void long_and_hostile_texts_are_cut_and_made_safe(void **state unused_arg)
+{
+	struct command_result r = sample_result();
+	struct command_result got;
+	uint8_t bytes[COMMAND_RESULT_SIZE];
+	struct error err;
+
+	memset(r.detail, '\x1b', sizeof(r.detail));
+	command_result_pack(bytes, &r);
+	assert_int_equal(command_result_unpack(bytes, sizeof(bytes), &got, &err), 0);
+	assert_true(strlen(got.detail) < sizeof(got.detail));
+	assert_memory_equal(got.detail, "\\x1b\\x1b", 8);
+}
+
+static void what_is_not_well_formed_is_refused(void **state unused_arg)
+{
+	static const struct {
+		const char *says;
+		size_t at;
+		uint8_t value;
+	} rows[] = {
+		{"does not begin", 0, 'm'}, {"unknown action", 4, 99},  {"unknown action", 7, 1},
+		{"'dry_run'", 8, 2},        {"'spare bytes'", 9, 1},    {"'actor'", 104 + 47, 'x'},
+		{"'actor'", 104, 0xff},     {"'actor'", 104 + 20, 'x'}, {"'reason'", 153, 0x07},
+		{"'spare bytes'", 255, 1},
+	};
+	struct command c = sample();
+	struct command got;
+	uint8_t bytes[COMMAND_SIZE];
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		command_pack(bytes, &c);
+		bytes[rows[i].at] = rows[i].value;
+		assert_int_equal(command_unpack(bytes, sizeof(bytes), &got, &err), -EBADMSG);
+		assert_says(err, rows[i].says);
+	}
+	command_pack(bytes, &c);
+	for (size_t len = 0; len < COMMAND_SIZE; len++)
+		assert_int_equal(command_unpack(bytes, len, &got, &err), -EBADMSG);
+	assert_says(err, "has 255 bytes, expected 256");
+}
+
+static void a_result_with_an_unknown_status_is_refused(void **state unused_arg)
+{
+	struct command_result r = sample_result();
+	struct command_result got;
+	uint8_t bytes[COMMAND_RESULT_SIZE];
+	struct error err;
+
+	command_result_pack(bytes, &r);
+	bytes[4] = 0;
+	assert_int_equal(command_result_unpack(bytes, sizeof(bytes), &got, &err), -EBADMSG);
+	assert_says(err, "unknown status 0");
+	assert_int_equal(command_result_unpack(bytes, COMMAND_SIZE, &got, &err), -EBADMSG);
+}
+
+static void words_and_numbers_agree(void **state unused_arg)
+{
+	assert_string_equal(command_action_word(COMMAND_TRIM), "trim");
+	assert_int_equal(command_action_find("trim"), COMMAND_TRIM);
+	assert_int_equal(command_action_find("rm"), -1);
+	assert_null(command_action_word(0));
+	assert_string_equal(command_status_word(COMMAND_DRY_RUN), "dry_run");
+	assert_null(command_status_word(77));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_layout_does_not_move),
+		cmocka_unit_test(a_command_comes_back),
+		cmocka_unit_test(a_result_comes_back),
+		cmocka_unit_test(long_and_hostile_texts_are_cut_and_made_safe),
+		cmocka_unit_test(what_is_not_well_formed_is_refused),
+		cmocka_unit_test(a_result_with_an_unknown_status_is_refused),
+		cmocka_unit_test(words_and_numbers_agree),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
