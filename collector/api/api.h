@@ -9,9 +9,12 @@
 #ifndef MEMHERD_COLLECTOR_API_API_H
 #define MEMHERD_COLLECTOR_API_API_H
 
+#include <sys/queue.h>
+
 #include "collector/api/auth.h"
 #include "collector/api/http.h"
 
+struct call;
 struct collector_stats;
 struct db;
 struct dispatch;
@@ -49,8 +52,9 @@ struct api {
 	struct api_context ctx; /* the strings of it are lent too */
 	struct auth *auth;
 	struct http *http;
-	struct event *refresh; /* of the database's tokens */
-	bool loaded;
+	struct event *refresh;    /* of the database's tokens */
+	bool loaded;              /* tokens came from the database at least once */
+	TAILQ_HEAD(, call) calls; /* not ended yet */
 	uint64_t requests;
 	uint64_t failures; /* of authentication */
 };
@@ -58,7 +62,7 @@ struct api {
 /* Binds http->listen, checks the route table, loads the tokens once the database is there. */
 int api_new(struct event_base *base, const struct http_config *http, const struct api_context *ctx,
 	    struct api **ret, struct error *err) must_use;
-/* Free the database (whose callbacks hold calls) first, or drain it. */
+/* The database (whose callbacks hold calls) must be freed before; what waits for it is told 503. */
 void api_free(struct api **a);
 unsigned api_port(const struct api *a);
 /* A one-time 'http://HOST:PORT/login?token=...' for the person who started the collector. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "collector/api/api.h"
 #include "common/clock.h"
 #include "common/str.h"
 
@@ -25,6 +26,7 @@ struct call *call_new(struct api *api, struct http_request *req)
 	c->now_us = clock_wall_us();
 	buf_init(&c->out, CALL_BODY_MAX);
 	jw_init(&c->json, &c->out);
+	TAILQ_INSERT_TAIL(&api->calls, c, entry);
 	return c;
 }
 
@@ -34,6 +36,7 @@ void call_free(struct call **slot)
 
 	if (!c)
 		return;
+	TAILQ_REMOVE(&c->api->calls, c, entry);
 	json_decref(c->body);
 	buf_fini(&c->out);
 	free(c->path);
@@ -54,8 +57,8 @@ struct call *call_of(void *arg)
 void call_reply_text(struct call *c, int status, const char *type, const void *body, size_t len)
 {
 	http_request_set(c->req, "Cache-Control", "no-store");
-	http_reply(&c->req, &(struct http_answer){
-				    .status = status, .type = type, .body = body, .len = len});
+	http_reply(&c->req,
+		   &(struct http_answer){.status = status, .type = type, .body = body, .len = len});
 	call_free(&c);
 }
 
@@ -152,8 +155,9 @@ void call_fail_db(struct call *c, int rc)
 	if (rc == -ENOTCONN || rc == -ENOBUFS || rc == -EPIPE || rc == -ETIMEDOUT) {
 		snprintf(wait, sizeof(wait), "%d", CALL_RETRY_S);
 		http_request_set(c->req, "Retry-After", wait);
-		call_fail(c, 503, rc == -ENOBUFS ? "the database is busy"
-						 : "the database cannot be reached");
+		call_fail(c, 503,
+			  rc == -ENOBUFS ? "the database is busy"
+					 : "the database cannot be reached");
 		return;
 	}
 	call_fail(c, 500, "the database refused the statement");
@@ -177,7 +181,8 @@ bool call_query_int(struct call *c, const char *name, int64_t preset, int64_t mi
 	*ret = preset;
 	if (!text || (str_parse_int(text, ret) == 0 && *ret >= min && *ret <= max))
 		return true;
-	call_fail(c, 400, "parameter '%s' must be a number from %" PRId64 " to %" PRId64 ", not '%.64s'",
+	call_fail(c, 400,
+		  "parameter '%s' must be a number from %" PRId64 " to %" PRId64 ", not '%.64s'",
 		  name, min, max, text);
 	return false;
 }
@@ -189,7 +194,8 @@ bool call_query_time(struct call *c, const char *name, int64_t preset_us, int64_
 	*ret_us = preset_us;
 	if (!text || str_parse_time(text, c->now_us, ret_us) == 0)
 		return true;
-	call_fail(c, 400, "parameter '%s' must be a time as 2026-01-02T03:04:05Z, -6h or now, not '%.64s'",
+	call_fail(c, 400,
+		  "parameter '%s' must be a time as 2026-01-02T03:04:05Z, -6h or now, not '%.64s'",
 		  name, text);
 	return false;
 }
@@ -333,7 +339,8 @@ bool call_int(struct call *c, const char *name, int64_t preset, int64_t min, int
 	*ret = v ? json_integer_value(v) : preset;
 	if (!v || (json_is_integer(v) && *ret >= min && *ret <= max))
 		return true;
-	snprintf(expected, sizeof(expected), "a whole number from %" PRId64 " to %" PRId64, min, max);
+	snprintf(expected, sizeof(expected), "a whole number from %" PRId64 " to %" PRId64, min,
+		 max);
 	return wrong_member(c, name, expected);
 }
 

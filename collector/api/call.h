@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * call.h - one request on its way through a handler: who asks, the parameters, the body as JSON, and
- * the ways to end it. Each way sends the answer and frees the call, now or after a database answer;
- * a handler must take exactly one.
+ * call.h - one request on its way through a handler: who asks, the parameters, the body as JSON,
+ * and the ways to end it. Each way sends the answer and frees the call, now or after a database
+ * answer; a handler must take exactly one.
  */
 #ifndef MEMHERD_COLLECTOR_API_CALL_H
 #define MEMHERD_COLLECTOR_API_CALL_H
@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "collector/api/auth.h"
 #include "collector/api/http.h"
@@ -34,7 +35,7 @@ struct call {
 	struct principal who;
 	char *path;                          /* owned */
 	const char *params[CALL_PARAMS_MAX]; /* decoded; into path */
-	struct query query;
+	struct query_fields query;
 	json_t *body;
 	int64_t now_us; /* wall clock at its arrival */
 	struct buf out; /* the answer being written */
@@ -43,6 +44,7 @@ struct call {
 	int32_t host_id;
 	int64_t object_id;
 	int limit;
+	TAILQ_ENTRY(call) entry;
 };
 
 /* NULL without memory; takes over req only when it succeeds. */
@@ -70,8 +72,7 @@ void call_fail_db(struct call *c, int rc);
 bool call_id(struct call *c, const char *text, int64_t *ret) must_use;
 bool call_query_int(struct call *c, const char *name, int64_t preset, int64_t min, int64_t max,
 		    int64_t *ret) must_use;
-bool call_query_time(struct call *c, const char *name, int64_t preset_us,
-		     int64_t *ret_us) must_use;
+bool call_query_time(struct call *c, const char *name, int64_t preset_us, int64_t *ret_us) must_use;
 /* 'limit', into c->limit. */
 bool call_limit(struct call *c) must_use;
 

@@ -103,7 +103,8 @@ int route_check(const struct route *table, struct error *err)
 		const char *method = http_method_name(r->method);
 
 		if (!r->scopes)
-			return error_set(err, -EINVAL, "route '%s %s' says no scope", method, r->pattern);
+			return error_set(err, -EINVAL, "route '%s %s' says no scope", method,
+					 r->pattern);
 		if ((r->scopes & SCOPE_PUBLIC) && r->scopes != SCOPE_PUBLIC)
 			return error_set(err, -EINVAL, "route '%s %s' is public and is not", method,
 					 r->pattern);

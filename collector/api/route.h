@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * route.h - the table of everything that can be asked, and how a path finds its row. Pure: no row is
- * called here. Each row says who may; one that does not is refused when the table is checked at
+ * route.h - the table of everything that can be asked, and how a path finds its row. Pure: no row
+ * is called here. Each row says who may; one that does not is refused when the table is checked at
  * start-up, so nothing is open by oversight.
  */
 #ifndef MEMHERD_COLLECTOR_API_ROUTE_H
