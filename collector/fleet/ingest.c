@@ -117,6 +117,11 @@ static struct stream *stream_get(struct ingest *in, int32_t host_id, uint64_t ep
 	s->key = (struct stream_key){.host_id = host_id, .epoch = epoch};
 	delta_init(&s->delta);
 	HASH_ADD(hh, in->streams, key, sizeof(s->key), s);
+	if (!s->hh.tbl) {
+		delta_fini(&s->delta);
+		free(s);
+		return NULL;
+	}
 	return s;
 }
 

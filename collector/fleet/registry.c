@@ -86,6 +86,10 @@ struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uu
 		return NULL;
 	}
 	HASH_ADD(hh, r->hosts, host_id, sizeof(h->host_id), h);
+	if (!h->hh.tbl) {
+		host_free(h);
+		return NULL;
+	}
 	return h;
 }
 
@@ -196,6 +200,10 @@ struct process *registry_process(struct host *h, int64_t proc_id, const struct w
 		return NULL;
 	}
 	HASH_ADD(hh, h->processes, proc_id, sizeof(p->proc_id), p);
+	if (!p->hh.tbl) {
+		process_free(p);
+		return NULL;
+	}
 	return p;
 }
 

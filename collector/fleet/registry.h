@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+/* Without memory uthash would end the program; so an element it could not add has hh.tbl == NULL.
+ */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "common/error.h"

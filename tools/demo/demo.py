@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""memherd on this machine: a program leaks and the mail names it, another one's heap is fragmented and
+gives its memory back. DEMO_SECONDS=N bounds it; it then exits 0 only when every step was seen in the
+database and in the mail that came."""
+
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from stack import HERE, Stack  # noqa: E402
+
+MIB = 1024 * 1024
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def mib(n):
+    return f"{n / MIB:.0f} MiB"
+
+
+class Story:
+    """The steps, each looked for where it must be: database, REST, mail."""
+
+    def __init__(self, stack, leak_pid, fragment_pid):
+        self.stack = stack
+        self.leak_pid = leak_pid
+        self.fragment_pid = fragment_pid
+        self.seen = {}
+        self.steps = [
+            ("samples of this host's processes stored", self.samples),
+            ("the leak is an alert that names the culprit", self.alert),
+            ("the alert's mail came and names the culprit", self.mail),
+            ("a trim gave memory back", self.trim),
+            ("a mail tells what the trim gained", self.trim_mail),
+        ]
+
+    def samples(self):
+        (stored,), = self.stack.sql("SELECT coalesce(sum(last_seq), 0) FROM agent_stream")
+        (processes,), = self.stack.sql("SELECT count(*) FROM process")
+        return stored >= 5 and processes >= 3 and f"{stored} records, {processes} processes"
+
+    def alert(self):
+        rows = self.stack.sql("SELECT a.title, p.pid FROM alert a JOIN process p USING (host_id, proc_id) "
+                              "WHERE a.rule = 'leak' AND a.level = 'mail'")
+        return next((title for title, pid in rows if pid == self.leak_pid), None)
+
+    def mail(self):
+        for m in self.stack.messages():
+            if m["X-Memherd-Rule"] == "leak" and str(self.leak_pid) in m.get_body(("plain",)).get_content():
+                return f"'{m['Subject']}'"
+        return None
+
+    def trim(self):
+        rows = self.stack.sql("SELECT rss_before, rss_after, held_us FROM command WHERE action = 'trim' "
+                              "AND state = 'done' AND pid = %s", self.fragment_pid)
+        for before, after, held in rows:
+            if before - after > 50 * MIB:
+                return f"{mib(before)} -> {mib(after)}, the program was held for {held / 1000:.1f} ms"
+        return None
+
+    def trim_mail(self):
+        for m in self.stack.messages():
+            if m["X-Memherd-Rule"] == "fragmented" and "gave back" in m.get_body(("plain",)).get_content():
+                return f"'{m['Subject']}'"
+        return None
+
+    def look(self):
+        for name, check in self.steps:
+            if name in self.seen:
+                continue
+            found = check()
+            if found:
+                self.seen[name] = found
+                say(f"seen: {name}: {found}")
+
+    def missing(self):
+        return [name for name, _ in self.steps if name not in self.seen]
+
+
+def account(stack):
+    """One line of what a person would see on the page."""
+    for h in stack.items("/hosts"):
+        culprit = h.get("culprit")
+        text = f"{h['processes']} processes, {mib(h['available_bytes'])} of {mib(h['total_bytes'])} available"
+        if culprit:
+            text += (f"; fastest growing: {culprit['comm']} (pid {culprit['pid']}) "
+                     f"{culprit['growth_bytes_per_hour'] / MIB:+.0f} MiB/h")
+        say(text)
+
+
+def run(stack, seconds):
+    end = time.monotonic() + seconds if seconds else None
+    say("starting a private PostgreSQL and the collector")
+    stack.start_sink()
+    stack.start_collector()
+    say("enrolling this host, starting the agent and the root helper")
+    stack.enroll_agent()
+    stack.start_actd()
+    stack.start_agent()
+    leak = stack.start("leak", "/usr/bin/python3", HERE / "leak.py", 1)
+    fragment = stack.start("fragment", "/usr/bin/python3", HERE / "fragment.py", 200)
+    say(f"dashboard: {stack.cli('login-link').strip()}")
+    say(f"a leaking program runs as pid {leak.pid}, one with a fragmented heap as pid {fragment.pid}")
+    story = Story(stack, leak.pid, fragment.pid)
+    told = 0.0
+    while end is None or time.monotonic() < end:
+        story.look()
+        # A bounded run has shown all it can once the story is whole.
+        if end and not story.missing():
+            break
+        if time.monotonic() - told > 10:
+            account(stack)
+            told = time.monotonic()
+        for p in stack.programs.values():
+            if not p.alive():
+                raise RuntimeError(f"{p.name} ended:\n{p.tail()}")
+        time.sleep(0.5)
+    return story
+
+
+def main():
+    seconds = int(os.environ.get("DEMO_SECONDS") or 0)
+    if os.geteuid() != 0:
+        sys.exit("demo: run it as root: sudo make demo")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    rules = (HERE / "demo.rules").read_text()
+    policy = f"allow trim cmdline=*{HERE}/fragment.py* max=6/h\ndeny *\n"
+    stack = Stack(window="1min", interval="1s", rules=rules, policy=policy)
+    try:
+        story = run(stack, seconds)
+    except KeyboardInterrupt:
+        say("stopping")
+        return 0
+    except (RuntimeError, TimeoutError) as e:
+        print(f"demo: {e}", file=sys.stderr)
+        for p in stack.programs.values():
+            print(f"---- {p.name}\n{p.tail()}", file=sys.stderr)
+        return 1
+    finally:
+        stack.close()
+    if story.missing():
+        for name in story.missing():
+            say(f"NOT seen within {seconds} s: {name}")
+        return 1
+    say("the whole story was seen")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole product on this machine, in one temporary folder: collector with a private PostgreSQL,
+agent, root helper and a mail sink, on free loopback ports. The demo and the integration tests run
+it; nothing of it is left when close() returns."""
+
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("BIN", ROOT / "build"))
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def agent_user():
+    """Who the agent's two processes run as; the product's own user where it is installed."""
+    for name in ("memherd", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise RuntimeError("neither user memherd nor nobody exists")
+
+
+def wait_for(what, check, seconds=30.0, step=0.1):
+    """check()'s first true value, or a TimeoutError that names what was waited for."""
+    end = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(step)
+
+
+class Program:
+    """One of ours, with its log; stopped by pid."""
+
+    def __init__(self, name, argv, log, env=None, stdin=None):
+        self.name = name
+        self.argv = [str(a) for a in argv]
+        self.log = pathlib.Path(log)
+        self.file = open(log, "ab")
+        self.process = subprocess.Popen(self.argv, stdin=stdin or subprocess.DEVNULL, stdout=self.file,
+                                        stderr=self.file, env=env)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def stop(self, sig=signal.SIGTERM, seconds=20):
+        if self.alive():
+            self.process.send_signal(sig)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self.file.close()
+        return code
+
+    def tail(self, lines=15):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Stack:
+    def __init__(self, window="30min", interval="1s", rules=None, policy=None, collector=None, agent=None):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="memherd-"))
+        os.chmod(self.dir, 0o755)
+        self.window = window
+        self.interval = interval
+        self.rules = rules or ""
+        self.policy = policy or "deny *\n"
+        self.collector_options = collector or {}
+        self.agent_options = agent or {}
+        self.http = free_port()
+        self.stream = free_port()
+        self.enroll = free_port()
+        self.smtp = free_port()
+        self.mails = self.dir / "mail"
+        self.programs = {}
+        self.token = None
+
+    # ---- files ----
+
+    def path(self, *parts):
+        return self.dir.joinpath(*parts)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.chmod(path, mode)
+        return path
+
+    def conf(self, name, section, options):
+        return self.write(name, f"[{section}]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()))
+
+    # ---- programs ----
+
+    def start(self, name, *argv, env=None):
+        program = Program(name, argv, self.path(f"{name}.log"), env=env)
+        self.programs[name] = program
+        return program
+
+    def start_sink(self):
+        self.mails.mkdir(exist_ok=True)
+        self.start("sink", sys.executable, ROOT / "tests/support/smtp_sink.py", "--port", self.smtp,
+                   "--folder", self.mails)
+        wait_for("the mail sink", lambda: self.listening(self.smtp), 20)
+
+    def start_collector(self):
+        self.path("rules.d").mkdir(exist_ok=True)
+        self.write("rules.d/demo.rules", self.rules)
+        options = {
+            "state_dir": self.path("collector"),
+            "database": f"embedded:{self.path('pg')}",
+            "listen_stream": f"127.0.0.1:{self.stream}",
+            "listen_enroll": f"127.0.0.1:{self.enroll}",
+            "listen_http": f"127.0.0.1:{self.http}",
+            "public_address": "127.0.0.1",
+            "window": self.window,
+            "rules_dir": self.path("rules.d"),
+            "smtp_url": f"smtp://127.0.0.1:{self.smtp}",
+            "smtp_tls": "none",
+            "mail_from": "memherd@demo.example",
+            "mail_to": "ops@demo.example",
+        }
+        options.update(self.collector_options)
+        self.conf("collector.conf", "collector", options)
+        self.start("collector", BIN / "memherd-collector", "run", "-c", self.path("collector.conf"))
+        self.wait_ready()
+        self.token = self.path("collector", "admin.token").read_text().strip()
+
+    def wait_ready(self, seconds=60):
+        def ready():
+            if not self.programs["collector"].alive():
+                raise RuntimeError("collector ended:\n" + self.programs["collector"].tail())
+            try:
+                return self.get("/readyz", token=False, raw=True) is not None
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                return False
+        wait_for("the collector", ready, seconds)
+
+    def enroll_agent(self):
+        token = self.cli("enroll-token", "create", "--ttl", "10min", "--json")
+        self.write("token", json.loads(token)["token"] + "\n", 0o600)
+        self.path("agent").mkdir(exist_ok=True)
+        options = {
+            "collector": f"127.0.0.1:{self.stream}",
+            "state_dir": self.path("agent"),
+            "interval": self.interval,
+            "window": self.window,
+            "user": agent_user(),
+            "actd_socket": self.path("actd.sock"),
+            "reconnect_base": "200ms",
+            "reconnect_cap": "2s",
+            "reconnect_first": "500ms",
+        }
+        options.update(self.agent_options)
+        self.conf("agent.conf", "agent", options)
+        subprocess.run([BIN / "memherd-agent", "enroll", "-c", self.path("agent.conf"), "--token-file",
+                        self.path("token")], check=True, stdout=subprocess.DEVNULL)
+
+    def start_actd(self):
+        self.write("root/policy", self.policy, 0o600)
+        os.chmod(self.path("root"), 0o755)
+        self.conf("actd.conf", "actd", {
+            "socket": self.path("actd.sock"),
+            "policy": self.path("root", "policy"),
+            "command_key": self.path("agent", "command.pub"),
+            "host_uuid_file": self.path("agent", "host_uuid"),
+            "journal": self.path("root", "journal"),
+            "client_user": agent_user(),
+        })
+        self.start("actd", BIN / "memherd-actd", "run", "-c", self.path("actd.conf"))
+        wait_for("memherd-actd", lambda: self.path("actd.sock").exists(), 10)
+
+    def start_agent(self):
+        self.start("agent", BIN / "memherd-agent", "run", "-c", self.path("agent.conf"))
+
+    def up(self):
+        self.start_sink()
+        self.start_collector()
+        self.enroll_agent()
+        self.start_actd()
+        self.start_agent()
+        return self
+
+    def close(self):
+        """Stops what was started, the newest first, and removes the folder."""
+        for name in reversed(list(self.programs)):
+            self.programs[name].stop()
+        self.programs.clear()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # ---- asking ----
+
+    @staticmethod
+    def listening(port):
+        with socket.socket() as s:
+            s.settimeout(0.5)
+            return s.connect_ex(("127.0.0.1", port)) == 0
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.http}{path}"
+
+    def request(self, method, path, body=None, headers=None, token=True):
+        """(status, headers, bytes); an HTTP error is an answer like any other."""
+        request = urllib.request.Request(self.url(path), method=method)
+        if token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        for k, v in (headers or {}).items():
+            request.add_header(k, v)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as r:
+                return r.status, dict(r.headers), r.read()
+        except urllib.error.HTTPError as e:
+            return e.code, dict(e.headers), e.read()
+
+    def get(self, path, token=True, raw=False):
+        status, _, body = self.request("GET", path, token=token)
+        if status != 200:
+            return None
+        return body if raw else json.loads(body)
+
+    def items(self, path):
+        answer = self.get("/api/v1" + path)
+        return answer["items"] if answer else []
+
+    def cli(self, *argv, check=True):
+        env = dict(os.environ, MEMHERD_URL=self.url(""), MEMHERD_TOKEN=self.token)
+        r = subprocess.run([str(BIN / "memherd"), *map(str, argv)], env=env, capture_output=True, text=True,
+                           check=False)
+        if check and r.returncode:
+            raise RuntimeError(f"memherd {' '.join(map(str, argv))}: exit {r.returncode}: {r.stderr.strip()}")
+        return r.stdout
+
+    def sql(self, statement, *params):
+        """Rows straight from the private PostgreSQL."""
+        import psycopg2
+
+        connection = psycopg2.connect(host=str(self.path("pg")), dbname="memherd", user="memherd")
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement, params)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    def messages(self):
+        import email
+        import email.policy
+
+        return [email.message_from_bytes(p.read_bytes(), policy=email.policy.default)
+                for p in sorted(self.mails.glob("*.eml"))]
