@@ -39,6 +39,7 @@
 #define CHUNK_CODEC       1
 #define CHUNK_MAX_SAMPLES 32767
 #define CHUNK_MAX_COLUMNS 64
+#define CHUNK_MAX_SPAN_MS ((int64_t)31 * 86400 * 1000)
 #define CHUNK_MAX_TERMS   3
 
 struct chunk_term {
@@ -64,11 +65,11 @@ extern const struct chunk_spec chunk_host_spec;    /* enum host_metric */
 
 /*
  * Appends the chunk of n samples to out. times_ms: non-decreasing, after the window's start.
- * values: column-major, value i of column k at values[k * n + i]; used as scratch.
- * -EINVAL for n out of range, -ENOMEM, -ENOBUFS when out is full.
+ * values: column-major, value i of column k at values[k * n + i].
+ * -EINVAL for n or times out of range, -ENOMEM, -ENOBUFS when out is full.
  */
-int chunk_encode(const struct chunk_spec *spec, size_t n, const int64_t *times_ms, int64_t *values,
-		 struct buf *out) must_use;
+int chunk_encode(const struct chunk_spec *spec, size_t n, const int64_t *times_ms,
+		 const int64_t *values, struct buf *out) must_use;
 
 /* The number of samples, or -EBADMSG. */
 int chunk_samples(const uint8_t *data, size_t len, struct error *err) must_use;

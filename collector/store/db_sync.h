@@ -10,8 +10,6 @@
 
 struct db_sync;
 
-#define DB_MIN_SERVER 140000 /* PostgreSQL 14: DETACH PARTITION CONCURRENTLY */
-
 /* relaxed: accept a server that may lose committed data in a crash (fsync or synchronous_commit
  * off). -EPROTO for a server that is too old, -EPERM for a lossy one. */
 int db_sync_open(const char *conninfo, bool relaxed, struct db_sync **ret,
