@@ -265,7 +265,17 @@ static int send_command(void *arg, int32_t host_id, const uint8_t body[COMMAND_S
 				     SIGN_SIZE);
 }
 
-static void count_action(struct collector_stats *s, const struct action_row *row);
+static void count_action(struct collector_stats *s, const struct action_row *row)
+{
+	if (strcmp(row->state, "done") == 0)
+		s->trims_done++;
+	else if (strcmp(row->state, "ineffective") == 0)
+		s->trims_ineffective++;
+	else if (strcmp(row->state, "refused") == 0)
+		s->trims_refused++;
+	else
+		s->trims_failed++;
+}
 
 static void on_action_finished(void *arg, const struct action_row *row)
 {
@@ -486,25 +496,12 @@ static void gather_stats(struct collector *c)
 	c->stats.mails_failed = mail.failed;
 }
 
-static void count_action(struct collector_stats *s, const struct action_row *row)
-{
-	if (strcmp(row->state, "done") == 0)
-		s->trims_done++;
-	else if (strcmp(row->state, "ineffective") == 0)
-		s->trims_ineffective++;
-	else if (strcmp(row->state, "refused") == 0)
-		s->trims_refused++;
-	else
-		s->trims_failed++;
-}
-
 static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
 {
 	struct collector *c = arg;
 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	collector_stats_gather(&c->stats, c->sessions, c->ingest, c->store, c->incidents,
-			       c->mailer);
+	gather_stats(c);
 	sessions_resume(c->sessions);
 }
 
