@@ -416,7 +416,8 @@ static void both_ends_agree_through_churn(void **state unused_arg)
 		round_trip();
 		for (unsigned i = 0; i < PIDS; i++)
 			assert_int_equal(value(100 + i, METRIC_RSS),
-					 all[i].pid ? all[i].resident * ends.page_kib : -2);
+					 all[i].pid ? (int64_t)all[i].resident * ends.page_kib
+						    : -2);
 	}
 	end();
 }
