@@ -294,7 +294,9 @@ int sense_run(const struct sense_config *cfg, int link_fd)
 		log_error("start_failed error=\"%s\"", err.msg);
 		return 1;
 	}
-	r = start_loop(&s, &err);
+	r = sampler_identify(&s.sampler, &err);
+	if (r == 0)
+		r = start_loop(&s, &err);
 	if (r == 0) {
 		log_info("started interval_ms=%" PRId64 " proc=%s", s.interval_us / 1000,
 			 sampling.proc_path);

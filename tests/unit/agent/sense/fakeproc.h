@@ -28,18 +28,26 @@ struct fake {
 
 static char fakeproc[64];
 
-static void fake_text(unsigned pid, const char *name, const char *text, size_t len)
+static void fake_file(const char *name, const char *text, size_t len)
 {
 	char path[128];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%u", fakeproc, pid);
-	mkdir(path, 0755);
-	snprintf(path, sizeof(path), "%s/%u/%s", fakeproc, pid, name);
+	snprintf(path, sizeof(path), "%s/%s", fakeproc, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, len), (ssize_t)len);
 	close(fd);
+}
+
+static void fake_text(unsigned pid, const char *name, const char *text, size_t len)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%u", fakeproc, pid);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%u/%s", pid, name);
+	fake_file(path, text, len);
 }
 
 static void fake_put(const struct fake *f)
@@ -95,16 +103,20 @@ static void fake_replace(unsigned pid, struct fake f)
 
 static void fake_begin(void)
 {
+	static const char boot_id[] = "00112233-4455-6677-8899-aabbccddeeff\n";
 	static const char meminfo[] = "MemTotal: 1000 kB\nMemAvailable: 400 kB\n";
 	char path[128];
-	int fd;
 
 	strcpy(fakeproc, "/tmp/memherd-fakeproc.XXXXXX");
 	assert_non_null(mkdtemp(fakeproc));
-	snprintf(path, sizeof(path), "%s/meminfo", fakeproc);
-	fd = open(path, O_WRONLY | O_CREAT, 0644);
-	assert_int_equal(write(fd, meminfo, sizeof(meminfo) - 1), sizeof(meminfo) - 1);
-	close(fd);
+	fake_file("meminfo", meminfo, sizeof(meminfo) - 1);
+	snprintf(path, sizeof(path), "%s/sys", fakeproc);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/sys/kernel", fakeproc);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/sys/kernel/random", fakeproc);
+	mkdir(path, 0755);
+	fake_file("sys/kernel/random/boot_id", boot_id, sizeof(boot_id) - 1);
 }
 
 static void fake_end(void)

@@ -33,6 +33,7 @@ static void begin(uint32_t max_processes)
 	fake_begin();
 	memset(&ends, 0, sizeof(ends));
 	assert_int_equal(sampler_init(&ends.s, &cfg, &err), 0);
+	assert_int_equal(sampler_identify(&ends.s, &err), 0);
 	delta_init(&ends.state);
 	arena_init(&ends.arena, (size_t)64 << 20);
 	ends.now_us = 1800 * 1000000LL * 1000 + 1;
@@ -112,6 +113,7 @@ static void the_first_tick_tells_everything(void **state unused_arg)
 	fake_put(&zombie);
 	round_trip();
 	assert_true(ends.keyframe);
+	assert_int_equal(ends.tick.boot_id[1], 0x11);
 	assert_int_equal(ends.tick.n_born, 1);
 	w = born(10);
 	assert_non_null(w);
@@ -432,6 +434,17 @@ static void a_folder_that_is_not_there_is_named(void **state unused_arg)
 	assert_says(err, "'/nonexistent/proc'");
 }
 
+static void a_boot_id_must_be_one(void **state unused_arg)
+{
+	struct error err;
+
+	begin(1);
+	fake_file("sys/kernel/random/boot_id", "nonsense\n", 9);
+	assert_int_equal(sampler_identify(&ends.s, &err), -EINVAL);
+	assert_says(err, "boot_id' holds no id");
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +459,7 @@ int main(void)
 		cmocka_unit_test(keyframes_come_when_they_are_due),
 		cmocka_unit_test(a_full_host_is_told_in_several_ticks),
 		cmocka_unit_test(both_ends_agree_through_churn),
+		cmocka_unit_test(a_boot_id_must_be_one),
 		cmocka_unit_test(a_folder_that_is_not_there_is_named),
 	};
 
