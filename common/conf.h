@@ -42,6 +42,9 @@ struct conf_option {
 struct conf_table {
 	const char *section;
 	const struct conf_option *options;
+	/* Optional, asked for each CONF_STRING: NULL when the value will do, else what was
+	 * expected, so that a word or an address that is wrong is refused with its line too. */
+	const char *(*refuse)(const char *key, const char *value);
 };
 
 /* Fills the settings with the presets; a preset that its own row refuses is a programming

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/link/link.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "agent/link/credentials.h"
+#include "agent/link/greeting.h"
+#include "agent/link/intake.h"
+#include "agent/link/relay.h"
+#include "agent/link/retry.h"
+#include "agent/link/spool.h"
+#include "agent/link/window.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/sign.h"
+#include "common/tls.h"
+#include "proto/conn.h"
+
+#define MAGIC            0x6c696e6bU
+#define OUT_MAX          (4 * (FRAME_MAX_PAYLOAD + FRAME_HEADER_SIZE))
+#define GREETING_US      (15 * USEC_PER_SEC)
+#define CONNECTING_US    ((CONN_HANDSHAKE_SEC + 5) * USEC_PER_SEC)
+#define CLOSING_US       ((CONN_HANDSHAKE_SEC + 5) * USEC_PER_SEC)
+#define HEALTHY_US       (60 * USEC_PER_SEC)
+#define KEYFRAME_WAIT_US (2 * USEC_PER_SEC) /* between two wishes: sense may be in mid-round */
+#define MISSED_MAX       3                  /* heartbeats without a word from the collector */
+
+struct link_state;
+
+struct link {
+	uint32_t magic;
+	struct event_base *base;
+	const struct agent_options *options;
+	struct link_start start;
+	const struct link_state *state;
+	struct event *deadline;
+	struct retry retry;
+
+	struct conn *conn;
+	struct tls_ctx *tls;
+	struct window window;
+	uint32_t heartbeat_ms;
+	unsigned missed;
+	int64_t streaming_since_us;
+
+	struct spool *spool;
+	struct intake *intake;
+	bool intake_ended;
+	struct record_self sense_self;
+	int64_t keyframe_asked_us;
+
+	struct relay *relay;
+	uint8_t results[RELAY_QUEUE][COMMAND_RESULT_SIZE]; /* that could not be sent yet */
+	size_t n_results;
+
+	bool stopping;
+	struct event *stop_limit;
+};
+
+/* A state: what to do on entering, how long it may last, what then. */
+struct link_state {
+	const char *name;
+	void (*enter)(struct link *l);
+	int64_t (*limit_us)(struct link *l);
+	void (*on_deadline)(struct link *l);
+};
+
+static const struct link_state waiting;
+static const struct link_state connecting;
+static const struct link_state greeting;
+static const struct link_state streaming;
+static const struct link_state closing;
+
+static void arm(struct event *e, int64_t us)
+{
+	const struct timeval tv = {.tv_sec = us / USEC_PER_SEC, .tv_usec = us % USEC_PER_SEC};
+
+	event_add(e, &tv);
+}
+
+/* The one place where the state changes. */
+static void go(struct link *l, const struct link_state *to)
+{
+	log_debug("link=%016" PRIx64 " state=%s from=%s", l->start.epoch, to->name,
+		  l->state ? l->state->name : "none");
+	l->state = to;
+	arm(l->deadline, to->limit_us(l));
+	if (to->enter)
+		to->enter(l);
+}
+
+static void on_deadline(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	l->state->on_deadline(l);
+}
+
+/* Ends the connection for a reason that is ours. */
+static void hang_up(struct link *l, const char *why)
+{
+	if (l->state == &closing || !l->conn)
+		return;
+	go(l, &closing);
+	conn_close(l->conn, why);
+}
+
+static void want_keyframe(struct link *l)
+{
+	int64_t now = clock_boot_us();
+
+	if (!l->intake || (l->keyframe_asked_us && now - l->keyframe_asked_us < KEYFRAME_WAIT_US))
+		return;
+	l->keyframe_asked_us = now;
+	intake_want_keyframe(l->intake);
+}
+
+static bool drained(const struct link *l)
+{
+	return spool_seq_min(l->spool) > spool_seq_max(l->spool) && l->n_results == 0;
+}
+
+/* ---- going up: results, heartbeats, batches ---- */
+
+static int send_frame(struct link *l, enum frame_type type, const struct buf *b)
+{
+	int rc = buf_status(b);
+
+	if (rc == 0)
+		rc = conn_send(l->conn, type, b->data, b->len);
+	if (rc < 0)
+		log_warn("link=%016" PRIx64 " cannot send frame=%s error='%s'", l->start.epoch,
+			 frame_name(type), strerror(-rc));
+	return rc;
+}
+
+static void send_results(struct link *l)
+{
+	while (l->n_results) {
+		auto_buf struct buf b = BUF_INIT(FRAME_MAX_PAYLOAD);
+		const struct wire_command m = {
+			.body = {.data = l->results[0], .len = COMMAND_RESULT_SIZE}};
+
+		wire_pack_command(&b, &m);
+		if (send_frame(l, FRAME_COMMAND_RESULT, &b) < 0)
+			return;
+		l->n_results--;
+		memmove(l->results[0], l->results[1], l->n_results * COMMAND_RESULT_SIZE);
+	}
+}
+
+static void send_batches(struct link *l)
+{
+	while (l->state == &streaming && conn_unsent(l->conn) < OUT_MAX / 2) {
+		auto_buf struct buf b = BUF_INIT(FRAME_MAX_PAYLOAD);
+		int n = window_fill(&l->window, l->spool, l->start.epoch, &b);
+
+		if (n == 0)
+			return;
+		/* What was taken from the spool counts as sent: only a new session sends it again.
+		 */
+		if (n < 0 || send_frame(l, FRAME_BATCH, &b) < 0) {
+			hang_up(l, "cannot send a batch");
+			return;
+		}
+	}
+}
+
+static void pump(struct link *l)
+{
+	if (l->state != &streaming)
+		return;
+	send_results(l);
+	send_batches(l);
+	if (l->stopping && l->intake_ended && drained(l))
+		hang_up(l, "agent stops, all sent");
+}
+
+/* proc(5): statm's second number, in pages. */
+static uint64_t own_rss(void)
+{
+	char text[128];
+	unsigned long long pages = 0;
+
+	if (fs_read_small(AT_FDCWD, "/proc/self/statm", text, sizeof(text)) < 0 ||
+	    sscanf(text, "%*u %llu", &pages) != 1)
+		return 0;
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void send_heartbeat(struct link *l)
+{
+	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
+	struct spool_stats st;
+	struct wire_heartbeat beat = {.t_wall_us = clock_wall_us()};
+
+	spool_stats(l->spool, &st);
+	beat.spool_records = (uint32_t)MIN_OF(st.held_records, (uint64_t)UINT32_MAX);
+	beat.spool_bytes = st.bytes;
+	beat.rss_bytes = own_rss() + l->sense_self.rss_bytes;
+	beat.cpu_us = (uint64_t)clock_cpu_us() + l->sense_self.cpu_us;
+	wire_pack_heartbeat(&b, &beat);
+	if (send_frame(l, FRAME_HEARTBEAT, &b) < 0)
+		hang_up(l, "cannot send a heartbeat");
+}
+
+/* ---- coming down: one handler a frame and state ---- */
+
+static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, struct error *err)
+{
+	struct wire_hello_ack ack;
+	uint64_t last_seq;
+	int rc = wire_unpack_hello_ack(a, f->payload, f->len, &ack, err);
+
+	if (rc == 0)
+		rc = greeting_judge(&ack, l->start.epoch, &last_seq, &l->heartbeat_ms, err);
+	if (rc == 0)
+		rc = window_open(&l->window, &ack, err);
+	if (rc < 0)
+		return rc;
+	if (last_seq < spool_seq_min(l->spool) - 1)
+		log_warn("link=%016" PRIx64 " collector went back from=%" PRIu64 " to=%" PRIu64,
+			 l->start.epoch, spool_seq_min(l->spool) - 1, last_seq);
+	rc = spool_rewind(l->spool, last_seq);
+	if (rc < 0)
+		return error_set(err, rc, "collector has %" PRIu64 " of our %" PRIu64 " records",
+				 last_seq, spool_seq_max(l->spool));
+	log_info("link=%016" PRIx64 " streaming peer=%s stored=%" PRIu64 " produced=%" PRIu64,
+		 l->start.epoch, conn_peer_name(l->conn), last_seq, spool_seq_max(l->spool));
+	go(l, &streaming);
+	return 0;
+}
+
+static int on_ack(struct link *l, struct arena *a, const struct frame *f, struct error *err)
+{
+	struct wire_ack ack;
+	int rc = wire_unpack_ack(a, f->payload, f->len, &ack, err);
+
+	if (rc < 0)
+		return rc;
+	if (ack.epoch != l->start.epoch)
+		return error_set(err, -EBADMSG, "ack of stream %016" PRIx64 ", which is not ours",
+				 ack.epoch);
+	rc = spool_ack(l->spool, ack.seq);
+	if (rc < 0)
+		return error_set(err, rc, "ack of %" PRIu64 ", which was not sent", ack.seq);
+	window_acked(&l->window, ack.seq);
+	if (clock_boot_us() - l->streaming_since_us >= HEALTHY_US)
+		retry_worked(&l->retry);
+	pump(l);
+	return 0;
+}
+
+static int on_heartbeat(struct link *l unused_arg, struct arena *a, const struct frame *f,
+			struct error *err)
+{
+	struct wire_heartbeat beat;
+
+	/* That it came is what counts: on_frame has noted it. */
+	return wire_unpack_heartbeat(a, f->payload, f->len, &beat, err);
+}
+
+static int on_command(struct link *l, struct arena *a, const struct frame *f, struct error *err)
+{
+	struct wire_command c;
+	int rc = wire_unpack_command(a, f->payload, f->len, &c, err);
+
+	return rc < 0 ? rc : relay_submit(l->relay, &c, err);
+}
+
+static int on_goaway(struct link *l, struct arena *a, const struct frame *f, struct error *err)
+{
+	struct wire_goaway g;
+	int rc = wire_unpack_goaway(a, f->payload, f->len, &g, err);
+
+	if (rc < 0)
+		return rc;
+	log_warn("link=%016" PRIx64 " sent away reason=%u text='%s' retry_ms=%u..%u",
+		 l->start.epoch, (unsigned)g.reason, g.text, (unsigned)g.retry_min_ms,
+		 (unsigned)g.retry_max_ms);
+	retry_ask(&l->retry, g.retry_min_ms, g.retry_max_ms);
+	hang_up(l, "collector sent us away");
+	return 0;
+}
+
+static const struct {
+	const struct link_state *state;
+	enum frame_type type;
+	int (*handle)(struct link *l, struct arena *a, const struct frame *f, struct error *err);
+} handlers[] = {
+	{&greeting, FRAME_HELLO_ACK, on_hello_ack},
+	{&greeting, FRAME_GO_AWAY, on_goaway},
+	{&streaming, FRAME_ACK, on_ack},
+	{&streaming, FRAME_HEARTBEAT, on_heartbeat},
+	{&streaming, FRAME_COMMAND, on_command},
+	{&streaming, FRAME_GO_AWAY, on_goaway},
+};
+
+static int handle_frame(struct link *l, const struct frame *f, struct error *err)
+{
+	auto_arena struct arena a;
+
+	arena_init(&a, WIRE_BUDGET(f->len));
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
+		if (handlers[i].state == l->state && handlers[i].type == f->type)
+			return handlers[i].handle(l, &a, f, err);
+	return error_set(err, -EPROTO, "frame %s while %s", frame_name(f->type), l->state->name);
+}
+
+static void on_frame(void *arg, struct conn *c unused_arg, const struct frame *f)
+{
+	struct link *l = arg;
+	struct error err = {""};
+
+	MAGIC_CHECK(l, MAGIC);
+	if (l->state == &closing)
+		return;
+	l->missed = 0;
+	if (handle_frame(l, f, &err) < 0)
+		hang_up(l, err.msg);
+}
+
+/* ---- the connection's life ---- */
+
+static void on_open(void *arg, struct conn *c unused_arg)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	if (l->state == &connecting)
+		go(l, &greeting);
+}
+
+static void on_close(void *arg, struct conn *c unused_arg, const char *why)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	l->conn = NULL;
+	log_info("link=%016" PRIx64 " closed while=%s why='%s'", l->start.epoch, l->state->name,
+		 why);
+	if (l->stopping)
+		event_base_loopbreak(l->base);
+	else
+		go(l, &waiting);
+}
+
+static void on_drain(void *arg, struct conn *c unused_arg)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	pump(l);
+}
+
+static const struct conn_ops conn_ops = {
+	.on_open = on_open,
+	.on_frame = on_frame,
+	.on_close = on_close,
+	.on_drain = on_drain,
+};
+
+static int connect_now(struct link *l, struct error *err)
+{
+	char host[OPTIONS_HOST_SIZE];
+	uint16_t port;
+	int rc = credentials_address(l->options, host, &port, err);
+
+	tls_ctx_free(&l->tls); /* read anew each time: the host may have been enrolled again */
+	if (rc == 0)
+		rc = credentials_load(l->options, &l->tls, err);
+	if (rc == 0)
+		rc = conn_connect(l->base, l->tls, host, port, OUT_MAX, &conn_ops, l, &l->conn,
+				  err);
+	return rc;
+}
+
+static void enter_connecting(struct link *l)
+{
+	struct error err = {""};
+
+	if (connect_now(l, &err) == 0)
+		return;
+	log_warn("link=%016" PRIx64 " cannot connect error='%s'", l->start.epoch, err.msg);
+	l->conn = NULL;
+	if (l->stopping)
+		event_base_loopbreak(l->base);
+	else
+		go(l, &waiting);
+}
+
+static void enter_greeting(struct link *l)
+{
+	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
+	const struct wire_epoch live = {.epoch = l->start.epoch,
+					.seq_min = spool_seq_min(l->spool),
+					.seq_max = spool_seq_max(l->spool)};
+	struct error err = {""};
+
+	conn_max_payload(l->conn, FRAME_MAX_PAYLOAD);
+	if (greeting_hello(l->options, &l->start, &live, relay_reachable(l->relay), &b, &err) < 0)
+		hang_up(l, err.msg);
+	else if (send_frame(l, FRAME_HELLO, &b) < 0)
+		hang_up(l, "cannot send Hello");
+}
+
+static void enter_streaming(struct link *l)
+{
+	l->missed = 0;
+	l->streaming_since_us = clock_boot_us();
+	/* The collector may have lost what it knew of our processes. */
+	l->keyframe_asked_us = 0;
+	want_keyframe(l);
+	pump(l);
+}
+
+static int64_t waiting_us(struct link *l)
+{
+	uint64_t random;
+
+	random_bytes(&random, sizeof(random));
+	return retry_delay(&l->retry, random);
+}
+
+static int64_t connecting_us(struct link *l unused_arg)
+{
+	return CONNECTING_US;
+}
+
+static int64_t greeting_us(struct link *l unused_arg)
+{
+	return GREETING_US;
+}
+
+static int64_t streaming_us(struct link *l)
+{
+	return l->heartbeat_ms * MSEC_PER_SEC;
+}
+
+static int64_t closing_us(struct link *l unused_arg)
+{
+	return CLOSING_US;
+}
+
+static void waited(struct link *l)
+{
+	go(l, &connecting);
+}
+
+static void took_too_long(struct link *l)
+{
+	hang_up(l, l->state == &connecting ? "connecting takes too long" : "no answer to Hello");
+}
+
+static void heartbeat_due(struct link *l)
+{
+	if (++l->missed >= MISSED_MAX) {
+		hang_up(l, "collector is silent");
+		return;
+	}
+	arm(l->deadline, streaming_us(l));
+	send_heartbeat(l);
+	pump(l);
+}
+
+static void close_hangs(struct link *l)
+{
+	conn_free(&l->conn);
+	on_close(l, NULL, "closing takes too long");
+}
+
+static const struct link_state waiting = {"waiting", NULL, waiting_us, waited};
+static const struct link_state connecting = {"connecting", enter_connecting, connecting_us,
+					     took_too_long};
+static const struct link_state greeting = {"greeting", enter_greeting, greeting_us, took_too_long};
+static const struct link_state streaming = {"streaming", enter_streaming, streaming_us,
+					    heartbeat_due};
+static const struct link_state closing = {"closing", NULL, closing_us, close_hangs};
+
+/* ---- from sense and to actd ---- */
+
+static void on_record(void *arg, const struct record_head *h, const uint8_t *body)
+{
+	struct link *l = arg;
+	bool tick = h->kind == RECORD_TICK;
+
+	MAGIC_CHECK(l, MAGIC);
+	if (h->kind == RECORD_SELF) {
+		memcpy(&l->sense_self, body, sizeof(l->sense_self));
+		return;
+	}
+	if (spool_add(l->spool, tick ? WIRE_TICK : WIRE_EVENT, h->flags & RECORD_KEYFRAME,
+		      h->t_wall_us, body, h->len) == SPOOL_WANTS_KEYFRAME)
+		want_keyframe(l);
+	pump(l);
+}
+
+static void on_intake_end(void *arg, const char *why)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	log_warn("link=%016" PRIx64 " sense is gone why='%s'", l->start.epoch, why);
+	l->intake_ended = true;
+	pump(l);
+}
+
+static const struct intake_ops intake_ops = {.on_record = on_record, .on_end = on_intake_end};
+
+static void on_result(void *arg, const uint8_t result[COMMAND_RESULT_SIZE])
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	if (l->n_results == RELAY_QUEUE) {
+		log_warn("link=%016" PRIx64 " result dropped: %d wait already", l->start.epoch,
+			 RELAY_QUEUE);
+		return;
+	}
+	memcpy(l->results[l->n_results++], result, COMMAND_RESULT_SIZE);
+	pump(l);
+}
+
+/* ---- the owner's side ---- */
+
+int link_new(struct event_base *base, const struct agent_options *o, const struct link_start *start,
+	     struct link **ret, struct error *err)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return error_set(err, -ENOMEM, "no memory for the link");
+	*l = (struct link){.magic = MAGIC,
+			   .base = base,
+			   .options = o,
+			   .start = *start,
+			   .intake_ended = true,
+			   .retry = {.base_us = o->reconnect_base,
+				     .cap_us = o->reconnect_cap,
+				     .first_us = o->reconnect_first}};
+	l->deadline = evtimer_new(base, on_deadline, l);
+	if (!l->deadline || spool_new((size_t)o->spool_memory, &l->spool) < 0 ||
+	    relay_new(base, o->actd_socket, on_result, l, &l->relay) < 0) {
+		link_free(&l);
+		return error_set(err, -ENOMEM, "no memory for the link");
+	}
+	go(l, &waiting);
+	*ret = l;
+	return 0;
+}
+
+void link_free(struct link **l)
+{
+	struct link *p = *l;
+
+	if (!p)
+		return;
+	if (p->conn)
+		conn_free(&p->conn);
+	tls_ctx_free(&p->tls);
+	intake_free(&p->intake);
+	relay_free(&p->relay);
+	spool_free(&p->spool);
+	if (p->deadline)
+		event_free(p->deadline);
+	if (p->stop_limit)
+		event_free(p->stop_limit);
+	free(p);
+	*l = NULL;
+}
+
+int link_attach(struct link *l, int fd, struct error *err)
+{
+	int rc;
+
+	intake_free(&l->intake);
+	l->keyframe_asked_us = 0;
+	rc = intake_new(l->base, fd, &intake_ops, l, &l->intake, err);
+	l->intake_ended = rc < 0;
+	return rc;
+}
+
+static void on_stop_limit(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	event_base_loopbreak(l->base);
+}
+
+void link_stop(struct link *l)
+{
+	if (l->stopping)
+		return;
+	l->stopping = true;
+	l->stop_limit = evtimer_new(l->base, on_stop_limit, l);
+	if (l->stop_limit)
+		arm(l->stop_limit, LINK_FLUSH_SEC * USEC_PER_SEC);
+	else
+		event_base_loopbreak(l->base);
+	if (l->state == &waiting && drained(l) && l->intake_ended)
+		event_base_loopbreak(l->base);
+	else if (l->state == &waiting)
+		go(l, &connecting);
+	else
+		pump(l);
+}
+
+const char *link_state_name(const struct link *l)
+{
+	return l->state->name;
+}
+
+void link_stats(const struct link *l, struct spool_stats *ret)
+{
+	spool_stats(l->spool, ret);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/link/relay.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/str.h"
+
+#define MAGIC 0x72656c61U
+
+struct relay {
+	uint32_t magic;
+	struct event_base *base;
+	char *path;
+	relay_done *done;
+	void *arg;
+	struct command_request queue[RELAY_QUEUE]; /* a ring; the first is under way when fd >= 0 */
+	size_t first;
+	size_t n;
+	int fd;
+	struct event *answer;
+};
+
+static int dial(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	auto_close int fd = -1;
+
+	if (!str_copy(to.sun_path, sizeof(to.sun_path), path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+		return -errno;
+	return take_fd(fd);
+}
+
+int relay_new(struct event_base *base, const char *socket_path, relay_done *done, void *arg,
+	      struct relay **ret)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	char *path = strdup(socket_path);
+
+	if (!r || !path) {
+		free(r);
+		free(path);
+		return -ENOMEM;
+	}
+	*r = (struct relay){
+		.magic = MAGIC, .base = base, .path = path, .done = done, .arg = arg, .fd = -1};
+	*ret = r;
+	return 0;
+}
+
+static void hang_up(struct relay *r)
+{
+	if (r->answer)
+		event_free(r->answer);
+	r->answer = NULL;
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+}
+
+void relay_free(struct relay **r)
+{
+	if (!*r)
+		return;
+	hang_up(*r);
+	free((*r)->path);
+	free(*r);
+	*r = NULL;
+}
+
+bool relay_reachable(const struct relay *r)
+{
+	auto_close int fd = dial(r->path);
+
+	return fd >= 0;
+}
+
+/* The result for a command that actd did not answer. */
+static void make_result(const struct command_request *q, enum command_status status,
+			const char *detail, uint8_t out[COMMAND_RESULT_SIZE])
+{
+	struct command_result res = {.status = status,
+				     .rss_before = -1,
+				     .rss_after = -1,
+				     .swap_before = -1,
+				     .swap_after = -1};
+	struct command c;
+
+	/* Unsigned as far as we know: only the id is used, and only to answer the sender. */
+	if (command_unpack(q->body, sizeof(q->body), &c, NULL) == 0)
+		memcpy(res.id, c.id, sizeof(res.id));
+	str_copy(res.detail, sizeof(res.detail), detail);
+	command_result_pack(out, &res);
+}
+
+static void fail_first(struct relay *r, enum command_status status, const char *detail)
+{
+	uint8_t out[COMMAND_RESULT_SIZE];
+
+	make_result(&r->queue[r->first], status, detail, out);
+	hang_up(r);
+	r->first = (r->first + 1) % RELAY_QUEUE;
+	r->n--;
+	r->done(r->arg, out);
+}
+
+static void start_first(struct relay *r);
+
+static void on_answer(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+	uint8_t out[COMMAND_RESULT_SIZE + 1];
+	ssize_t n;
+
+	MAGIC_CHECK(r, MAGIC);
+	if (what & EV_TIMEOUT) {
+		fail_first(r, COMMAND_UNKNOWN, "memherd-actd did not answer in time");
+	} else {
+		n = recv(fd, out, sizeof(out), MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			event_add(r->answer, &(struct timeval){.tv_sec = RELAY_LIMIT_SEC});
+			return;
+		}
+		if (n != COMMAND_RESULT_SIZE) {
+			fail_first(r, COMMAND_UNKNOWN, "memherd-actd ended without an answer");
+		} else {
+			hang_up(r);
+			r->first = (r->first + 1) % RELAY_QUEUE;
+			r->n--;
+			r->done(r->arg, out);
+		}
+	}
+	start_first(r);
+}
+
+/* 0 when the first command is on its way. */
+static int send_first(struct relay *r)
+{
+	const struct timeval limit = {.tv_sec = RELAY_LIMIT_SEC};
+	const struct command_request *q = &r->queue[r->first];
+
+	r->fd = dial(r->path);
+	if (r->fd < 0)
+		return r->fd;
+	r->answer = event_new(r->base, r->fd, EV_READ, on_answer, r);
+	if (!r->answer || event_add(r->answer, &limit) < 0)
+		return -ENOMEM;
+	if (send(r->fd, q, sizeof(*q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*q))
+		return -EIO;
+	return 0;
+}
+
+static void start_first(struct relay *r)
+{
+	while (r->n && r->fd < 0 && send_first(r) < 0)
+		fail_first(r, COMMAND_UNREACHABLE, "memherd-actd does not run on this host");
+}
+
+int relay_submit(struct relay *r, const struct wire_command *c, struct error *err)
+{
+	struct command_request q;
+	uint8_t out[COMMAND_RESULT_SIZE];
+
+	if (c->body.len != sizeof(q.body) || c->signature.len != sizeof(q.signature))
+		return error_set(err, -EBADMSG, "command of %zu bytes with a signature of %zu",
+				 c->body.len, c->signature.len);
+	memcpy(q.body, c->body.data, sizeof(q.body));
+	memcpy(q.signature, c->signature.data, sizeof(q.signature));
+	if (r->n == RELAY_QUEUE) {
+		make_result(&q, COMMAND_FAILED, "too many commands wait on this host", out);
+		r->done(r->arg, out);
+		return 0;
+	}
+	r->queue[(r->first + r->n) % RELAY_QUEUE] = q;
+	r->n++;
+	start_first(r);
+	return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spool.h - what was produced and is not yet known to be stored: a bounded list in memory.
+ *
+ * The spool numbers records from 1 without holes and keeps them until they are acked. When it is
+ * full the oldest ticks go first, and always a whole group of them (a keyframe and the deltas that
+ * need it), so that what is left still decodes; events stay until there is nothing else to drop.
+ * What goes is replaced in its place by a gap with the same numbers, so at any time
+ *
+ *	produced = acked + held + gapped        (counted in sequence numbers)
+ *
+ * Being without memory is handled the same way: the record becomes part of a gap and nothing is
+ * ever lost without trace. Pure: no clock, no descriptors, no logging. One owner (link.c).
+ */
+#ifndef MEMHERD_AGENT_LINK_SPOOL_H
+#define MEMHERD_AGENT_LINK_SPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/check.h"
+#include "proto/wire.h"
+
+struct spool;
+
+/* One record, or a gap that takes the place of several. body points into the spool and lives until
+ * the next call that changes it. */
+struct spool_view {
+	uint64_t seq;
+	enum wire_record kind;
+	const uint8_t *body; /* NULL for a gap */
+	size_t len;
+	struct wire_gap gap; /* kind == WIRE_GAP; to_seq is the last number it covers */
+};
+
+struct spool_stats {
+	uint64_t produced;     /* numbers given out */
+	uint64_t acked;        /* numbers known to be stored, gaps included */
+	uint64_t held_records; /* ticks and events that wait */
+	uint64_t held_gapped;  /* numbers in gaps that wait */
+	uint64_t dropped;      /* numbers that ever became part of a gap */
+	size_t bytes;          /* of memory in use */
+};
+
+/* What spool_add found out. */
+enum spool_result {
+	SPOOL_KEPT,
+	SPOOL_WANTS_KEYFRAME, /* ticks were dropped and what comes next cannot be decoded */
+};
+
+int spool_new(size_t max_bytes, struct spool **ret) must_use;
+void spool_free(struct spool **s);
+
+/* Numbers the record and copies its body. Never fails: see above. */
+enum spool_result spool_add(struct spool *s, enum wire_record kind, bool keyframe, int64_t t_us,
+			    const void *body, size_t len) must_use;
+
+/* The first record not sent on this connection; false when there is none. */
+bool spool_peek(const struct spool *s, struct spool_view *ret);
+/* Marks what spool_peek showed as sent. */
+void spool_sent(struct spool *s);
+/* Frees everything up to seq. -ERANGE for a number that was not sent on this connection. */
+int spool_ack(struct spool *s, uint64_t seq) must_use;
+/* A new connection: everything after last_seq (what the collector has) will be sent again. What was
+ * acked before and is missing now becomes a gap. -ERANGE for a number that was never produced,
+ * -ENOMEM (nothing changed). */
+int spool_rewind(struct spool *s, uint64_t last_seq) must_use;
+
+/* Numbers that are still held, as Hello tells them; min > max when empty. */
+uint64_t spool_seq_min(const struct spool *s);
+uint64_t spool_seq_max(const struct spool *s);
+void spool_stats(const struct spool *s, struct spool_stats *ret);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/link/window.h"
+
+#include <errno.h>
+
+#include "agent/record.h"
+#include "proto/frame.h"
+
+#define GAP_MAX      64                       /* encoded: five varints and a byte each */
+#define BATCH_SPARE  64                       /* epoch and the like, around the records */
+#define SMALLEST_MAX (RECORD_MAX_BODY + 1024) /* of max_frame */
+
+int window_open(struct window *w, const struct wire_hello_ack *ack, struct error *err)
+{
+	if (ack->max_frame < SMALLEST_MAX)
+		return error_set(err, -EBADMSG, "HelloAck: max_frame of %u, expected %u or more",
+				 (unsigned)ack->max_frame, (unsigned)SMALLEST_MAX);
+	if (ack->max_unacked_batches == 0 || ack->max_unacked_bytes == 0)
+		return error_set(err, -EBADMSG, "HelloAck grants nothing to send");
+	*w = (struct window){
+		.max_frame = MIN_OF(ack->max_frame, FRAME_MAX_PAYLOAD),
+		.max_bytes = ack->max_unacked_bytes,
+		.max_batches = MIN_OF(ack->max_unacked_batches, (uint32_t)WINDOW_MAX_BATCHES),
+	};
+	return 0;
+}
+
+/* What the next batch may weigh: a frame, or what is left of the grant. */
+static size_t room(const struct window *w)
+{
+	if (w->n == w->max_batches || w->bytes >= w->max_bytes)
+		return 0;
+	return MIN_OF(w->max_bytes - w->bytes, w->max_frame);
+}
+
+static void add_record(struct buf *out, const struct spool_view *v)
+{
+	auto_buf struct buf gap = BUF_INIT(GAP_MAX);
+
+	if (v->kind == WIRE_GAP) {
+		wire_pack_gap(&gap, &v->gap);
+		if (buf_status(&gap) < 0)
+			out->failed = true;
+		wire_batch_add(out, v->seq, v->kind, gap.data, gap.len);
+	} else {
+		wire_batch_add(out, v->seq, v->kind, v->body, v->len);
+	}
+}
+
+int window_fill(struct window *w, struct spool *s, uint64_t epoch, struct buf *out)
+{
+	struct spool_view v;
+	size_t limit = room(w);
+	uint64_t last = 0;
+	int n = 0;
+
+	if (limit == 0 || !spool_peek(s, &v))
+		return 0;
+	wire_batch_begin(out, epoch);
+	while (n < WIRE_MAX_RECORDS && spool_peek(s, &v)) {
+		size_t len = v.kind == WIRE_GAP ? GAP_MAX : v.len;
+		size_t cost = wire_batch_cost(v.seq, len) + BATCH_SPARE;
+
+		if (out->len + cost > (n || w->n ? limit : w->max_frame))
+			break;
+		add_record(out, &v);
+		if (buf_status(out) < 0)
+			return -ENOBUFS;
+		last = v.kind == WIRE_GAP ? v.gap.to_seq : v.seq;
+		spool_sent(s);
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	w->batches[(w->first + w->n) % WINDOW_MAX_BATCHES].last_seq = last;
+	w->batches[(w->first + w->n) % WINDOW_MAX_BATCHES].bytes = out->len;
+	w->n++;
+	w->bytes += out->len;
+	return n;
+}
+
+void window_acked(struct window *w, uint64_t seq)
+{
+	while (w->n && w->batches[w->first].last_seq <= seq) {
+		w->bytes -= w->batches[w->first].bytes;
+		w->first = (w->first + 1) % WINDOW_MAX_BATCHES;
+		w->n--;
+	}
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options.h - the agent's settings: one table row an option (options.c), read once at start.
+ * The struct is owned by main and only read by everyone else.
+ */
+#ifndef MEMHERD_AGENT_OPTIONS_H
+#define MEMHERD_AGENT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "common/log.h"
+
+#define AGENT_CONFIG "/etc/memherd/agent.conf"
+
+/* Durations in microseconds, sizes in bytes; see options.c for meaning and range. */
+struct agent_options {
+	char *collector;
+	char *state_dir;
+	char *user;
+	char *host_name;
+	char *proc_path;
+	char *actd_socket;
+	char *log_level;
+	char *log_format;
+	int64_t interval;
+	int64_t window;
+	int64_t max_processes;
+	int64_t spool_memory;
+	int64_t reconnect_base;
+	int64_t reconnect_cap;
+	int64_t reconnect_first;
+};
+
+extern const struct conf_table agent_options_table;
+
+/* 'host:port', '[v6]:port'. host has at least 256 bytes. -EINVAL when it is not that. */
+#define OPTIONS_HOST_SIZE 256
+int options_parse_address(const char *text, char host[OPTIONS_HOST_SIZE], uint16_t *port) must_use;
+/* Values that are valid one by one and not together. */
+int options_check(const struct agent_options *o, struct error *err) must_use;
+enum log_level options_log_level(const struct agent_options *o);
+enum log_format options_log_format(const struct agent_options *o);
+/* state_dir/name, to be freed; NULL without memory. */
+char *options_state_path(const struct agent_options *o, const char *name) must_use;
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is done: trim, actions. */
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "common/sign.h"
+#include "common/str.h"
+
+#define WAIT_SEC 150
+#define POLL_US  300000
+
+/* States in which nothing more will happen. */
+static const char *const ended[] = {"done",    "failed",  "ineffective", "expired",
+				    "refused", "unknown", NULL};
+
+static bool has_ended(const json_t *action)
+{
+	const char *state = field_text(action, "state");
+
+	for (size_t i = 0; state && ended[i]; i++)
+		if (strcmp(state, ended[i]) == 0)
+			return true;
+	return false;
+}
+
+static void action_table(struct table *t)
+{
+	static const char *const headings[] = {
+		"ACTION",  "TYPE",   "STATE",           "HOST", ">PID", "BY", "WHEN",
+		">BEFORE", ">AFTER", "WHAT CAME OF IT", NULL};
+
+	table_init(t, headings);
+}
+
+static void action_row(struct table *t, const json_t *a)
+{
+	cell_text(t, a, "id");
+	table_printf(t, "%s%s", field_text(a, "type") ? field_text(a, "type") : "?",
+		     json_is_true(json_object_get(a, "dry_run")) ? " (dry run)" : "");
+	cell_text(t, a, "state");
+	cell_text(t, a, "host");
+	cell_number(t, a, "pid");
+	cell_text(t, a, "actor");
+	cell_age(t, a, "created");
+	cell_bytes(t, a, "rss_before_bytes");
+	cell_bytes(t, a, "rss_after_bytes");
+	cell_text(t, a, "detail");
+}
+
+static int print_action(struct cli *c, const json_t *a)
+{
+	struct table t;
+
+	if (c->json)
+		return cli_print_json(a);
+	action_table(&t);
+	action_row(&t, a);
+	return cli_print_table(c, &t);
+}
+
+static int get_action(struct cli *c, const char *id, json_t **ret)
+{
+	char escaped[128];
+	char path[160];
+
+	if (rest_escape(c->rest, id, escaped, sizeof(escaped)) < 0)
+		return cli_usage("actions");
+	snprintf(path, sizeof(path), "/actions/%s", escaped);
+	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
+}
+
+static int list_actions(struct cli *c)
+{
+	char path[64] = "/actions";
+	json_t *answer = NULL;
+	const json_t *a;
+	struct table t;
+	size_t i;
+	int64_t limit;
+	int code;
+
+	if (c->limit) {
+		if (str_parse_int(c->limit, &limit) < 0 || limit < 1)
+			return cli_usage("actions");
+		snprintf(path, sizeof(path), "/actions?limit=%d", (int)MIN_OF(limit, 1000));
+	}
+	code = cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, &answer);
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(answer);
+		json_decref(answer);
+		return code;
+	}
+	action_table(&t);
+	json_array_foreach (json_object_get(answer, "items"), i, a)
+		action_row(&t, a);
+	json_decref(answer);
+	return cli_print_table(c, &t);
+}
+
+int command_actions(struct cli *c)
+{
+	json_t *action = NULL;
+	int code;
+
+	if (c->n_args == 0)
+		return list_actions(c);
+	code = get_action(c, c->args[0], &action);
+	if (!code)
+		code = print_action(c, action);
+	json_decref(action);
+	return code;
+}
+
+/* What a person is asked before a running process is touched. */
+static bool confirmed(const struct cli *c, const char *target)
+{
+	char answer[8] = "";
+
+	if (c->yes || c->dry_run)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		fputs("memherd: not a terminal: say --yes to act, or --dry-run to look\n", stderr);
+		return false;
+	}
+	fprintf(stderr,
+		"trim calls malloc_trim inside the running process '%s': it is held for about a\n"
+		"millisecond, its allocator locks while it works. Go on? [y/N] ",
+		target);
+	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
+}
+
+/* Asks until the action has ended; replaces *action. */
+static int wait_for_end(struct cli *c, json_t **action)
+{
+	for (int i = 0; i < WAIT_SEC * 1000000 / POLL_US && !has_ended(*action); i++) {
+		const char *id = field_text(*action, "id");
+		json_t *next = NULL;
+		int code;
+
+		usleep(POLL_US);
+		code = get_action(c, id ? id : "", &next);
+		if (code)
+			return code;
+		json_decref(*action);
+		*action = next;
+	}
+	return has_ended(*action) ? CLI_OK : CLI_TIMEOUT;
+}
+
+int command_trim(struct cli *c)
+{
+	uint8_t random[16];
+	char key[2 * sizeof(random) + 1];
+	json_t *action = NULL;
+	json_t *body;
+	const char *state;
+	int code;
+
+	if (!confirmed(c, c->args[0]))
+		return CLI_NOT_ALLOWED;
+	random_bytes(random, sizeof(random));
+	str_hex(key, random, sizeof(random));
+	body = json_pack("{s:s, s:s, s:s, s:b}", "type", "trim", "target", c->args[0], "reason",
+			 c->reason ? c->reason : "asked on the command line", "dry_run",
+			 (int)c->dry_run);
+	code = cli_ask(c,
+		       &(struct rest_request){.method = "POST",
+					      .path = "/actions",
+					      .body = body,
+					      .idempotency_key = key},
+		       &action);
+	json_decref(body);
+	if (code)
+		return code;
+	/* A dry run is asked for its answer. */
+	if (c->wait || c->dry_run)
+		code = wait_for_end(c, &action);
+	state = field_text(action, "state");
+	if (!code && has_ended(action) && state && strcmp(state, "done") != 0)
+		code = strcmp(state, "refused") == 0 ? CLI_NOT_ALLOWED : CLI_FAILED;
+	if (print_action(c, action) != CLI_OK && !code)
+		code = CLI_FAILED;
+	json_decref(action);
+	return code;
+}

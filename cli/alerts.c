@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is wrong: alerts, ack. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* Appends '?key=value' or '&key=value', the value percent-encoded; nothing without a value. */
+static int add_query(struct cli *c, char *path, size_t size, const char *key, const char *value)
+{
+	size_t n = strlen(path);
+	char escaped[256];
+
+	if (!value)
+		return 0;
+	if (rest_escape(c->rest, value, escaped, sizeof(escaped)) < 0)
+		return -1;
+	snprintf(path + n, size - n, "%c%s=%s", strchr(path, '?') ? '&' : '?', key, escaped);
+	return 0;
+}
+
+int command_alerts(struct cli *c)
+{
+	static const char *const headings[] = {">ID",  "STATE",  "LEVEL", "HOST",
+					       "RULE", "OPENED", "WHAT",  NULL};
+	char path[1024] = "/alerts";
+	json_t *answer = NULL;
+	const json_t *a;
+	struct table t;
+	size_t i;
+	int code;
+
+	if (add_query(c, path, sizeof(path), "state", c->state) < 0 ||
+	    add_query(c, path, sizeof(path), "host", c->host) < 0 ||
+	    add_query(c, path, sizeof(path), "limit", c->limit) < 0)
+		return cli_usage("alerts");
+	code = cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, &answer);
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(answer);
+		json_decref(answer);
+		return code;
+	}
+	table_init(&t, headings);
+	json_array_foreach (json_object_get(answer, "items"), i, a) {
+		cell_text(&t, a, "id");
+		cell_text(&t, a, "state");
+		cell_text(&t, a, "level");
+		cell_text(&t, a, "host");
+		cell_text(&t, a, "rule");
+		cell_age(&t, a, "opened");
+		cell_text(&t, a, "title");
+	}
+	json_decref(answer);
+	return cli_print_table(c, &t);
+}
+
+int command_ack(struct cli *c)
+{
+	json_t *answer = NULL;
+	char id[64];
+	char path[128];
+	int code;
+
+	if (rest_escape(c->rest, c->args[0], id, sizeof(id)) < 0)
+		return cli_usage("ack");
+	snprintf(path, sizeof(path), "/alerts/%s/ack", id);
+	code = cli_ask(c, &(struct rest_request){.method = "POST", .path = path}, &answer);
+	if (!code && c->json)
+		code = cli_print_json(answer);
+	json_decref(answer);
+	return code;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/str.h"
+
+const struct cli_command cli_commands[] = {
+	{"status", 0, 0, command_status, "",
+	 "the fleet in one screen: hosts, worst, firing alerts"},
+	{"hosts", 0, 0, command_hosts, "", "every host: memory, culprit, time to OOM"},
+	{"ps", 1, 1, command_ps, "HOST", "the processes of a host, the largest first"},
+	{"alerts", 0, 0, command_alerts, "[--state firing|resolved] [--host HOST] [--limit N]",
+	 "alerts, the newest first"},
+	{"ack", 1, 1, command_ack, "ALERT", "say that somebody looks after an alert"},
+	{"trim", 1, 1, command_trim,
+	 "HOST:PID|HOST/SERVICE [--dry-run] [--yes] [--wait] [--reason TEXT]",
+	 "give freed heap pages back (malloc_trim in the running process)"},
+	{"actions", 0, 1, command_actions, "[ACTION] [--limit N]",
+	 "what was done to processes and what it gained"},
+	{"enroll-token", 1, 2, command_enroll_token,
+	 "create [--ttl 1h] [--uses 1] [--note TEXT] | list | delete ID",
+	 "one-time tokens for new hosts"},
+	{"login-link", 0, 0, command_login_link, "", "a one-time link that logs a browser in"},
+	{NULL, 0, 0, NULL, NULL, NULL},
+};
+
+int cli_usage(const char *name)
+{
+	for (const struct cli_command *k = cli_commands; k->name; k++)
+		if (strcmp(k->name, name) == 0)
+			fprintf(stderr, "usage: memherd %s %s\n", k->name, k->usage);
+	return CLI_USAGE;
+}
+
+static int exit_of(int rc)
+{
+	static const struct {
+		int rc;
+		enum cli_exit code;
+	} codes[] = {{-EACCES, CLI_NOT_ALLOWED},
+		     {-ENOENT, CLI_NOT_FOUND},
+		     {-ENOTCONN, CLI_UNREACHABLE}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (codes[i].rc == rc)
+			return codes[i].code;
+	return CLI_FAILED;
+}
+
+int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret)
+{
+	struct error err = {""};
+	int rc = rest_call(c->rest, q, ret, &err);
+
+	if (rc == 0)
+		return CLI_OK;
+	fprintf(stderr, "memherd: %s\n", err.msg);
+	if (rc == -EACCES)
+		fputs("hint: set MEMHERD_TOKEN or use --token-file; tokens are made with POST "
+		      "/api/v1/tokens\n",
+		      stderr);
+	if (rc == -ENOTCONN)
+		fputs("hint: set MEMHERD_URL or use --url\n", stderr);
+	return exit_of(rc);
+}
+
+int cli_print_json(const json_t *json)
+{
+	if (json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) < 0)
+		return CLI_FAILED;
+	putchar('\n');
+	return CLI_OK;
+}
+
+int cli_print_table(const struct cli *c, struct table *t)
+{
+	int rc = table_print(t, stdout, c->tty);
+
+	if (rc < 0)
+		fputs("memherd: no memory for the table\n", stderr);
+	table_fini(t);
+	return rc < 0 ? CLI_FAILED : CLI_OK;
+}
+
+const char *field_text(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+int64_t field_int(const json_t *o, const char *key)
+{
+	return (int64_t)json_number_value(json_object_get(o, key));
+}
+
+void cell_text(struct table *t, const json_t *o, const char *key)
+{
+	table_cell(t, field_text(o, key));
+}
+
+void cell_bytes(struct table *t, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	char text[STR_UNIT_SIZE];
+
+	table_cell(t, json_is_number(v) ? str_bytes(text, (int64_t)json_number_value(v)) : NULL);
+}
+
+void cell_growth(struct table *t, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	char text[STR_UNIT_SIZE];
+
+	if (!json_is_number(v))
+		table_cell(t, NULL);
+	else
+		table_printf(t, "%s%s/h", json_number_value(v) > 0 ? "+" : "",
+			     str_bytes(text, (int64_t)json_number_value(v)));
+}
+
+void cell_number(struct table *t, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	if (json_is_number(v))
+		table_printf(t, "%.0f", json_number_value(v));
+	else
+		table_cell(t, NULL);
+}
+
+void cell_seconds(struct table *t, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	char text[STR_UNIT_SIZE];
+
+	table_cell(t, json_is_number(v) ? str_duration(text, (int64_t)(json_number_value(v) * 1e6))
+					: NULL);
+}
+
+void cell_age(struct table *t, const json_t *o, const char *key)
+{
+	const char *when = field_text(o, key);
+	int64_t now = clock_wall_us();
+	char text[STR_UNIT_SIZE];
+	int64_t at;
+
+	if (!when || str_parse_time(when, now, &at) < 0)
+		table_cell(t, NULL);
+	else
+		table_printf(t, "%s ago", str_duration(text, MAX_OF(now - at, (int64_t)0)));
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli.h - what every command gets, and the one table of commands. A command returns one of the exit
+ * codes. Data goes to stdout, talk to stderr.
+ */
+#ifndef MEMHERD_CLI_CLI_H
+#define MEMHERD_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "cli/rest.h"
+#include "cli/table.h"
+
+/* Promised to scripts. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_NOT_ALLOWED = 3,
+	CLI_NOT_FOUND = 4,
+	CLI_UNREACHABLE = 5,
+	CLI_PARTLY = 6,
+	CLI_TIMEOUT = 124,
+};
+
+struct cli {
+	struct rest *rest;
+	bool json; /* print what REST said */
+	bool tty;  /* stdout is a terminal */
+	bool yes;  /* don't ask */
+	bool dry_run;
+	bool wait;
+	const char *ttl;
+	const char *uses;
+	const char *note;
+	const char *state;
+	const char *host;
+	const char *reason;
+	const char *limit;
+	char **args; /* behind the command's name */
+	int n_args;
+};
+
+struct cli_command {
+	const char *name;
+	int min_args;
+	int max_args;
+	int (*run)(struct cli *c);
+	const char *usage; /* arguments and options */
+	const char *help;
+};
+
+extern const struct cli_command cli_commands[]; /* ends with a NULL name */
+
+int command_status(struct cli *c);
+int command_hosts(struct cli *c);
+int command_ps(struct cli *c);
+int command_alerts(struct cli *c);
+int command_ack(struct cli *c);
+int command_trim(struct cli *c);
+int command_actions(struct cli *c);
+int command_enroll_token(struct cli *c);
+int command_login_link(struct cli *c);
+
+/* Asks; on failure says why on stderr and returns the exit code, else CLI_OK and the JSON. */
+int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret) must_use;
+/* Prints JSON as it came, for --json. */
+int cli_print_json(const json_t *json);
+int cli_print_table(const struct cli *c, struct table *t);
+/* 'usage: memherd NAME ...' on stderr; returns CLI_USAGE. */
+int cli_usage(const char *name);
+
+/* One field as text for a cell. */
+const char *field_text(const json_t *o, const char *key); /* NULL when it is no string */
+int64_t field_int(const json_t *o, const char *key);      /* 0 when it is no number */
+void cell_text(struct table *t, const json_t *o, const char *key);
+void cell_bytes(struct table *t, const json_t *o, const char *key);
+void cell_growth(struct table *t, const json_t *o, const char *key); /* bytes per hour */
+void cell_number(struct table *t, const json_t *o, const char *key);
+void cell_seconds(struct table *t, const json_t *o, const char *key);
+void cell_age(struct table *t, const json_t *o, const char *key); /* RFC 3339, as time ago */
+
+#endif

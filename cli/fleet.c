@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is: status, hosts, ps. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "common/str.h"
+
+static int ask(struct cli *c, const char *path, json_t **ret)
+{
+	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
+}
+
+static void host_row(struct table *t, const json_t *h)
+{
+	const json_t *culprit = json_object_get(h, "culprit");
+
+	cell_text(t, h, "name");
+	table_cell(t, json_is_true(json_object_get(h, "connected")) ? "up" : "silent");
+	cell_bytes(t, h, "available_bytes");
+	cell_bytes(t, h, "total_bytes");
+	cell_number(t, h, "processes");
+	cell_seconds(t, h, "time_to_oom_seconds");
+	if (json_is_object(culprit)) {
+		const char *name = field_text(culprit, "service");
+
+		table_cell(t, name && *name ? name : field_text(culprit, "comm"));
+		cell_number(t, culprit, "pid");
+		cell_growth(t, culprit, "growth_bytes_per_hour");
+	} else {
+		table_cell(t, NULL);
+		table_cell(t, NULL);
+		table_cell(t, NULL);
+	}
+	cell_age(t, h, "last_seen");
+}
+
+static void host_table(struct table *t, const json_t *items)
+{
+	static const char *const headings[] = {"HOST",    "STATE",        ">AVAILABLE", ">TOTAL",
+					       ">PROCS",  ">TIME TO OOM", "CULPRIT",    ">PID",
+					       ">GROWTH", ">SEEN",        NULL};
+	const json_t *h;
+	size_t i;
+
+	table_init(t, headings);
+	json_array_foreach (items, i, h)
+		host_row(t, h);
+}
+
+int command_hosts(struct cli *c)
+{
+	json_t *answer = NULL;
+	struct table t;
+	int code = ask(c, "/hosts", &answer);
+
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(answer);
+	} else {
+		host_table(&t, json_object_get(answer, "items"));
+		code = cli_print_table(c, &t);
+	}
+	json_decref(answer);
+	return code;
+}
+
+int command_status(struct cli *c)
+{
+	json_t *fleet = NULL;
+	const json_t *hosts;
+	const json_t *alerts;
+	int code = ask(c, "/fleet", &fleet);
+
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(fleet);
+		json_decref(fleet);
+		return code;
+	}
+	hosts = json_object_get(fleet, "hosts");
+	alerts = json_object_get(fleet, "alerts");
+	printf("%d hosts, %d connected; %d alerts firing\n", (int)field_int(hosts, "total"),
+	       (int)field_int(hosts, "connected"), (int)field_int(alerts, "firing"));
+	json_decref(fleet);
+	return command_hosts(c);
+}
+
+/* The id of the host of that name or id. */
+static int find_host(struct cli *c, const char *name, char *id, size_t size)
+{
+	json_t *answer = NULL;
+	const json_t *h;
+	size_t i;
+	int code = ask(c, "/hosts", &answer);
+
+	if (code)
+		return code;
+	code = CLI_NOT_FOUND;
+	json_array_foreach (json_object_get(answer, "items"), i, h) {
+		const char *host_name = field_text(h, "name");
+		const char *host_id = field_text(h, "id");
+
+		if (!host_name || !host_id ||
+		    (strcmp(host_name, name) != 0 && strcmp(host_id, name) != 0))
+			continue;
+		str_copy(id, size, host_id);
+		code = CLI_OK;
+		break;
+	}
+	json_decref(answer);
+	if (code)
+		fprintf(stderr, "memherd: no host '%s'\n", name);
+	return code;
+}
+
+int command_ps(struct cli *c)
+{
+	static const char *const headings[] = {">PID", ">RSS",    ">ANON",   ">SWAP",   ">THREADS",
+					       ">CPU", ">GROWTH", "SERVICE", "COMMAND", NULL};
+	json_t *answer = NULL;
+	const json_t *p;
+	struct table t;
+	char id[64];
+	char path[128];
+	size_t i;
+	int code = find_host(c, c->args[0], id, sizeof(id));
+
+	if (code)
+		return code;
+	snprintf(path, sizeof(path), "/hosts/%s/processes?limit=1000", id);
+	code = ask(c, path, &answer);
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(answer);
+		json_decref(answer);
+		return code;
+	}
+	table_init(&t, headings);
+	json_array_foreach (json_object_get(answer, "items"), i, p) {
+		const char *cmdline = field_text(p, "cmdline");
+
+		cell_number(&t, p, "pid");
+		cell_bytes(&t, p, "rss_bytes");
+		cell_bytes(&t, p, "anon_bytes");
+		cell_bytes(&t, p, "swap_bytes");
+		cell_number(&t, p, "threads");
+		cell_seconds(&t, p, "cpu_seconds");
+		cell_growth(&t, p, "growth_bytes_per_hour");
+		cell_text(&t, p, "service");
+		table_cell(&t, cmdline && *cmdline ? cmdline : field_text(p, "comm"));
+	}
+	json_decref(answer);
+	return cli_print_table(c, &t);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch.h - the one way to an action on a host, for people and rules alike: checked, numbered,
+ * signed, stored with its audit row in one transaction, sent, and its result stored.
+ *
+ *   dispatch_issue -> [queued] -> ops->send -> [sent] -> dispatch_result -> [done, failed, refused,
+ *   ineffective, unknown]; not sent or not answered before it expires -> [expired]
+ *
+ * A command is sent again with the same id when its host connects again; memherd-actd runs an id at
+ * most once. Nothing is sent before its row is committed. All calls from the loop.
+ */
+#ifndef MEMHERD_COLLECTOR_COMMAND_DISPATCH_H
+#define MEMHERD_COLLECTOR_COMMAND_DISPATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "collector/store/store_command.h"
+#include "common/error.h"
+#include "common/sign.h"
+#include "proto/command.h"
+
+#define DISPATCH_EXPIRES_US     (5 * 60 * 1000000LL)
+#define DISPATCH_EXPIRES_MAX_US (10 * 60 * 1000000LL)
+#define DISPATCH_IN_FLIGHT_MAX  256 /* transactions of ours at once */
+#define DISPATCH_KEY_MAX        128 /* bytes of an idempotency key */
+/* After at least this share of before, an action has gained nothing. */
+#define DISPATCH_INEFFECTIVE_PERCENT 95
+
+struct db;
+struct dispatch;
+struct event_base;
+struct registry;
+
+struct dispatch_ops {
+	/* Puts a signed command on the host's connection. -ENOTCONN: it is not connected. */
+	int (*send)(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
+		    const uint8_t signature[SIGN_SIZE]);
+	/* An action has ended (its row is committed). May be NULL. */
+	void (*finished)(void *arg, const struct action_row *row);
+	void *arg;
+};
+
+struct dispatch_config {
+	struct db *db;
+	struct registry *registry;  /* read only: who is connected, which processes live */
+	const struct sign_key *key; /* the command key */
+	uint64_t fence;             /* the lease's number; 1 while there is one collector */
+	bool remediation;           /* false: the kill switch, every request is refused */
+	struct dispatch_ops ops;
+};
+
+struct action_request {
+	int32_t host_id;
+	int64_t proc_id;
+	const char *action; /* COMMAND_ACTION_LIST's words */
+	bool dry_run;
+	const char *actor;           /* 'token:ops', 'rule:frag' */
+	const char *reason;          /* may be NULL */
+	int64_t expires_us;          /* wall clock; 0 = DISPATCH_EXPIRES_US from now */
+	int64_t alert_id;            /* 0 = none */
+	const char *idempotency_key; /* NULL = none (rules) */
+	uint8_t request_hash[SHA256_SIZE];
+};
+
+/*
+ * rc 0: row is new. rc 1: row is what the same key gave before. Else row is NULL and rc is -EEXIST
+ * (the key stands for another request), -EINPROGRESS (the commit's outcome is not known: ask again
+ * with the same key) or the database's error.
+ */
+typedef void dispatch_done(void *arg, int rc, const struct action_row *row,
+			   const struct error *err);
+
+int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
+		 struct error *err) must_use;
+/* Drops what is under way without calling back; the rows stay as they are. */
+void dispatch_free(struct dispatch **d);
+
+/* 0: done will be called. Else it will not: -EPERM remediation is off, -EINVAL unknown action or a
+ * bad field, -ENOENT unknown host, -ESRCH unknown process, -EOPNOTSUPP no memherd-actd there,
+ * -ENOTCONN database away, -ENOBUFS too much under way. done may be NULL. */
+int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_done *done,
+		   void *arg, struct error *err) must_use;
+/* The host's connection is up: what waits for it is sent. */
+void dispatch_host_up(struct dispatch *d, int32_t host_id);
+/* A result frame's body, as it came from that host. -EBADMSG: it is none; -ENOTCONN or -ENOBUFS: it
+ * cannot be stored now and the command stays open. */
+int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_t len,
+		    struct error *err) must_use;
+/* The kill switch at run time. */
+void dispatch_set_remediation(struct dispatch *d, bool on);
+bool dispatch_remediation(const struct dispatch *d);
+
+/* Pure: the state a result leads to. */
+const char *dispatch_state_of(const struct command_result *r);
+
+#endif

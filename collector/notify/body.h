@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * body.h - the two bodies of an incident's mail, before transfer encoding, and the words they
+ * share. Pure; message.c is the one user.
+ */
+#ifndef MEMHERD_COLLECTOR_NOTIFY_BODY_H
+#define MEMHERD_COLLECTOR_NOTIFY_BODY_H
+
+#include "collector/notify/message.h"
+
+#define BODY_TEXT_MAX ((size_t)32 * 1024)
+#define BODY_HTML_MAX ((size_t)96 * 1024) /* Gmail clips at 102 KB */
+#define BODY_NAME_MAX 80                  /* bytes shown of a name */
+#define BODY_CMD_MAX  200                 /* of a command line, a detail, a sentence */
+#define BODY_RULE_MAX 2000
+#define BODY_FACT_MAX 640
+#define BODY_BARS     48 /* columns of a sparkline */
+
+/* X(function, label): one row of the facts, in both parts and in this order. Each writes its value
+ * as plain safe text, nothing when it is not known. */
+#define BODY_FACT_LIST(X)             \
+	X(who, "What")                \
+	X(cmdline, "Command line")    \
+	X(since, "Since")             \
+	X(rss, "RSS now")             \
+	X(growth, "Growth")           \
+	X(oom, "Out of memory in")    \
+	X(host_memory, "Host memory") \
+	X(values, "Value of the rule")
+
+struct body_fact {
+	const char *label;
+	void (*write)(struct buf *out, const struct incident_mail *m);
+};
+
+extern const struct body_fact body_facts[];
+extern const size_t body_fact_count;
+
+/* 'FIRING for 12 min' and so on: the first line, as the subject never changes. */
+void body_state_line(struct buf *out, const struct incident_mail *m);
+/* 'gunicorn-api', or the host when no process is to blame. */
+const char *body_culprit(const struct incident_mail *m);
+/* 'trim done: 512 MiB -> 380 MiB, 132 MiB given back' */
+void body_action_line(struct buf *out, const struct mail_action *a);
+/* Bar heights 0..levels-1 of the newest points, squeezed to at most BODY_BARS columns (the highest
+ * point of each); their number. Also the least and most bytes shown. */
+size_t body_bars(const struct incident_mail *m, unsigned levels, unsigned bars[BODY_BARS],
+		 int64_t *ret_min, int64_t *ret_max);
+/* Bytes per hour as '+63 MiB/h'; '-' when not known. */
+void body_growth(struct buf *out, double bytes_per_hour);
+/* '512 MiB'; '-' when negative. */
+void body_bytes(struct buf *out, int64_t bytes);
+
+/* A scrap that found no memory must not pass for an empty one. */
+static inline void body_join(struct buf *out, const struct buf *scrap)
+{
+	out->failed |= scrap->failed;
+}
+
+void body_text(struct buf *out, const struct incident_mail *m);
+void body_html(struct buf *out, const struct incident_mail *m);
+
+#endif

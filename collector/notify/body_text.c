@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/notify/body.h"
+
+#include <inttypes.h>
+
+#include "collector/notify/encode.h"
+#include "common/str.h"
+
+static void put_title(struct buf *out, const struct incident_mail *m)
+{
+	body_state_line(out, m);
+	buf_puts(out, "\n\n");
+	encode_plain(out, m->host, BODY_NAME_MAX);
+	buf_puts(out, " ");
+	encode_plain(out, body_culprit(m), BODY_NAME_MAX);
+	buf_puts(out, ": ");
+	encode_plain(out, m->headline, BODY_NAME_MAX);
+	buf_puts(out, "\n\n");
+}
+
+static void put_facts(struct buf *out, const struct incident_mail *m)
+{
+	for (size_t i = 0; i < body_fact_count; i++) {
+		auto_buf struct buf fact = BUF_INIT(BODY_FACT_MAX);
+
+		body_facts[i].write(&fact, m);
+		body_join(out, &fact);
+		if (fact.len)
+			buf_printf(out, "%-18s %s\n", body_facts[i].label, (char *)fact.data);
+	}
+}
+
+static void put_spark(struct buf *out, const struct incident_mail *m)
+{
+	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+	unsigned bars[BODY_BARS];
+	char span[STR_UNIT_SIZE];
+	int64_t least, most;
+	size_t n = body_bars(m, ARRAY_SIZE(blocks), bars, &least, &most);
+
+	if (n < 2)
+		return;
+	buf_printf(out, "\nRSS over the last %s, ",
+		   str_duration(span, m->points[m->point_count - 1].t_us - m->points[0].t_us));
+	body_bytes(out, least);
+	buf_puts(out, " to ");
+	body_bytes(out, most);
+	buf_puts(out, "\n");
+	for (size_t i = 0; i < n; i++)
+		buf_puts(out, blocks[bars[i]]);
+	buf_puts(out, "\n");
+}
+
+static void put_actions(struct buf *out, const struct incident_mail *m)
+{
+	buf_puts(out, "\nAlready done\n");
+	if (!m->action_count)
+		buf_puts(out, "  nothing yet\n");
+	for (size_t i = 0; i < MIN_OF(m->action_count, (size_t)16); i++) {
+		buf_puts(out, "  ");
+		body_action_line(out, &m->actions[i]);
+		buf_puts(out, "\n");
+	}
+}
+
+static void put_process(struct buf *out, const struct mail_process *p)
+{
+	char rss[STR_UNIT_SIZE];
+	auto_buf struct buf growth = BUF_INIT(BODY_FACT_MAX);
+
+	body_growth(&growth, p->growth);
+	body_join(out, &growth);
+	buf_printf(out, "  %7u  %10s  %14s  ", p->pid,
+		   p->rss_bytes < 0 ? "-" : str_bytes(rss, p->rss_bytes),
+		   growth.len ? (char *)growth.data : "-");
+	encode_plain(out, p->name, BODY_NAME_MAX);
+	buf_puts(out, "\n");
+}
+
+static void put_top(struct buf *out, const char *title, const struct mail_process *p, size_t n)
+{
+	if (!n)
+		return;
+	buf_printf(out, "\n%s\n  %7s  %10s  %14s  %s\n", title, "pid", "RSS", "growth", "name");
+	for (size_t i = 0; i < MIN_OF(n, (size_t)MESSAGE_TOP); i++)
+		put_process(out, &p[i]);
+}
+
+static void put_links(struct buf *out, const struct incident_mail *m)
+{
+	if (!m->base_url || !*m->base_url)
+		return;
+	buf_puts(out, "\nLook or acknowledge: ");
+	encode_plain(out, m->base_url, BODY_CMD_MAX);
+	buf_printf(out, "/#/alerts/%" PRId64 "\n", m->incident);
+}
+
+static void put_why(struct buf *out, const struct incident_mail *m)
+{
+	buf_puts(out, "\nWhy this mail: rule ");
+	encode_plain(out, m->rule, BODY_NAME_MAX);
+	if (m->why && *m->why) {
+		buf_puts(out, ": ");
+		encode_plain(out, m->why, BODY_CMD_MAX);
+	}
+	buf_puts(out, "\n");
+	/* the rule's own line ends stay, everything else in it is made safe */
+	for (const char *s = m->rule_text; s && *s;) {
+		const char *end = s;
+		char line[BODY_RULE_MAX];
+
+		while (*end && *end != '\n')
+			end++;
+		str_safe(line, sizeof(line), s, (size_t)(end - s));
+		buf_printf(out, "  %s\n", line);
+		s = *end ? end + 1 : end;
+	}
+}
+
+void body_text(struct buf *out, const struct incident_mail *m)
+{
+	put_title(out, m);
+	put_facts(out, m);
+	put_spark(out, m);
+	put_actions(out, m);
+	put_top(out, "Biggest processes", m->top_rss, m->top_rss_count);
+	put_top(out, "Fastest growing", m->top_growth, m->top_growth_count);
+	put_links(out, m);
+	put_why(out, m);
+	buf_puts(out, "\nmemherd\n");
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_command.h - verbs on table 'command'. REST may list and get; only command/dispatch writes.
+ */
+#ifndef MEMHERD_COLLECTOR_STORE_STORE_COMMAND_H
+#define MEMHERD_COLLECTOR_STORE_STORE_COMMAND_H
+
+#include "collector/store/db.h"
+#include "common/sign.h"
+#include "proto/command.h"
+
+#define ACTION_WORD_SIZE 16
+#define ACTION_NAME_SIZE 256
+
+/* A whole row but its body: a copy, so it outlives the result. */
+struct action_row {
+	int32_t host_id;
+	uint8_t cmd_id[16];
+	char action[ACTION_WORD_SIZE]; /* COMMAND_ACTION_LIST's words */
+	char state[ACTION_WORD_SIZE]; /* queued sent running done failed ineffective expired refused
+				       * unknown */
+	bool dry_run;
+	int64_t proc_id;
+	int32_t pid;
+	char host[ACTION_NAME_SIZE];    /* '' when the host is gone */
+	char process[ACTION_NAME_SIZE]; /* comm; '' when it was never stored */
+	char actor[COMMAND_ACTOR_SIZE];
+	char reason[COMMAND_REASON_SIZE];
+	int64_t alert_id; /* 0 = none */
+	int64_t counter;
+	int64_t fence;
+	int64_t created_us;
+	int64_t expires_us;
+	int64_t sent_us;    /* 0 = not yet */
+	int64_t done_us;    /* 0 = not yet */
+	int64_t rss_before; /* bytes; -1 = not measured, as the three below */
+	int64_t rss_after;
+	int64_t swap_before;
+	int64_t swap_after;
+	int64_t held_us;
+	char detail[COMMAND_DETAIL_SIZE];
+	bool has_request_hash;
+	uint8_t request_hash[SHA256_SIZE];
+};
+
+void store_command_row(const struct db_result *r, size_t i, struct action_row *ret);
+
+struct command_filter {
+	int32_t host_id;       /* 0 = all */
+	const char *state;     /* NULL = all */
+	int64_t alert_id;      /* 0 = all */
+	int64_t before_us;     /* created before; 0 = from the newest */
+	uint8_t before_id[16]; /* cmd_id of the last row of the page before, for equal times */
+	int limit;
+};
+/* Newest first. */
+int store_command_list(struct db *db, const struct command_filter *f, db_done *done,
+		       void *arg) must_use;
+/* One row or none. */
+int store_command_get(struct db *db, const uint8_t cmd_id[16], db_done *done, void *arg) must_use;
+
+/* ---- for command/dispatch ---- */
+
+/* The row of an idempotency key, or none. */
+int store_command_by_key(struct db_tx *tx, int32_t host_id, const char *actor, const char *key,
+			 db_check *check) must_use;
+/* The next value of the counter of that name: one int8. A transaction that is rolled back gives it
+ * back, so it is used only after the commit. */
+int store_counter_next(struct db_tx *tx, const char *name, db_check *check) must_use;
+/* key may be NULL; then the row's request hash is not kept either. Gives the row. */
+int store_command_add(struct db_tx *tx, const struct action_row *row, const char *key,
+		      const struct command_request *signed_body, db_check *check) must_use;
+/* Unexpired ones in the order of their counters, for store_command_body: all open ones of a host,
+ * or with host_id 0 those of any host that were issued before 'before_us' and not sent. */
+int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int64_t before_us,
+			  int limit, db_done *done, void *arg) must_use;
+struct command_body {
+	int32_t host_id;
+	uint8_t cmd_id[16];
+	struct command_request request;
+};
+/* 0, or -EBADMSG when the stored bytes have not the right size. */
+int store_command_body(const struct db_result *r, size_t i, struct command_body *ret) must_use;
+int store_command_sent(struct db *db, int32_t host_id, const uint8_t cmd_id[16], int64_t now_us,
+		       db_done *done, void *arg) must_use;
+/* Takes state, measures, detail and done_us of row; gives the row, or none when there is no such
+ * command or it has ended already. */
+int store_command_finish(struct db_tx *tx, const struct action_row *row, db_check *check) must_use;
+/* Ends one open command whose time is over; gives the row, or none. */
+int store_command_expire(struct db_tx *tx, int64_t now_us, int64_t grace_us,
+			 db_check *check) must_use;
+
+#endif

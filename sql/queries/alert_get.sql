@@ -1,0 +1,10 @@
+-- SPDX-License-Identifier: Apache-2.0
+SELECT
+    a.alert_id::int8, a.key::text, a.rule::text, coalesce(a.host_id, 0)::int4,
+    coalesce((SELECT h.name FROM host h WHERE h.host_id = a.host_id), '')::text,
+    a.subject::text, coalesce(a.proc_id, 0)::int8, a.service::text, a.level::text, a.state::text,
+    a.opened::timestamptz, a.resolved::timestamptz, a.acked::timestamptz, a.acked_by::text,
+    a.first_value::float8, a.peak_value::float8, a.last_value::float8, a.resolved_value::float8,
+    a.title::text, a.doc::text
+FROM alert a
+WHERE a.alert_id = $1::int8

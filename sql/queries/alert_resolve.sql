@@ -1,0 +1,12 @@
+-- SPDX-License-Identifier: Apache-2.0
+UPDATE alert AS a
+SET state = 'resolved', resolved = $2::timestamptz, resolved_value = $3::float8,
+    last_value = coalesce($4::float8, a.last_value), doc = coalesce($5::jsonb, a.doc)
+WHERE a.alert_id = $1::int8 AND a.state = 'firing'
+RETURNING
+    a.alert_id::int8, a.key::text, a.rule::text, coalesce(a.host_id, 0)::int4,
+    coalesce((SELECT h.name FROM host h WHERE h.host_id = a.host_id), '')::text,
+    a.subject::text, coalesce(a.proc_id, 0)::int8, a.service::text, a.level::text, a.state::text,
+    a.opened::timestamptz, a.resolved::timestamptz, a.acked::timestamptz, a.acked_by::text,
+    a.first_value::float8, a.peak_value::float8, a.last_value::float8, a.resolved_value::float8,
+    a.title::text, a.doc::text

@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A result that comes after its command was given up as expired is still the truth.
+UPDATE command AS c
+SET state = $3::text, done = $4::timestamptz, rss_before = $5::int8, rss_after = $6::int8, swap_before = $7::int8,
+    swap_after = $8::int8, held_us = $9::int8, detail = $10::text
+WHERE c.host_id = $1::int4 AND c.cmd_id = $2::uuid AND c.state IN ('queued', 'sent', 'running', 'expired')
+RETURNING
+    c.host_id::int4, c.cmd_id::uuid, c.action::text, c.state::text, c.dry_run::bool, c.proc_id::int8, c.pid::int4,
+    coalesce((SELECT h.name FROM host h WHERE h.host_id = c.host_id), '')::text,
+    coalesce((SELECT p.comm FROM process p WHERE p.host_id = c.host_id AND p.proc_id = c.proc_id), '')::text,
+    c.actor::text, c.reason::text, c.alert_id::int8, c.counter::int8, c.fence::int8,
+    c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
+    c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
+    c.detail::text, c.request_hash::bytea
