@@ -128,7 +128,7 @@ def main():
         sys.exit("demo: run it as root: sudo make demo")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rules = (HERE / "demo.rules").read_text()
-    policy = f"allow trim cmdline=*{HERE}/fragment.py* max=6/h\ndeny *\n"
+    policy = "allow trim exe=/usr/bin/python3* max=6/h cooldown=10s\ndeny *\n"
     stack = Stack(window="1min", interval="1s", rules=rules, policy=policy)
     try:
         story = run(stack, seconds)
