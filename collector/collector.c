@@ -17,6 +17,7 @@
 #include "collector/fleet/session.h"
 #include "collector/incident.h"
 #include "collector/notify/mail.h"
+#include "collector/rule/vocab.h"
 #include "collector/stats.h"
 #include "collector/store/db_sync.h"
 #include "collector/store/embedded.h"
@@ -264,11 +265,24 @@ static int send_command(void *arg, int32_t host_id, const uint8_t body[COMMAND_S
 				     SIGN_SIZE);
 }
 
+static void count_action(struct collector_stats *s, const struct action_row *row)
+{
+	if (strcmp(row->state, "done") == 0)
+		s->trims_done++;
+	else if (strcmp(row->state, "ineffective") == 0)
+		s->trims_ineffective++;
+	else if (strcmp(row->state, "refused") == 0)
+		s->trims_refused++;
+	else
+		s->trims_failed++;
+}
+
 static void on_action_finished(void *arg, const struct action_row *row)
 {
 	struct collector *c = arg;
 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	count_action(&c->stats, row);
 	incidents_action_finished(c->incidents, row);
 }
 
@@ -389,14 +403,11 @@ static int listen_for_agents(struct collector *c, struct error *err)
 
 /* ---- start, once the loop runs: hosts, alerts, what was stored last, then the doors open ---- */
 
-static void on_restored(void *arg)
+static void open_doors(struct collector *c)
 {
-	struct collector *c = arg;
 	struct error err = {""};
-	int rc;
+	int rc = listen_for_agents(c, &err);
 
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	rc = listen_for_agents(c, &err);
 	if (!rc)
 		rc = make_api(c, &err);
 	if (rc < 0) {
@@ -423,10 +434,22 @@ static void on_replayed(void *arg, int rc, const struct error *err)
 	struct collector *c = arg;
 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	if (rc == 0)
-		rc = incidents_restore(c->incidents, on_restored, c);
 	if (rc < 0)
-		fail(c, rc, err ? err : &(struct error){"cannot read the open alerts"});
+		fail(c, rc, err ? err : &(struct error){"cannot read back what was stored last"});
+	else
+		open_doors(c);
+}
+
+/* Alerts first: what is read back then finds them open and raises nothing anew. */
+static void on_restored(void *arg)
+{
+	struct collector *c = arg;
+	int rc;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	rc = store_replay(c->store, on_replayed_row, on_replayed, c);
+	if (rc < 0)
+		fail(c, rc, &(struct error){"cannot read back what was stored last"});
 }
 
 static void on_hosts(void *arg, int rc, const struct db_result *r, const struct error *err)
@@ -442,9 +465,35 @@ static void on_hosts(void *arg, int rc, const struct db_result *r, const struct 
 			rc = -ENOMEM;
 	}
 	if (rc == 0)
-		rc = store_replay(c->store, on_replayed_row, on_replayed, c);
+		rc = incidents_restore(c->incidents, on_restored, c);
 	if (rc < 0)
-		fail(c, rc, err ? err : &(struct error){"cannot read the hosts"});
+		fail(c, rc, err ? err : &(struct error){"cannot read the hosts and alerts"});
+}
+
+/* ---- our own counters ---- */
+
+static void gather_stats(struct collector *c)
+{
+	struct store_stats store;
+	struct mail_counts mail;
+	struct incident_counts alerts;
+
+	store_stats(c->store, &store);
+	mail_counts(c->mailer, &mail);
+	incidents_counts(c->incidents, &alerts);
+	c->stats.ingest_batches = store.batches;
+	c->stats.ingest_bytes = store.bytes;
+	c->stats.ingest_rejected = sessions_stats(c->sessions)->refused;
+	c->stats.ingest_lag_us =
+		store.oldest_queued_us
+			? (uint64_t)MAX_OF(clock_wall_us() - store.oldest_queued_us, (int64_t)0)
+			: 0;
+	c->stats.db_errors = store.flush_errors + store.seal_errors;
+	c->stats.alerts_log = alerts.firing[RULE_LOG];
+	c->stats.alerts_mail = alerts.firing[RULE_MAIL];
+	c->stats.alerts_trim = alerts.firing[RULE_TRIM];
+	c->stats.mails_sent = mail.sent;
+	c->stats.mails_failed = mail.failed;
 }
 
 static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
@@ -452,8 +501,7 @@ static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *
 	struct collector *c = arg;
 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	collector_stats_gather(&c->stats, c->sessions, c->ingest, c->store, c->incidents,
-			       c->mailer);
+	gather_stats(c);
 	sessions_resume(c->sessions);
 }
 

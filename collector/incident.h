@@ -8,6 +8,7 @@
 #define MEMHERD_COLLECTOR_INCIDENT_H
 
 #include "collector/fleet/registry.h"
+#include "collector/rule/vocab.h"
 #include "collector/store/store_command.h"
 #include "common/error.h"
 
@@ -22,7 +23,7 @@ struct incident_counts {
 	uint64_t opened;
 	uint64_t resolved;
 	uint64_t actions;
-	unsigned firing;
+	unsigned firing[RULE_LEVEL_COUNT]; /* by the highest level reached */
 };
 
 /* Parses the *.rules files of folder (a missing folder is no rules, said in the log). -EINVAL names

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "collector/rule/engine_internal.h"
+#include "common/str.h"
 
 #define HOLE_US       (180 * 1000000LL) /* without samples: time that counts for nothing */
 #define DAY_US        (86400 * 1000000LL)
@@ -186,7 +187,7 @@ static int label_process(struct rule_engine *e, struct subject *s, const struct 
 	if (choose_rules(e, s, &labels) < 0)
 		return -ENOMEM;
 	s->rev = who->rev;
-	s->first_seen_us = MAX_OF(who->first_seen_us, (int64_t)0);
+	s->first_seen_us = MIN_OF(MAX_OF(who->first_seen_us, (int64_t)0), e->now_us);
 	drop_unchosen(e, s);
 	return 0;
 }
@@ -380,7 +381,12 @@ static int join_service(struct rule_engine *e, struct subject *p, const struct r
 		service_leave(p->service, p->v);
 		service_join(service, p->v);
 	}
-	p->service = service;
+	if (p->service != service) {
+		if (p->service)
+			p->service->users--;
+		service->users++;
+		p->service = service;
+	}
 	if (who->python && !service->python) {
 		service->python = true;
 		service->labelled = false;

@@ -19,8 +19,11 @@ static void end_subject(struct rule_engine *e, struct subject *s, int64_t t_us)
 {
 	for (struct rule_state *st = s->states; st; st = st->next)
 		engine_resolve(e, s, st, t_us, "gone");
-	if (s->kind == RULE_PROCESS && s->service && s->last_us)
-		service_leave(s->service, s->v);
+	if (s->kind == RULE_PROCESS && s->service) {
+		if (s->last_us)
+			service_leave(s->service, s->v);
+		s->service->users--;
+	}
 	if (s->kind == RULE_SERVICE && s->host)
 		unlink_service(s);
 	subject_remove(&e->table, s);
@@ -84,7 +87,7 @@ static bool vanished(const struct rule_engine *e, const struct subject *s)
 	if (s->kind == RULE_HOST || !s->host)
 		return false;
 	if (s->kind == RULE_SERVICE)
-		return !s->processes && s->host->last_us &&
+		return !s->users && s->host->last_us &&
 		       e->now_us - MAX_OF(s->emptied_us, s->born_us) >= RULE_STALE_US;
 	return s->host->last_us && s->host->seen_us - s->seen_us >= RULE_STALE_US;
 }

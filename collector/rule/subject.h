@@ -31,7 +31,8 @@ struct subject {
 	struct subject *services;     /* of a host: list */
 	struct subject *next_service; /* in that list */
 	char *name;                   /* of a service: its name; of a host: its name */
-	int64_t processes;            /* of a service */
+	unsigned users;               /* of a service: processes that point to it */
+	int64_t processes;            /* of a service: of those, the ones with a sample */
 	int64_t emptied_us; /* of a service: when it last had one, the collector's clock */
 	uint32_t *absent;   /* of a service: processes without that metric, METRIC_COUNT */
 	int64_t *sums;      /* of a service: of the processes that have it */

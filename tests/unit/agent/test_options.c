@@ -38,10 +38,10 @@ static void addresses(void **state unused_arg)
 		{"192.0.2.1:1", "192.0.2.1", 1},
 		{"[2001:db8::1]:65535", "2001:db8::1", 65535},
 	};
-	static const char *const bad[] = {"",      "c",      ":1",       "c:",    "c:0",
-					  "c:65536", "c:-1", "c:1x",     "::1:5", "[::1:5",
-					  "[]:5",  "a b:5",  "a/b:5",    "u@h:5", "c: 5",
-					  "c:99999999999999999999"};
+	static const char *const bad[] = {"",      "c",       ":1",   "c:",
+					  "c:0",   "c:65536", "c:-1", "c:1x",
+					  "::1:5", "[::1:5",  "[]:5", "a b:5",
+					  "a/b:5", "u@h:5",   "c: 5", "c:99999999999999999999"};
 	char host[OPTIONS_HOST_SIZE];
 	char longest[400];
 	uint16_t port;

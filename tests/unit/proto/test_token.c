@@ -19,8 +19,8 @@ static struct token sample(void)
 
 static void what_is_formatted_is_parsed(void **state unused_arg)
 {
-	static const char *const hosts[] = {"a", "collector.example", "192.0.2.7",
-					    "2001:db8::7", "fe80::1%eth0"};
+	static const char *const hosts[] = {"a", "collector.example", "192.0.2.7", "2001:db8::7",
+					    "fe80::1%eth0"};
 	char text[TOKEN_TEXT_SIZE];
 	char framed[TOKEN_TEXT_SIZE + 8];
 
@@ -93,14 +93,9 @@ static void hostile_texts_are_refused_with_a_reason(void **state unused_arg)
 		const char *text;
 		const char *says;
 	} cases[] = {
-		{"", "empty"},
-		{" \n", "empty"},
-		{"hello", "begin with 'mh1.'"},
-		{"mh1.", "version"},
-		{"mh1.!!!!", "base64url"},
-		{"mh1.AgA", "version 2"},
-		{"mh1.AQ", "cut short"},
-		{"mh1.Af8", "cut short"},
+		{"", "empty"},           {" \n", "empty"},          {"hello", "begin with 'mh1.'"},
+		{"mh1.", "version"},     {"mh1.!!!!", "base64url"}, {"mh1.AgA", "version 2"},
+		{"mh1.AQ", "cut short"}, {"mh1.Af8", "cut short"},
 	};
 	struct token back;
 	struct error err;

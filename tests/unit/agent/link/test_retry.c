@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/link/retry.h"
 
+#include "common/check.h"
+
 #include "tests/support/test.h"
 
 #define SEC INT64_C(1000000)
