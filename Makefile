@@ -75,7 +75,7 @@ USES_memherd-actd := act proto common
 USES_memherd-collector := collector proto common
 USES_memherd := cli common
 LINK_memherd-agent := $(LIBS_proto) -levent_core $(LIBS_common) -lm
-LINK_memherd-actd := -lprotobuf-c -lxxhash $(LIBS_common)
+LINK_memherd-actd := -lprotobuf-c -lxxhash $(LIBS_common) -lm
 LINK_memherd-collector := $(LIBS_all)
 LINK_memherd := -lcurl -ljansson -lm $(LIBS_common)
 

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/act/action.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/act/trim.h"
+
+static const struct action actions[] = {
+	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
+	 trim_run},
+};
+
+const struct action *action_at(size_t i)
+{
+	return i < ARRAY_SIZE(actions) ? &actions[i] : NULL;
+}
+
+const struct action *action_find(enum command_action number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		if (actions[i].number == number)
+			return &actions[i];
+	return NULL;
+}
+
+const struct action *action_find_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+		if (strcmp(actions[i].name, name) == 0)
+			return &actions[i];
+	return NULL;
+}
+
+void action_say(struct command_result *r, enum command_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->status = status;
+	va_start(ap, fmt);
+	vsnprintf(r->detail, sizeof(r->detail), fmt, ap);
+	va_end(ap);
+}

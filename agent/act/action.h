@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * action.h - the table of what memherd-actd can do. One row and one file an action; the row's name
+ * is the word in commands, in the policy and on the command line.
+ */
+#ifndef MEMHERD_AGENT_ACT_ACTION_H
+#define MEMHERD_AGENT_ACT_ACTION_H
+
+#include <stdbool.h>
+
+#include "agent/act/process.h"
+#include "proto/command.h"
+
+struct action {
+	enum command_action number;
+	const char *name;
+	const char *help;
+	/* Fills status, measures and detail. The process is open, and allowed by the policy. */
+	void (*run)(const struct process *p, bool dry_run, struct command_result *ret);
+};
+
+/* NULL for none. */
+const struct action *action_find(enum command_action number);
+const struct action *action_find_name(const char *name);
+/* The i-th row, NULL after the last. */
+const struct action *action_at(size_t i);
+
+/* Sets the status and the one sentence; a cut sentence is no error. */
+void action_say(struct command_result *r, enum command_status status, const char *fmt, ...)
+	printf_like(3, 4);
+
+#endif

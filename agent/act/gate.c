@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/act/gate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/act/authority.h"
+#include "agent/act/policy.h"
+#include "agent/act/process.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/sign.h"
+#include "common/str.h"
+
+/* As long as an action may take, and a little. */
+#define LOCK_WAIT_US (15 * USEC_PER_SEC)
+
+static struct command_result no_result(const uint8_t id[16])
+{
+	struct command_result r = {
+		.status = COMMAND_REFUSED,
+		.rss_before = -1,
+		.rss_after = -1,
+		.swap_before = -1,
+		.swap_after = -1,
+	};
+
+	if (id)
+		memcpy(r.id, id, sizeof(r.id));
+	return r;
+}
+
+static void log_result(const struct command *c, const struct process *p,
+		       const struct command_result *r)
+{
+	char id[33];
+	enum log_level level = r->status == COMMAND_DONE || r->status == COMMAND_DRY_RUN
+				       ? LOG_LEVEL_INFO
+				       : LOG_LEVEL_WARN;
+
+	str_hex(id, r->id, sizeof(r->id));
+	log_line(level,
+		 "command=%s action=%s pid=%u comm='%s' uid=%d actor='%s' reason='%s' status=%s "
+		 "rss_before=%lld rss_after=%lld held_us=%lld detail='%s'",
+		 id, command_action_word(c->action), c->pid, p ? p->comm : "", p ? (int)p->uid : -1,
+		 c->actor, c->reason, command_status_word(r->status), (long long)r->rss_before,
+		 (long long)r->rss_after, (long long)r->held_us, r->detail);
+}
+
+/* The policy's bounds on how often, from what the journal remembers of this very process. */
+static int check_rate(const struct gate *g, const struct command *c, const struct process *p,
+		      const struct policy_verdict *v, int64_t now_us, struct error *err)
+{
+	char text[STR_UNIT_SIZE];
+	int64_t last;
+	unsigned n = journal_count(g->journal, c->action, c->pid, p->start_ticks,
+				   now_us - v->max_window_us, &last);
+
+	/* 'last' may lie ahead of a clock that was set back: then it counts as now. */
+	if (v->cooldown_us && last && now_us - last < v->cooldown_us)
+		return error_set(err, -EPERM, "last done %s ago, policy line %u wants a rest of %s",
+				 str_duration(text, MAX_OF(now_us - last, (int64_t)0)), v->line,
+				 str_duration((char[STR_UNIT_SIZE]){0}, v->cooldown_us));
+	if (v->max && n >= v->max)
+		return error_set(err, -EPERM,
+				 "done %u times in the last %s, policy line %u allows %u", n,
+				 str_duration(text, v->max_window_us), v->line, v->max);
+	return 0;
+}
+
+static int check_policy(const struct gate *g, const struct command *c, const struct process *p,
+			bool no_policy, int64_t now_us, struct error *err)
+{
+	struct policy *policy = NULL;
+	struct policy_verdict v;
+	int rc = no_policy ? 0 : policy_load(g->options->policy, &policy, err);
+
+	if (rc < 0)
+		return -EPERM;
+	policy_judge(policy, command_action_word(c->action), p, &v);
+	policy_free(&policy);
+	if (!v.allowed)
+		return error_set(err, -EPERM, "not allowed: %s", v.why);
+	/* A dry run changes nothing and uses nothing up. */
+	return no_policy || c->dry_run ? 0 : check_rate(g, c, p, &v, now_us, err);
+}
+
+static int check_identity(const struct command *c, const struct process *p, struct error *err)
+{
+	uint8_t boot_id[16];
+	int rc = process_boot_id(boot_id, err);
+
+	if (rc < 0)
+		return rc;
+	if (memcmp(boot_id, c->boot_id, sizeof(boot_id)) != 0)
+		return error_set(err, -ESRCH, "the command speaks of a process before this boot");
+	if (p->start_ticks != c->start_ticks)
+		return error_set(err, -ESRCH,
+				 "process %u is not the one that was meant: its pid was reused",
+				 c->pid);
+	return 0;
+}
+
+static void fill_entry(struct journal_entry *e, const struct command *c, int64_t now_us)
+{
+	*e = (struct journal_entry){
+		.t_wall_us = now_us,
+		.action = c->action,
+		.dry_run = c->dry_run,
+		.pid = c->pid,
+		.start_ticks = c->start_ticks,
+		.counter = c->counter,
+		.fence = c->fence,
+	};
+	memcpy(e->id, c->id, sizeof(e->id));
+}
+
+static int act(struct gate *g, const struct command *c, const struct process *p, int64_t now_us,
+	       struct command_result *r, struct error *err)
+{
+	const struct action *a = action_find(c->action);
+	struct journal_entry e;
+	int rc;
+
+	if (!a)
+		return error_set(err, -ENOSYS, "this memherd-actd does not know the action");
+	fill_entry(&e, c, now_us);
+	rc = journal_append(g->journal, &e, err);
+	if (rc < 0)
+		return rc;
+	a->run(p, c->dry_run, r);
+	return 0;
+}
+
+/* An authentic command, or root's own. The journal is locked. */
+static int execute(struct gate *g, const struct command *c, bool no_policy, int64_t now_us,
+		   struct command_result *r)
+{
+	auto_process struct process p = {.pidfd = -1};
+	struct journal_entry e;
+	struct error err = {""};
+	/* Told apart from what cannot be read: pid 1 may be closed to us in a container. */
+	int rc = c->pid == 1 ? error_set(&err, -EPERM, "not allowed: pid 1 is never touched")
+			     : process_open((pid_t)c->pid, &p, &err);
+	bool known = rc == 0;
+
+	if (rc == 0)
+		rc = check_identity(c, &p, &err);
+	if (rc == 0)
+		rc = check_policy(g, c, &p, no_policy, now_us, &err);
+	if (rc == 0)
+		rc = act(g, c, &p, now_us, r, &err);
+	if (rc < 0)
+		action_say(r, COMMAND_REFUSED, "%s", err.msg);
+	/* Refusals are kept too: the same command later must get the same answer. */
+	fill_entry(&e, c, now_us);
+	e.done = true;
+	e.result = *r;
+	if (journal_append(g->journal, &e, &err) < 0)
+		log_error("journal error='%s'", err.msg);
+	log_result(c, known ? &p : NULL, r);
+	if (rc == 0 && r->status != COMMAND_DONE && r->status != COMMAND_DRY_RUN)
+		rc = -EIO;
+	return rc;
+}
+
+static int admit(struct gate *g, const struct command_request *request, int64_t now_us,
+		 struct command *c, struct command_result *r, struct error *err)
+{
+	struct authority authority;
+	uint64_t counter;
+	uint64_t fence;
+	int rc = authority_load(g->options->command_key, g->options->host_uuid_file, &authority,
+				err);
+
+	if (rc == 0)
+		rc = authority_verify(&authority, request, c, err);
+	if (rc < 0)
+		return rc;
+	*r = no_result(c->id);
+	if (journal_find(g->journal, c->id, r) == 0)
+		return -EALREADY;
+	journal_highest(g->journal, &counter, &fence);
+	return authority_fresh(c, now_us, counter, fence, err);
+}
+
+void gate_submit(struct gate *g, const struct command_request *request, int64_t now_us,
+		 struct command_result *ret)
+{
+	struct command_result r = no_result(NULL);
+	struct command c = {0};
+	struct error err = {""};
+	char id[33];
+	int rc = journal_lock(g->journal, LOCK_WAIT_US, &err);
+
+	if (rc == 0) {
+		rc = admit(g, request, now_us, &c, &r, &err);
+		if (rc == 0)
+			execute(g, &c, false, now_us, &r);
+		journal_unlock(g->journal);
+	}
+	str_hex(id, r.id, sizeof(r.id));
+	if (rc == -EALREADY) {
+		log_info("command=%s seen before status=%s", id, command_status_word(r.status));
+	} else if (rc < 0) {
+		/* Not journalled: what is not authentic and fresh must not fill the file. */
+		action_say(&r, COMMAND_REFUSED, "%s", err.msg);
+		log_warn("command=%s status=refused detail='%s'", id, r.detail);
+	}
+	*ret = r;
+}
+
+int gate_by_hand(struct gate *g, const struct action *a, pid_t pid, bool dry_run, bool no_policy,
+		 int64_t now_us, struct command_result *ret)
+{
+	struct command c = {
+		.action = a->number,
+		.dry_run = dry_run,
+		.pid = (uint32_t)pid,
+		.actor = "root by hand",
+	};
+	struct error err = {""};
+	int rc;
+
+	random_bytes(c.id, sizeof(c.id));
+	*ret = no_result(c.id);
+	rc = process_boot_id(c.boot_id, &err);
+	if (rc == 0 && process_start_ticks(pid, &c.start_ticks) < 0)
+		rc = error_set(&err, -ESRCH, "no process %d", (int)pid);
+	if (rc == 0)
+		rc = journal_lock(g->journal, LOCK_WAIT_US, &err);
+	if (rc < 0) {
+		action_say(ret, COMMAND_REFUSED, "%s", err.msg);
+		return rc;
+	}
+	if (no_policy)
+		log_warn("command=by-hand pid=%d policy=overridden uid=%u", (int)pid,
+			 (unsigned)getuid());
+	rc = execute(g, &c, no_policy, now_us, ret);
+	journal_unlock(g->journal);
+	return rc;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gate.h - the one way to an action. Both doors, the socket and the command line, come through
+ * here, so that nothing acts without identity, policy and journal:
+ *
+ *	signature -> host -> seen before? -> fresh -> which process -> policy -> rate
+ *	  -> journal 'started' -> action -> journal 'done'
+ *
+ * The owner of the log lines about commands. Policy and keys are read at each request: an edit
+ * counts at once, and a broken file refuses everything.
+ */
+#ifndef MEMHERD_AGENT_ACT_GATE_H
+#define MEMHERD_AGENT_ACT_GATE_H
+
+#include "agent/act/action.h"
+#include "agent/act/journal.h"
+#include "agent/act/options.h"
+#include "proto/command.h"
+
+struct gate {
+	const struct act_options *options;
+	struct journal *journal;
+};
+
+/* Always gives a result; now_us is the wall clock. */
+void gate_submit(struct gate *g, const struct command_request *request, int64_t now_us,
+		 struct command_result *ret);
+/*
+ * Asked by root on this host. 0 when done or told, -EPERM when the policy or the rate forbids it,
+ * -ESRCH when there is no such process, another error when it could not be done; the result tells.
+ */
+int gate_by_hand(struct gate *g, const struct action *a, pid_t pid, bool dry_run, bool no_policy,
+		 int64_t now_us, struct command_result *ret) must_use;
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * frame.h - builds the signal frame that a borrowed thread returns into.
+ *
+ * The thread enters malloc_trim as if called from the frame's first word, the C library's
+ * rt_sigreturn code; the kernel then restores every register from the frame and the interrupted
+ * system call is made anew. Nobody needs to be there when that happens. Pure; the layout is the
+ * kernel's struct rt_sigframe (arch/x86/include/asm/sigframe.h) and its FP state
+ * (arch/x86/include/uapi/asm/sigcontext.h). x86-64 only: elsewhere frame_build refuses.
+ *
+ *	saved rsp ->  ...                 the thread's own frames
+ *	              red zone            128 bytes that leaf functions may use
+ *	              XSAVE image         64-aligned, then FP_XSTATE_MAGIC2
+ *	              siginfo, ucontext   registers as before the call, ip on the 'syscall'
+ *	address ----> pretcode            where malloc_trim returns to
+ *	              8 KiB               for malloc_trim itself
+ */
+#ifndef MEMHERD_AGENT_ACT_INJECT_FRAME_H
+#define MEMHERD_AGENT_ACT_INJECT_FRAME_H
+
+#include <stdint.h>
+#include <sys/user.h>
+
+#include "common/error.h"
+
+#define FRAME_XSTATE_MAX  (16u << 10)
+#define FRAME_MAX         (FRAME_XSTATE_MAX + 2048)
+#define FRAME_CALLEE_ROOM 8192
+
+struct frame {
+	uint64_t address; /* of pretcode: the stack pointer at entry */
+	size_t len;       /* bytes to write there */
+	uint8_t bytes[FRAME_MAX];
+};
+
+/*
+ * regs, mask and xstate are the thread's as ptrace gives them while it is stopped in a call;
+ * -ENOTSUP for an XSAVE image that is not understood.
+ */
+int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_t *xstate,
+		size_t xstate_len, uint64_t restorer, struct frame *ret,
+		struct error *err) must_use;
+/* The registers with which the thread enters fn(0). */
+void frame_enter(struct user_regs_struct *regs, const struct frame *f, uint64_t fn);
+
+#endif

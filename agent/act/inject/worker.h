@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h - runs a function in a child of its own with a deadline, so that neither a hostile
+ * file nor a hung target can hurt or hold the caller. ptrace ties a tracee to one thread: the child
+ * is it, and when the child ends the kernel lets the target go.
+ */
+#ifndef MEMHERD_AGENT_ACT_INJECT_WORKER_H
+#define MEMHERD_AGENT_ACT_INJECT_WORKER_H
+
+#include <stdint.h>
+
+#include "common/error.h"
+
+/* Fills result, at most PIPE_BUF - sizeof(int) - sizeof(struct error) bytes. */
+typedef int (*worker_fn)(const void *arg, void *result, struct error *err);
+
+/* What fn returned, with its result and message; -ETIMEDOUT after deadline_us, -ECHILD when the
+ * child ended without an answer. */
+int worker_run(worker_fn fn, const void *arg, void *result, size_t result_size, int64_t deadline_us,
+	       struct error *err) must_use;
+
+#endif

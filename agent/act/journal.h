@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal.h - what was asked of this host and what came of it, so that a command is carried out at
+ * most once: 'started' is on the disk before anything is done, 'done' after. A command that was
+ * started and never done stays UNKNOWN and is not tried again.
+ *
+ * The file keeps the last JOURNAL_KEEP commands in records of one size, each with a digest; a
+ * record that was cut off at the end is dropped, a damaged one in the middle refuses the file. The
+ * daemon and 'memherd-actd trim' share it: all but open and free is called between lock and unlock,
+ * which also keeps the host to one action at a time.
+ */
+#ifndef MEMHERD_AGENT_ACT_JOURNAL_H
+#define MEMHERD_AGENT_ACT_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "proto/command.h"
+
+#define JOURNAL_KEEP 1000
+
+struct journal;
+
+struct journal_entry {
+	uint8_t id[16];
+	int64_t t_wall_us;
+	enum command_action action;
+	bool dry_run;
+	bool done; /* result is set; else it was interrupted */
+	uint32_t pid;
+	uint64_t start_ticks;
+	uint64_t counter; /* 0: asked by hand */
+	uint64_t fence;
+	struct command_result result;
+};
+
+/* Makes the file (0600) when there is none. */
+int journal_open(const char *path, struct journal **ret, struct error *err) must_use;
+void journal_free(struct journal **j);
+
+/* Takes the lock, waiting up to wait_us for another holder (-EBUSY), and reads what others wrote.
+ */
+int journal_lock(struct journal *j, int64_t wait_us, struct error *err) must_use;
+void journal_unlock(struct journal *j);
+
+/* What an id led to: the recorded result, or UNKNOWN for one that was only started. -ENOENT. */
+int journal_find(const struct journal *j, const uint8_t id[16],
+		 struct command_result *ret) must_use;
+/* The highest counter and fence ever seen here. */
+void journal_highest(const struct journal *j, uint64_t *ret_counter, uint64_t *ret_fence);
+/* How often the action was carried out on the process since then, and when last (0 = never). */
+unsigned journal_count(const struct journal *j, enum command_action action, uint32_t pid,
+		       uint64_t start_ticks, int64_t since_us, int64_t *ret_last_us);
+
+/* Appends the entry as started, or as done when e->done; on the disk when it returns 0. */
+int journal_append(struct journal *j, const struct journal_entry *e, struct error *err) must_use;
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+
+#include "agent/act/gate.h"
+#include "agent/act/policy.h"
+#include "agent/act/server.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/str.h"
+
+enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ALLOWED, EXIT_NOT_FOUND };
+
+struct arguments {
+	const char *config; /* NULL: the usual place, which may be absent */
+	const char *sets[16];
+	size_t n_sets;
+	bool dry_run;
+	bool json;
+	bool no_policy;
+	const char *command;
+	const char *target;
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: memherd-actd [-c FILE] [-o KEY=VALUE]... COMMAND\n\n"
+	      "  run            serve signed commands from memherd-agent (default)\n",
+	      out);
+	for (size_t i = 0; action_at(i); i++)
+		fprintf(out, "  %-4s PID       %s\n", action_at(i)->name, action_at(i)->help);
+	fputs("                 [--dry-run] [--json] [--no-policy]\n"
+	      "  check-config   read configuration and policy, tell what is wrong\n"
+	      "  dump-config    print every option\n"
+	      "  --version\n",
+	      out);
+}
+
+static int complain(int code, const struct error *err)
+{
+	fprintf(stderr, "memherd-actd: %s\n", err->msg);
+	return code;
+}
+
+/* -1 to go on, else the exit code. */
+static int parse_arguments(int argc, char **argv, struct arguments *a)
+{
+	static const struct option longs[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"dry-run", no_argument, NULL, 'n'},
+		{"json", no_argument, NULL, 'j'},
+		{"no-policy", no_argument, NULL, 'P'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
+		if (c == 'c') {
+			a->config = optarg;
+		} else if (c == 'o' && a->n_sets < ARRAY_SIZE(a->sets)) {
+			a->sets[a->n_sets++] = optarg;
+		} else if (c == 'n') {
+			a->dry_run = true;
+		} else if (c == 'j') {
+			a->json = true;
+		} else if (c == 'P') {
+			a->no_policy = true;
+		} else if (c == 'V') {
+			puts("memherd-actd " MEMHERD_VERSION);
+			return EXIT_OK;
+		} else {
+			usage(c == 'h' ? stdout : stderr);
+			return c == 'h' ? EXIT_OK : EXIT_USAGE;
+		}
+	}
+	a->command = optind < argc ? argv[optind++] : "run";
+	a->target = optind < argc ? argv[optind++] : NULL;
+	if (optind == argc)
+		return -1;
+	usage(stderr);
+	return EXIT_USAGE;
+}
+
+static int set_from_line(struct act_options *o, const char *set, struct error *err)
+{
+	auto_free char *copy = strdup(set);
+	char *value = copy ? strchr(copy, '=') : NULL;
+
+	if (!value)
+		return error_set(err, -EINVAL, "-o '%s': expected KEY=VALUE", set);
+	*value++ = '\0';
+	return conf_set(&act_options_table, o, copy, value, "-o", err);
+}
+
+static int load_options(const struct arguments *a, struct act_options *o, struct error *err)
+{
+	const char *path = a->config ? a->config : ACTD_CONF;
+	int rc = conf_defaults(&act_options_table, o, err);
+
+	/* By hand it must work without any set-up. */
+	if (rc == 0 && (a->config || access(path, F_OK) == 0))
+		rc = conf_load(&act_options_table, o, path, err);
+	for (size_t i = 0; rc == 0 && i < a->n_sets; i++)
+		rc = set_from_line(o, a->sets[i], err);
+	if (rc == 0)
+		rc = act_options_log(o, err);
+	return rc;
+}
+
+static int check_config(const struct act_options *o)
+{
+	struct policy *policy = NULL;
+	struct error err;
+
+	if (policy_load(o->policy, &policy, &err) < 0)
+		return complain(EXIT_USAGE, &err);
+	policy_free(&policy);
+	puts("configuration and policy are well formed");
+	return EXIT_OK;
+}
+
+static int serve(const struct act_options *o, struct gate *gate, const struct passwd *user)
+{
+	struct server *server = NULL;
+	auto_close int stop = -1;
+	struct error err;
+	sigset_t set;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	stop = signalfd(-1, &set, SFD_CLOEXEC);
+	if (stop < 0)
+		rc = error_sys(&err, -errno, "cannot wait for signals");
+	else
+		rc = server_new(o->socket, user->pw_uid, user->pw_gid, gate, &server, &err);
+	if (rc == 0) {
+		log_info("listening socket=%s client_user=%s version=%s", o->socket, o->client_user,
+			 MEMHERD_VERSION);
+		rc = server_run(server, stop, &err);
+	}
+	server_free(&server);
+	if (rc == 0)
+		log_info("stopped");
+	return rc < 0 ? complain(EXIT_FAILED, &err) : EXIT_OK;
+}
+
+static int run(const struct act_options *o)
+{
+	struct gate gate = {.options = o};
+	struct policy *policy = NULL;
+	struct passwd *user = getpwnam(o->client_user);
+	struct error err;
+	int rc;
+
+	if (!user) {
+		error_set(&err, -ENOENT, "client_user '%s' is not a user of this host",
+			  o->client_user);
+		return complain(EXIT_USAGE, &err);
+	}
+	/* A mistake in the policy is told now rather than at the first command. */
+	if (policy_load(o->policy, &policy, &err) < 0)
+		return complain(EXIT_USAGE, &err);
+	policy_free(&policy);
+	if (journal_open(o->journal, &gate.journal, &err) < 0)
+		return complain(EXIT_FAILED, &err);
+	rc = serve(o, &gate, user);
+	journal_free(&gate.journal);
+	return rc;
+}
+
+static void print_json_text(const char *text)
+{
+	char safe[COMMAND_DETAIL_SIZE];
+
+	str_safe(safe, sizeof(safe), text, strlen(text));
+	putchar('"');
+	for (const char *p = safe; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			putchar('\\');
+		putchar(*p);
+	}
+	putchar('"');
+}
+
+static void print_json_number(const char *name, int64_t v)
+{
+	if (v < 0)
+		printf(", \"%s\": null", name);
+	else
+		printf(", \"%s\": %lld", name, (long long)v);
+}
+
+static void print_result(const struct action *a, pid_t pid, const struct command_result *r,
+			 bool json)
+{
+	if (!json) {
+		fprintf(r->status == COMMAND_DONE || r->status == COMMAND_DRY_RUN ? stdout : stderr,
+			"%s %d: %s: %s\n", a->name, (int)pid, command_status_word(r->status),
+			r->detail);
+		return;
+	}
+	printf("{\"action\": \"%s\", \"pid\": %d, \"status\": \"%s\", \"detail\": ", a->name,
+	       (int)pid, command_status_word(r->status));
+	print_json_text(r->detail);
+	print_json_number("rss_before_bytes", r->rss_before);
+	print_json_number("rss_after_bytes", r->rss_after);
+	print_json_number("swap_before_bytes", r->swap_before);
+	print_json_number("swap_after_bytes", r->swap_after);
+	print_json_number("held_us", r->held_us);
+	print_json_number("total_us", r->total_us);
+	puts("}");
+}
+
+static int by_hand(const struct act_options *o, const struct action *a,
+		   const struct arguments *args)
+{
+	struct gate gate = {.options = o};
+	struct command_result r;
+	struct error err;
+	int64_t pid;
+	int rc;
+
+	if (!args->target || str_parse_int(args->target, &pid) < 0 || pid < 1 || pid > INT32_MAX) {
+		error_set(&err, -EINVAL, "%s '%s': expected a process id", a->name,
+			  args->target ? args->target : "");
+		return complain(EXIT_USAGE, &err);
+	}
+	if (journal_open(o->journal, &gate.journal, &err) < 0)
+		return complain(EXIT_FAILED, &err);
+	rc = gate_by_hand(&gate, a, (pid_t)pid, args->dry_run, args->no_policy, clock_wall_us(),
+			  &r);
+	journal_free(&gate.journal);
+	print_result(a, (pid_t)pid, &r, args->json);
+	if (rc == -EPERM)
+		return EXIT_NOT_ALLOWED;
+	if (rc == -ESRCH)
+		return EXIT_NOT_FOUND;
+	return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int dispatch(const struct act_options *o, const struct arguments *a)
+{
+	const struct action *action = action_find_name(a->command);
+	struct error err;
+
+	if (strcmp(a->command, "dump-config") == 0) {
+		conf_dump(&act_options_table, o, stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(a->command, "check-config") == 0)
+		return check_config(o);
+	if (!action && strcmp(a->command, "run") != 0) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (geteuid() != 0) {
+		error_set(&err, -EPERM, "must run as root");
+		return complain(EXIT_NOT_ALLOWED, &err);
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return complain(EXIT_FAILED, (error_sys(&err, -errno, "no_new_privs"), &err));
+	return action ? by_hand(o, action, a) : run(o);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments args = {0};
+	struct act_options options = {0};
+	struct error err;
+	int rc = parse_arguments(argc, argv, &args);
+
+	if (rc >= 0)
+		return rc;
+	if (load_options(&args, &options, &err) < 0)
+		rc = complain(EXIT_USAGE, &err);
+	else
+		rc = dispatch(&options, &args);
+	conf_fini(&act_options_table, &options);
+	return rc;
+}

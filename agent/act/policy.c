@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/act/policy.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/act/action.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/str.h"
+
+#define POLICY_MAX_BYTES 65536
+#define POLICY_MAX_LINES 512
+#define POLICY_MAX_TERMS 16
+#define LINE_SHOWN       160
+
+enum policy_key {
+#define X(NAME, word, help) KEY_##NAME,
+	POLICY_KEY_LIST(X)
+#undef X
+		KEY_COUNT,
+};
+
+static const char *const key_words[] = {
+#define X(NAME, word, help) #word,
+	POLICY_KEY_LIST(X)
+#undef X
+};
+
+enum policy_op { OP_EQ, OP_GE, OP_LE };
+
+struct term {
+	enum policy_key key;
+	enum policy_op op;
+	int64_t number;
+	const char *glob; /* into the policy's text */
+};
+
+struct line {
+	unsigned number;
+	bool allow;
+	const char *action;
+	struct term terms[POLICY_MAX_TERMS];
+	size_t n;
+	bool names_uid;
+	bool names_container;
+	unsigned max;
+	int64_t max_window_us;
+	int64_t cooldown_us;
+	char shown[LINE_SHOWN];
+};
+
+struct policy {
+	char *text;
+	struct line *lines;
+	size_t n;
+};
+
+/*
+ * Never to be touched, whatever the file says: what the host or the way into it hangs on.
+ * comm can be set by the process itself, so these only ever deny.
+ */
+static const char *const denied_comms[] = {
+	"systemd*", "(sd-*", "init",    "sshd*",     "dbus-*",      "*udevd",  "agetty",
+	"getty",    "login", "polkitd", "postgres*", "containerd*", "dockerd", "memherd*",
+};
+static const char *const denied_exes[] = {
+	"*/memherd*", "*/systemd/systemd*", "*/sshd",    "*/dbus-*",
+	"*/postgres", "*/agetty",           "*/dockerd", "*/containerd*",
+};
+
+static bool matches_any(const char *const *globs, size_t n, const char *text)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fnmatch(globs[i], text, 0) == 0)
+			return true;
+	return false;
+}
+
+static const char *always_denied(const struct process *p)
+{
+	if (p->pid <= 1)
+		return "pid 1 is never touched";
+	if (p->kernel_thread)
+		return "kernel threads are never touched";
+	if (p->pid == getpid() || p->pid == getppid())
+		return "memherd does not act on itself";
+	if (matches_any(denied_comms, ARRAY_SIZE(denied_comms), p->comm) ||
+	    matches_any(denied_exes, ARRAY_SIZE(denied_exes), p->exe))
+		return "a program that is always left alone";
+	return NULL;
+}
+
+static bool term_holds(const struct term *t, const struct process *p)
+{
+	switch (t->key) {
+	case KEY_UID:
+		if (t->op == OP_EQ)
+			return p->uid == t->number;
+		return t->op == OP_GE ? p->uid >= t->number : p->uid <= t->number;
+	case KEY_EXE:
+		return fnmatch(t->glob, p->exe, 0) == 0;
+	case KEY_COMM:
+		return fnmatch(t->glob, p->comm, 0) == 0;
+	case KEY_CGROUP:
+		return fnmatch(t->glob, p->cgroup, 0) == 0;
+	case KEY_CONTAINER:
+		return p->container == (bool)t->number;
+	case KEY_SECCOMP:
+		return t->number || p->seccomp != 2;
+	case KEY_MAX:
+	case KEY_COOLDOWN:
+	case KEY_COUNT:
+		return true;
+	}
+	return false;
+}
+
+static bool line_matches(const struct line *l, const char *action, const struct process *p)
+{
+	if (strcmp(l->action, "*") != 0 && strcmp(l->action, action) != 0)
+		return false;
+	/* Root's processes and containers' are allowed only by a line that speaks of them. */
+	if (l->allow && p->uid == 0 && !l->names_uid)
+		return false;
+	if (l->allow && p->container && !l->names_container)
+		return false;
+	for (size_t i = 0; i < l->n; i++)
+		if (!term_holds(&l->terms[i], p))
+			return false;
+	return true;
+}
+
+void policy_judge(const struct policy *p, const char *action, const struct process *facts,
+		  struct policy_verdict *ret)
+{
+	const char *never = always_denied(facts);
+
+	*ret = (struct policy_verdict){.allowed = !p && !never};
+	if (never || !p) {
+		str_copy(ret->why, sizeof(ret->why), never ? never : "no policy was asked");
+		return;
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		const struct line *l = &p->lines[i];
+
+		if (!line_matches(l, action, facts))
+			continue;
+		ret->allowed = l->allow;
+		ret->line = l->number;
+		ret->max = l->max;
+		ret->max_window_us = l->max_window_us;
+		ret->cooldown_us = l->cooldown_us;
+		snprintf(ret->why, sizeof(ret->why), "policy line %u: %s", l->number, l->shown);
+		return;
+	}
+	str_copy(ret->why, sizeof(ret->why), "no line of the policy allows it");
+}
+
+/* ---- parsing ---- */
+
+struct parse {
+	const char *where;
+	unsigned line;
+	struct error *err;
+};
+
+#define refuse(ps, fmt, ...) \
+	error_set((ps)->err, -EINVAL, "%s:%u: " fmt, (ps)->where, (ps)->line, __VA_ARGS__)
+
+static int parse_max(const struct parse *ps, const char *value, struct line *l)
+{
+	static const struct {
+		const char *word;
+		int64_t us;
+	} windows[] = {{"min", 60 * USEC_PER_SEC},
+		       {"h", 3600 * USEC_PER_SEC},
+		       {"d", 86400 * USEC_PER_SEC}};
+	char unit[8];
+	unsigned n;
+	int used = 0;
+
+	if (sscanf(value, "%4u/%7[a-z]%n", &n, unit, &used) != 2 || value[used] ||
+	    value[0] == '-' || n == 0)
+		return refuse(ps, "max = '%s': expected a count such as 6/h", value);
+	for (size_t i = 0; i < ARRAY_SIZE(windows); i++) {
+		if (strcmp(unit, windows[i].word) != 0)
+			continue;
+		l->max = n;
+		l->max_window_us = windows[i].us;
+		return 0;
+	}
+	return refuse(ps, "max = '%s': expected 'min', 'h' or 'd' after the '/'", value);
+}
+
+static int parse_number(const struct parse *ps, struct term *t, const char *value)
+{
+	if (str_parse_int(value, &t->number) < 0 || t->number < 0 || t->number > UINT32_MAX)
+		return refuse(ps, "uid '%s': expected a number", value);
+	return 0;
+}
+
+static int parse_yes_no(const struct parse *ps, struct term *t, const char *value)
+{
+	bool yes;
+
+	if (str_parse_bool(value, &yes) < 0)
+		return refuse(ps, "%s '%s': expected yes or no", key_words[t->key], value);
+	t->number = yes;
+	return 0;
+}
+
+static int parse_value(const struct parse *ps, struct line *l, struct term *t, const char *value)
+{
+	if (!*value)
+		return refuse(ps, "%s has no value", key_words[t->key]);
+	if (t->op != OP_EQ && t->key != KEY_UID)
+		return refuse(ps, "%s takes '=' only", key_words[t->key]);
+	if (!l->allow && (t->key == KEY_MAX || t->key == KEY_COOLDOWN))
+		return refuse(ps, "%s has no meaning on a deny line", key_words[t->key]);
+	switch (t->key) {
+	case KEY_UID:
+		l->names_uid = true;
+		return parse_number(ps, t, value);
+	case KEY_EXE:
+	case KEY_COMM:
+	case KEY_CGROUP:
+		t->glob = value;
+		return 0;
+	case KEY_CONTAINER:
+		l->names_container = true;
+		return parse_yes_no(ps, t, value);
+	case KEY_SECCOMP:
+		return parse_yes_no(ps, t, value);
+	case KEY_MAX:
+		return parse_max(ps, value, l);
+	case KEY_COOLDOWN:
+		if (str_parse_duration(value, &l->cooldown_us) < 0)
+			return refuse(ps, "cooldown '%s': expected a duration such as 5min", value);
+		return 0;
+	case KEY_COUNT:
+		break;
+	}
+	return refuse(ps, "%s", "no such word");
+}
+
+/* 'key=value', 'key>=value', 'key<=value'. */
+static int parse_term(const struct parse *ps, struct line *l, char *word)
+{
+	size_t n = strcspn(word, "=<>");
+	struct term t = {.key = KEY_COUNT};
+	char *value = word + n;
+
+	for (unsigned k = 0; k < KEY_COUNT; k++)
+		if (strlen(key_words[k]) == n && strncmp(key_words[k], word, n) == 0)
+			t.key = (enum policy_key)k;
+	if (t.key == KEY_COUNT)
+		return refuse(ps, "unknown word '%s'", word);
+	if (l->n == POLICY_MAX_TERMS)
+		return refuse(ps, "more than %d terms", POLICY_MAX_TERMS);
+	if (str_starts(value, ">=")) {
+		t.op = OP_GE;
+		value += 2;
+	} else if (str_starts(value, "<=")) {
+		t.op = OP_LE;
+		value += 2;
+	} else if (*value == '=') {
+		value++;
+	} else {
+		return refuse(ps, "'%s': expected =, >= or <= after '%s'", word, key_words[t.key]);
+	}
+	l->terms[l->n++] = t;
+	return parse_value(ps, l, &l->terms[l->n - 1], value);
+}
+
+static int parse_line(const struct parse *ps, char *text, struct line *l)
+{
+	char *save = NULL;
+	char *word;
+
+	str_safe(l->shown, sizeof(l->shown), text, strlen(text));
+	word = strtok_r(text, " \t", &save);
+	if (strcmp(word, "allow") != 0 && strcmp(word, "deny") != 0)
+		return refuse(ps, "'%s': expected 'allow' or 'deny'", word);
+	l->number = ps->line;
+	l->allow = strcmp(word, "allow") == 0;
+	l->action = strtok_r(NULL, " \t", &save);
+	if (!l->action)
+		return refuse(ps, "'%s' needs an action or '*'", word);
+	if (strcmp(l->action, "*") != 0 && !action_find_name(l->action))
+		return refuse(ps, "unknown action '%s'", l->action);
+	while ((word = strtok_r(NULL, " \t", &save))) {
+		int rc = parse_term(ps, l, word);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int parse_text(struct parse *ps, struct policy *p)
+{
+	char *rest = p->text;
+
+	while (rest) {
+		char *text = strsep(&rest, "\n");
+		char *comment = strchr(text, '#');
+		int rc;
+
+		ps->line++;
+		if (comment)
+			*comment = '\0';
+		text = str_trim(text);
+		if (!*text)
+			continue;
+		if (!str_is_safe(text, strlen(text)) && !strchr(text, '\t'))
+			return refuse(ps, "%s", "unprintable bytes");
+		if (p->n == POLICY_MAX_LINES)
+			return refuse(ps, "more than %d lines", POLICY_MAX_LINES);
+		rc = parse_line(ps, text, &p->lines[p->n]);
+		if (rc < 0)
+			return rc;
+		p->n++;
+	}
+	return 0;
+}
+
+int policy_parse(const char *where, const char *text, struct policy **ret, struct error *err)
+{
+	struct parse ps = {.where = where, .err = err};
+	struct policy *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (p) {
+		p->text = strdup(text);
+		p->lines = calloc(POLICY_MAX_LINES, sizeof(*p->lines));
+	}
+	if (!p || !p->text || !p->lines)
+		rc = error_set(err, -ENOMEM, "no memory for '%s'", where);
+	else
+		rc = parse_text(&ps, p);
+	if (rc < 0) {
+		policy_free(&p);
+		return rc;
+	}
+	*ret = p;
+	return 0;
+}
+
+int policy_load(const char *path, struct policy **ret, struct error *err)
+{
+	auto_buf struct buf text = BUF_INIT(POLICY_MAX_BYTES);
+	int rc = fs_check_root_owned(path, err);
+
+	if (rc == 0)
+		rc = fs_read(path, &text, err);
+	if (rc < 0)
+		return rc;
+	if (text.len && memchr(text.data, '\0', text.len))
+		return error_set(err, -EINVAL, "'%s' holds a NUL byte", path);
+	return policy_parse(path, text.data ? (const char *)text.data : "", ret, err);
+}
+
+void policy_free(struct policy **p)
+{
+	if (!*p)
+		return;
+	free((*p)->text);
+	free((*p)->lines);
+	free(*p);
+	*p = NULL;
+}

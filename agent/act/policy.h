@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy.h - what this host lets memherd do, in a file that only root here can write. Nothing that
+ * arrives over the network can widen it.
+ *
+ *	allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=5min
+ *	deny *
+ *
+ * A line is a verdict, an action or '*', and terms that must all hold; the first line that matches
+ * decides and nothing matching denies. '=' takes a shell glob for exe, comm and cgroup ('*' crosses
+ * '/'), a number for uid. Some processes are denied before the file is asked. Pure, but for
+ *policy_load.
+ */
+#ifndef MEMHERD_AGENT_ACT_POLICY_H
+#define MEMHERD_AGENT_ACT_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/act/process.h"
+#include "common/error.h"
+
+/* X(NAME, word, help): what a term may speak of. */
+#define POLICY_KEY_LIST(X)                                                                 \
+	X(UID, uid, "effective user id, a number; =, >= or <=")                            \
+	X(EXE, exe, "path of the program, glob")                                           \
+	X(COMM, comm, "name of the process, glob")                                         \
+	X(CGROUP, cgroup, "path of its cgroup, glob")                                      \
+	X(CONTAINER, container, "yes: in another pid or user namespace; default no")       \
+	X(SECCOMP, seccomp, "yes: also processes under a seccomp filter; default yes")     \
+	X(MAX, max, "on allow: how often per process, '6/h' or '1/d' ('min', 'h' or 'd')") \
+	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")
+
+struct policy;
+
+struct policy_verdict {
+	bool allowed;
+	unsigned line; /* of the file, 0 when it was decided before or after it */
+	unsigned max;  /* times per max_window_us for one process, 0 = no bound */
+	int64_t max_window_us;
+	int64_t cooldown_us; /* 0 = none */
+	char why[256];       /* one clause: 'line 3: deny *' */
+};
+
+/* where names the source in messages, '/etc/memherd/policy'. A mistake is '-EINVAL' with
+ * file:line. */
+int policy_parse(const char *where, const char *text, struct policy **ret,
+		 struct error *err) must_use;
+/* Reads a file that must belong to root and be writable by nobody else. */
+int policy_load(const char *path, struct policy **ret, struct error *err) must_use;
+void policy_free(struct policy **p);
+
+/* policy may be NULL: then only what is always denied is judged, and the rest is allowed. */
+void policy_judge(const struct policy *p, const char *action, const struct process *facts,
+		  struct policy_verdict *ret);
+
+#endif

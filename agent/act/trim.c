@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/act/trim.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/act/action.h"
+#include "agent/act/inject/inject.h"
+#include "common/clock.h"
+#include "common/str.h"
+
+/* Under this a difference is noise: the kernel counts resident pages in batches per CPU. */
+#define NOISE_BYTES (256 << 10)
+
+int trim_check(const struct process *p, struct error *err)
+{
+	if (p->state == 'T' || p->state == 't')
+		return error_set(err, -ENOTSUP, "process %d is stopped", (int)p->pid);
+	if (p->state == 'Z' || p->state == 'X')
+		return error_set(err, -ENOTSUP, "process %d has ended and waits for its parent",
+				 (int)p->pid);
+	if (p->state == 'D')
+		return error_set(err, -ENOTSUP, "process %d is in uninterruptible sleep",
+				 (int)p->pid);
+	if (p->tracer)
+		return error_set(err, -ENOTSUP, "already traced by %d", (int)p->tracer);
+	if (p->seccomp == 1)
+		return error_set(err, -ENOTSUP, "process %d is under strict seccomp", (int)p->pid);
+	if (p->shadow_stack)
+		return error_set(err, -ENOTSUP,
+				 "process %d has a shadow stack: a signal frame of ours would end "
+				 "it",
+				 (int)p->pid);
+	if (!p->wide)
+		return error_set(err, -ENOTSUP, "32-bit program: remote calls are for x86-64 only");
+	return 0;
+}
+
+static void say_done(const struct inject_report *report, struct command_result *r)
+{
+	int64_t back = r->rss_before - r->rss_after;
+	char gave[STR_UNIT_SIZE];
+	char of[STR_UNIT_SIZE];
+
+	str_bytes(of, r->rss_before);
+	if (!report->returned)
+		action_say(r, COMMAND_DONE,
+			   "gave back %s of %s so far; malloc_trim still runs in thread %d",
+			   str_bytes(gave, MAX_OF(back, (int64_t)0)), of, (int)report->tid);
+	else if (back < NOISE_BYTES)
+		action_say(r, COMMAND_DONE,
+			   "gave back nothing: the heap has no free pages (RSS %s)", of);
+	else
+		action_say(r, COMMAND_DONE, "gave back %s of %s", str_bytes(gave, back), of);
+}
+
+static void say_dry(const struct inject_report *report, struct command_result *r)
+{
+	char rss[STR_UNIT_SIZE];
+
+	action_say(r, COMMAND_DRY_RUN, "would run malloc_trim(0) in thread %d; RSS is %s",
+		   (int)report->tid, str_bytes(rss, r->rss_before));
+}
+
+void trim_run(const struct process *p, bool dry_run, struct command_result *r)
+{
+	struct inject_order order = {.pid = p->pid,
+				     .start_ticks = p->start_ticks,
+				     .look_only = dry_run};
+	struct inject_report report = {0};
+	struct process_memory before;
+	struct process_memory after;
+	int64_t start = clock_boot_us();
+	struct error err = {""};
+	int rc;
+
+	if (trim_check(p, &err) < 0 || process_memory(p, &before, &err) < 0) {
+		action_say(r, COMMAND_REFUSED, "%s", err.msg);
+		return;
+	}
+	r->rss_before = before.rss;
+	r->swap_before = before.swap;
+	rc = inject_trim(&order, &report, &err);
+	r->held_us = report.held_us;
+	if (rc == -ENOTSUP) {
+		action_say(r, COMMAND_REFUSED, "%s", err.msg);
+		return;
+	}
+	/* Also after a failure: a worker that died late may have done it. */
+	if (!dry_run && process_memory(p, &after, rc < 0 ? NULL : &err) == 0) {
+		r->rss_after = after.rss;
+		r->swap_after = after.swap;
+	} else if (!dry_run && rc == 0) {
+		rc = -ESRCH;
+	}
+	r->total_us = clock_boot_us() - start;
+	if (rc < 0)
+		action_say(r, COMMAND_FAILED, "%s", err.msg);
+	else if (dry_run)
+		say_dry(&report, r);
+	else
+		say_done(&report, r);
+}
