@@ -46,7 +46,7 @@ static void run(int64_t *since, enum rule_truth t, bool hole, int64_t now_us, in
 		*since = 0;
 	else if (t == RULE_TRUE && !*since)
 		*since = now_us;
-	else if (*since && (t == RULE_UNKNOWN || hole))
+	else if (*since && now_us > last_us && (t == RULE_UNKNOWN || hole))
 		*since += now_us - last_us;
 }
 

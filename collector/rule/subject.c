@@ -173,13 +173,24 @@ static bool is_counter(unsigned metric)
 	return metric_infos[metric].kind == METRIC_COUNTER;
 }
 
+/* Sums of what an agent may claim can pass 2^63: they wrap, which is no undefined behaviour, and
+ * unwrap again when the claim is taken back. */
+static void count_in(int64_t *sum, int64_t v)
+{
+	*sum = (int64_t)((uint64_t)*sum + (uint64_t)v);
+}
+
+static void count_out(int64_t *sum, int64_t v)
+{
+	*sum = (int64_t)((uint64_t)*sum - (uint64_t)v);
+}
+
 static void add(struct subject *service, unsigned i, int64_t v)
 {
-	/* Values are below 2^53 (proto/delta.h); the sum of a host's processes stays in range. */
 	if (v == METRIC_ABSENT)
 		service->absent[i]++;
 	else if (!is_counter(i))
-		service->sums[i] += v;
+		count_in(&service->sums[i], v);
 }
 
 static void take(struct subject *service, unsigned i, int64_t v)
@@ -187,7 +198,7 @@ static void take(struct subject *service, unsigned i, int64_t v)
 	if (v == METRIC_ABSENT)
 		service->absent[i]--;
 	else if (!is_counter(i))
-		service->sums[i] -= v;
+		count_out(&service->sums[i], v);
 }
 
 void service_join(struct subject *service, const int64_t v[METRIC_COUNT])
@@ -195,7 +206,6 @@ void service_join(struct subject *service, const int64_t v[METRIC_COUNT])
 	for (unsigned i = 0; i < METRIC_COUNT; i++)
 		add(service, i, v[i]);
 	service->processes++;
-	service->dirty = true;
 }
 
 void service_change(struct subject *service, const int64_t old[METRIC_COUNT],
@@ -204,12 +214,13 @@ void service_change(struct subject *service, const int64_t old[METRIC_COUNT],
 	for (unsigned i = 0; i < METRIC_COUNT; i++) {
 		if (old[i] == v[i])
 			continue;
-		if (is_counter(i) && old[i] != METRIC_ABSENT && v[i] > old[i])
-			service->sums[i] += v[i] - old[i];
+		if (is_counter(i) && old[i] != METRIC_ABSENT && v[i] > old[i]) {
+			count_in(&service->sums[i], v[i]);
+			count_out(&service->sums[i], old[i]);
+		}
 		take(service, i, old[i]);
 		add(service, i, v[i]);
 	}
-	service->dirty = true;
 }
 
 void service_leave(struct subject *service, const int64_t old[METRIC_COUNT])
@@ -217,7 +228,6 @@ void service_leave(struct subject *service, const int64_t old[METRIC_COUNT])
 	for (unsigned i = 0; i < METRIC_COUNT; i++)
 		take(service, i, old[i]);
 	service->processes--;
-	service->dirty = true;
 }
 
 void service_sum(const struct subject *service, int64_t v[METRIC_COUNT])

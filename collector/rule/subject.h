@@ -19,7 +19,7 @@ struct subject {
 	uint32_t rev;
 	bool labelled; /* 'where' was asked with this rev */
 	bool python;   /* of a service: of any process so far */
-	bool dirty;    /* of a service: a process changed since it was evaluated */
+	bool late;     /* the last sample was, so nothing was evaluated */
 	bool dead;     /* dropped at the end of the present walk */
 	int64_t first_seen_us;
 	int64_t last_us;              /* of the newest sample, the host's clock */
@@ -31,10 +31,12 @@ struct subject {
 	struct subject *services;     /* of a host: list */
 	struct subject *next_service; /* in that list */
 	char *name;                   /* of a service: its name; of a host: its name */
-	int64_t processes;            /* of a service */
-	uint32_t *absent; /* of a service: processes without that metric, METRIC_COUNT */
-	int64_t *sums;    /* of a service: of the processes that have it */
-	uint16_t *rules;  /* that chose it, by index in the set */
+	unsigned users;               /* of a service: processes that point to it */
+	int64_t processes;            /* of a service: of those, the ones with a sample */
+	int64_t emptied_us; /* of a service: when it last had one, the collector's clock */
+	uint32_t *absent;   /* of a service: processes without that metric, METRIC_COUNT */
+	int64_t *sums;      /* of a service: of the processes that have it */
+	uint16_t *rules;    /* that chose it, by index in the set */
 	unsigned n_rules;
 	struct window **windows; /* by index in the set; NULL when no rule wants any */
 	struct rule_state *states;
