@@ -93,7 +93,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 define component_rules
 $(call lib,$(1)): $$(call obj,$$(SRC_$(1)))
-	$$(call say,AR,$$@)rm -f $$@; ar rcs $$@ $$^
+	$$(call say,AR,$$@)rm -f $$@; ar qcs $$@ $$^
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call component_rules,$(c))))
 
