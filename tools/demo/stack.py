@@ -126,7 +126,7 @@ class Stack:
     def start_sink(self):
         self.mails.mkdir(exist_ok=True)
         self.start("sink", sys.executable, ROOT / "tests/support/smtp_sink.py", "--port", self.smtp,
-                   "--folder", self.mails)
+                   self.mails)
         wait_for("the mail sink", lambda: self.listening(self.smtp), 20)
 
     def start_collector(self):
@@ -282,4 +282,4 @@ class Stack:
         import email.policy
 
         return [email.message_from_bytes(p.read_bytes(), policy=email.policy.default)
-                for p in sorted(self.mails.glob("*.eml"))]
+                for p in sorted(self.mails.glob("*.eml"), key=lambda p: int(p.stem))]
