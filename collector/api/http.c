@@ -401,7 +401,7 @@ static void take_request(struct http *h, struct evhttp_request *ev)
 	static const char misdirected[] =
 		"{\"type\":\"about:blank\",\"title\":\"Misdirected Request\",\"status\":421,"
 		"\"detail\":\"this server does not answer to that Host; list the name in "
-		"'web_hosts'\"}\n";
+		"'http_hosts'\"}\n";
 
 	evhttp_connection_set_closecb(con, on_connection_closed, h);
 	if (!r) {
