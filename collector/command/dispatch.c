@@ -260,6 +260,7 @@ static void log_issue(const struct action_row *row)
 static void on_issued(void *arg, int rc, const struct action_row *row,
 		      const struct command_request *body, const struct error *err)
 {
+	struct error taken;
 	struct asker *a = arg;
 	struct action_row now;
 	dispatch_done *done;
@@ -267,6 +268,10 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 
 	MAGIC_CHECK(a, ASKER_MAGIC);
 	now = *row;
+	if (rc == -EEXIST) {
+		error_set(&taken, rc, "this idempotency key was used for another request");
+		err = &taken;
+	}
 	if (rc < 0 && rc != -EEXIST)
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
 	if (rc == 0) {

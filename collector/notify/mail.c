@@ -207,20 +207,8 @@ static void store(struct item *it)
 	it->mailer->poll_stale = true;
 }
 
-static void on_due(void *arg, int rc, const struct db_result *r, const struct error *err)
+static void take_due(struct mailer *m, const struct db_result *r)
 {
-	struct mailer *m = arg;
-
-	MAGIC_CHECK(m, MAILER_MAGIC);
-	m->polling = false;
-	if (rc < 0) {
-		log_warn("mail error=\"cannot read the queue: %s\"", err ? err->msg : "");
-		return;
-	}
-	if (m->poll_stale) {
-		m->next_poll_us = 0;
-		return;
-	}
 	for (size_t i = 0; i < db_rows(r) && m->held < MAIL_HELD_MAX; i++) {
 		struct mail_row row;
 
@@ -231,24 +219,40 @@ static void on_due(void *arg, int rc, const struct db_result *r, const struct er
 	/* more may wait than one look shows */
 	if (db_rows(r) == DUE_LIMIT)
 		m->next_poll_us = 0;
+}
+
+static void on_due(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct mailer *m = arg;
+
+	MAGIC_CHECK(m, MAILER_MAGIC);
+	m->polling = false;
+	if (rc < 0)
+		log_warn("mail error=\"cannot read the queue: %s\"", err ? err->msg : "");
+	else if (m->poll_stale)
+		m->next_poll_us = 0;
+	else
+		take_due(m, r);
 	turn(m);
 }
 
-static bool is_storing(const struct mailer *m)
+/* libcurl or the table has a message at hand. */
+static bool is_busy(const struct mailer *m)
 {
 	const struct item *it;
 
 	TAILQ_FOREACH (it, &m->items, link) {
-		if (it->storing)
+		if (it->storing || it->sending)
 			return true;
 	}
 	return false;
 }
 
+/* Only when nothing held is due: the look would show the same rows again. */
 static void poll_table(struct mailer *m, int64_t now_us)
 {
-	if (m->polling || is_storing(m) || now_us < m->next_poll_us ||
-	    m->held >= MAIL_HELD_MAX / 2 || !db_ready(m->db))
+	if (m->polling || now_us < m->next_poll_us || is_busy(m) ||
+	    m->held > MAIL_HELD_MAX - DUE_LIMIT || !db_ready(m->db))
 		return;
 	if (store_mail_due(m->db, now_us, DUE_LIMIT, on_due, m) < 0)
 		return;
@@ -387,10 +391,11 @@ static void turn(struct mailer *m)
 	struct item *it;
 
 	write_down(m, now_us);
-	poll_table(m, now_us);
 	it = next_due(m);
 	if (it && it->next_try_us <= now_us)
 		send_item(it);
+	else
+		poll_table(m, now_us);
 	sleep_until(m, now_us);
 }
 

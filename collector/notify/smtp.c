@@ -31,7 +31,7 @@ struct transfer {
 	size_t len;
 	size_t at;
 	char sender[260];
-	char reply[256]; /* the relay's last line */
+	char reply[256]; /* the relay's last line before its goodbye */
 	char trouble[CURL_ERROR_SIZE];
 	smtp_done *done;
 	void *arg;
@@ -93,6 +93,8 @@ static void transfer_end(struct smtp *s, struct transfer *t, CURLcode rc)
 	const char *text;
 
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &r.code);
+	if (r.code == 221)
+		r.code = strtol(t->reply, NULL, 10);
 	r.verdict = judge(rc, r.code);
 	if (r.verdict == SMTP_SENT || (r.code >= 400 && *t->reply))
 		text = t->reply;
@@ -144,13 +146,16 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-/* Each line of the relay's comes here. */
+/* Each line of the relay's comes here. After a refusal libcurl says QUIT: the answer to that tells
+ * nothing. */
 static size_t on_reply(char *line, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
 	size_t len = size * n;
 
 	MAGIC_CHECK(t, TRANSFER_MAGIC);
+	if (len >= 3 && memcmp(line, "221", 3) == 0)
+		return len;
 	while (len && (line[len - 1] == '\r' || line[len - 1] == '\n'))
 		len--;
 	str_safe(t->reply, sizeof(t->reply), line, len);
