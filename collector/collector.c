@@ -37,6 +37,7 @@
 #define DRAIN_US        (10 * USEC_PER_SEC)
 #define GOODBYE_MS      300
 #define STATS_SEC       1
+#define BEGIN_RETRY_MS  50
 #define PATH_SIZE       4096
 /* One collector leads until several share a database (a lease row will then give the number). */
 #define FENCE 1
@@ -66,8 +67,10 @@ struct collector {
 	struct api *api;
 	struct collector_stats stats;
 	struct event *signals[2];
+	struct event *begin;
 	struct event *tick;
 	char public_host[256];
+	char token_path[PATH_SIZE];
 	struct error trouble; /* why the loop was ended, when not by a signal */
 	int rc;
 };
@@ -338,24 +341,23 @@ static bool is_loopback(const char *address)
 
 static int make_api(struct collector *c, struct error *err)
 {
-	char token_path[PATH_SIZE];
 	struct http_config http;
 	struct api_context ctx = {
 		.registry = &c->registry,
 		.db = store_db(c->store),
 		.store = c->store,
 		.dispatch = c->dispatch,
-		.rules = {incidents_write_rules, incidents_check_rules, c->incidents},
+		.rules = {incidents_write_rules, c->incidents},
 		.stats = &c->stats,
 		.enroll_host = c->public_host,
 		.enroll_port = listener_port(c->listen_enroll),
 		.ca_pin = c->pin,
 	};
-	int rc = join(token_path, c->o->state_dir, "admin.token", err);
+	int rc = join(c->token_path, c->o->state_dir, "admin.token", err);
 
 	if (rc < 0)
 		return rc;
-	ctx.admin_token_path = token_path;
+	ctx.admin_token_path = c->token_path;
 	http_config_init(&http);
 	http.listen = c->o->listen_http;
 	http.allowed_hosts = c->o->http_hosts;
@@ -470,6 +472,18 @@ static void on_hosts(void *arg, int rc, const struct db_result *r, const struct 
 		fail(c, rc, err ? err : &(struct error){"cannot read the hosts and alerts"});
 }
 
+/* The pool's connections come up with the loop. */
+static void on_begin(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	const struct timeval moment = {.tv_usec = BEGIN_RETRY_MS * 1000};
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	if (!store_ready(c->store) ||
+	    store_fleet_load(store_db(c->store), on_hosts, c) == -ENOTCONN)
+		event_add(c->begin, &moment);
+}
+
 /* ---- our own counters ---- */
 
 static void gather_stats(struct collector *c)
@@ -553,8 +567,11 @@ static int start(struct collector *c, struct error *err)
 	find_public_host(c);
 	if (watch_signals(c) < 0)
 		return error_set(err, -ENOMEM, "no memory to start");
-	rc = store_fleet_load(store_db(c->store), on_hosts, c);
-	return rc ? error_sys(err, rc, "cannot ask for the hosts") : 0;
+	c->begin = evtimer_new(c->base, on_begin, c);
+	if (!c->begin)
+		return error_set(err, -ENOMEM, "no memory to start");
+	event_active(c->begin, EV_TIMEOUT, 0);
+	return 0;
 }
 
 /* Agents hear that we stop, what they sent is committed, then everything goes in reverse order. */
@@ -572,6 +589,8 @@ static void stop(struct collector *c)
 			log_warn("stopping with batches that the database did not take; agents "
 				 "resend them");
 	}
+	if (c->begin)
+		event_free(c->begin);
 	if (c->tick)
 		event_free(c->tick);
 	for (size_t i = 0; i < ARRAY_SIZE(c->signals); i++)
