@@ -436,8 +436,7 @@ static void store_held(struct dispatch *d)
 {
 	struct held *h, *next;
 
-	DL_FOREACH_SAFE(d->held, h, next)
-	{
+	DL_FOREACH_SAFE (d->held, h, next) {
 		if (ledger_finish(&d->ledger, &h->row, on_finished, d) < 0)
 			return;
 		DL_DELETE(d->held, h);
@@ -522,10 +521,10 @@ void dispatch_free(struct dispatch **slot)
 	if (d->timer)
 		event_free(d->timer);
 	ledger_fini(&d->ledger);
-	DL_FOREACH_SAFE(d->askers, a, next_asker)
-	asker_free(a);
-	DL_FOREACH_SAFE(d->held, h, next)
-	free(h);
+	DL_FOREACH_SAFE (d->askers, a, next_asker)
+		asker_free(a);
+	DL_FOREACH_SAFE (d->held, h, next)
+		free(h);
 	d->magic = 0;
 	free(d);
 }

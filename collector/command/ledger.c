@@ -49,8 +49,8 @@ void ledger_fini(struct ledger *l)
 {
 	struct entry *e, *next;
 
-	DL_FOREACH_SAFE(l->entries, e, next)
-	entry_free(e);
+	DL_FOREACH_SAFE (l->entries, e, next)
+		entry_free(e);
 }
 
 static void on_done(void *arg, int rc, const struct db_result *r unused_arg,

@@ -147,8 +147,7 @@ static struct item *item_find(struct mailer *m, int64_t mail_id)
 {
 	struct item *it;
 
-	DL_FOREACH(m->items, it)
-	{
+	DL_FOREACH (m->items, it) {
 		if (it->mail_id == mail_id)
 			return it;
 	}
@@ -242,8 +241,7 @@ static bool is_busy(const struct mailer *m)
 {
 	const struct item *it;
 
-	DL_FOREACH(m->items, it)
-	{
+	DL_FOREACH (m->items, it) {
 		if (it->storing || it->sending)
 			return true;
 	}
@@ -343,8 +341,7 @@ static void write_down(struct mailer *m, int64_t now_us)
 {
 	struct item *it, *next;
 
-	DL_FOREACH_SAFE(m->items, it, next)
-	{
+	DL_FOREACH_SAFE (m->items, it, next) {
 		if (it->dirty && !it->storing && db_ready(m->db))
 			store(it);
 		if (is_over(it) || can_wait_in_table(it, now_us))
@@ -356,8 +353,7 @@ static struct item *next_due(struct mailer *m)
 {
 	struct item *it, *best = NULL;
 
-	DL_FOREACH(m->items, it)
-	{
+	DL_FOREACH (m->items, it) {
 		if (it->sending)
 			return NULL;
 		/* the first row is written before the first try, so that a crash keeps the mail */
@@ -377,8 +373,7 @@ static void sleep_until(struct mailer *m, int64_t now_us)
 
 	if (it)
 		wait = MIN_OF(wait, it->next_try_us - now_us);
-	DL_FOREACH(m->items, it)
-	{
+	DL_FOREACH (m->items, it) {
 		if (it->dirty)
 			wait = MIN_OF(wait, 4 * TICK_US);
 	}
@@ -481,8 +476,8 @@ void mailer_free(struct mailer **slot)
 		return;
 	MAGIC_CHECK(m, MAILER_MAGIC);
 	smtp_free(&m->smtp);
-	DL_FOREACH_SAFE(m->items, it, next)
-	item_drop(it);
+	DL_FOREACH_SAFE (m->items, it, next)
+		item_drop(it);
 	if (m->timer)
 		event_free(m->timer);
 	free(m->from);

@@ -348,8 +348,8 @@ void smtp_free(struct smtp **slot)
 	if (!s)
 		return;
 	MAGIC_CHECK(s, SMTP_MAGIC);
-	DL_FOREACH_SAFE(s->transfers, t, next)
-	transfer_free(s, t);
+	DL_FOREACH_SAFE (s->transfers, t, next)
+		transfer_free(s, t);
 	if (s->multi)
 		curl_multi_cleanup(s->multi);
 	if (s->timer)
