@@ -93,7 +93,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 define component_rules
 $(call lib,$(1)): $$(call obj,$$(SRC_$(1)))
-	$$(call say,AR,$$@)rm -f $$@; ar rcs $$@ $$^
+	$$(call say,AR,$$@)rm -f $$@; ar qcs $$@ $$^
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call component_rules,$(c))))
 
@@ -114,7 +114,7 @@ $(GEN)/queries.h $(GEN)/queries.c &: $(SQL_FILES) tools/sql-table sql/queries sq
 	@mkdir -p $(GEN)
 	$(call say,SQL,$(GEN)/queries.c)tools/sql-table $(GEN)
 
-WEB_FILES := $(sort $(wildcard collector/web/assets/*))
+WEB_FILES := $(sort $(wildcard collector/web/assets/*)) collector/api/openapi.json
 UPLOT := build/npm/node_modules/uplot/dist
 $(UPLOT)/uPlot.iife.min.js: collector/web/package.json collector/web/package-lock.json
 	$(call say,NPM,$@)tools/npm-install collector/web build/npm
@@ -159,17 +159,24 @@ $(B)/tests/$(1): tests/unit/$(1).c $$(foreach c,$$(call test_uses,$(1)),$$(call 
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(TESTS)),$(eval $(call test_rules,$(t))))
 
+# What an integration test needs to call in C: one file, one program, under $(B)/drivers.
+DRIVERS := $(patsubst tests/integration/drivers/%.c,$(B)/drivers/%,$(wildcard tests/integration/drivers/*.c))
+driver_uses := $(foreach c,collector proto common,$(call lib,$(c)))
+$(B)/drivers/%: tests/integration/drivers/%.c $(driver_uses) | $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	$(call say,DRIVER,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(driver_uses) $(LIBS_all)
+
 .PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm hooks
 check: ## every test that gates a change; ends 'N passed, N failed'
 	$(Q)tools/deps
 	$(Q)$(MAKE) -j2 all tests
 	$(Q)tools/run-tests unit fuzz-replay layers integration browser
 check-all: check check-asan check-fault ## the long ones too
-tests: $(TEST_BINS) ## build the unit tests
+tests: $(TEST_BINS) $(DRIVERS) ## build the unit tests and the integration tests' drivers
 check-unit: tests ## unit tests, one binary a module
 	$(Q)B=$(B) tools/run-tests unit
-check-integration: all ## real PostgreSQL, TLS, CPython, SMTP (root)
-	$(Q)tools/run-tests integration
+check-integration: all $(DRIVERS) ## real PostgreSQL, TLS, CPython, SMTP (root)
+	$(Q)B=$(B) tools/run-tests integration
 check-browser: all ## the dashboard in a real Chromium
 	$(Q)tools/run-tests browser
 check-fault: all ## kill -9 everything, many times, and count what is stored

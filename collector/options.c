@@ -73,4 +73,4 @@ static const struct conf_option options[] = {
 	{NULL},
 };
 
-const struct conf_table collector_conf = {"collector", options};
+const struct conf_table collector_conf = {.section = "collector", .options = options};

@@ -46,13 +46,16 @@ int conn_connect(struct event_base *base, struct tls_ctx *tls, const char *host,
 		 size_t out_max, const struct conn_ops *ops, void *arg, struct conn **ret,
 		 struct error *err) must_use;
 
-/* -ENOBUFS when out_max would be passed (nothing is sent), -ENOTCONN after close. */
+/* -ENOBUFS when out_max would be passed (nothing is sent), -ENOTCONN before on_open and after
+ * close. */
 int conn_send(struct conn *c, enum frame_type type, const void *payload, size_t len) must_use;
 /* Flushes what is queued (bounded by CONN_HANDSHAKE_SEC), says close_notify, then on_close. */
 void conn_close(struct conn *c, const char *why);
 /* Closes at once; on_close is not called: for the owner's tear-down. */
 void conn_free(struct conn **c);
 
+/* Other deadlines than CONN_HANDSHAKE_SEC and CONN_FRAME_SEC, from now on; for tests. */
+void conn_deadlines(struct conn *c, unsigned handshake_ms, unsigned frame_ms);
 void conn_max_payload(struct conn *c, size_t max);
 /* Stops and resumes reading: TCP then pushes back. */
 void conn_pause(struct conn *c, bool paused);

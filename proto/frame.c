@@ -19,6 +19,11 @@ static size_t payload_length(const uint8_t *p)
 	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 }
 
+size_t frame_size(const uint8_t header[FRAME_HEADER_SIZE])
+{
+	return FRAME_HEADER_SIZE + payload_length(header);
+}
+
 int frame_parse(const uint8_t *data, size_t have, size_t max, struct frame *ret, struct error *err)
 {
 	size_t len;

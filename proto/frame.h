@@ -48,6 +48,8 @@ const char *frame_name(unsigned type);
  */
 int frame_parse(const uint8_t *data, size_t have, size_t max, struct frame *ret,
 		struct error *err) must_use;
+/* The bytes, header included, of the frame whose header this is. */
+size_t frame_size(const uint8_t header[FRAME_HEADER_SIZE]);
 /* Writes the header into out. */
 void frame_header(uint8_t out[FRAME_HEADER_SIZE], enum frame_type type, size_t len);
 

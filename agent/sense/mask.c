@@ -15,6 +15,7 @@ struct masker {
 	const char *p;
 	const char *end; /* of the input; *end is not read */
 	const char *arg; /* where the present argument began */
+	bool cut;        /* there was more input */
 	char *out;
 	size_t len;
 };
@@ -150,10 +151,14 @@ static void mask_userinfo(struct masker *m)
 {
 	const char *at = NULL;
 	const char *colon;
+	const char *s;
 
-	for (const char *s = m->p; s < m->end && !is_gap(*s) && !strchr("/?#\"'", *s); s++)
+	for (s = m->p; s < m->end && !is_gap(*s) && !strchr("/?#\"'", *s); s++)
 		if (*s == '@')
 			at = s;
+	/* what is cut off may have begun with the '@' */
+	if (!at && s == m->end && m->cut)
+		at = s;
 	if (!at)
 		return;
 	colon = memchr(m->p, ':', (size_t)(at - m->p));
@@ -238,7 +243,7 @@ size_t mask_cmdline(char *out, size_t size, const void *raw, size_t len)
 {
 	const char *start = raw;
 	char text[OUTPUT_MAX];
-	struct masker m = {.p = start, .arg = start, .out = text};
+	struct masker m = {.p = start, .arg = start, .out = text, .cut = len >= MASK_INPUT_MAX};
 
 	len = MIN_OF(len, (size_t)MASK_INPUT_MAX);
 	/* setproctitle pads with NULs and blanks */

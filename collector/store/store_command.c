@@ -121,20 +121,22 @@ int store_command_add(struct db_tx *tx, const struct action_row *row, const char
 	return db_tx_query(tx, Q_COMMAND_ADD, params, ARRAY_SIZE(params), check);
 }
 
-int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, db_done *done,
-			  void *arg)
+int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int64_t before_us,
+			  int limit, db_done *done, void *arg)
 {
-	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_TIME(now_us), DB_P_INT4(limit)};
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_TIME(now_us),
+					  DB_P_TIME(before_us), DB_P_INT4(limit)};
 
 	return db_query(db, Q_COMMAND_PENDING, params, ARRAY_SIZE(params), done, arg);
 }
 
-int store_command_body(const struct db_result *r, size_t i, uint8_t cmd_id[16],
-		       struct command_request *ret)
+int store_command_body(const struct db_result *r, size_t i, struct command_body *ret)
 {
-	if (!bytes_of(r, i, 0, cmd_id, 16) || !bytes_of(r, i, 1, ret->body, sizeof(ret->body)) ||
-	    !bytes_of(r, i, 2, ret->signature, sizeof(ret->signature)))
+	if (!bytes_of(r, i, 0, ret->cmd_id, sizeof(ret->cmd_id)) ||
+	    !bytes_of(r, i, 1, ret->request.body, sizeof(ret->request.body)) ||
+	    !bytes_of(r, i, 2, ret->request.signature, sizeof(ret->request.signature)))
 		return -EBADMSG;
+	ret->host_id = (int32_t)db_int(r, i, 3);
 	return 0;
 }
 

@@ -46,6 +46,8 @@ CREATE TABLE agent_stream (
     PRIMARY KEY (host_id, epoch)
 ) WITH (fillfactor = 50);
 
+CREATE SEQUENCE agent_conn AS int8;
+
 -- Batches as they came; kept until their windows are sealed, then dropped by the hour.
 CREATE TABLE inbox (
     rcv     timestamptz NOT NULL,
@@ -87,7 +89,7 @@ CREATE TABLE rollup_1h (
     t0               timestamptz NOT NULL,
     host_id          int4 NOT NULL,
     proc_id          int8 NOT NULL,
-    part             int2 NOT NULL,     -- window within the hour, times 16, plus late part
+    part             int2 NOT NULL,     -- window within the hour and part of the chunk
     n                int4 NOT NULL,
     rss_min          int8,              -- KiB, as all memory here
     rss_max          int8,
@@ -145,7 +147,8 @@ CREATE TABLE dead_letter (
 CREATE TABLE compaction (
     t0    timestamptz NOT NULL,
     shard int2 NOT NULL,
-    done  timestamptz NOT NULL DEFAULT now(),
+    done  timestamptz NOT NULL DEFAULT now(), -- all that was received before is in the chunks
+    seals int8 NOT NULL DEFAULT 1,            -- late data seals again: part = (seals - 1) * 8 ..
     PRIMARY KEY (t0, shard)
 );
 
@@ -267,3 +270,155 @@ CREATE TABLE audit (
     prev     bytea NOT NULL,
     hash     bytea NOT NULL
 );
+
+-- Makes the leaf of a partitioned table from lo to hi, where it is missing. Chunks are already
+-- compressed: they stay in line and as they are (storage.md 2 of the evidence; ALTER because
+-- CREATE TABLE has no STORAGE before PostgreSQL 16).
+CREATE FUNCTION mh_make_leaf(parent text, lo timestamptz, hi timestamptz) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    leaf text := parent || '_p' || to_char(lo AT TIME ZONE 'UTC',
+                 CASE WHEN hi - lo <= interval '1 hour' THEN 'YYYYMMDD_HH24' ELSE 'YYYYMMDD' END);
+BEGIN
+    IF to_regclass(quote_ident(leaf)) IS NOT NULL THEN
+        RETURN leaf;
+    END IF;
+    EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+                   leaf, parent, lo, hi);
+    IF parent IN ('inbox', 'chunk', 'host_chunk') THEN
+        EXECUTE format('ALTER TABLE %I ALTER d SET STORAGE EXTERNAL', leaf);
+        EXECUTE format('ALTER TABLE %I SET (toast_tuple_target = 8160)', leaf);
+    END IF;
+    RETURN leaf;
+END $$;
+
+-- LEB128 at byte i of d: its value (below 2^63) and the byte after it.
+CREATE FUNCTION mh_varint(d bytea, i int, OUT v int8, OUT next int)
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    b int;
+    s int := 0;
+BEGIN
+    v := 0;
+    next := i;
+    LOOP
+        b := get_byte(d, next);
+        v := v | ((b & 127)::int8 << s);
+        s := s + 7;
+        next := next + 1;
+        EXIT WHEN b < 128;
+    END LOOP;
+END $$;
+
+-- The values of a chunk's column k (enum metric, collector/store/chunk.h), NULL where absent; k -1
+-- = the samples' times, ms after the window's start. anon, uss and pss are kept as what they differ
+-- from their prediction by: rss - file - shmem, anon, uss.
+CREATE FUNCTION mh_col(d bytea, k int, n int) RETURNS int8[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    r int8[] := '{}';
+    has bool[] := '{}';
+    at int := 1;
+    stop int;
+    len int8;
+    w int8;
+    head int8 := 2;
+    cur int8;
+    step int8;
+    zeros int8 := 0;
+    first bool := true;
+    plain bool;
+    present bool := true;
+    cols int8;
+BEGIN
+    IF get_byte(d, 0) <> 1 THEN
+        RAISE EXCEPTION 'chunk format % is not known', get_byte(d, 0);
+    END IF;
+    SELECT v, next INTO len, at FROM mh_varint(d, at);
+    IF len <> n THEN
+        RAISE EXCEPTION 'chunk holds % samples, not %', len, n;
+    END IF;
+    SELECT v, next INTO w, at FROM mh_varint(d, at);
+    cur := (w >> 1) # -(w & 1);
+    SELECT v, next INTO step, at FROM mh_varint(d, at);
+    SELECT v, next INTO len, at FROM mh_varint(d, at);
+    IF k >= 0 THEN
+        at := at + len::int;
+        SELECT v, next INTO cols, at FROM mh_varint(d, at);
+        IF k >= cols THEN
+            RETURN array_fill(NULL::int8, ARRAY[n]);
+        END IF;
+        FOR i IN 0 .. k LOOP
+            SELECT v, next INTO len, at FROM mh_varint(d, at);
+            IF i < k THEN
+                at := at + len::int;
+            END IF;
+        END LOOP;
+        IF len = 0 THEN
+            RETURN array_fill(NULL::int8, ARRAY[n]);
+        END IF;
+    END IF;
+    stop := at + len::int;
+    IF k < 0 THEN
+        r := ARRAY[cur];
+        FOR i IN 2 .. n LOOP
+            IF zeros > 0 THEN
+                zeros := zeros - 1;
+            ELSIF at < stop THEN
+                SELECT v, next INTO w, at FROM mh_varint(d, at);
+                cur := cur + ((w >> 1) # -(w & 1));
+                IF w = 0 THEN
+                    SELECT v, next INTO zeros, at FROM mh_varint(d, at);
+                END IF;
+            END IF;
+            cur := cur + step;
+            r := r || cur;
+        END LOOP;
+        RETURN r;
+    END IF;
+    SELECT v, next INTO head, at FROM mh_varint(d, at);
+    IF head & 1 = 1 THEN
+        WHILE cardinality(has) < n LOOP
+            SELECT v, next INTO w, at FROM mh_varint(d, at);
+            IF w > 0 THEN
+                has := has || array_fill(present, ARRAY[w::int]);
+            END IF;
+            present := NOT present;
+        END LOOP;
+    ELSE
+        has := array_fill(true, ARRAY[n]);
+    END IF;
+    cur := 0;
+    plain := at >= stop;
+    FOR i IN 1 .. n LOOP
+        IF NOT has[i] THEN
+            r := r || NULL::int8;
+            CONTINUE;
+        END IF;
+        IF plain THEN
+            NULL;
+        ELSIF first THEN
+            SELECT v, next INTO w, at FROM mh_varint(d, at);
+            cur := (w >> 1) # -(w & 1);
+        ELSIF head > 1 THEN
+            IF zeros > 0 THEN
+                zeros := zeros - 1;
+            ELSE
+                SELECT v, next INTO w, at FROM mh_varint(d, at);
+                cur := cur + ((w >> 1) # -(w & 1)) * (head >> 1);
+                IF w = 0 THEN
+                    SELECT v, next INTO zeros, at FROM mh_varint(d, at);
+                END IF;
+            END IF;
+        END IF;
+        first := false;
+        r := r || cur;
+    END LOOP;
+    RETURN r;
+END $$;
+
+-- RSS of every process in plain SQL; ask with t0 and host_id.
+CREATE VIEW sample_rss AS
+SELECT c.t0, c.host_id, c.proc_id, c.t0 + s.ms * interval '1 millisecond' AS t, s.rss AS rss_kib
+  FROM chunk AS c,
+       LATERAL unnest(mh_col(c.d, -1, c.n), mh_col(c.d, 0, c.n)) AS s(ms, rss);

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/command/dispatch.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "collector/command/ledger.h"
+#include "collector/fleet/registry.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/str.h"
+
+#define DISPATCH_MAGIC  0x64697370u /* 'disp' */
+#define ASKER_MAGIC     0x61736b65u
+#define TICK_S          2
+#define RESEND_AFTER_US (3 * USEC_PER_SEC)   /* a row that is queued for longer was not sent */
+#define ANSWER_GRACE_US (120 * USEC_PER_SEC) /* for the answer to a command that was sent */
+#define PENDING_LIMIT   64
+#define HELD_MAX        64
+
+_Static_assert(DISPATCH_KEY_MAX + 1 == LEDGER_KEY_SIZE, "a key fits the ledger's");
+_Static_assert(DISPATCH_IN_FLIGHT_MAX == LEDGER_IN_FLIGHT_MAX, "one limit");
+
+/* A result that could not be stored yet. */
+struct held {
+	TAILQ_ENTRY(held) link;
+	struct action_row row;
+};
+
+/* Who waits for dispatch_issue's answer. */
+struct asker {
+	unsigned magic;
+	LIST_ENTRY(asker) link;
+	struct dispatch *dispatch;
+	dispatch_done *done;
+	void *arg;
+};
+
+struct dispatch {
+	unsigned magic;
+	struct dispatch_config config;
+	struct ledger ledger;
+	struct event *timer;
+	LIST_HEAD(, asker) askers;
+	TAILQ_HEAD(held_list, held) held;
+	unsigned held_count;
+	bool resending;
+	bool expiring;
+};
+
+/* ---- sending ---- */
+
+static void on_noted(void *arg, int rc, const struct db_result *r unused_arg,
+		     const struct error *err)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	/* the row stays 'queued' and goes out again: the host runs it once all the same */
+	if (rc < 0)
+		log_warn("command error=\"sent, but not noted: %s\"", err ? err->msg : "");
+}
+
+static int send_to_host(struct dispatch *d, int32_t host_id, const uint8_t cmd_id[16],
+			const struct command_request *request)
+{
+	const struct dispatch_ops *ops = &d->config.ops;
+	char id[UUID_TEXT_SIZE];
+	int rc = ops->send(ops->arg, host_id, request->body, request->signature);
+
+	uuid_text(id, cmd_id);
+	if (rc < 0) {
+		log_debug("command=%s host=%d event=not_sent error=\"%s\"", id, host_id,
+			  strerror(-rc));
+		return rc;
+	}
+	log_info("command=%s host=%d event=sent", id, host_id);
+	(void)!store_command_sent(d->config.db, host_id, cmd_id, clock_wall_us(), on_noted, d);
+	return 0;
+}
+
+static bool is_connected(const struct dispatch *d, int32_t host_id)
+{
+	const struct host *h = registry_find_host(d->config.registry, host_id);
+
+	return h && h->connected;
+}
+
+static void send_pending(struct dispatch *d, int rc, const struct db_result *r,
+			 const struct error *err)
+{
+	if (rc < 0) {
+		log_warn("command error=\"cannot read what is to be sent: %s\"",
+			 err ? err->msg : "");
+		return;
+	}
+	if (!d->config.remediation)
+		return;
+	for (size_t i = 0; i < db_rows(r); i++) {
+		struct command_body b;
+
+		if (store_command_body(r, i, &b) < 0 || !is_connected(d, b.host_id))
+			continue;
+		(void)send_to_host(d, b.host_id, b.cmd_id, &b.request);
+	}
+}
+
+static void on_pending(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	send_pending(d, rc, r, err);
+}
+
+static void on_unsent(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	d->resending = false;
+	send_pending(d, rc, r, err);
+}
+
+void dispatch_host_up(struct dispatch *d, int32_t host_id)
+{
+	int64_t now_us = clock_wall_us();
+	int rc;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	rc = store_command_pending(d->config.db, host_id, now_us, now_us, PENDING_LIMIT, on_pending,
+				   d);
+	/* what was never sent is found by the timer; the rest expires and is asked for anew */
+	if (rc < 0)
+		log_warn("host=%d error=\"cannot look for its commands: %s\"", host_id,
+			 strerror(-rc));
+}
+
+/* ---- issuing ---- */
+
+static int check_expiry(const struct action_request *r, int64_t now_us, int64_t *ret,
+			struct error *err)
+{
+	*ret = r->expires_us ? r->expires_us : now_us + DISPATCH_EXPIRES_US;
+	if (*ret <= now_us)
+		return error_set(err, -EINVAL, "the action has expired already");
+	if (*ret > now_us + DISPATCH_EXPIRES_MAX_US)
+		return error_set(err, -EINVAL, "an action expires within 10 min at most");
+	return 0;
+}
+
+static int check_fields(const struct action_request *r, struct error *err)
+{
+	if (!r->action || command_action_find(r->action) < 0)
+		return error_set(err, -EINVAL, "unknown action '%.40s'",
+				 r->action ? r->action : "");
+	if (!r->actor || !*r->actor || strlen(r->actor) >= COMMAND_ACTOR_SIZE)
+		return error_set(err, -EINVAL, "the actor's name has 1 to %d bytes",
+				 COMMAND_ACTOR_SIZE - 1);
+	if (!str_is_safe(r->actor, strlen(r->actor)))
+		return error_set(err, -EINVAL, "the actor's name has a control character");
+	if (r->idempotency_key &&
+	    (!*r->idempotency_key || strlen(r->idempotency_key) > DISPATCH_KEY_MAX ||
+	     !str_is_safe(r->idempotency_key, strlen(r->idempotency_key))))
+		return error_set(err, -EINVAL,
+				 "an idempotency key has 1 to %d bytes and no control character",
+				 DISPATCH_KEY_MAX);
+	return 0;
+}
+
+static void fill_row(struct action_row *row, const struct dispatch *d,
+		     const struct action_request *r, const struct process *p, int64_t now_us,
+		     int64_t expires_us)
+{
+	*row = (struct action_row){
+		.host_id = r->host_id,
+		.dry_run = r->dry_run,
+		.proc_id = r->proc_id,
+		.pid = (int32_t)p->pid,
+		.alert_id = r->alert_id,
+		.fence = (int64_t)d->config.fence,
+		.created_us = now_us,
+		.expires_us = expires_us,
+	};
+	random_bytes(row->cmd_id, sizeof(row->cmd_id));
+	row->cmd_id[6] = (uint8_t)((row->cmd_id[6] & 0x0f) | 0x40); /* RFC 9562: version 4 */
+	row->cmd_id[8] = (uint8_t)((row->cmd_id[8] & 0x3f) | 0x80);
+	(void)str_copy(row->action, sizeof(row->action), r->action);
+	(void)str_copy(row->actor, sizeof(row->actor), r->actor);
+	if (r->reason)
+		str_safe(row->reason, sizeof(row->reason), r->reason, strlen(r->reason));
+	memcpy(row->request_hash, r->request_hash, sizeof(row->request_hash));
+}
+
+static void fill_command(struct command *c, const struct action_row *row, const struct host *h,
+			 const struct process *p)
+{
+	*c = (struct command){
+		.action = (enum command_action)command_action_find(row->action),
+		.dry_run = row->dry_run,
+		.pid = p->pid,
+		.start_ticks = p->start_ticks,
+		.issued_us = row->created_us,
+		.expires_us = row->expires_us,
+		.fence = (uint64_t)row->fence,
+	};
+	memcpy(c->id, row->cmd_id, sizeof(c->id));
+	memcpy(c->host_uuid, h->uuid, sizeof(c->host_uuid));
+	memcpy(c->boot_id, h->boot_id, sizeof(c->boot_id));
+	(void)str_copy(c->actor, sizeof(c->actor), row->actor);
+	(void)str_copy(c->reason, sizeof(c->reason), row->reason);
+}
+
+/* The registry's pointers are good until the loop turns: row and command take what they need. */
+static int prepare(const struct dispatch *d, const struct action_request *r, int64_t now_us,
+		   struct action_row *row, struct command *cmd, struct error *err)
+{
+	struct host *h;
+	const struct process *p;
+	int64_t expires_us = 0;
+	int rc = check_expiry(r, now_us, &expires_us, err);
+
+	if (rc < 0)
+		return rc;
+	h = registry_find_host(d->config.registry, r->host_id);
+	if (!h)
+		return error_set(err, -ENOENT, "unknown host %d", r->host_id);
+	if (h->connected && !h->act)
+		return error_set(err, -EOPNOTSUPP, "no memherd-actd answers on host '%s'",
+				 h->name ? h->name : "");
+	p = registry_find_process(h, r->proc_id);
+	if (!p)
+		return error_set(err, -ESRCH, "no process %" PRId64 " lives on host '%s'",
+				 r->proc_id, h->name ? h->name : "");
+	fill_row(row, d, r, p, now_us, expires_us);
+	fill_command(cmd, row, h, p);
+	return 0;
+}
+
+static void asker_free(struct asker *a)
+{
+	LIST_REMOVE(a, link);
+	a->magic = 0;
+	free(a);
+}
+
+static void log_issue(const struct action_row *row)
+{
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, row->cmd_id);
+	log_info("command=%s host=%d event=issued action=%s pid=%d dry_run=%d actor=\"%s\" "
+		 "counter=%" PRId64,
+		 id, row->host_id, row->action, row->pid, row->dry_run, row->actor, row->counter);
+}
+
+static void on_issued(void *arg, int rc, const struct action_row *row,
+		      const struct command_request *body, const struct error *err)
+{
+	struct asker *a = arg;
+	struct action_row now;
+	dispatch_done *done;
+	void *done_arg;
+
+	MAGIC_CHECK(a, ASKER_MAGIC);
+	now = *row;
+	if (rc < 0 && rc != -EEXIST)
+		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
+	if (rc == 0) {
+		log_issue(row);
+		if (is_connected(a->dispatch, row->host_id) &&
+		    send_to_host(a->dispatch, row->host_id, row->cmd_id, body) == 0) {
+			(void)str_copy(now.state, sizeof(now.state), "sent");
+			now.sent_us = clock_wall_us();
+		}
+	}
+	done = a->done;
+	done_arg = a->arg;
+	asker_free(a);
+	if (done)
+		done(done_arg, rc, rc >= 0 ? &now : NULL, err);
+}
+
+static int ask(struct dispatch *d, const struct action_row *row, const struct command *cmd,
+	       const char *key, dispatch_done *done, void *arg)
+{
+	struct asker *a = calloc(1, sizeof(*a));
+	int rc;
+
+	if (!a)
+		return -ENOMEM;
+	*a = (struct asker){.magic = ASKER_MAGIC, .dispatch = d, .done = done, .arg = arg};
+	LIST_INSERT_HEAD(&d->askers, a, link);
+	rc = ledger_issue(&d->ledger, row, cmd, key, d->config.key, on_issued, a);
+	if (rc < 0)
+		asker_free(a);
+	return rc;
+}
+
+int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_done *done,
+		   void *arg, struct error *err)
+{
+	struct action_row row = {.host_id = 0};
+	struct command cmd = {.pid = 0};
+	int rc;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (!d->config.remediation)
+		return error_set(err, -EPERM, "remediation is switched off on this collector");
+	rc = check_fields(r, err);
+	if (!rc)
+		rc = prepare(d, r, clock_wall_us(), &row, &cmd, err);
+	if (rc < 0)
+		return rc;
+	rc = ask(d, &row, &cmd, r->idempotency_key, done, arg);
+	return rc < 0 ? error_sys(err, rc, "cannot store the action") : 0;
+}
+
+/* ---- results ---- */
+
+/* Gains nothing: at least 95 % of what was there is there still. */
+static bool is_ineffective(const struct command_result *r)
+{
+	if (r->rss_before <= 0 || r->rss_after < 0)
+		return false;
+	return (double)r->rss_after * 100 >= (double)r->rss_before * DISPATCH_INEFFECTIVE_PERCENT;
+}
+
+const char *dispatch_state_of(const struct command_result *r)
+{
+	switch (r->status) {
+	case COMMAND_DONE:
+		return is_ineffective(r) ? "ineffective" : "done";
+	case COMMAND_DRY_RUN:
+		return "done";
+	case COMMAND_REFUSED:
+		return "refused";
+	case COMMAND_FAILED:
+	case COMMAND_UNREACHABLE:
+		return "failed";
+	case COMMAND_UNKNOWN:
+		break;
+	}
+	return "unknown";
+}
+
+static bool is_passing(int rc)
+{
+	return rc == -ENOTCONN || rc == -EPIPE || rc == -EINPROGRESS || rc == -ENOBUFS;
+}
+
+static int hold(struct dispatch *d, const struct action_row *row)
+{
+	struct held *h;
+
+	if (d->held_count >= HELD_MAX)
+		return -ENOBUFS;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	h->row = *row;
+	TAILQ_INSERT_TAIL(&d->held, h, link);
+	d->held_count++;
+	return 0;
+}
+
+static void tell_end(struct dispatch *d, const struct action_row *row)
+{
+	const struct dispatch_ops *ops = &d->config.ops;
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, row->cmd_id);
+	log_info("command=%s host=%d event=end state=%s rss_before=%" PRId64 " rss_after=%" PRId64
+		 " detail=\"%s\"",
+		 id, row->host_id, row->state, row->rss_before, row->rss_after, row->detail);
+	if (ops->finished)
+		ops->finished(ops->arg, row);
+}
+
+static void on_finished(void *arg, int rc, const struct action_row *row,
+			const struct command_request *body unused_arg, const struct error *err)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (rc == 0) {
+		tell_end(d, row);
+		return;
+	}
+	if (rc == -ENOENT) {
+		log_debug("command event=result_ignored why=\"no open command of that host\"");
+		return;
+	}
+	if (!is_passing(rc) || hold(d, row) < 0)
+		log_warn("command event=result_not_stored error=\"%s\"", err ? err->msg : "");
+}
+
+int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_t len,
+		    struct error *err)
+{
+	struct command_result r;
+	struct action_row row;
+	int rc;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	rc = command_result_unpack(data, len, &r, err);
+	if (rc < 0)
+		return rc;
+	row = (struct action_row){
+		.host_id = host_id,
+		.done_us = clock_wall_us(),
+		.rss_before = r.rss_before,
+		.rss_after = r.rss_after,
+		.swap_before = r.swap_before,
+		.swap_after = r.swap_after,
+		.held_us = r.held_us,
+	};
+	memcpy(row.cmd_id, r.id, sizeof(row.cmd_id));
+	(void)str_copy(row.state, sizeof(row.state), dispatch_state_of(&r));
+	(void)str_copy(row.detail, sizeof(row.detail), r.detail);
+	rc = ledger_finish(&d->ledger, &row, on_finished, d);
+	if (is_passing(rc))
+		rc = hold(d, &row);
+	return rc < 0 ? error_sys(err, rc, "cannot store a result") : 0;
+}
+
+static void store_held(struct dispatch *d)
+{
+	struct held *h;
+
+	while ((h = TAILQ_FIRST(&d->held))) {
+		if (ledger_finish(&d->ledger, &h->row, on_finished, d) < 0)
+			return;
+		TAILQ_REMOVE(&d->held, h, link);
+		d->held_count--;
+		free(h);
+	}
+}
+
+/* ---- the timer ---- */
+
+static void expire_next(struct dispatch *d);
+
+static void on_expired(void *arg, int rc, const struct action_row *row,
+		       const struct command_request *body unused_arg, const struct error *err)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	d->expiring = false;
+	if (rc == 0) {
+		tell_end(d, row);
+		expire_next(d);
+	} else if (rc != -ENOENT) {
+		log_warn("command error=\"cannot end expired ones: %s\"", err ? err->msg : "");
+	}
+}
+
+static void expire_next(struct dispatch *d)
+{
+	if (ledger_expire(&d->ledger, clock_wall_us(), ANSWER_GRACE_US, on_expired, d) == 0)
+		d->expiring = true;
+}
+
+static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	struct dispatch *d = arg;
+	int64_t now_us = clock_wall_us();
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (!db_ready(d->config.db))
+		return;
+	store_held(d);
+	if (!d->expiring)
+		expire_next(d);
+	if (!d->resending &&
+	    store_command_pending(d->config.db, 0, now_us, now_us - RESEND_AFTER_US, PENDING_LIMIT,
+				  on_unsent, d) == 0)
+		d->resending = true;
+}
+
+/* ---- lifetime ---- */
+
+int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
+		 struct error *err)
+{
+	const struct timeval every = {.tv_sec = TICK_S};
+	struct dispatch *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return error_sys(err, -ENOMEM, "cannot set up dispatch");
+	d->magic = DISPATCH_MAGIC;
+	d->config = *c;
+	ledger_init(&d->ledger, c->db);
+	LIST_INIT(&d->askers);
+	TAILQ_INIT(&d->held);
+	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
+	if (!d->timer || event_add(d->timer, &every) < 0) {
+		dispatch_free(&d);
+		return error_sys(err, -ENOMEM, "cannot set up dispatch");
+	}
+	*ret = d;
+	return 0;
+}
+
+void dispatch_free(struct dispatch **slot)
+{
+	struct dispatch *d = take_ptr(*slot);
+	struct held *h;
+
+	if (!d)
+		return;
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (d->timer)
+		event_free(d->timer);
+	ledger_fini(&d->ledger);
+	while (!LIST_EMPTY(&d->askers))
+		asker_free(LIST_FIRST(&d->askers));
+	while ((h = TAILQ_FIRST(&d->held))) {
+		TAILQ_REMOVE(&d->held, h, link);
+		free(h);
+	}
+	d->magic = 0;
+	free(d);
+}
+
+void dispatch_set_remediation(struct dispatch *d, bool on)
+{
+	d->config.remediation = on;
+}
+
+bool dispatch_remediation(const struct dispatch *d)
+{
+	return d->config.remediation;
+}

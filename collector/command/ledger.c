@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/command/ledger.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/store/store_audit.h"
+#include "common/clock.h"
+#include "common/str.h"
+
+#define ENTRY_MAGIC  0x656e7472u /* 'entr' */
+#define COUNTER_NAME "command"
+
+struct entry {
+	unsigned magic;
+	struct ledger *ledger;
+	LIST_ENTRY(entry) link;
+	const char *what; /* of the audit row: 'command.issue' */
+	struct action_row row;
+	struct command cmd;
+	struct command_request request;
+	const struct sign_key *sign;
+	char key[LEDGER_KEY_SIZE];
+	bool has_key;
+	int64_t now_us; /* expire */
+	int64_t grace_us;
+	int verdict; /* decided by a check: what done gets instead of the roll-back's error */
+	ledger_done *done;
+	void *arg;
+};
+
+void ledger_init(struct ledger *l, struct db *db)
+{
+	*l = (struct ledger){.db = db};
+	LIST_INIT(&l->entries);
+}
+
+static void entry_free(struct entry *e)
+{
+	LIST_REMOVE(e, link);
+	e->ledger->in_flight--;
+	e->magic = 0;
+	free(e);
+}
+
+void ledger_fini(struct ledger *l)
+{
+	while (!LIST_EMPTY(&l->entries))
+		entry_free(LIST_FIRST(&l->entries));
+}
+
+static void on_done(void *arg, int rc, const struct db_result *r unused_arg,
+		    const struct error *err)
+{
+	struct entry *e = arg;
+	struct entry copy;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (rc < 0 && e->verdict)
+		rc = e->verdict;
+	else if (rc > 0)
+		rc = 0;
+	copy = *e;
+	entry_free(e);
+	if (copy.done)
+		copy.done(copy.arg, rc, &copy.row, rc == 0 ? &copy.request : NULL, err);
+}
+
+/* ---- the audit row, last step of every entry ---- */
+
+static void target_of(const struct action_row *row, char *out, size_t size)
+{
+	snprintf(out, size, "%s:%d", *row->host ? row->host : "host", row->pid);
+}
+
+static json_t *measure(int64_t v)
+{
+	return v < 0 ? json_null() : json_integer(v);
+}
+
+static char *audit_doc(const struct action_row *row)
+{
+	char id[UUID_TEXT_SIZE];
+	json_t *doc;
+	char *text;
+
+	uuid_text(id, row->cmd_id);
+	doc = json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:i, s:s, s:I, s:I, s:o, s:o, s:s}", "id",
+			id, "action", row->action, "state", row->state, "dry_run", row->dry_run,
+			"host_id", row->host_id, "proc_id", (json_int_t)row->proc_id, "pid",
+			row->pid, "reason", row->reason, "counter", (json_int_t)row->counter,
+			"alert_id", (json_int_t)row->alert_id, "rss_before_bytes",
+			measure(row->rss_before), "rss_after_bytes", measure(row->rss_after),
+			"detail", row->detail);
+	if (!doc)
+		return NULL;
+	text = json_dumps(doc, JSON_COMPACT);
+	json_decref(doc);
+	return text;
+}
+
+static int on_head(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct entry *e = arg;
+	char target[AUDIT_TARGET_SIZE];
+	const struct audit_row row = {
+		.ts_us = clock_wall_us(),
+		.actor = e->row.actor,
+		.action = e->what,
+		.target = target,
+	};
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	target_of(&e->row, target, sizeof(target));
+	return store_audit_add(tx, &row, r, NULL);
+}
+
+/* The command's row is written: it is kept for done, and told of. */
+static int on_row(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct entry *e = arg;
+	auto_free char *doc = NULL;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (db_rows(r) != 1)
+		return e->verdict = -ENOENT;
+	store_command_row(r, 0, &e->row);
+	doc = audit_doc(&e->row);
+	return doc ? store_audit_head(tx, doc, on_head) : -ENOMEM;
+}
+
+/* ---- issue ---- */
+
+static int on_key(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+	struct action_row before;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (!db_rows(r))
+		return 0;
+	store_command_row(r, 0, &before);
+	if (before.has_request_hash &&
+	    memcmp(before.request_hash, e->row.request_hash, SHA256_SIZE) == 0) {
+		e->row = before;
+		e->verdict = 1;
+	} else {
+		e->verdict = -EEXIST;
+	}
+	return -EEXIST;
+}
+
+static int on_counter(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct entry *e = arg;
+	int rc;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (db_rows(r) != 1)
+		return -EBADMSG;
+	e->row.counter = db_int(r, 0, 0);
+	e->cmd.counter = (uint64_t)e->row.counter;
+	command_pack(e->request.body, &e->cmd);
+	rc = sign_make(e->sign, COMMAND_DOMAIN, e->request.body, sizeof(e->request.body),
+		       e->request.signature);
+	if (rc < 0)
+		return rc;
+	return store_command_add(tx, &e->row, e->has_key ? e->key : NULL, &e->request, on_row);
+}
+
+/* ---- an entry is a transaction whose first step is the audit table's lock ---- */
+
+static struct entry *entry_new(struct ledger *l, const char *what, ledger_done *done, void *arg)
+{
+	struct entry *e;
+
+	if (l->in_flight >= LEDGER_IN_FLIGHT_MAX)
+		return NULL;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->magic = ENTRY_MAGIC;
+	e->ledger = l;
+	e->what = what;
+	e->done = done;
+	e->arg = arg;
+	LIST_INSERT_HEAD(&l->entries, e, link);
+	l->in_flight++;
+	return e;
+}
+
+static int run(struct entry *e, int (*steps)(struct entry *e, struct db_tx *tx))
+{
+	struct db_tx *tx = NULL;
+	int rc = db_tx_new(e->ledger->db, &tx);
+
+	if (!rc)
+		rc = store_audit_begin(tx);
+	if (!rc)
+		rc = steps(e, tx);
+	if (!rc)
+		rc = db_tx_commit(&tx, on_done, e);
+	if (rc < 0) {
+		db_tx_free(&tx);
+		entry_free(e);
+	}
+	return rc;
+}
+
+static int issue_steps(struct entry *e, struct db_tx *tx)
+{
+	int rc = 0;
+
+	if (e->has_key)
+		rc = store_command_by_key(tx, e->row.host_id, e->row.actor, e->key, on_key);
+	return rc < 0 ? rc : store_counter_next(tx, COUNTER_NAME, on_counter);
+}
+
+int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
+		 const char *key, const struct sign_key *sign, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "command.issue", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->row = *row;
+	e->cmd = *cmd;
+	e->sign = sign;
+	if (key) {
+		e->has_key = true;
+		(void)str_copy(e->key, sizeof(e->key), key);
+	}
+	return run(e, issue_steps);
+}
+
+static int finish_steps(struct entry *e, struct db_tx *tx)
+{
+	return store_command_finish(tx, &e->row, on_row);
+}
+
+int ledger_finish(struct ledger *l, const struct action_row *row, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "command.end", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->row = *row;
+	return run(e, finish_steps);
+}
+
+static int expire_steps(struct entry *e, struct db_tx *tx)
+{
+	return store_command_expire(tx, e->now_us, e->grace_us, on_row);
+}
+
+int ledger_expire(struct ledger *l, int64_t now_us, int64_t grace_us, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "command.expire", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->now_us = now_us;
+	e->grace_us = grace_us;
+	return run(e, expire_steps);
+}

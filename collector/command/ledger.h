@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ledger.h - what is written about commands: each entry is one transaction that changes the
+ * command's row and adds the audit row that tells of it, or does neither. dispatch.c is the one
+ * user.
+ */
+#ifndef MEMHERD_COLLECTOR_COMMAND_LEDGER_H
+#define MEMHERD_COLLECTOR_COMMAND_LEDGER_H
+
+#include <sys/queue.h>
+
+#include "collector/store/store_command.h"
+#include "common/sign.h"
+
+#define LEDGER_IN_FLIGHT_MAX 256
+#define LEDGER_KEY_SIZE      129 /* of an idempotency key, with its NUL */
+
+struct entry;
+
+struct ledger {
+	struct db *db;
+	LIST_HEAD(, entry) entries; /* under way */
+	unsigned in_flight;
+};
+
+/*
+ * rc 0: written, row is how it stands now (in failure: as it was handed in). rc 1 (issue): the key
+ * had led to row already. -EEXIST (issue): the key stands for another request. -ENOENT (finish,
+ * expire): nothing to do. Else the database's error. body is the signed command (issue, rc 0), else
+ * NULL. From the loop, once.
+ */
+typedef void ledger_done(void *arg, int rc, const struct action_row *row,
+			 const struct command_request *body, const struct error *err);
+
+void ledger_init(struct ledger *l, struct db *db);
+/* Forgets what is under way without calling back: the loop may not run between this and db_free. */
+void ledger_fini(struct ledger *l);
+
+/* cmd lacks only its counter, row its body's numbers. key may be NULL. The signing key must outlive
+ * the entry. */
+int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
+		 const char *key, const struct sign_key *sign, ledger_done *done,
+		 void *arg) must_use;
+/* state, measures, detail and done_us of an open command of that host. */
+int ledger_finish(struct ledger *l, const struct action_row *row, ledger_done *done,
+		  void *arg) must_use;
+/* Gives up one command whose time is over. */
+int ledger_expire(struct ledger *l, int64_t now_us, int64_t grace_us, ledger_done *done,
+		  void *arg) must_use;
+
+#endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page: reads REST, writes text nodes only (what a process is called never becomes markup), and
+// keeps what is looked at in the URL's fragment: #host=ID&process=ID.
+/* global uPlot */
+
+const REFRESH_MS = 5000;
+const $ = (id) => document.getElementById(id);
+const state = { host: null, process: null, target: null, plot: null };
+
+// ---- words ----
+
+export function bytes(n) {
+	if (n === null || n === undefined) return "–";
+	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+	let i = 0;
+	let v = n;
+	while (Math.abs(v) >= 1024 && i + 1 < units.length) {
+		v /= 1024;
+		i++;
+	}
+	return `${Math.abs(v) < 9.95 && v % 1 ? v.toFixed(1) : v.toFixed(0)} ${units[i]}`;
+}
+
+function growth(n) {
+	return n === null || n === undefined ? "–" : `${n > 0 ? "+" : ""}${bytes(n)}/h`;
+}
+
+function duration(s) {
+	if (s === null || s === undefined) return "–";
+	if (s < 120) return `${s.toFixed(0)} s`;
+	if (s < 7200) return `${(s / 60).toFixed(0)} min`;
+	if (s < 172800) return `${(s / 3600).toFixed(1)} h`;
+	return `${(s / 86400).toFixed(0)} d`;
+}
+
+function ago(time) {
+	return time ? `${duration(Math.max(0, (Date.now() - Date.parse(time)) / 1000))} ago` : "–";
+}
+
+// ---- REST ----
+
+class Refused extends Error {
+	constructor(status, text) {
+		super(text);
+		this.status = status;
+	}
+}
+
+async function ask(path, options = {}) {
+	const headers = { Accept: "application/json", "X-Memherd-Request": "1", ...options.headers };
+	const answer = await fetch(`/api/v1${path}`, { credentials: "same-origin", ...options, headers });
+	const body = await answer.json().catch(() => null);
+	if (!answer.ok) throw new Refused(answer.status, body?.detail || body?.title || `HTTP ${answer.status}`);
+	return body;
+}
+
+function trouble(error) {
+	const box = $("trouble");
+	box.hidden = !error;
+	if (!error) return;
+	box.textContent = error.status === 401
+		? "You are not logged in. On the collector run 'memherd login-link' and open what it prints."
+		: `The collector does not answer as it should: ${error.message}`;
+}
+
+// ---- tables ----
+
+function cell(row, content, className) {
+	const td = row.insertCell();
+	if (content instanceof Node) td.append(content);
+	else td.textContent = content ?? "–";
+	if (className) td.className = className;
+	return td;
+}
+
+// Rows are made anew; the one that has the focus gets it back by its key.
+function fill(table, items, makeRow, emptyText) {
+	const body = $(table).tBodies[0];
+	const focused = document.activeElement?.dataset?.key;
+	const rows = items.map((item) => {
+		const row = document.createElement("tr");
+		makeRow(row, item);
+		return row;
+	});
+	if (!rows.length) {
+		const row = document.createElement("tr");
+		const td = cell(row, emptyText, "empty");
+		td.colSpan = $(table).tHead.rows[0].cells.length;
+		rows.push(row);
+	}
+	body.replaceChildren(...rows);
+	if (focused) body.querySelector(`tr[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function pickable(row, key, selected, pick) {
+	row.tabIndex = 0;
+	row.dataset.key = key;
+	row.setAttribute("aria-selected", String(selected));
+	row.addEventListener("click", pick);
+	row.addEventListener("keydown", (e) => {
+		if (e.key === "Enter" || e.key === " ") {
+			e.preventDefault();
+			pick();
+		}
+	});
+}
+
+function spark(points) {
+	const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+	svg.setAttribute("class", "spark");
+	svg.setAttribute("width", "120");
+	svg.setAttribute("height", "24");
+	svg.setAttribute("role", "img");
+	svg.setAttribute("aria-label", points.length ? `from ${bytes(points[0][1])} to ${bytes(points.at(-1)[1])}` : "no data yet");
+	if (points.length > 1) {
+		const [t0, t1] = [points[0][0], points.at(-1)[0]];
+		const high = Math.max(...points.map((p) => p[1]));
+		const low = Math.min(...points.map((p) => p[1]));
+		const d = points.map(([t, v]) => {
+			const x = t1 > t0 ? (118 * (t - t0)) / (t1 - t0) + 1 : 1;
+			const y = high > low ? 22 - (20 * (v - low)) / (high - low) : 12;
+			return `${x.toFixed(1)} ${y.toFixed(1)}`;
+		});
+		const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+		path.setAttribute("d", `M${d.join("L")}`);
+		svg.append(path);
+	}
+	return svg;
+}
+
+function usedMeter(h) {
+	const box = document.createElement("span");
+	if (!h.total_bytes) {
+		box.textContent = "–";
+		return box;
+	}
+	const used = h.total_bytes - h.available_bytes;
+	const meter = document.createElement("meter");
+	meter.max = h.total_bytes;
+	meter.high = h.total_bytes * 0.85;
+	meter.value = used;
+	meter.setAttribute("aria-label", "memory in use");
+	box.append(meter, ` ${bytes(used)} of ${bytes(h.total_bytes)}`);
+	return box;
+}
+
+function hostRow(row, h) {
+	pickable(row, h.id, h.id === state.host, () => go({ host: h.id, process: null }));
+	cell(row, h.name);
+	cell(row, h.connected ? "✓ connected" : "✗ silent", h.connected ? "good" : "bad");
+	cell(row, usedMeter(h));
+	cell(row, spark(h.spark ?? []));
+	const c = h.culprit;
+	cell(row, c ? `${c.service || c.comm} (pid ${c.pid})` : "none grows", c ? "warn" : "");
+	cell(row, c ? growth(c.growth_bytes_per_hour) : "–", "num");
+	const soon = h.time_to_oom_seconds !== null && h.time_to_oom_seconds < 7200;
+	cell(row, duration(h.time_to_oom_seconds), soon ? "num bad" : "num");
+	cell(row, String(h.processes ?? "–"), "num");
+}
+
+function processRow(row, p) {
+	pickable(row, p.id, p.id === state.process, () => go({ host: state.host, process: p.id }));
+	cell(row, String(p.pid), "num");
+	cell(row, p.service);
+	cell(row, p.cmdline || p.comm, "long").title = p.cmdline || p.comm;
+	cell(row, bytes(p.rss_bytes), "num");
+	cell(row, bytes(p.anon_bytes), "num");
+	cell(row, bytes(p.swap_bytes), "num");
+	cell(row, String(p.threads ?? "–"), "num");
+	cell(row, growth(p.growth_bytes_per_hour), p.growth_bytes_per_hour > 50 << 20 ? "num warn" : "num");
+}
+
+function alertRow(row, a) {
+	cell(row, `INC-${a.id}`, "num");
+	cell(row, a.state === "firing" ? "▲ firing" : "✓ resolved", a.state === "firing" ? "bad" : "good");
+	cell(row, a.level);
+	cell(row, a.host);
+	cell(row, a.title, "long").title = a.title;
+	cell(row, ago(a.opened));
+}
+
+function actionRow(row, a) {
+	cell(row, a.dry_run ? `${a.type} (dry run)` : a.type);
+	cell(row, a.state, { done: "good", failed: "bad", refused: "bad", ineffective: "warn" }[a.state]);
+	cell(row, a.host);
+	cell(row, String(a.pid), "num");
+	cell(row, a.actor);
+	cell(row, bytes(a.rss_before_bytes), "num");
+	cell(row, bytes(a.rss_after_bytes), "num");
+	cell(row, a.detail, "long").title = a.detail ?? "";
+	cell(row, ago(a.created));
+}
+
+// ---- the chart ----
+
+const SERIES = [
+	["rss", "RSS", "#2f6fb0"],
+	["anon", "anonymous", "#c2571a"],
+	["swap", "swap", "#7a3fa0"],
+];
+
+// Three series of [time, value] on one axis of times.
+function join(all) {
+	const times = [...new Set(all.flatMap((points) => points.map((p) => p[0])))].sort((a, b) => a - b);
+	return [times, ...all.map((points) => {
+		const at = new Map(points);
+		return times.map((t) => at.get(t) ?? null);
+	})];
+}
+
+async function draw() {
+	const from = encodeURIComponent($("range").value);
+	const answers = await Promise.all(SERIES.map(([metric]) =>
+		ask(`/processes/${state.process}/series?metric=${metric}&from=${from}&max_points=1000`)));
+	const all = answers.map((a) => a.points.map(([t, v]) => [typeof t === "string" ? Date.parse(t) / 1000 : t, v]));
+	const data = join(all);
+	const rss = all[0];
+	$("chart-text").textContent = rss.length
+		? `RSS went from ${bytes(rss[0][1])} to ${bytes(rss.at(-1)[1])} in ${duration(rss.at(-1)[0] - rss[0][0])}; ${rss.length} points.`
+		: "No samples in this time.";
+	if (state.plot) {
+		state.plot.setData(data);
+		return;
+	}
+	const ink = getComputedStyle(document.body).color;
+	const axis = { stroke: ink, grid: { stroke: "#8884" }, ticks: { stroke: "#8884" } };
+	state.plot = new uPlot({
+		width: Math.max(280, $("chart").clientWidth),
+		height: 320,
+		series: [{}, ...SERIES.map(([, label, stroke]) => ({ label, stroke, width: 2, spanGaps: true, value: (_, v) => bytes(v) }))],
+		axes: [axis, { ...axis, size: 80, values: (_, vs) => vs.map(bytes) }],
+		scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
+	}, data, $("chart"));
+}
+
+// ---- actions ----
+
+async function trim(dryRun) {
+	const target = state.target;
+	if (!target) return;
+	if (!dryRun) {
+		$("confirm-text").textContent = `Call malloc_trim in the running process ${target}? It is held for about a millisecond; what the host's policy forbids is refused.`;
+		$("confirm").showModal();
+		const said = await new Promise((done) => $("confirm").addEventListener("close", () => done($("confirm").returnValue), { once: true }));
+		if (said !== "yes") return;
+	}
+	const said = $("trim-answer");
+	try {
+		let a = await ask("/actions", {
+			method: "POST",
+			headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") },
+			body: JSON.stringify({ type: "trim", target, dry_run: dryRun, reason: "asked on the dashboard" }),
+		});
+		said.textContent = "Asked; waiting for the host…";
+		for (let i = 0; i < 60 && ["queued", "sent", "running"].includes(a.state); i++) {
+			await new Promise((done) => setTimeout(done, 500));
+			a = await ask(`/actions/${a.id}`);
+		}
+		said.textContent = `${a.state}: ${a.detail || "no answer yet"}`;
+	} catch (e) {
+		said.textContent = `Refused: ${e.message}`;
+	}
+	refresh();
+}
+
+// ---- the loop ----
+
+function headline(hosts, alerts) {
+	const firing = alerts.filter((a) => a.state === "firing").length;
+	const soon = hosts.filter((h) => h.time_to_oom_seconds !== null && h.time_to_oom_seconds < 86400).length;
+	const silent = hosts.filter((h) => !h.connected).length;
+	const parts = [`${hosts.length} host${hosts.length === 1 ? "" : "s"}`];
+	if (soon) parts.push(`${soon} will run out of memory within 24 h`);
+	if (silent) parts.push(`${silent} silent`);
+	parts.push(firing ? `${firing} alert${firing === 1 ? "" : "s"} firing` : "no alert fires");
+	$("headline").textContent = parts.join(" · ");
+	document.title = firing ? `(${firing}) memherd` : "memherd";
+}
+
+async function showHost(hosts) {
+	const h = hosts.find((x) => x.id === state.host);
+	$("host").hidden = !h;
+	if (!h) return;
+	$("host-title").textContent = `Processes of ${h.name}`;
+	const processes = (await ask(`/hosts/${state.host}/processes?limit=200`)).items;
+	fill("processes", processes, processRow, "No process is known yet.");
+}
+
+async function showProcess() {
+	$("process").hidden = !state.process;
+	if (!state.process) return;
+	const p = await ask(`/processes/${state.process}`);
+	state.target = `${p.host}:${p.pid}`;
+	$("process-title").textContent = `${p.service || p.comm} (pid ${p.pid}) on ${p.host}`;
+	$("process-line").textContent = `${p.cmdline || p.comm} · RSS ${bytes(p.rss_bytes)} · growth ${growth(p.growth_bytes_per_hour)} · seen since ${ago(p.first_seen)}`;
+	await draw();
+}
+
+async function refresh() {
+	try {
+		const hosts = (await ask("/hosts?include=spark&limit=1000")).items;
+		fill("fleet", hosts, hostRow, "No host has enrolled yet: run 'memherd enroll-token create', then 'memherd-agent enroll' on the host.");
+		if (!state.host && hosts.length === 1) state.host = hosts[0].id;
+		await showHost(hosts);
+		await showProcess();
+		const alerts = (await ask("/alerts?limit=50")).items;
+		fill("alerts", alerts, alertRow, "No alert yet.");
+		fill("actions", (await ask("/actions?limit=20")).items, actionRow, "Nothing was done yet.");
+		headline(hosts, alerts);
+		trouble(null);
+	} catch (e) {
+		trouble(e);
+	}
+	document.body.dataset.loaded = "yes";
+}
+
+function readFragment() {
+	const f = new URLSearchParams(location.hash.slice(1));
+	if (f.get("process") !== state.process) {
+		state.plot?.destroy();
+		state.plot = null;
+		state.target = null;
+		$("trim-answer").textContent = "";
+	}
+	state.host = f.get("host");
+	state.process = f.get("process");
+	refresh();
+}
+
+function go({ host, process }) {
+	const f = new URLSearchParams();
+	if (host) f.set("host", host);
+	if (process) f.set("process", process);
+	location.hash = f.toString();
+}
+
+addEventListener("hashchange", readFragment);
+addEventListener("resize", () => state.plot?.setSize({ width: Math.max(280, $("chart").clientWidth), height: 320 }));
+$("range").addEventListener("change", refresh);
+$("trim-dry").addEventListener("click", () => trim(true));
+$("trim").addEventListener("click", () => trim(false));
+setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);
+readFragment();

@@ -1,1 +1,0 @@
-SELECT value::text FROM meta WHERE key = $1

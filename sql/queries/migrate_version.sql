@@ -1,0 +1,1 @@
+SELECT value::int4 FROM meta WHERE key = 'schema_version'

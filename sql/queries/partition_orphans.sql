@@ -1,0 +1,5 @@
+-- Leaves that were detached and not yet dropped: the collector ended in between.
+SELECT c.relname::text
+  FROM pg_class AS c
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition
+   AND c.relname ~ '^(inbox|chunk|host_chunk|rollup_1h|event)_p[0-9_]+$'

@@ -1,0 +1,1 @@
+SELECT greatest((SELECT max(done) FROM compaction), (SELECT max(rcv) FROM inbox))::timestamptz
