@@ -334,9 +334,15 @@ int journal_append(struct journal *j, const struct journal_entry *e, struct erro
 	pack_record(&b, kind, e);
 	if (buf_status(&b) < 0)
 		return error_set(err, -ENOMEM, "no memory to write journal '%s'", j->path);
-	/* A short write is taken off by the next read_new, as after a crash. */
-	if (write(j->fd, b.data, b.len) != (ssize_t)b.len || fdatasync(j->fd) < 0)
-		return error_sys(err, errno ? -errno : -EIO, "cannot write journal '%s'", j->path);
+	errno = ENOSPC; /* what a short write means */
+	if (write(j->fd, b.data, b.len) != (ssize_t)b.len || fdatasync(j->fd) < 0) {
+		int rc = -errno;
+
+		/* A part of it would put all that follows out of step. */
+		if (ftruncate(j->fd, j->size) < 0)
+			rc = -errno;
+		return error_sys(err, rc, "cannot write journal '%s'", j->path);
+	}
 	remember(j, kind, e);
 	j->size += RECORD_SIZE;
 	j->records++;

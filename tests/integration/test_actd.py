@@ -528,6 +528,32 @@ def test_a_policy_that_is_not_roots_own_is_refused(actd, spawn, build):
     assert run.returncode == 2 and "unknown action 'rm'" in run.stderr
 
 
+def test_the_shipped_examples_are_what_the_program_reads(actd):
+    examples = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "examples")
+    with open(os.path.join(examples, "policy")) as f:
+        actd.policy(f.read())
+    conf = os.path.join(examples, "actd.conf")
+    p = actd.run("-c", conf, "check-config")
+    assert p.returncode == 0, p.stderr
+    plain = subprocess.run([ACTD, "-c", "/dev/null", "dump-config"], capture_output=True, text=True)
+    shipped = subprocess.run([ACTD, "-c", conf, "dump-config"], capture_output=True, text=True)
+    assert plain.returncode == 0 and shipped.stdout == plain.stdout
+    with open(conf) as f:
+        shown = {l.split(" = ")[0] for l in f if " = " in l and l[0] != "#"}
+    assert shown == {l.split(" = ")[0] for l in plain.stdout.splitlines()
+                     if " = " in l and l[0] != "#"}
+
+
+def test_a_mistake_in_the_configuration_ends_with_2(actd):
+    for line, says in (("sockt = /x", "actd.conf:2: unknown option 'sockt'"),
+                       ("log_level = loud", "log_level = 'loud': expected error, warn"),
+                       ("hello", "actd.conf:2: expected 'key = value'")):
+        with open(actd.path("actd.conf"), "w") as f:
+            f.write("[actd]\n" + line + "\n")
+        p = actd.run("-c", actd.path("actd.conf"), "check-config")
+        assert p.returncode == 2 and says in p.stderr, p.stderr
+
+
 # ---- the socket ----
 
 def boot_id():
