@@ -105,11 +105,6 @@ def signals_blocked(pid):
     return masks
 
 
-def is_asleep(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        return f.read().rpartition(") ")[2][0] == "S"
-
-
 def finish(p, timeout=30):
     """Closes its stdin, on which each of our programs says how it went and ends."""
     p.stdin.close()
@@ -146,7 +141,7 @@ def test_a_fragmented_python_gives_its_free_heap_back(actd, spawn, python):
     assert "gave back" in r["detail"] and " MiB of " in r["detail"]
     assert r["rss_before_bytes"] - r["rss_after_bytes"] > 0.8 * free
     assert before - rss(p.pid) > 0.8 * free
-    assert r["held_us"] < 60000 and r["total_us"] < 3000000
+    assert 0 < r["held_us"] < 500000 and r["held_us"] < r["total_us"] < 10000000
     rc, r = actd.trim(p.pid)
     assert r["detail"].startswith("gave back nothing: the heap has no free pages")
     assert signals_blocked(p.pid) == {"0000000000000000"}
@@ -495,6 +490,10 @@ def test_a_signal_handler_that_waits_is_no_safe_point(actd, spawn, build):
 
 
 def test_pid_1_itself_and_nobody_are_refused(actd):
+    os.mkdir(actd.path("new"), 0o755)
+    p = actd.run("-o", "journal=" + actd.path("new/made/journal"), "trim", 1)
+    assert p.returncode == 3 and "pid 1 is never touched" in p.stderr
+    assert os.stat(actd.path("new/made")).st_mode & 0o777 == 0o700
     assert "pid 1 is never touched" in refusal(actd, 1, 3)
     assert refusal(actd, 2 ** 22 + 5, 4).startswith("no process")
     p = actd.run("trim", "hello")
