@@ -15,6 +15,9 @@
 #define SPARE_ENTRIES 8192u
 #define ARENA_BUDGET  ((size_t)48 << 20)
 
+/* Of one process in one of the encoder's columns: id, delta, lost. */
+#define COLUMN_BYTES 16u
+
 /* What a tick may take, by guess, so that it stays below RECORD_MAX_BODY: the rest is announced in
  * the next one. A guess that was too low costs one tick (-ENOBUFS), not more. */
 #define COST_HEAD    (16u * 1024)
@@ -541,6 +544,23 @@ static void mark_told(struct sampler *s, const struct wire_tick *tick)
 		s->tab.procs[tick->born[i].id].told = true;
 }
 
+/* The encoder's columns take the same room in each round: kept as the arena's first block they cost
+ * no page faults. What a round with many births needs beyond it is given back. */
+static void reserve_columns(struct sampler *s)
+{
+	size_t need = (size_t)s->tab.high * METRIC_COUNT * COLUMN_BYTES;
+
+	if (need <= s->columns_room) {
+		arena_reset(&s->arena);
+		return;
+	}
+	need += need / 4 + COST_HEAD;
+	arena_fini(&s->arena);
+	if (arena_alloc(&s->arena, need))
+		s->columns_room = need - COST_HEAD;
+	arena_reset(&s->arena);
+}
+
 static int make_tick(struct sampler *s, struct wire_tick *tick, struct buf *body)
 {
 	int r = tell_exits(s, tick);
@@ -570,7 +590,7 @@ int sampler_round(struct sampler *s, int64_t wall_us, int64_t boot_us, struct bu
 	if (r < 0)
 		return r;
 	memcpy(tick.boot_id, s->boot_id, sizeof(tick.boot_id));
-	arena_reset(&s->arena);
+	reserve_columns(s);
 	r = make_tick(s, &tick, body);
 	if (r == 0)
 		r = buf_status(body);

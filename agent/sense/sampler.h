@@ -34,11 +34,12 @@ struct sampler {
 	struct procdir dir;
 	struct proctab tab;
 	struct delta_state state;
-	struct arena arena; /* of one round */
-	uint32_t round;     /* from 1 */
-	uint32_t live;      /* entries of kind PROC_LIVE */
-	uint32_t hidden;    /* entries of kind PROC_HIDDEN */
-	uint32_t skipped;   /* in this round */
+	struct arena arena;  /* of one round */
+	size_t columns_room; /* bytes of the arena that stay from round to round */
+	uint32_t round;      /* from 1 */
+	uint32_t live;       /* entries of kind PROC_LIVE */
+	uint32_t hidden;     /* entries of kind PROC_HIDDEN */
+	uint32_t skipped;    /* in this round */
 	uint32_t ticks_per_sec;
 	unsigned page_kib;
 	uint8_t boot_id[16];
