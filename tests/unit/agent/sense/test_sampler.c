@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
 #include "agent/sense/sampler.h"
 
 #include <errno.h>
 
 #include "agent/record.h"
+#include "tests/support/alloc.h"
 #include "tests/unit/agent/sense/fakeproc.h"
 
 /* The two ends: what samples, and what a collector makes of its ticks. */
@@ -427,6 +429,44 @@ static void both_ends_agree_through_churn(void **state unused_arg)
 	end();
 }
 
+/* Whatever allocation fails in a round, it says so, and the next round tells all. */
+static void without_memory_a_round_is_lost_and_no_more(void **state unused_arg)
+{
+	for (unsigned fail = 1;; fail++) {
+		struct buf body = BUF_INIT(RECORD_MAX_BODY);
+		struct error err = {""};
+		bool hit;
+		int r;
+
+		begin(100);
+		for (unsigned i = 0; i < 5; i++) {
+			const struct fake f = {.pid = 10 + i,
+					       .comm = "p",
+					       .size = 5,
+					       .resident = 4};
+
+			fake_put(&f);
+		}
+		alloc_fail_at(fail);
+		r = sampler_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err);
+		hit = alloc_failed();
+		alloc_fail_off();
+		buf_fini(&body);
+		if (r == 0)
+			sampler_restart(&ends.s);
+		else
+			assert_true(hit);
+		round_trip();
+		assert_true(ends.keyframe);
+		assert_int_equal(live_over_there(), 5);
+		assert_int_equal(value(14, METRIC_RSS), 4 * ends.page_kib);
+		end();
+		if (!hit)
+			break;
+		assert_true(fail < 200);
+	}
+}
+
 static void a_folder_that_is_not_there_is_named(void **state unused_arg)
 {
 	const struct sampler_config cfg = {.proc_path = "/nonexistent/proc"};
@@ -462,6 +502,7 @@ int main(void)
 		cmocka_unit_test(keyframes_come_when_they_are_due),
 		cmocka_unit_test(a_full_host_is_told_in_several_ticks),
 		cmocka_unit_test(both_ends_agree_through_churn),
+		cmocka_unit_test(without_memory_a_round_is_lost_and_no_more),
 		cmocka_unit_test(a_boot_id_must_be_one),
 		cmocka_unit_test(a_folder_that_is_not_there_is_named),
 	};
