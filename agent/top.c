@@ -10,6 +10,7 @@
 #include "agent/sense/sampler.h"
 #include "common/clock.h"
 #include "common/str.h"
+#include "proto/wire.h"
 
 #define DEFAULT_ROWS 20
 #define COMMAND_SIZE 60

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
-#include "agent/sense/sampler.h"
+#include "agent/sense/tick.h"
 
 #include <errno.h>
 
@@ -10,7 +10,7 @@
 
 /* The two ends: what samples, and what a collector makes of its ticks. */
 struct ends {
-	struct sampler s;
+	struct ticker s;
 	struct delta_state state;
 	struct arena arena;
 	struct wire_tick tick;
@@ -23,19 +23,18 @@ static struct ends ends;
 
 static void begin(uint32_t max_processes)
 {
-	const struct sampler_config cfg = {.proc_path = fakeproc,
-					   .interval_us = 1000000,
-					   .keyframe_us = 300 * 1000000LL,
-					   .window_us = 1800 * 1000000LL,
-					   .max_processes = max_processes,
-					   .stat_every = 12,
-					   .full_every = 30};
+	const struct ticker_config cfg = {.sampling = {.proc_path = fakeproc,
+						       .max_processes = max_processes,
+						       .stat_every = 12,
+						       .full_every = 30},
+					  .interval_us = 1000000,
+					  .keyframe_us = 300 * 1000000LL,
+					  .window_us = 1800 * 1000000LL};
 	struct error err;
 
 	fake_begin();
 	memset(&ends, 0, sizeof(ends));
-	assert_int_equal(sampler_init(&ends.s, &cfg, &err), 0);
-	assert_int_equal(sampler_identify(&ends.s, &err), 0);
+	assert_int_equal(ticker_init(&ends.s, &cfg, &err), 0);
 	delta_init(&ends.state);
 	arena_init(&ends.arena, (size_t)64 << 20);
 	ends.now_us = 1800 * 1000000LL * 1000 + 1;
@@ -44,7 +43,7 @@ static void begin(uint32_t max_processes)
 
 static void end(void)
 {
-	sampler_fini(&ends.s);
+	ticker_fini(&ends.s);
 	delta_fini(&ends.state);
 	arena_fini(&ends.arena);
 	fake_end();
@@ -58,7 +57,7 @@ static void round_trip(void)
 
 	ends.now_us += 1000000;
 	arena_reset(&ends.arena);
-	if (sampler_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err) < 0)
+	if (ticker_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err) < 0)
 		fail_msg("round: %s", err.msg);
 	if (wire_unpack_tick(&ends.arena, body.data, body.len, &ends.tick, &err) < 0)
 		fail_msg("unpack: %s", err.msg);
@@ -348,7 +347,7 @@ static void keyframes_come_when_they_are_due(void **state unused_arg)
 	round_trip();
 	assert_true(ends.keyframe);
 	/* a new stream wants everything again */
-	sampler_restart(&ends.s);
+	ticker_restart(&ends.s);
 	round_trip();
 	assert_true(ends.keyframe);
 	assert_false(born(10)->known);
@@ -419,7 +418,7 @@ static void both_ends_agree_through_churn(void **state unused_arg)
 			}
 		}
 		if (round % 37 == 36)
-			sampler_restart(&ends.s);
+			ticker_restart(&ends.s);
 		round_trip();
 		for (unsigned i = 0; i < PIDS; i++)
 			assert_int_equal(value(100 + i, METRIC_RSS),
@@ -448,12 +447,12 @@ static void without_memory_a_round_is_lost_and_no_more(void **state unused_arg)
 			fake_put(&f);
 		}
 		alloc_fail_at(fail);
-		r = sampler_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err);
+		r = ticker_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err);
 		hit = alloc_failed();
 		alloc_fail_off();
 		buf_fini(&body);
 		if (r == 0)
-			sampler_restart(&ends.s);
+			ticker_restart(&ends.s);
 		else
 			assert_true(hit);
 		round_trip();
@@ -469,21 +468,24 @@ static void without_memory_a_round_is_lost_and_no_more(void **state unused_arg)
 
 static void a_folder_that_is_not_there_is_named(void **state unused_arg)
 {
-	const struct sampler_config cfg = {.proc_path = "/nonexistent/proc"};
-	struct sampler s;
+	const struct ticker_config cfg = {.sampling = {.proc_path = "/nonexistent/proc"}};
+	struct ticker s;
 	struct error err;
 
-	assert_int_equal(sampler_init(&s, &cfg, &err), -ENOENT);
+	assert_int_equal(ticker_init(&s, &cfg, &err), -ENOENT);
 	assert_says(err, "'/nonexistent/proc'");
 }
 
 static void a_boot_id_must_be_one(void **state unused_arg)
 {
+	struct ticker_config cfg;
+	struct ticker t;
 	struct error err;
 
 	begin(1);
+	cfg = ends.s.cfg;
 	fake_file("sys/kernel/random/boot_id", "nonsense\n", 9);
-	assert_int_equal(sampler_identify(&ends.s, &err), -EINVAL);
+	assert_int_equal(ticker_init(&t, &cfg, &err), -EINVAL);
 	assert_says(err, "boot_id' holds no id");
 	end();
 }
