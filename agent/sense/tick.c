@@ -15,11 +15,12 @@
 #define COLUMN_BYTES 16u
 
 /* What a tick may take, by guess, so that it stays below RECORD_MAX_BODY: the rest is announced in
- * the next one. A guess that was too low costs one tick (-ENOBUFS), not more. */
+ * the next one. A guess that was too low costs one tick, then half as much is tried. */
 #define COST_HEAD    (16u * 1024)
 #define COST_BORN    40u
 #define COST_FIGURES 60u
 #define COST_CHANGES 30u
+#define CAUTION_MAX  4u
 
 static int read_boot_id(struct ticker *t, struct error *err)
 {
@@ -155,7 +156,7 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 /* Announces what is not yet known over there, as far as it fits. */
 static int tell_births(struct ticker *t, struct wire_tick *tick)
 {
-	size_t left = RECORD_MAX_BODY - COST_HEAD;
+	size_t left = (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
 	size_t waiting = 0;
 
 	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
@@ -289,6 +290,8 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 	if (r == 0) {
 		mark_told(t, &tick);
 		t->keyframe_due = false;
+		if (t->caution && body->len < RECORD_MAX_BODY / 8)
+			t->caution--;
 		t->last_wall_us = wall_us;
 		if (tick.keyframe)
 			t->last_keyframe_us = boot_us;
@@ -297,6 +300,7 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 		error_sys(err, r, "cannot encode a tick of %u processes", t->sampler.live);
 		forget_announced(t);
 		t->keyframe_due = true;
+		t->caution = MIN_OF(t->caution + 1, CAUTION_MAX);
 	}
 	sampler_sweep(&t->sampler);
 	return r;

@@ -26,6 +26,7 @@ struct ticker {
 	size_t columns_room; /* bytes of the arena that stay from round to round */
 	uint8_t boot_id[16];
 	bool keyframe_due;
+	unsigned caution;         /* halvings of what may be announced in one tick */
 	int64_t last_keyframe_us; /* since boot */
 	int64_t last_wall_us;
 };

@@ -389,6 +389,45 @@ static void a_full_host_is_told_in_several_ticks(void **state unused_arg)
 	end();
 }
 
+/* Keyframes of more processes than fit, with figures as large as they get: each tick stays within
+ * the record, or is lost and a smaller one follows; nobody is left out for good. */
+static void keyframes_of_too_many_processes_get_there(void **state unused_arg)
+{
+	enum { N = 2000 };
+	struct buf body = BUF_INIT(RECORD_MAX_BODY / 2);
+	struct error err;
+	unsigned ticks = 0;
+
+	begin(5000);
+	for (unsigned i = 0; i < N; i++) {
+		const struct fake f = {.pid = 1000000 + i,
+				       .comm = "large",
+				       .size = 4000000000u,
+				       .resident = 900000u + i,
+				       .swap_kib = 4000000000u,
+				       .threads = 30000,
+				       .cpu_ticks = 4000000000u,
+				       .start = 4000000000u};
+
+		fake_put(&f);
+	}
+	/* the guess is good for a whole record: half of one makes it fail */
+	assert_true(ticker_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err) <
+		    0);
+	assert_says(err, "2000 processes");
+	buf_fini(&body);
+	for (int again = 0; again < 2; again++) {
+		do {
+			round_trip();
+			assert_true(++ticks < 30);
+		} while (live_over_there() < N);
+		ends.s.keyframe_due = true;
+	}
+	assert_int_equal(value(1000000 + N - 1, METRIC_RSS),
+			 (int64_t)(900000u + N - 1) * ends.page_kib);
+	end();
+}
+
 /* Random changes for many rounds; the other end must know the folder exactly after each. */
 static void both_ends_agree_through_churn(void **state unused_arg)
 {
@@ -503,6 +542,7 @@ int main(void)
 		cmocka_unit_test(broken_files_harm_nothing),
 		cmocka_unit_test(keyframes_come_when_they_are_due),
 		cmocka_unit_test(a_full_host_is_told_in_several_ticks),
+		cmocka_unit_test(keyframes_of_too_many_processes_get_there),
 		cmocka_unit_test(both_ends_agree_through_churn),
 		cmocka_unit_test(without_memory_a_round_is_lost_and_no_more),
 		cmocka_unit_test(a_boot_id_must_be_one),
