@@ -300,8 +300,9 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 	assert_int_equal(number("SELECT count(*) FROM chunk WHERE host_id = 4"), 2);
 	assert_int_equal(number("SELECT count(*) FROM host_chunk WHERE host_id = 4"), 2);
 	assert_int_equal(number("SELECT sum(n) FROM rollup_1h WHERE host_id = 4"), 360);
-	assert_int_equal(number("SELECT round(max(rss_slope_kib_h)) FROM rollup_1h WHERE host_id = 4"),
-			 3600);
+	assert_int_equal(
+		number("SELECT round(max(rss_slope_kib_h)) FROM rollup_1h WHERE host_id = 4"),
+		3600);
 	/* plain SQL reads the same */
 	assert_int_equal(number("SELECT sum(rss_kib) FROM sample_rss WHERE host_id = 4"),
 			 10 * 359 * 360 / 2);
