@@ -20,10 +20,6 @@
 
 #define SENSE_MAGIC 0x53454e53u
 
-/* A quiet process: its CPU time at most this many rounds old, all else of it this many. */
-#define STAT_EVERY 12u
-#define FULL_EVERY 30u
-
 struct sense {
 	unsigned magic;
 	struct event_base *base;
@@ -243,8 +239,8 @@ static struct sampler_config sampler_config_of(const struct sense_config *cfg)
 		.max_processes = cfg->max_processes ? (uint32_t)MIN_OF(cfg->max_processes,
 								       (size_t)WIRE_MAX_PROCESSES)
 						    : 5000,
-		.stat_every = STAT_EVERY,
-		.full_every = FULL_EVERY,
+		.stat_every = SAMPLER_STAT_EVERY,
+		.full_every = SAMPLER_FULL_EVERY,
 	};
 }
 

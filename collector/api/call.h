@@ -22,6 +22,7 @@
 #define CALL_BODY_MAX     (32 * 1024 * 1024) /* of an answer */
 #define CALL_DEPTH_MAX    32                 /* of a request's JSON */
 #define CALL_RETRY_S      5
+#define CALL_SECRET_SIZE  512 /* TOKEN_TEXT_SIZE of proto/token.h */
 #define CALL_LIMIT_PRESET 100
 #define CALL_LIMIT_MAX    10000 /* rows of a list */
 
@@ -44,6 +45,8 @@ struct call {
 	int32_t host_id;
 	int64_t object_id;
 	int limit;
+	int metric;
+	char secret[CALL_SECRET_SIZE]; /* shown once; wiped with the call */
 	TAILQ_ENTRY(call) entry;
 };
 
