@@ -173,7 +173,7 @@ static int64_t step_of(const int64_t *t, size_t n)
 	for (size_t i = 1; i < n; i++)
 		if (t[i] != t[i - 1])
 			least = MIN_OF(least, t[i] - t[i - 1]);
-	for (size_t i = 1; i < n; i++) {
+	for (size_t i = 1; i < n && least < INT64_MAX; i++) {
 		int64_t d = t[i] - t[i - 1];
 
 		if (d > least + least / 2)
