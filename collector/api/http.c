@@ -401,7 +401,7 @@ static void take_request(struct http *h, struct evhttp_request *ev)
 	static const char misdirected[] =
 		"{\"type\":\"about:blank\",\"title\":\"Misdirected Request\",\"status\":421,"
 		"\"detail\":\"this server does not answer to that Host; list the name in "
-		"'web_hosts'\"}\n";
+		"'http_hosts'\"}\n";
 
 	evhttp_connection_set_closecb(con, on_connection_closed, h);
 	if (!r) {
@@ -428,15 +428,45 @@ static void on_request(struct evhttp_request *ev, void *arg)
 
 /* ---- server ---- */
 
+/* 'ADDRESS:PORT' or '[ADDRESS]:PORT'; port 0 means any, which evutil's parser refuses. */
+static int parse_listen(const char *text, struct sockaddr_storage *ss, socklen_t *len)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
+	char host[INET6_ADDRSTRLEN + 2];
+	const char *colon = strrchr(text, ':');
+	int64_t port;
+	size_t n;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(host) ||
+	    str_parse_int(colon + 1, &port) < 0 || port < 0 || port > UINT16_MAX)
+		return -EINVAL;
+	n = (size_t)(colon - text);
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (strcmp(host, "localhost") == 0)
+		str_copy(host, sizeof(host), "127.0.0.1");
+	if (host[0] == '[' && host[n - 1] == ']') {
+		host[n - 1] = '\0';
+		*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+					    .sin6_port = htons((uint16_t)port)};
+		*len = sizeof(*v6);
+		return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
+	}
+	*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	*len = sizeof(*v4);
+	return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? 0 : -EINVAL;
+}
+
 static int bind_listener(const char *text, int *ret_fd, unsigned *ret_port, struct error *err)
 {
 	auto_close int fd = -1;
 	struct sockaddr_storage ss = {0};
-	int len = sizeof(ss);
+	socklen_t len;
 	socklen_t bound = sizeof(ss);
 	int on = 1;
 
-	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&ss, &len) < 0)
+	if (parse_listen(text, &ss, &len) < 0)
 		return error_set(err, -EINVAL, "listen address '%s' is not ADDRESS:PORT", text);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -445,7 +475,7 @@ static int bind_listener(const char *text, int *ret_fd, unsigned *ret_port, stru
 	/* Inherited by what is accepted: head and body are two TLS records, and Nagle would hold
 	 * the second for 40 ms. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&ss, (socklen_t)len) < 0)
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		return error_sys(err, -errno, "cannot listen on '%s'", text);
 	if (listen(fd, 128) < 0)
 		return error_sys(err, -errno, "cannot listen on '%s'", text);
