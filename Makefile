@@ -93,7 +93,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 define component_rules
 $(call lib,$(1)): $$(call obj,$$(SRC_$(1)))
-	$$(call say,AR,$$@)rm -f $$@; ar rcs $$@ $$^
+	$$(call say,AR,$$@)rm -f $$@; ar qcs $$@ $$^
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call component_rules,$(c))))
 
@@ -114,7 +114,7 @@ $(GEN)/queries.h $(GEN)/queries.c &: $(SQL_FILES) tools/sql-table sql/queries sq
 	@mkdir -p $(GEN)
 	$(call say,SQL,$(GEN)/queries.c)tools/sql-table $(GEN)
 
-WEB_FILES := $(sort $(wildcard collector/web/assets/*))
+WEB_FILES := $(sort $(wildcard collector/web/assets/*)) collector/api/openapi.json
 UPLOT := build/npm/node_modules/uplot/dist
 $(UPLOT)/uPlot.iife.min.js: collector/web/package.json collector/web/package-lock.json
 	$(call say,NPM,$@)tools/npm-install collector/web build/npm

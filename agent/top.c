@@ -291,8 +291,8 @@ static int run_top(const struct top_options *o, struct error *err)
 	struct top t = {.order = o->order, .tty = isatty(STDOUT_FILENO)};
 	const struct sampler_config cfg = {.proc_path = o->proc_path,
 					   .max_processes = WIRE_MAX_PROCESSES,
-					   .stat_every = 12,
-					   .full_every = 30};
+					   .stat_every = SAMPLER_STAT_EVERY,
+					   .full_every = SAMPLER_FULL_EVERY};
 	int r = sampler_init(&t.sampler, &cfg, err);
 
 	if (r < 0)

@@ -66,6 +66,7 @@ struct conn {
 	bool told_open;
 	bool paused;
 	bool eof;      /* no more comes; what is here is read, then it ends */
+	bool full;     /* input holds a whole frame: reading waits for the turn */
 	bool in_frame; /* a frame has begun and its deadline runs */
 	bool above;    /* output was above half: on_drain is due when it falls */
 	bool broken;   /* TLS may not be used any more */
@@ -227,6 +228,20 @@ static void tell_drained(struct conn *c)
 		c->ops->on_drain(c->arg, c);
 }
 
+/* Not libevent's read watermark: above it, it calls back without end until input is drained,
+ * and the turn, a timer, would never come. */
+static void regulate(struct conn *c)
+{
+	bool full = unread(c) >= FRAME_HEADER_SIZE + c->max_payload;
+	bool was = c->full;
+
+	c->full = full;
+	if (full)
+		bufferevent_disable(c->bev, EV_READ);
+	else if (was && !c->paused)
+		bufferevent_enable(c->bev, EV_READ);
+}
+
 static void open_up(struct conn *c)
 {
 	c->told_open = true;
@@ -248,6 +263,8 @@ static void take_turn(struct conn *c)
 		tell_drained(c);
 	if (!c->freed && (c->state == CONN_FLUSHING || c->state == CONN_LINGERING))
 		closing(c);
+	if (!c->freed && c->bev)
+		regulate(c);
 	if (!c->freed && c->eof && !more)
 		c->state = CONN_ENDED;
 	if (!c->freed && c->state == CONN_ENDED) {
@@ -352,16 +369,16 @@ static void on_bev_ready(struct bufferevent *bev unused_arg, void *arg)
 	struct conn *c = arg;
 
 	MAGIC_CHECK(c, CONN_MAGIC);
+	regulate(c);
 	want_turn(c);
 }
 
 /* ---- beginning ---- */
 
-static void set_watermarks(struct conn *c)
+static void set_watermark(struct conn *c)
 {
 	if (!c->bev)
 		return;
-	bufferevent_setwatermark(c->bev, EV_READ, 0, FRAME_HEADER_SIZE + c->max_payload);
 	bufferevent_setwatermark(c->bev, EV_WRITE, c->state == CONN_FLUSHING ? 0 : c->out_max / 2,
 				 0);
 }
@@ -434,7 +451,7 @@ static int start_tls(struct conn *c, enum bufferevent_ssl_state side)
 	c->fd = -1;
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 0);
 	bufferevent_setcb(c->bev, on_bev_ready, on_bev_ready, on_bev_event, c);
-	set_watermarks(c);
+	set_watermark(c);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return 0;
 }
@@ -577,8 +594,9 @@ void conn_close(struct conn *c, const char *why)
 	} else if (c->state == CONN_OPEN) {
 		str_copy(c->why, sizeof(c->why), why);
 		c->state = CONN_FLUSHING;
-		set_watermarks(c);
+		set_watermark(c);
 		/* A paused peer's bytes are read again, to be dropped. */
+		c->paused = false;
 		bufferevent_enable(c->bev, EV_READ);
 		set_deadline(c, c->handshake_ms);
 		want_turn(c);
@@ -607,7 +625,6 @@ void conn_deadlines(struct conn *c, unsigned handshake_ms, unsigned frame_ms)
 void conn_max_payload(struct conn *c, size_t max)
 {
 	c->max_payload = MIN_OF(max, (size_t)FRAME_MAX_PAYLOAD);
-	set_watermarks(c);
 	want_turn(c);
 }
 
@@ -624,7 +641,8 @@ void conn_pause(struct conn *c, bool paused)
 		c->in_frame = false;
 		event_del(c->deadline);
 	} else {
-		bufferevent_enable(c->bev, EV_READ);
+		if (!c->full)
+			bufferevent_enable(c->bev, EV_READ);
 		want_turn(c);
 	}
 }

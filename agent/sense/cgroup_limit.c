@@ -47,7 +47,7 @@ static int climb(const char *mount, const char *cgroup, const char *file, int64_
 	if ((size_t)snprintf(dir, sizeof(dir), "%s%s", mount, cgroup) >= sizeof(dir))
 		return -ENAMETOOLONG;
 	for (;;) {
-		int64_t limit;
+		int64_t limit = 0;
 		char *slash;
 		int r = read_limit(dir, file, &limit);
 
@@ -78,7 +78,7 @@ int cgroup_limit(const char *root, const struct procfs_cgroup *paths, int64_t *r
 		const struct hierarchy *h = &hierarchies[i];
 		const char *path = h->unified ? paths->unified : paths->memory;
 		char mount[PATH_MAX];
-		int64_t limit;
+		int64_t limit = 0;
 		int r;
 
 		if (!*path ||

@@ -76,8 +76,6 @@ static int describe_program(const struct procdir *d, uint32_t pid, struct descri
 	int n = procdir_readlink(d, pid, "exe", exe, sizeof(exe));
 
 	/* Without CAP_SYS_PTRACE another user's exe may not be read; the rest may. */
-	if (is_gone(n))
-		return n;
 	if (n < 0)
 		exe[n = 0] = '\0';
 	str_safe(out->exe, sizeof(out->exe), exe, (size_t)n);

@@ -7,6 +7,7 @@
 #include "agent/record.h"
 #include "agent/sense/describe.h"
 #include "agent/sense/procfs.h"
+#include "common/str.h"
 
 /* A process that renamed itself is looked at again at most this often (rounds). */
 #define RENAME_EVERY 6u
@@ -43,6 +44,19 @@ int sampler_init(struct sampler *s, const struct sampler_config *cfg, struct err
 	proctab_init(&s->tab, max);
 	delta_init(&s->state);
 	arena_init(&s->arena, ARENA_BUDGET);
+	return 0;
+}
+
+int sampler_identify(struct sampler *s, struct error *err)
+{
+	static const char file[] = "sys/kernel/random/boot_id";
+	char text[64];
+	int n = procdir_read(&s->dir, PROCDIR_NO_PID, file, text, sizeof(text));
+
+	if (n < 0)
+		return error_sys(err, n, "cannot read '%s/%s'", s->cfg.proc_path, file);
+	if (uuid_parse(s->boot_id, str_trim(text)) < 0)
+		return error_set(err, -EINVAL, "'%s/%s' holds no id", s->cfg.proc_path, file);
 	return 0;
 }
 
@@ -555,6 +569,7 @@ int sampler_round(struct sampler *s, int64_t wall_us, int64_t boot_us, struct bu
 
 	if (r < 0)
 		return r;
+	memcpy(tick.boot_id, s->boot_id, sizeof(tick.boot_id));
 	arena_reset(&s->arena);
 	r = make_tick(s, &tick, body);
 	if (r == 0)

@@ -20,10 +20,6 @@
 
 #define SENSE_MAGIC 0x53454e53u
 
-/* A quiet process: its CPU time at most this many rounds old, all else of it this many. */
-#define STAT_EVERY 12u
-#define FULL_EVERY 30u
-
 struct sense {
 	unsigned magic;
 	struct event_base *base;
@@ -59,7 +55,7 @@ static void flush(struct sense *s)
 	else if (r == -EPIPE || r == -ECONNRESET)
 		stop(s, 0);
 	else if (r < 0) {
-		log_error("sense send_failed error=\"%s\"", strerror(-r));
+		log_error("send_failed error=\"%s\"", strerror(-r));
 		stop(s, 1);
 	}
 }
@@ -78,7 +74,7 @@ static void send_event(struct sense *s, enum wire_event_kind kind, const char *t
 	wire_pack_event(&s->body, &e);
 	if (buf_status(&s->body) < 0 ||
 	    outbox_push(&s->outbox, RECORD_EVENT, 0, e.t_wall_us, s->body.data, s->body.len) < 0)
-		log_warn("sense event_dropped kind=%s", wire_event_word(kind));
+		log_warn("event_dropped kind=%s", wire_event_word(kind));
 }
 
 static void send_start(struct sense *s)
@@ -118,7 +114,7 @@ static void tell_hidden(struct sense *s)
 		return;
 	s->told_hidden = true;
 	snprintf(count, sizeof(count), "%u", s->sampler.hidden);
-	log_warn("sense processes_hidden count=%u pid1_visible=%s", s->sampler.hidden,
+	log_warn("processes_hidden count=%u pid1_visible=%s", s->sampler.hidden,
 		 blind ? "no" : "yes");
 	send_event(s, WIRE_EVENT_SENSE_TROUBLE,
 		   blind ? "other users' processes are not visible: /proc is mounted with hidepid"
@@ -135,7 +131,7 @@ static void send_tick(struct sense *s, int64_t wall_us)
 	buf_reset(&s->body);
 	r = sampler_round(&s->sampler, wall_us, clock_boot_us(), &s->body, &keyframe, &err);
 	if (r < 0) {
-		log_warn("sense tick_failed error=\"%s\"", err.msg);
+		log_warn("tick_failed error=\"%s\"", err.msg);
 		return;
 	}
 	r = outbox_push(&s->outbox, RECORD_TICK, keyframe ? RECORD_KEYFRAME : 0, wall_us,
@@ -145,7 +141,7 @@ static void send_tick(struct sense *s, int64_t wall_us)
 	/* Its values are the encoder's base now: what follows must not build on it. */
 	sampler_restart(&s->sampler);
 	if (s->dropped++ == 0)
-		log_warn("sense tick_dropped reason=\"link does not keep up\"");
+		log_warn("tick_dropped reason=\"link does not keep up\"");
 }
 
 /* The next multiple of the interval on the wall clock: the grid of the stored windows. */
@@ -191,7 +187,7 @@ static void take_request(struct sense *s)
 		sampler_restart(&s->sampler);
 		return;
 	}
-	log_error("sense bad_request kind=%u len=%u", s->request.kind, s->request.len);
+	log_error("bad_request kind=%u len=%u", s->request.kind, s->request.len);
 	stop(s, 1);
 }
 
@@ -243,8 +239,8 @@ static struct sampler_config sampler_config_of(const struct sense_config *cfg)
 		.max_processes = cfg->max_processes ? (uint32_t)MIN_OF(cfg->max_processes,
 								       (size_t)WIRE_MAX_PROCESSES)
 						    : 5000,
-		.stat_every = STAT_EVERY,
-		.full_every = FULL_EVERY,
+		.stat_every = SAMPLER_STAT_EVERY,
+		.full_every = SAMPLER_FULL_EVERY,
 	};
 }
 
@@ -291,19 +287,21 @@ int sense_run(const struct sense_config *cfg, int link_fd)
 	else
 		r = sampler_init(&s.sampler, &sampling, &err);
 	if (r < 0) {
-		log_error("sense start_failed error=\"%s\"", err.msg);
+		log_error("start_failed error=\"%s\"", err.msg);
 		return 1;
 	}
-	r = start_loop(&s, &err);
+	r = sampler_identify(&s.sampler, &err);
+	if (r == 0)
+		r = start_loop(&s, &err);
 	if (r == 0) {
-		log_info("sense started interval_ms=%" PRId64 " proc=%s", s.interval_us / 1000,
+		log_info("started interval_ms=%" PRId64 " proc=%s", s.interval_us / 1000,
 			 sampling.proc_path);
 		send_start(&s);
 		turn(&s);
 		event_base_dispatch(s.base);
-		log_info("sense stopped rounds=%u dropped=%" PRIu64, s.sampler.round, s.dropped);
+		log_info("stopped rounds=%u dropped=%" PRIu64, s.sampler.round, s.dropped);
 	} else {
-		log_error("sense start_failed error=\"%s\"", err.msg);
+		log_error("start_failed error=\"%s\"", err.msg);
 		s.rc = 1;
 	}
 	end_loop(&s);

@@ -29,7 +29,7 @@ int query_decode(char *s, bool plus)
 	return 0;
 }
 
-static int add(struct query *q, char *name, char *value, struct error *err)
+static int add(struct query_fields *q, char *name, char *value, struct error *err)
 {
 	if (query_decode(name, true) < 0 || query_decode(value, true) < 0)
 		return error_set(err, -EINVAL, "the query holds a '%%' that is not an escape");
@@ -46,7 +46,7 @@ static int add(struct query *q, char *name, char *value, struct error *err)
 	return 0;
 }
 
-int query_parse(struct query *q, const char *text, struct error *err)
+int query_parse(struct query_fields *q, const char *text, struct error *err)
 {
 	char *rest = q->text;
 	char *field;
@@ -71,7 +71,7 @@ int query_parse(struct query *q, const char *text, struct error *err)
 	return 0;
 }
 
-const char *query_get(const struct query *q, const char *name)
+const char *query_get(const struct query_fields *q, const char *name)
 {
 	for (unsigned i = 0; i < q->n; i++)
 		if (strcmp(q->fields[i].name, name) == 0)

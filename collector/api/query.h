@@ -12,7 +12,7 @@
 #define QUERY_FIELDS_MAX 32
 #define QUERY_TEXT_MAX   4096
 
-struct query {
+struct query_fields {
 	unsigned n;
 	struct {
 		const char *name;
@@ -22,9 +22,9 @@ struct query {
 };
 
 /* -EINVAL with a message: too long, too many, a name twice, '%' without two digits, %00. */
-int query_parse(struct query *q, const char *text, struct error *err) must_use;
+int query_parse(struct query_fields *q, const char *text, struct error *err) must_use;
 /* NULL when absent. */
-const char *query_get(const struct query *q, const char *name);
+const char *query_get(const struct query_fields *q, const char *name);
 /* Undoes percent-encoding in place, and '+' too where plus is true; -EINVAL. */
 int query_decode(char *s, bool plus) must_use;
 

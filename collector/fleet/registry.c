@@ -168,6 +168,7 @@ static bool describe(struct process *p, const struct wire_process *info)
 {
 	if (info->known && p->comm)
 		return true;
+	p->rev++;
 	p->ppid = info->ppid;
 	p->uid = info->uid;
 	return keep_text(&p->comm, info->comm) && keep_text(&p->cmdline, info->cmdline) &&

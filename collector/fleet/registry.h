@@ -47,6 +47,7 @@ struct process {
 	char *exe;
 	char *cgroup;
 	char *service;
+	uint32_t rev; /* rises when one of the strings changed */
 	int64_t first_seen_us;
 	int64_t last_seen_us;
 	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */

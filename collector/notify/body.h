@@ -51,6 +51,12 @@ void body_growth(struct buf *out, double bytes_per_hour);
 /* '512 MiB'; '-' when negative. */
 void body_bytes(struct buf *out, int64_t bytes);
 
+/* A scrap that found no memory must not pass for an empty one. */
+static inline void body_join(struct buf *out, const struct buf *scrap)
+{
+	out->failed |= scrap->failed;
+}
+
 void body_text(struct buf *out, const struct incident_mail *m);
 void body_html(struct buf *out, const struct incident_mail *m);
 

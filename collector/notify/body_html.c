@@ -34,6 +34,7 @@ static void put_banner(struct buf *out, const struct incident_mail *m)
 	auto_buf struct buf line = BUF_INIT(BODY_FACT_MAX);
 
 	body_state_line(&line, m);
+	body_join(out, &line);
 	buf_printf(out,
 		   TABLE " width=\"100%%\"><tr><td style=\"background-color:%s;color:#ffffff;"
 			 "padding:10px 14px;font-weight:bold\">",
@@ -55,6 +56,7 @@ static void put_facts(struct buf *out, const struct incident_mail *m)
 		auto_buf struct buf fact = BUF_INIT(BODY_FACT_MAX);
 
 		body_facts[i].write(&fact, m);
+		body_join(out, &fact);
 		if (!fact.len)
 			continue;
 		buf_printf(out, "<tr><td style=\"" CELL FADED "\">%s</td><td style=\"" CELL "\">",
@@ -98,6 +100,7 @@ static void put_actions(struct buf *out, const struct incident_mail *m)
 		auto_buf struct buf line = BUF_INIT(2 * (size_t)BODY_FACT_MAX);
 
 		body_action_line(&line, &m->actions[i]);
+		body_join(out, &line);
 		buf_puts(out, "<p style=\"margin:0\">");
 		encode_html(out, (char *)line.data, line.len);
 		buf_puts(out, "</p>\n");

@@ -24,6 +24,7 @@ static void put_facts(struct buf *out, const struct incident_mail *m)
 		auto_buf struct buf fact = BUF_INIT(BODY_FACT_MAX);
 
 		body_facts[i].write(&fact, m);
+		body_join(out, &fact);
 		if (fact.len)
 			buf_printf(out, "%-18s %s\n", body_facts[i].label, (char *)fact.data);
 	}
@@ -68,6 +69,7 @@ static void put_process(struct buf *out, const struct mail_process *p)
 	auto_buf struct buf growth = BUF_INIT(BODY_FACT_MAX);
 
 	body_growth(&growth, p->growth);
+	body_join(out, &growth);
 	buf_printf(out, "  %7u  %10s  %14s  ", p->pid,
 		   p->rss_bytes < 0 ? "-" : str_bytes(rss, p->rss_bytes),
 		   growth.len ? (char *)growth.data : "-");

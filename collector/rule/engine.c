@@ -350,7 +350,7 @@ static void feed_windows(struct rule_engine *e, struct subject *s)
 		if (!s->windows[i] || scope.age_us < def->warmup_us)
 			continue;
 		r = rule_eval(def->expr, &scope);
-		if (r.known && isfinite(r.v) && window_add(s->windows[i], s->last_us, r.v) < 0)
+		if (r.known && isfinite(r.v) && window_feed(s->windows[i], s->last_us, r.v) < 0)
 			e->stats.no_memory++;
 	}
 }

@@ -100,7 +100,7 @@ bool window_settled(const struct window *w, int64_t now_us)
 	return now_us - since > w->width_us + 2 * bucket_us(w);
 }
 
-int window_add(struct window *w, int64_t t_us, double v)
+int window_feed(struct window *w, int64_t t_us, double v)
 {
 	if (!w->last_us || t_us - w->last_us > MAX_OF(w->width_us / 2, HOLE_US)) {
 		start(w, t_us, v);

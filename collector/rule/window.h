@@ -42,7 +42,7 @@ void window_init(struct window *w, int64_t width_us);
 void window_fini(struct window *w);
 /* Adds a sample. One that is not younger than the last is ignored. A hole of more than half the
  * window and three minutes starts the window anew. -ENOMEM leaves it without the sample. */
-int window_add(struct window *w, int64_t t_us, double v) must_use;
+int window_feed(struct window *w, int64_t t_us, double v) must_use;
 /* True when nothing that a window function says can change while the value stays as it is. */
 bool window_settled(const struct window *w, int64_t now_us);
 

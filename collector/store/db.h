@@ -74,7 +74,7 @@ struct db_param {
 
 /*
  * r is NULL when rc < 0 and the server was not reached. Called once per query, from the loop.
- * rc of what the server refused: -EINVAL for classes 22 and 23 (-EEXIST for 23505), -EAGAIN for
+ * rc of what the server refused: -EINVAL for classes 22, 23 and 54 (-EEXIST for 23505), -EAGAIN for
  * class 40 and 55P03, -ETIMEDOUT for 57014, -ENOSPC for 53100, -EACCES for 42501, else -EIO.
  */
 typedef void db_done(void *arg, int rc, const struct db_result *r, const struct error *err);

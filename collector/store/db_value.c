@@ -283,6 +283,7 @@ const char *db_sqlstate(const struct db_result *r)
 	X("23505", EEXIST)    \
 	X("22", EINVAL)       \
 	X("23", EINVAL)       \
+	X("54", EINVAL)       \
 	X("40", EAGAIN)       \
 	X("55P03", EAGAIN)    \
 	X("57014", ETIMEDOUT) \

@@ -15,7 +15,8 @@
 #define LOG_FIRST  64 /* bytes at first; doubles */
 #define CHUNK_ROOM ((size_t)32 << 20)
 
-_Static_assert((int)COLUMNS >= (int)HOST_METRIC_COUNT && COLUMNS <= 32, "a log's bitmap has 32 bits");
+_Static_assert((int)COLUMNS >= (int)HOST_METRIC_COUNT && COLUMNS <= 32,
+	       "a log's bitmap has 32 bits");
 
 /* The counters that a rollup tells the increase of. */
 static const enum metric counted[] = {METRIC_CPU, METRIC_MAJFLT, METRIC_GC2, METRIC_COLLECTED,

@@ -173,7 +173,7 @@ static void explained_values_are_the_current_ones(void **state unused_arg)
 	own[METRIC_PSS] = METRIC_ABSENT;
 	window_init(&w, 600 * 1000000LL);
 	for (int64_t t = 1; t < 700; t += 10)
-		assert_int_equal(window_add(&w, t * 1000000, (double)t * 1048576 / 3600), 0);
+		assert_int_equal(window_feed(&w, t * 1000000, (double)t * 1048576 / 3600), 0);
 	n = condition("process", "",
 		      "rss > 1GiB or not pss / rss > 50% or slope(rss, 10min) > 2MiB/h", &set);
 	rule_explain(&b, set, n, &s);

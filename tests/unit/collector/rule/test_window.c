@@ -100,7 +100,7 @@ static void r2_of_known_sets(void **state unused_arg)
 static void fill(struct window *w, int64_t seconds, double from, double per_second)
 {
 	for (int64_t t = 0; t <= seconds; t += 10)
-		assert_int_equal(window_add(w, T0 + t * S, from + per_second * (double)t), 0);
+		assert_int_equal(window_feed(w, T0 + t * S, from + per_second * (double)t), 0);
 }
 
 static void functions_of_a_line(void **state unused_arg)
@@ -136,14 +136,14 @@ static void a_flat_value_costs_no_buckets(void **state unused_arg)
 	assert_near(value(&w, RULE_FN_SLOPE), 0, 0);
 	assert_near(value(&w, RULE_FN_DELTA), 0, 0);
 	/* it moves: the past was flat */
-	assert_int_equal(window_add(&w, T0 + 1210 * S, 6 * MIB), 0);
+	assert_int_equal(window_feed(&w, T0 + 1210 * S, 6 * MIB), 0);
 	assert_non_null(w.buckets);
 	assert_near(value(&w, RULE_FN_MIN), 5 * MIB, 0);
 	assert_near(value(&w, RULE_FN_DELTA), MIB, 0);
 	assert_near(value(&w, RULE_FN_SLOPE), 0, 0);
 	/* and after a while of rest gives them back */
 	for (int64_t t = 1220; t <= 2000; t += 10)
-		assert_int_equal(window_add(&w, T0 + t * S, 6 * MIB), 0);
+		assert_int_equal(window_feed(&w, T0 + t * S, 6 * MIB), 0);
 	assert_null(w.buckets);
 	assert_near(value(&w, RULE_FN_MIN), 6 * MIB, 0);
 	window_fini(&w);
@@ -160,7 +160,7 @@ static void too_little_is_unknown(void **state unused_arg)
 	assert_false(window_value(&w, RULE_FN_SLOPE, &v));
 	assert_false(window_value(&w, RULE_FN_MIN, &v));
 	assert_true(window_value(&w, RULE_FN_DELTA, &v));
-	assert_int_equal(window_add(&w, T0 + 300 * S, MIB), 0);
+	assert_int_equal(window_feed(&w, T0 + 300 * S, MIB), 0);
 	assert_true(window_value(&w, RULE_FN_SLOPE, &v));
 	window_fini(&w);
 }
@@ -172,9 +172,9 @@ static void holes_start_anew_and_old_samples_are_ignored(void **state unused_arg
 
 	window_init(&w, 600 * S);
 	fill(&w, 600, MIB, 1000);
-	assert_int_equal(window_add(&w, T0 + 500 * S, 9 * MIB), 0);
+	assert_int_equal(window_feed(&w, T0 + 500 * S, 9 * MIB), 0);
 	assert_near(value(&w, RULE_FN_MAX), MIB + 600000, 64);
-	assert_int_equal(window_add(&w, T0 + 1000 * S, 7 * MIB), 0);
+	assert_int_equal(window_feed(&w, T0 + 1000 * S, 7 * MIB), 0);
 	assert_false(window_value(&w, RULE_FN_SLOPE, &v));
 	assert_near(value(&w, RULE_FN_MAX), 7 * MIB, 0);
 	window_fini(&w);
@@ -224,7 +224,7 @@ static void tto_of_noise_is_unknown(void **state unused_arg)
 
 	window_init(&w, 3600 * S);
 	for (int64_t t = 0; t <= 3600; t += 60)
-		assert_int_equal(window_add(&w, T0 + t * S,
+		assert_int_equal(window_feed(&w, T0 + t * S,
 					    (double)((t / 60 * 7919) % 100) * 10 * MIB +
 						    (double)t * MIB / 18),
 				 0);

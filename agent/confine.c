@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/confine.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+#define OUR_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OUR_ARCH AUDIT_ARCH_AARCH64
+#else
+#define OUR_ARCH 0
+#endif
+
+#define X32_BIT 0x40000000u /* x86-64 under other numbers: would slip past the list */
+
+#define SENSE (1u << CONFINE_SENSE)
+#define LINK  (1u << CONFINE_LINK)
+#define BOTH  (SENSE | LINK)
+
+static const struct {
+	unsigned nr;
+	unsigned roles;
+} denied[] = {
+	{SYS_execve, BOTH},
+	{SYS_execveat, BOTH},
+#ifndef MEMHERD_ASAN /* LeakSanitizer attaches to its own process */
+	{SYS_ptrace, BOTH},
+#endif
+	{SYS_process_vm_writev, BOTH},
+	{SYS_process_vm_readv, LINK},
+	{SYS_pidfd_getfd, BOTH},
+	{SYS_io_uring_setup, BOTH},
+	{SYS_bpf, BOTH},
+	{SYS_userfaultfd, BOTH},
+	{SYS_perf_event_open, BOTH},
+	{SYS_unshare, BOTH},
+	{SYS_setns, BOTH},
+	{SYS_mount, BOTH},
+	{SYS_umount2, BOTH},
+	{SYS_pivot_root, BOTH},
+	{SYS_chroot, BOTH},
+	{SYS_init_module, BOTH},
+	{SYS_finit_module, BOTH},
+	{SYS_kexec_load, BOTH},
+	{SYS_keyctl, BOTH},
+	{SYS_add_key, BOTH},
+	{SYS_bind, SENSE},
+	{SYS_listen, SENSE},
+};
+
+#define LOAD(field)      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define SKIP_UNLESS(k)   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, 1) /* the next one */
+#define SKIP_IF(k)       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 1, 0)
+#define SKIP_IF_BELOW(k) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (k), 0, 1)
+#define RETURN(action)   BPF_STMT(BPF_RET | BPF_K, (action))
+#define DENY             RETURN(SECCOMP_RET_ERRNO | EPERM)
+
+#define MOST (2 * ARRAY_SIZE(denied) + 16)
+
+static unsigned short assemble(enum confine_role role, struct sock_filter out[MOST])
+{
+	unsigned short n = 0;
+
+	out[n++] = (struct sock_filter)LOAD(arch);
+	out[n++] = (struct sock_filter)SKIP_IF(OUR_ARCH);
+	out[n++] = (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS);
+	out[n++] = (struct sock_filter)LOAD(nr);
+	out[n++] = (struct sock_filter)SKIP_IF_BELOW(X32_BIT);
+	out[n++] = (struct sock_filter)DENY;
+	for (size_t i = 0; i < ARRAY_SIZE(denied); i++) {
+		if (!(denied[i].roles & (1u << role)))
+			continue;
+		out[n++] = (struct sock_filter)SKIP_UNLESS(denied[i].nr);
+		out[n++] = (struct sock_filter)DENY;
+	}
+	if (role == CONFINE_SENSE) {
+		/* args[0] is 64 bits, of which the kernel looks at the low 32: little endian */
+		out[n++] =
+			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3);
+		out[n++] = (struct sock_filter)LOAD(args[0]);
+		out[n++] = (struct sock_filter)SKIP_IF(AF_UNIX);
+		out[n++] = (struct sock_filter)DENY;
+	}
+	out[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+	return n;
+}
+
+int confine(enum confine_role role, struct error *err)
+{
+	struct sock_filter filter[MOST];
+	struct sock_fprog prog = {.filter = filter};
+
+	if (!OUR_ARCH)
+		return error_set(err, -ENOSYS, "no system call filter for this machine");
+	prog.len = assemble(role, filter);
+	if (prctl(PR_SET_SECCOMP, (unsigned long)SECCOMP_MODE_FILTER, &prog, 0L, 0L) < 0)
+		return error_sys(err, -errno, "cannot set the system call filter");
+	return 0;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/api/api.h"
+#include "collector/api/resource.h"
+#include "collector/api/services.h"
+#include "collector/api/view.h"
+#include "collector/command/dispatch.h"
+#include "collector/store/store_command.h"
+#include "common/clock.h"
+#include "common/str.h"
+
+#define TARGET_MAX 512
+
+static void write_bytes(struct json_writer *w, const char *key, int64_t v)
+{
+	if (v < 0)
+		jw_k_null(w, key);
+	else
+		jw_k_int(w, key, v);
+}
+
+static void write_measures(struct json_writer *w, const struct action_row *a)
+{
+	write_bytes(w, "rss_before_bytes", a->rss_before);
+	write_bytes(w, "rss_after_bytes", a->rss_after);
+	write_bytes(w, "swap_before_bytes", a->swap_before);
+	write_bytes(w, "swap_after_bytes", a->swap_after);
+	if (a->rss_before >= 0 && a->rss_after >= 0)
+		jw_k_int(w, "freed_bytes", a->rss_before - a->rss_after);
+	else
+		jw_k_null(w, "freed_bytes");
+	jw_k_num(w, "held_seconds", a->held_us < 0 ? NAN : (double)a->held_us / USEC_PER_SEC);
+}
+
+static void write_action(struct json_writer *w, const struct action_row *a)
+{
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, a->cmd_id);
+	jw_object(w);
+	jw_k_str(w, "id", id);
+	jw_k_str(w, "type", a->action);
+	jw_k_str(w, "state", a->state);
+	jw_k_bool(w, "dry_run", a->dry_run);
+	jw_k_id(w, "host_id", a->host_id);
+	jw_k_str(w, "host", a->host);
+	jw_k_id(w, "process_id", a->proc_id);
+	jw_k_int(w, "pid", a->pid);
+	jw_k_str(w, "comm", a->process);
+	jw_k_str(w, "actor", a->actor);
+	jw_k_str(w, "reason", a->reason);
+	if (a->alert_id)
+		jw_k_id(w, "alert_id", a->alert_id);
+	else
+		jw_k_null(w, "alert_id");
+	jw_k_time(w, "created", a->created_us);
+	jw_k_time(w, "expires", a->expires_us);
+	jw_k_time(w, "sent", a->sent_us);
+	jw_k_time(w, "done", a->done_us);
+	write_measures(w, a);
+	jw_k_str(w, "detail", a->detail);
+	jw_object_end(w);
+}
+
+/* ---- reading ---- */
+
+static void on_actions(void *arg, int rc, const struct db_result *r,
+		       const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct action_row row = {0};
+	char cursor[80];
+	char id[UUID_TEXT_SIZE];
+	size_t n;
+	size_t shown;
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	n = db_rows(r);
+	shown = MIN_OF(n, (size_t)c->limit);
+	call_list(c);
+	for (size_t i = 0; i < shown; i++) {
+		store_command_row(r, i, &row);
+		write_action(&c->json, &row);
+	}
+	uuid_text(id, row.cmd_id);
+	snprintf(cursor, sizeof(cursor), "%" PRId64 ".%s", row.created_us, id);
+	call_list_end(c, n > shown ? cursor : NULL);
+}
+
+/* False when the call has been ended. */
+static bool take_cursor(struct call *c, struct command_filter *f)
+{
+	const char *text = query_get(&c->query, "cursor");
+	char *end;
+
+	if (!text)
+		return true;
+	f->before_us = strtoll(text, &end, 10);
+	if (f->before_us > 0 && *end == '.' && uuid_parse(f->before_id, end + 1) == 0)
+		return true;
+	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
+	return false;
+}
+
+void action_list(struct call *c)
+{
+	const char *host = query_get(&c->query, "host");
+	struct command_filter f = {.state = query_get(&c->query, "state")};
+	struct host *h = host ? view_find_host(c->api->ctx.registry, host) : NULL;
+	int rc;
+
+	if (host && !h) {
+		call_fail(c, 404, "there is no host '%.64s'", host);
+		return;
+	}
+	if (!call_limit(c) || !take_cursor(c, &f) ||
+	    !call_query_int(c, "alert", 0, 1, INT64_MAX, &f.alert_id))
+		return;
+	f.host_id = h ? h->host_id : 0;
+	f.limit = c->limit + 1;
+	rc = c->api->ctx.db ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+static void on_action(void *arg, int rc, const struct db_result *r,
+		      const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct action_row row;
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	if (db_rows(r) == 0) {
+		call_fail(c, 404, "there is no action '%.64s'", c->params[0]);
+		return;
+	}
+	store_command_row(r, 0, &row);
+	write_action(&c->json, &row);
+	call_reply(c, 200);
+}
+
+void action_get(struct call *c)
+{
+	uint8_t id[16];
+	int rc;
+
+	if (uuid_parse(id, c->params[0]) < 0) {
+		call_fail(c, 404, "there is no action '%.64s'", c->params[0]);
+		return;
+	}
+	rc = c->api->ctx.db ? store_command_get(c->api->ctx.db, id, on_action, c) : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+/* ---- issuing ---- */
+
+/* 'HOST:PID' or 'HOST/SERVICE', which means its process with the largest RSS. */
+static const struct process *find_target(struct registry *r, const char *target)
+{
+	char name[TARGET_MAX + 1];
+	char *mark;
+	struct host *h;
+	int64_t pid;
+
+	str_copy(name, sizeof(name), target);
+	mark = strchr(name, '/');
+	if (mark) {
+		*mark++ = '\0';
+		h = view_find_host(r, name);
+		return h ? services_largest(h, mark) : NULL;
+	}
+	mark = strrchr(name, ':');
+	if (!mark || str_parse_int(mark + 1, &pid) < 0 || pid <= 0 || pid > INT32_MAX)
+		return NULL;
+	*mark = '\0';
+	h = view_find_host(r, name);
+	return h ? registry_find_pid(h, (uint32_t)pid) : NULL;
+}
+
+static void on_issued(void *arg, int rc, const struct action_row *row, const struct error *err)
+{
+	struct call *c = call_of(arg);
+	char location[80] = "/api/v1/actions/";
+
+	if (rc == -EEXIST) {
+		call_invalid(c, "", "this Idempotency-Key was used for another request");
+	} else if (rc == -EINPROGRESS) {
+		http_request_set(c->req, "Retry-After", "1");
+		call_fail(c, 503,
+			  "it is not known whether this was stored; ask again with the same "
+			  "Idempotency-Key");
+	} else if (rc < 0 || !row) {
+		call_fail_db(c, rc);
+	} else {
+		uuid_text(location + strlen(location), row->cmd_id);
+		http_request_set(c->req, "Location", location);
+		write_action(&c->json, row);
+		call_reply(c, 202);
+	}
+	(void)err;
+}
+
+static void refuse_issue(struct call *c, int rc, const struct error *err)
+{
+	switch (rc) {
+	case -EPERM:
+		call_fail(c, 403, "%s", err->msg);
+		break;
+	case -EINVAL:
+		call_fail(c, 422, "%s", err->msg);
+		break;
+	case -ENOENT:
+	case -ESRCH:
+		call_fail(c, 404, "%s", err->msg);
+		break;
+	case -EOPNOTSUPP:
+		call_fail(c, 409, "%s", err->msg);
+		break;
+	default:
+		call_fail_db(c, rc);
+	}
+}
+
+static unsigned scope_of(const char *type)
+{
+	static const struct {
+		const char *type;
+		unsigned scope;
+	} scopes[] = {{"trim", SCOPE_ACT_TRIM}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(scopes); i++)
+		if (strcmp(scopes[i].type, type) == 0)
+			return scopes[i].scope;
+	return 0;
+}
+
+/* What may be asked and by whom; false when the call has been ended. */
+static bool check_type(struct call *c, const char *type)
+{
+	unsigned scope = scope_of(type);
+	const json_t *params = json_object_get(c->body, "params");
+
+	if (!scope) {
+		call_invalid(c, "/type", "there is no action '%.64s'", type);
+		return false;
+	}
+	if (!scopes_allow(c->who.scopes, scope)) {
+		call_fail(c, 403, "'%s' lacks the scope act:%s", c->who.name, type);
+		return false;
+	}
+	if (params && (!json_is_object(params) || json_object_size(params))) {
+		call_invalid(c, "/params", "'%.64s' takes no parameters", type);
+		return false;
+	}
+	return true;
+}
+
+static bool take_expiry(struct call *c, int64_t *ret_us)
+{
+	const char *text;
+
+	*ret_us = 0;
+	if (!call_string(c, "expires_at", "", 64, &text))
+		return false;
+	if (!*text)
+		return true;
+	if (str_parse_time(text, c->now_us, ret_us) == 0 && *ret_us > c->now_us &&
+	    *ret_us <= c->now_us + DISPATCH_EXPIRES_MAX_US)
+		return true;
+	call_invalid(c, "/expires_at", "'expires_at' must be a time within the next ten minutes");
+	return false;
+}
+
+static void issue(struct call *c, struct action_request *req, const char *target)
+{
+	const struct process *p = find_target(c->api->ctx.registry, target);
+	struct error err = {.msg = ""};
+	const void *body;
+	size_t len;
+	int rc;
+
+	if (!p) {
+		call_fail(c, 404, "there is no process '%.200s' (HOST:PID or HOST/SERVICE)",
+			  target);
+		return;
+	}
+	req->host_id = p->host_id;
+	req->proc_id = p->proc_id;
+	req->actor = c->who.name;
+	body = http_request_body(c->req, &len);
+	sha256(req->request_hash, body, len);
+	rc = c->api->ctx.dispatch ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
+				  : -ENOTCONN;
+	if (rc < 0)
+		refuse_issue(c, rc, &err);
+}
+
+void action_issue(struct call *c)
+{
+	static const char *const names[] = {"type",    "target",     "params", "reason",
+					    "dry_run", "expires_at", NULL};
+	struct action_request req = {0};
+	const char *target;
+
+	req.idempotency_key = http_request_header(c->req, "Idempotency-Key");
+	if (!req.idempotency_key || !*req.idempotency_key) {
+		call_fail(c, 400,
+			  "an action needs the field Idempotency-Key, so that a repeated "
+			  "request acts once");
+		return;
+	}
+	if (strlen(req.idempotency_key) > DISPATCH_KEY_MAX ||
+	    !str_is_safe(req.idempotency_key, strlen(req.idempotency_key))) {
+		call_fail(c, 400, "Idempotency-Key must be at most %d bytes of text",
+			  DISPATCH_KEY_MAX);
+		return;
+	}
+	if (!call_object(c, names) || !call_string(c, "type", NULL, 32, &req.action) ||
+	    !check_type(c, req.action) || !call_string(c, "target", NULL, TARGET_MAX, &target) ||
+	    !call_string(c, "reason", "", COMMAND_REASON_SIZE - 1, &req.reason) ||
+	    !call_bool(c, "dry_run", false, &req.dry_run) || !take_expiry(c, &req.expires_us))
+		return;
+	issue(c, &req, target);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/api/api.h"
+#include "collector/api/resource.h"
+#include "collector/api/view.h"
+#include "collector/store/store_alert.h"
+
+static void write_id(struct json_writer *w, const char *key, int64_t id)
+{
+	if (id)
+		jw_k_id(w, key, id);
+	else
+		jw_k_null(w, key);
+}
+
+static void write_alert(struct json_writer *w, const struct alert_row *a)
+{
+	jw_object(w);
+	jw_k_id(w, "id", a->alert_id);
+	jw_k_str(w, "rule", a->rule);
+	jw_k_str(w, "title", a->title);
+	jw_k_str(w, "level", a->level);
+	jw_k_str(w, "state", a->state);
+	write_id(w, "host_id", a->host_id);
+	jw_k_str(w, "host", a->host);
+	jw_k_str(w, "subject", a->subject);
+	write_id(w, "process_id", a->proc_id);
+	jw_k_str(w, "service", a->service);
+	jw_k_time(w, "opened", a->opened_us);
+	jw_k_time(w, "resolved", a->resolved_us);
+	jw_k_time(w, "acked", a->acked_us);
+	jw_k_str(w, "acked_by", a->acked_us ? a->acked_by : NULL);
+	jw_k_num(w, "first_value", a->first_value);
+	jw_k_num(w, "peak_value", a->peak_value);
+	jw_k_num(w, "last_value", a->last_value);
+	jw_k_num(w, "resolved_value", a->resolved_value);
+	jw_k_raw(w, "evidence", a->doc);
+	jw_object_end(w);
+}
+
+static void on_alerts(void *arg, int rc, const struct db_result *r,
+		      const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct alert_row row = {0};
+	char cursor[24];
+	size_t n;
+	size_t shown;
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	n = db_rows(r);
+	shown = MIN_OF(n, (size_t)c->limit);
+	call_list(c);
+	for (size_t i = 0; i < shown; i++) {
+		store_alert_row(r, i, &row);
+		write_alert(&c->json, &row);
+	}
+	snprintf(cursor, sizeof(cursor), "%" PRId64, row.alert_id);
+	call_list_end(c, n > shown ? cursor : NULL);
+}
+
+void alert_list(struct call *c)
+{
+	const char *host = query_get(&c->query, "host");
+	struct alert_filter f = {.state = query_get(&c->query, "state")};
+	struct host *h = host ? view_find_host(c->api->ctx.registry, host) : NULL;
+	int rc;
+
+	if (host && !h) {
+		call_fail(c, 404, "there is no host '%.64s'", host);
+		return;
+	}
+	if (f.state && strcmp(f.state, "firing") != 0 && strcmp(f.state, "resolved") != 0) {
+		call_fail(c, 400, "parameter 'state' must be firing or resolved, not '%.64s'",
+			  f.state);
+		return;
+	}
+	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 1, INT64_MAX, &f.before_id))
+		return;
+	f.host_id = h ? h->host_id : 0;
+	f.limit = c->limit + 1;
+	rc = c->api->ctx.db ? store_alert_list(c->api->ctx.db, &f, on_alerts, c) : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+static void on_alert(void *arg, int rc, const struct db_result *r,
+		     const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct alert_row row;
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	if (db_rows(r) == 0) {
+		call_fail(c, 404, "there is no alert '%.64s'", c->params[0]);
+		return;
+	}
+	store_alert_row(r, 0, &row);
+	write_alert(&c->json, &row);
+	call_reply(c, 200);
+}
+
+void alert_get(struct call *c)
+{
+	int64_t id;
+	int rc;
+
+	if (!call_id(c, c->params[0], &id))
+		return;
+	rc = c->api->ctx.db ? store_alert_get(c->api->ctx.db, id, on_alert, c) : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+void alert_ack(struct call *c)
+{
+	int64_t id;
+	int rc;
+
+	if (!call_id(c, c->params[0], &id))
+		return;
+	rc = c->api->ctx.db
+		     ? store_alert_ack(c->api->ctx.db, id, c->who.name, c->now_us, on_alert, c)
+		     : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}

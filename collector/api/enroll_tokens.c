@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "collector/api/api.h"
+#include "collector/api/resource.h"
+#include "collector/store/store_token.h"
+#include "common/clock.h"
+#include "common/str.h"
+#include "proto/token.h"
+
+#define TTL_PRESET_S (24 * 3600)
+#define TTL_MAX_S    (7 * 24 * 3600)
+#define USES_MAX     10000
+#define NOTE_MAX     200
+
+static void write_row(struct json_writer *w, const struct enroll_token_row *t, const char *secret)
+{
+	jw_object(w);
+	jw_k_id(w, "id", t->token_id);
+	jw_k_time(w, "created", t->created_us);
+	jw_k_str(w, "created_by", t->created_by);
+	jw_k_time(w, "expires", t->expires_us);
+	jw_k_int(w, "uses_left", t->uses_left);
+	jw_k_str(w, "note", t->note);
+	if (secret)
+		jw_k_str(w, "token", secret);
+	jw_object_end(w);
+}
+
+static void on_list(void *arg, int rc, const struct db_result *r,
+		    const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct enroll_token_row row;
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	call_list(c);
+	for (size_t i = 0; i < db_rows(r); i++) {
+		store_enroll_row(r, i, &row);
+		write_row(&c->json, &row, NULL);
+	}
+	call_list_end(c, NULL);
+}
+
+void enroll_token_list(struct call *c)
+{
+	int rc;
+
+	if (!call_limit(c))
+		return;
+	rc = c->api->ctx.db ? store_enroll_list(c->api->ctx.db, c->now_us, c->limit, on_list, c)
+			    : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+static void on_added(void *arg, int rc, const struct db_result *r,
+		     const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct enroll_token_row row;
+
+	if (rc < 0 || db_rows(r) == 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	store_enroll_row(r, 0, &row);
+	write_row(&c->json, &row, c->secret);
+	call_reply(c, 201);
+}
+
+/* What the person carries to the host, into c->secret; only the hash of its secret is kept. */
+static int make_token(struct call *c, uint8_t hash[SHA256_SIZE])
+{
+	const struct api_context *x = &c->api->ctx;
+	struct token t = {.port = x->enroll_port};
+	int rc;
+
+	if (!x->enroll_host || !x->ca_pin || !str_copy(t.host, sizeof(t.host), x->enroll_host))
+		return -EINVAL;
+	memcpy(t.pin, x->ca_pin, TOKEN_PIN_SIZE);
+	random_bytes(t.secret, sizeof(t.secret));
+	sha256(hash, t.secret, sizeof(t.secret));
+	rc = token_format(&t, c->secret);
+	explicit_bzero(&t, sizeof(t));
+	return rc < 0 ? rc : 0;
+}
+
+void enroll_token_add(struct call *c)
+{
+	static const char *const names[] = {"ttl_seconds", "uses", "note", NULL};
+	struct enroll_token_row row = {.created_by = c->who.name};
+	int64_t ttl;
+	int64_t uses;
+	int rc;
+
+	if (!call_object(c, names) ||
+	    !call_int(c, "ttl_seconds", TTL_PRESET_S, 1, TTL_MAX_S, &ttl) ||
+	    !call_int(c, "uses", 1, 1, USES_MAX, &uses) ||
+	    !call_string(c, "note", "", NOTE_MAX, &row.note))
+		return;
+	if (make_token(c, row.hash) < 0) {
+		call_fail(c, 503, "the collector does not know the address that agents call");
+		return;
+	}
+	row.expires_us = c->now_us + ttl * USEC_PER_SEC;
+	row.uses_left = (int32_t)uses;
+	rc = c->api->ctx.db ? store_enroll_add(c->api->ctx.db, &row, on_added, c) : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+static void on_revoked(void *arg, int rc, const struct db_result *r,
+		       const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+
+	if (rc < 0)
+		call_fail_db(c, rc);
+	else if (db_rows(r) == 0)
+		call_fail(c, 404, "there is no token '%.64s' in force", c->params[0]);
+	else
+		call_reply_empty(c, 204);
+}
+
+void enroll_token_revoke(struct call *c)
+{
+	int64_t id;
+	int rc;
+
+	if (!call_id(c, c->params[0], &id))
+		return;
+	rc = c->api->ctx.db ? store_enroll_revoke(c->api->ctx.db, id, on_revoked, c) : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "collector/api/api.h"
+#include "collector/api/resource.h"
+#include "collector/api/view.h"
+#include "collector/store/store.h"
+#include "collector/store/store_host.h"
+#include "common/clock.h"
+
+#define SPAN_PRESET_US  (6 * 3600 * USEC_PER_SEC)
+#define POINTS_PRESET   1000
+#define POINTS_MAX      10000
+#define STEP_PER_SECOND 1000.0 /* times are written to the millisecond */
+
+static const struct metric_info *info_of(const struct call *c)
+{
+	return c->object_id == WINDOW_HOST ? &host_metric_infos[c->metric]
+					   : &metric_infos[c->metric];
+}
+
+static void on_series(void *arg, int rc, const struct point *points, size_t n,
+		      int64_t resolution_us, const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	const struct metric_info *m = info_of(c);
+	double scale = metric_scale(m->unit);
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	jw_object(&c->json);
+	jw_k_str(&c->json, "metric", m->name);
+	jw_k_str(&c->json, "unit", metric_unit_name(m->unit));
+	jw_k_num(&c->json, "resolution_seconds", (double)resolution_us / USEC_PER_SEC);
+	jw_key(&c->json, "points");
+	jw_array(&c->json);
+	for (size_t i = 0; i < n; i++) {
+		jw_array(&c->json);
+		jw_num(&c->json, (double)(points[i].t_us / 1000) / STEP_PER_SECOND);
+		if (points[i].v == METRIC_ABSENT)
+			jw_null(&c->json);
+		else
+			jw_num(&c->json, (double)points[i].v * scale);
+		jw_array_end(&c->json);
+	}
+	jw_array_end(&c->json);
+	jw_object_end(&c->json);
+	call_reply(c, 200);
+}
+
+/* c->host_id and c->object_id say whose series. */
+static void ask(struct call *c)
+{
+	const char *name = query_get(&c->query, "metric");
+	const char *step = query_get(&c->query, "step");
+	bool host = c->object_id == WINDOW_HOST;
+	int64_t from;
+	int64_t to;
+	int64_t max;
+	int rc;
+
+	if (!name)
+		name = host ? "available" : "rss";
+	c->metric = host ? host_metric_find(name) : metric_find(name);
+	if (c->metric < 0) {
+		call_fail(c, 400, "there is no metric '%.64s' of a %s", name,
+			  host ? "host" : "process");
+		return;
+	}
+	if (step && strcmp(step, "auto") != 0) {
+		call_fail(c, 400, "parameter 'step' can only be 'auto'; use max_points");
+		return;
+	}
+	if (!call_query_time(c, "from", c->now_us - SPAN_PRESET_US, &from) ||
+	    !call_query_time(c, "to", c->now_us + USEC_PER_SEC, &to) ||
+	    !call_query_int(c, "max_points", POINTS_PRESET, 2, POINTS_MAX, &max))
+		return;
+	if (from >= to) {
+		call_fail(c, 400, "parameter 'from' must be before 'to'");
+		return;
+	}
+	rc = c->api->ctx.store
+		     ? store_series(c->api->ctx.store, c->host_id, c->object_id,
+				    (unsigned)c->metric, from, to, (size_t)max, on_series, c)
+		     : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+void host_series(struct call *c)
+{
+	struct host *h = view_find_host(c->api->ctx.registry, c->params[0]);
+
+	if (!h) {
+		call_fail(c, 404, "there is no host '%.64s'", c->params[0]);
+		return;
+	}
+	c->host_id = h->host_id;
+	c->object_id = WINDOW_HOST;
+	ask(c);
+}
+
+static void on_owner(void *arg, int rc, const struct db_result *r,
+		     const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct process_row row;
+
+	if (rc < 0) {
+		call_fail_db(c, rc);
+		return;
+	}
+	if (db_rows(r) == 0) {
+		call_fail(c, 404, "there is no process '%.64s'", c->params[0]);
+		return;
+	}
+	store_process_row(r, 0, &row);
+	c->host_id = row.host_id;
+	ask(c);
+}
+
+void process_series(struct call *c)
+{
+	struct host *h;
+	int rc;
+
+	if (!call_id(c, c->params[0], &c->object_id))
+		return;
+	if (view_find_process(c->api->ctx.registry, c->object_id, &h)) {
+		c->host_id = h->host_id;
+		ask(c);
+		return;
+	}
+	rc = c->api->ctx.db ? store_process_get(c->api->ctx.db, c->object_id, on_owner, c)
+			    : -ENOTCONN;
+	if (rc < 0)
+		call_fail_db(c, rc);
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Batches: queued, grouped, stored exactly once, acknowledged. */
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "collector/store/store_inner.h"
+#include "collector/store/store_rows.h"
+#include "common/clock.h"
+#include "common/str.h"
+
+/* ---- the queue ---- */
+
+/* One allocation holds a batch and all that it points to. */
+struct bump {
+	char *at; /* NULL while only counting */
+	size_t used;
+};
+
+static void *bump_copy(struct bump *b, const void *src, size_t len)
+{
+	void *p = b->at ? b->at + b->used : NULL;
+
+	if (p && len)
+		memcpy(p, src, len);
+	b->used += (len + 7) & ~(size_t)7;
+	return p;
+}
+
+static const char *bump_text(struct bump *b, const char *s)
+{
+	return s ? bump_copy(b, s, strlen(s) + 1) : NULL;
+}
+
+static void copy_processes(struct bump *b, struct store_batch *to)
+{
+	struct store_process *p = bump_copy(b, to->born, to->n_born * sizeof(*p));
+
+	for (size_t i = 0; i < to->n_born; i++) {
+		const struct store_process *src = &to->born[i];
+		const char *comm = bump_text(b, src->comm), *cmdline = bump_text(b, src->cmdline),
+			   *exe = bump_text(b, src->exe), *cgroup = bump_text(b, src->cgroup),
+			   *service = bump_text(b, src->service);
+
+		if (!p)
+			continue;
+		p[i].comm = comm;
+		p[i].cmdline = cmdline;
+		p[i].exe = exe;
+		p[i].cgroup = cgroup;
+		p[i].service = service;
+	}
+	if (p)
+		to->born = p;
+}
+
+static void copy_events(struct bump *b, struct store_batch *to)
+{
+	struct store_event *e = bump_copy(b, to->events, to->n_events * sizeof(*e));
+
+	for (size_t i = 0; i < to->n_events; i++) {
+		const char *kind = bump_text(b, to->events[i].kind);
+		const char *doc = bump_text(b, to->events[i].doc);
+
+		if (!e)
+			continue;
+		e[i].kind = kind;
+		e[i].doc = doc;
+	}
+	if (e)
+		to->events = e;
+}
+
+static void copy_batch(struct bump *b, struct store_batch *to)
+{
+	const void *p;
+
+	copy_processes(b, to);
+	copy_events(b, to);
+	p = bump_copy(b, to->exited, to->n_exited * sizeof(*to->exited));
+	if (p)
+		to->exited = p;
+	p = bump_copy(b, to->gaps, to->n_gaps * sizeof(*to->gaps));
+	if (p)
+		to->gaps = p;
+	p = bump_copy(b, to->payload, to->payload_len);
+	if (p)
+		to->payload = p;
+}
+
+static struct pending *pending_new(const struct store_batch *b)
+{
+	struct store_batch counting = *b;
+	struct bump bump = {.at = NULL};
+	struct pending *p;
+
+	copy_batch(&bump, &counting);
+	p = calloc(1, sizeof(*p) + bump.used);
+	if (!p)
+		return NULL;
+	p->size = sizeof(*p) + bump.used;
+	p->b = *b;
+	bump = (struct bump){.at = (char *)(p + 1)};
+	copy_batch(&bump, &p->b);
+	if (!p->b.t_us)
+		p->b.t_us = b->rcv_us;
+	return p;
+}
+
+/* An event's time is its host's word: one that no partition is kept for is told as received. */
+static void clamp_events(const struct store *s, struct pending *p)
+{
+	struct store_event *e = (struct store_event *)(void *)p->b.events;
+
+	for (size_t i = 0; i < p->b.n_events; i++)
+		if (e[i].t_us < p->b.rcv_us - s->cfg.keep_event_us ||
+		    e[i].t_us > p->b.rcv_us + 3600 * USEC_PER_SEC)
+			e[i].t_us = p->b.rcv_us;
+}
+
+bool store_has_room(const struct store *s, size_t len)
+{
+	return s->stats.queued_bytes + len <= (size_t)s->cfg.queue_bytes &&
+	       window_bytes(s->windows) < (size_t)s->cfg.window_bytes;
+}
+
+int store_put(struct store *s, const struct store_batch *b)
+{
+	struct pending *p;
+
+	if (b->first_seq < 1 || b->last_seq < b->first_seq)
+		return -EINVAL;
+	if (!store_has_room(s, b->payload_len))
+		return -ENOBUFS;
+	p = pending_new(b);
+	if (!p)
+		return -ENOMEM;
+	clamp_events(s, p);
+	p->t0_us = window_start(s->cfg.window_us, p->b.t_us);
+	TAILQ_INSERT_TAIL(&s->queue, p, link);
+	s->stats.queued_bytes += p->size;
+	s->stats.queued_batches++;
+	if (s->flushing || s->backoff_us)
+		return 0;
+	if (s->stats.queued_bytes >= (size_t)s->cfg.flush_bytes)
+		store_timer(s->flush_timer, 0);
+	else if (!evtimer_pending(s->flush_timer, NULL))
+		store_timer(s->flush_timer, s->cfg.flush_us);
+	return 0;
+}
+
+static void pending_free(struct store *s, struct pending *p)
+{
+	TAILQ_REMOVE(&s->queue, p, link);
+	s->stats.queued_bytes -= p->size;
+	s->stats.queued_batches--;
+	free(p);
+}
+
+void store_ingest_fini(struct store *s)
+{
+	struct pending *p;
+
+	while ((p = TAILQ_FIRST(&s->queue)))
+		pending_free(s, p);
+}
+
+int64_t store_oldest_queued(const struct store *s)
+{
+	const struct pending *p = TAILQ_FIRST(&s->queue);
+
+	return p ? p->b.rcv_us : INT64_MAX;
+}
+
+bool store_queue_touches(const struct store *s, int64_t t0_us)
+{
+	const struct pending *p;
+
+	TAILQ_FOREACH (p, &s->queue, link)
+		if (p->t0_us <= t0_us)
+			return true;
+	return false;
+}
+
+/* ---- a group ---- */
+
+static bool same_stream(const struct pending *a, const struct pending *b)
+{
+	return a->b.host_id == b->b.host_id && a->b.epoch == b->b.epoch;
+}
+
+static int by_stream(const void *pa, const void *pb)
+{
+	const struct store_batch *a = &(*(struct pending *const *)pa)->b;
+	const struct store_batch *b = &(*(struct pending *const *)pb)->b;
+
+	if (a->host_id != b->host_id)
+		return a->host_id < b->host_id ? -1 : 1;
+	if (a->epoch != b->epoch)
+		return a->epoch < b->epoch ? -1 : 1;
+	if (a->conn != b->conn)
+		return a->conn < b->conn ? -1 : 1;
+	return a->first_seq < b->first_seq ? -1 : a->first_seq > b->first_seq;
+}
+
+/* Takes the head of the queue; of each stream only a run that is whole and of one connection, the
+ * rest waits for the next group. */
+static void group_collect(struct store *s)
+{
+	struct pending *p;
+	size_t n = 0, bytes = 0, kept = 0;
+
+	TAILQ_FOREACH (p, &s->queue, link) {
+		if (n >= s->group_max || (n && bytes + p->size > 4 * (size_t)s->cfg.flush_bytes))
+			break;
+		p->verdict = VERDICT_NONE;
+		bytes += p->size;
+		s->group[n++] = p;
+	}
+	qsort(s->group, n, sizeof(*s->group), by_stream);
+	for (size_t i = 0; i < n; i++) {
+		struct pending *before = kept ? s->group[kept - 1] : NULL;
+
+		p = s->group[i];
+		if (before && same_stream(before, p) &&
+		    (before->b.conn != p->b.conn || before->b.last_seq + 1 != p->b.first_seq))
+			continue;
+		s->group[kept++] = p;
+	}
+	s->n_group = kept;
+}
+
+static size_t run_end(const struct store *s, size_t i)
+{
+	size_t end = i + 1;
+
+	while (end < s->n_group && same_stream(s->group[i], s->group[end]))
+		end++;
+	return end;
+}
+
+/* The start of a stream's run in the group, or n_group. */
+static size_t run_find(const struct store *s, int32_t host_id, int64_t epoch)
+{
+	size_t lo = 0, hi = s->n_group;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		const struct store_batch *b = &s->group[mid]->b;
+
+		if (b->host_id < host_id || (b->host_id == host_id && b->epoch < epoch))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo < s->n_group && s->group[lo]->b.host_id == host_id && s->group[lo]->b.epoch == epoch)
+		return lo;
+	return s->n_group;
+}
+
+/* ---- the transaction ---- */
+
+static int add_rows(struct store *s, struct db_tx *tx)
+{
+	return store_rows_add(tx, s->group, s->n_group);
+}
+
+/* What was not taken is known already, of an older connection, or has a hole before it. */
+static void judge(struct store *s, size_t at, int64_t last_seq, int64_t conn)
+{
+	size_t end = run_end(s, at);
+
+	for (size_t i = at; i < end; i++) {
+		struct pending *p = s->group[i];
+
+		if (p->b.conn != conn)
+			p->verdict = VERDICT_FENCED;
+		else if (p->b.last_seq <= last_seq)
+			p->verdict = VERDICT_KNOWN;
+		else if (p->b.first_seq == last_seq + 1 ||
+			 (i > at && s->group[i - 1]->verdict != VERDICT_HOLE))
+			p->verdict = VERDICT_AGAIN;
+		else
+			p->verdict = VERDICT_HOLE;
+	}
+}
+
+static int on_state(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct store *s = arg;
+
+	MAGIC_CHECK(s, STORE_MAGIC);
+	for (size_t i = 0; i < db_rows(r); i++) {
+		size_t at = run_find(s, (int32_t)db_int(r, i, 0), db_int(r, i, 1));
+
+		if (at < s->n_group && s->group[at]->verdict == VERDICT_NONE)
+			judge(s, at, db_int(r, i, 2), db_int(r, i, 3));
+	}
+	for (size_t i = 0; i < s->n_group; i++)
+		if (s->group[i]->verdict == VERDICT_NONE) /* no such stream: never opened */
+			s->group[i]->verdict = VERDICT_FENCED;
+	return add_rows(s, tx);
+}
+
+static int ask_state(struct store *s, struct db_tx *tx)
+{
+	auto_free int64_t *hosts = calloc(2 * s->n_group, sizeof(*hosts));
+	int64_t *epochs = hosts + s->n_group;
+	size_t n = 0;
+
+	if (!hosts)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_group; i = run_end(s, i)) {
+		if (s->group[i]->verdict != VERDICT_NONE)
+			continue;
+		hosts[n] = s->group[i]->b.host_id;
+		epochs[n++] = s->group[i]->b.epoch;
+	}
+	const struct db_param params[] = {DB_P_INT4S(hosts, n), DB_P_INT8S(epochs, n)};
+
+	return db_tx_query(tx, Q_STREAM_STATE, params, ARRAY_SIZE(params), on_state);
+}
+
+static int on_advanced(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct store *s = arg;
+	size_t taken = 0;
+
+	MAGIC_CHECK(s, STORE_MAGIC);
+	for (size_t i = 0; i < db_rows(r); i++) {
+		size_t at = run_find(s, (int32_t)db_int(r, i, 0), db_int(r, i, 1));
+		size_t end = at < s->n_group ? run_end(s, at) : at;
+
+		for (; at < end; at++, taken++)
+			s->group[at]->verdict = VERDICT_STORE;
+	}
+	return taken == s->n_group ? add_rows(s, tx) : ask_state(s, tx);
+}
+
+static int add_advance(struct store *s, struct db_tx *tx)
+{
+	auto_free int64_t *v = calloc(5 * s->n_group, sizeof(*v));
+	int64_t *hosts = v, *epochs = v + s->n_group, *conns = epochs + s->n_group,
+		*firsts = conns + s->n_group, *lasts = firsts + s->n_group;
+	size_t n = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0, end; i < s->n_group; i = end, n++) {
+		end = run_end(s, i);
+		hosts[n] = s->group[i]->b.host_id;
+		epochs[n] = s->group[i]->b.epoch;
+		conns[n] = s->group[i]->b.conn;
+		firsts[n] = s->group[i]->b.first_seq;
+		lasts[n] = s->group[end - 1]->b.last_seq;
+	}
+	const struct db_param params[] = {
+		DB_P_INT4S(hosts, n),  DB_P_INT8S(epochs, n), DB_P_INT8S(conns, n),
+		DB_P_INT8S(firsts, n), DB_P_INT8S(lasts, n),
+	};
+
+	return db_tx_query(tx, Q_STREAM_ADVANCE, params, ARRAY_SIZE(params), on_advanced);
+}
+
+static int add_leaves(struct store *s, struct db_tx *tx)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n_group && rc == 0; i++) {
+		const struct store_batch *b = &s->group[i]->b;
+
+		rc = store_need_leaf(s, tx, PARTITION_INBOX, b->rcv_us);
+		for (size_t k = 0; k < b->n_events && rc == 0; k++)
+			rc = store_need_leaf(s, tx, PARTITION_EVENT, b->events[k].t_us);
+	}
+	return rc;
+}
+
+static void remember_leaves(struct store *s)
+{
+	for (size_t i = 0; i < s->n_group; i++) {
+		const struct store_batch *b = &s->group[i]->b;
+
+		partition_remember(&s->partitions, PARTITION_INBOX, b->rcv_us);
+		for (size_t k = 0; k < b->n_events; k++)
+			partition_remember(&s->partitions, PARTITION_EVENT, b->events[k].t_us);
+	}
+}
+
+/* ---- its end ---- */
+
+static void count(struct store *s, const struct pending *p)
+{
+	if (p->verdict == VERDICT_FENCED)
+		s->stats.fenced++;
+	else if (p->verdict == VERDICT_KNOWN)
+		s->stats.duplicates++;
+	else if (p->verdict == VERDICT_STORE) {
+		s->stats.batches++;
+		s->stats.bytes += p->b.payload_len;
+		s->stats.dead_letters += p->dead;
+	}
+}
+
+static int rc_of(enum verdict v)
+{
+	return v == VERDICT_FENCED ? -ESTALE : v == VERDICT_HOLE ? -EPROTO : 0;
+}
+
+static void group_committed(struct store *s)
+{
+	size_t n = s->n_group;
+
+	remember_leaves(s);
+	s->n_group = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct pending *p = s->group[i];
+		struct store_acked a = {
+			.host_id = p->b.host_id,
+			.epoch = p->b.epoch,
+			.conn = p->b.conn,
+			.last_seq = p->b.last_seq,
+			.rc = rc_of(p->verdict),
+		};
+
+		if (p->verdict == VERDICT_AGAIN)
+			continue;
+		count(s, p);
+		pending_free(s, p);
+		if (s->on_acked)
+			s->on_acked(s->arg, &a);
+	}
+	s->group_max = MIN_OF(s->group_max * 2, (size_t)STORE_GROUP_MAX);
+	s->backoff_us = 0;
+}
+
+/* The data is bad: halve the group until the batch is alone, then set it aside. */
+static void group_refused(struct store *s, const struct error *err)
+{
+	if (s->n_group > 1) {
+		s->group_max = s->n_group / 2;
+		return;
+	}
+	s->group[0]->dead = true;
+	(void)str_copy(s->group[0]->reason, sizeof(s->group[0]->reason), err->msg);
+}
+
+static void on_flushed(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+	int64_t next = 0;
+
+	(void)r;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	s->flushing = false;
+	if (rc == 0) {
+		group_committed(s);
+		if (s->stats.queued_bytes < (size_t)s->cfg.flush_bytes)
+			next = s->cfg.flush_us;
+	} else {
+		bool bad = (rc == -EINVAL || rc == -EEXIST) && !s->group[0]->dead;
+
+		s->stats.flush_errors++;
+		if (bad) {
+			group_refused(s, err);
+		} else {
+			s->backoff_us = MIN_OF(MAX_OF(s->backoff_us * 2, STORE_BACKOFF_MIN_US),
+					       STORE_BACKOFF_MAX_US);
+			next = s->backoff_us;
+		}
+	}
+	if (!TAILQ_EMPTY(&s->queue))
+		store_timer(s->flush_timer, next);
+}
+
+static int group_send(struct store *s)
+{
+	struct db_tx *tx;
+	int rc = db_tx_new(s->db, &tx);
+
+	if (rc < 0)
+		return rc;
+	rc = add_leaves(s, tx);
+	if (rc == 0)
+		rc = add_advance(s, tx);
+	if (rc < 0) {
+		db_tx_free(&tx);
+		return rc;
+	}
+	return db_tx_commit(&tx, on_flushed, s);
+}
+
+void store_on_flush_timer(int fd, short what, void *arg)
+{
+	struct store *s = arg;
+
+	(void)fd, (void)what;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (s->flushing || TAILQ_EMPTY(&s->queue))
+		return;
+	group_collect(s);
+	s->flushing = true;
+	if (group_send(s) == 0)
+		return;
+	s->flushing = false;
+	s->backoff_us = STORE_BACKOFF_MIN_US;
+	store_timer(s->flush_timer, s->backoff_us);
+}
+
+int store_drain(struct store *s, int64_t timeout_us)
+{
+	int64_t end = clock_boot_us() + timeout_us;
+
+	while (!TAILQ_EMPTY(&s->queue)) {
+		if (clock_boot_us() >= end)
+			return -ETIMEDOUT;
+		if (!s->flushing && db_ready(s->db))
+			store_timer(s->flush_timer, 0);
+		event_base_loop(s->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	return 0;
+}

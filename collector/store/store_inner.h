@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_inner.h - the store's state, shared by store.c and its parts store_ingest.c, store_seal.c,
+ * store_replay.c, store_retain.c and store_series.c; nobody else includes it.
+ */
+#ifndef MEMHERD_COLLECTOR_STORE_STORE_INNER_H
+#define MEMHERD_COLLECTOR_STORE_STORE_INNER_H
+
+#include <sys/queue.h>
+
+#include "collector/store/partition.h"
+#include "collector/store/store.h"
+
+#define STORE_MAGIC           0x73746f72u
+#define STORE_GROUP_MAX       4096 /* batches in a transaction */
+#define STORE_BACKOFF_MIN_US  100000
+#define STORE_BACKOFF_MAX_US  5000000
+#define STORE_DEAD_LETTER_MAX 65536 /* bytes kept of one */
+
+struct event;
+
+/* What the database said about a queued batch. */
+enum verdict {
+	VERDICT_NONE,
+	VERDICT_STORE,
+	VERDICT_KNOWN,
+	VERDICT_FENCED,
+	VERDICT_HOLE,
+	VERDICT_AGAIN
+};
+
+struct pending {
+	TAILQ_ENTRY(pending) link;
+	struct store_batch b; /* points into this allocation */
+	size_t size;
+	enum verdict verdict;
+	bool dead;     /* alone in its group it could not be stored: goes to dead_letter */
+	int64_t t0_us; /* window of b.t_us */
+	char reason[256];
+};
+
+/* A window on its way into chunks. Kept until its transaction is known to be in. */
+struct seal {
+	bool active;
+	int64_t t0_us;
+	int64_t cut_us;
+	struct seal_part *parts;
+	size_t n, cap;
+	struct buf data;
+};
+
+struct replay {
+	bool active;
+	bool done; /* nothing is sealed or dropped before */
+	int64_t from_us;
+	struct store_replayed last;
+	store_on_replayed *row;
+	store_on_replay_done *on_done;
+	void *arg;
+};
+
+struct store {
+	unsigned magic;
+	struct event_base *base;
+	struct store_config cfg;
+	struct db *db;
+	struct window_set *windows;
+	struct partitions partitions;
+	store_on_acked *on_acked;
+	void *arg;
+	int64_t last_rcv_us;
+	struct store_stats stats;
+
+	TAILQ_HEAD(, pending) queue;
+	struct event *flush_timer;
+	struct pending *
+		*group; /* the batches of the transaction under way, by (host, epoch, seq) */
+	size_t n_group;
+	size_t group_max; /* shrinks to find a batch that cannot be stored */
+	bool flushing;
+	int64_t backoff_us;
+
+	struct event *seal_timer;
+	struct seal seal;
+	struct event *retain_timer;
+	bool retaining;
+	struct replay replay;
+};
+
+/* Adds steps that make the leaves for t, where they are not known yet. */
+int store_need_leaf(struct store *s, struct db_tx *tx, enum partition_table t,
+		    int64_t t_us) must_use;
+void store_timer(struct event *timer, int64_t us);
+
+void store_ingest_fini(struct store *s);
+/* Receive time of the oldest queued batch, INT64_MAX when none. */
+int64_t store_oldest_queued(const struct store *s);
+/* A queued batch may still bring samples for the window from t0. */
+bool store_queue_touches(const struct store *s, int64_t t0_us);
+
+void store_on_flush_timer(int fd, short what, void *arg);
+void store_on_seal_timer(int fd, short what, void *arg);
+void store_on_retain_timer(int fd, short what, void *arg);
+void store_seal_fini(struct store *s);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <event2/event.h>
+
+#include "collector/store/store_inner.h"
+
+#define PAGE_ROWS 512
+
+static void on_page(void *arg, int rc, const struct db_result *r, const struct error *err);
+
+static void replay_end(struct store *s, int rc, const struct error *err)
+{
+	s->replay.active = false;
+	s->replay.done = rc == 0;
+	s->replay.on_done(s->replay.arg, rc, err);
+}
+
+static int ask_page(struct store *s)
+{
+	const struct store_replayed *last = &s->replay.last;
+	const struct db_param params[] = {
+		DB_P_INT8(PAGE_ROWS),       DB_P_INT4(last->host_id),     DB_P_INT8(last->epoch),
+		DB_P_INT8(last->first_seq), DB_P_TIME(s->replay.from_us),
+	};
+
+	return db_query(s->db, Q_INBOX_REPLAY, params, ARRAY_SIZE(params), on_page, s);
+}
+
+static void give(struct store *s, const struct db_result *r, size_t i)
+{
+	struct store_replayed row = {
+		.host_id = (int32_t)db_int(r, i, 0),
+		.epoch = db_int(r, i, 1),
+		.first_seq = db_int(r, i, 2),
+		.last_seq = db_int(r, i, 3),
+		.rcv_us = db_time(r, i, 4),
+		.skew_us = db_int(r, i, 5),
+	};
+
+	row.payload = db_bytes(r, i, 6, &row.payload_len);
+	s->replay.row(s->replay.arg, &row);
+	s->replay.last = row;
+	s->replay.last.payload = NULL;
+}
+
+static void on_page(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+
+	MAGIC_CHECK(s, STORE_MAGIC);
+	for (size_t i = 0; rc == 0 && i < db_rows(r); i++)
+		give(s, r, i);
+	if (rc < 0 || db_rows(r) < PAGE_ROWS) {
+		replay_end(s, rc, err);
+		return;
+	}
+	rc = ask_page(s);
+	if (rc < 0)
+		replay_end(s, rc, err);
+}
+
+static void on_unsealed(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (rc < 0 || db_is_null(r, 0, 0)) {
+		replay_end(s, rc, err);
+		return;
+	}
+	s->replay.from_us = db_time(r, 0, 0) - s->cfg.window_us;
+	s->replay.last = (struct store_replayed){.host_id = INT32_MIN, .epoch = INT64_MIN};
+	rc = ask_page(s);
+	if (rc < 0)
+		replay_end(s, rc, err);
+}
+
+int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *done, void *arg)
+{
+	struct db_param p = DB_P_INT8(s->cfg.window_us);
+	int rc;
+
+	if (s->replay.active)
+		return -EBUSY;
+	s->replay = (struct replay){.row = row, .on_done = done, .arg = arg};
+	rc = db_query(s->db, Q_INBOX_UNSEALED, &p, 1, on_unsealed, s);
+	s->replay.active = rc == 0;
+	return rc;
+}

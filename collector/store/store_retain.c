@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leaves ahead of time, and old ones dropped: detached concurrently first, because an insert would
+ * queue behind a drop that waits for a reader. One leaf at a time.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "collector/store/store_inner.h"
+#include "common/clock.h"
+#include "common/str.h"
+
+#define MAGIC       0x72657461u
+#define INTERVAL_US (60 * USEC_PER_SEC)
+
+/* The leaf that is going. */
+struct dropping {
+	unsigned magic;
+	struct store *s;
+	char table[64];
+	char leaf[64];
+};
+
+static void retain_end(struct store *s)
+{
+	s->retaining = false;
+	store_timer(s->retain_timer, INTERVAL_US);
+}
+
+/* What ended before this may go. */
+static int64_t horizon(const struct store *s, enum partition_table t, int64_t now_us)
+{
+	int64_t inbox;
+
+	switch (t) {
+	case PARTITION_INBOX:
+		inbox = MIN_OF(now_us - s->cfg.keep_inbox_us, window_oldest_received(s->windows));
+		return s->replay.done ? MIN_OF(inbox, store_oldest_queued(s)) : INT64_MIN;
+	case PARTITION_CHUNK:
+	case PARTITION_HOST_CHUNK:
+		return now_us - s->cfg.keep_chunk_us;
+	case PARTITION_ROLLUP_1H:
+		return now_us - s->cfg.keep_rollup_us;
+	case PARTITION_EVENT:
+		/* a batch may hold an event as old as that */
+		return now_us - s->cfg.keep_event_us - 24 * 3600 * USEC_PER_SEC;
+	case PARTITION_TABLES:
+		break;
+	}
+	return INT64_MIN;
+}
+
+static int table_of(const char *name)
+{
+	for (int t = 0; t < PARTITION_TABLES; t++)
+		if (strcmp(partition_name((enum partition_table)t), name) == 0)
+			return t;
+	return -1;
+}
+
+/* ---- dropping ---- */
+
+static void on_dropped(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct dropping *d = arg;
+	struct store *s = d->s;
+
+	(void)r, (void)err;
+	MAGIC_CHECK(d, MAGIC);
+	free(d);
+	s->retaining = false;
+	store_timer(s->retain_timer, rc == 0 ? 0 : INTERVAL_US); /* the next one */
+}
+
+static void drop(struct dropping *d)
+{
+	struct db_param p = DB_P_IDENT(d->leaf);
+
+	if (db_query(d->s->db, Q_PARTITION_DROP, &p, 1, on_dropped, d) < 0) {
+		retain_end(d->s);
+		free(d);
+	}
+}
+
+static void on_detached(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct dropping *d = arg;
+
+	(void)r, (void)err;
+	MAGIC_CHECK(d, MAGIC);
+	if (rc < 0) { /* a reader holds it: finalized at the next round */
+		retain_end(d->s);
+		free(d);
+		return;
+	}
+	drop(d);
+}
+
+static struct dropping *dropping_new(struct store *s, const char *table, const char *leaf)
+{
+	struct dropping *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->magic = MAGIC;
+	d->s = s;
+	(void)str_copy(d->table, sizeof(d->table), table);
+	(void)str_copy(d->leaf, sizeof(d->leaf), leaf);
+	return d;
+}
+
+static bool detach(struct store *s, const char *table, const char *leaf, bool pending)
+{
+	struct dropping *d = dropping_new(s, table, leaf);
+	const struct db_param params[] = {DB_P_IDENT(table), DB_P_IDENT(leaf)};
+
+	if (d && db_query(s->db, pending ? Q_PARTITION_FINALIZE : Q_PARTITION_DETACH, params,
+			  ARRAY_SIZE(params), on_detached, d) == 0)
+		return true;
+	free(d);
+	return false;
+}
+
+static void on_orphans(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+	struct dropping *d;
+
+	(void)err;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (rc < 0 || db_rows(r) == 0) {
+		retain_end(s);
+		return;
+	}
+	d = dropping_new(s, "", db_text(r, 0, 0));
+	if (d)
+		drop(d);
+	else
+		retain_end(s);
+}
+
+/* The first leaf that may go is started on; the round after it finds the next. */
+static void on_listed(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+	int64_t now = clock_wall_us();
+
+	(void)err;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	for (size_t i = 0; rc == 0 && i < db_rows(r); i++) {
+		int t = table_of(db_text(r, i, 0));
+		int64_t end = db_time(r, i, 3);
+		bool pending = db_int(r, i, 2);
+
+		if (t < 0 || (!pending && end > horizon(s, (enum partition_table)t, now)))
+			continue;
+		partition_forget(&s->partitions, (enum partition_table)t, end);
+		if (!detach(s, db_text(r, i, 0), db_text(r, i, 1), pending))
+			break;
+		return;
+	}
+	if (rc < 0 || db_query(s->db, Q_PARTITION_ORPHANS, NULL, 0, on_orphans, s) < 0)
+		retain_end(s);
+}
+
+static int ask_list(struct store *s)
+{
+	const char *names[PARTITION_TABLES];
+	struct db_param p = DB_P_TEXTS(names, PARTITION_TABLES);
+
+	for (int t = 0; t < PARTITION_TABLES; t++)
+		names[t] = partition_name((enum partition_table)t);
+	return db_query(s->db, Q_PARTITION_LIST, &p, 1, on_listed, s);
+}
+
+/* ---- ahead ---- */
+
+static void on_made(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+	int64_t now = clock_wall_us();
+
+	(void)r, (void)err;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	for (int t = 0; rc == 0 && t < PARTITION_TABLES; t++) {
+		int64_t at = now;
+
+		for (int i = 0; i < PARTITION_AHEAD;
+		     i++, at = partition_end((enum partition_table)t, at))
+			partition_remember(&s->partitions, (enum partition_table)t, at);
+	}
+	if (rc < 0 || ask_list(s) < 0)
+		retain_end(s);
+}
+
+static int make_ahead(struct store *s)
+{
+	int64_t now = clock_wall_us();
+	struct db_tx *tx;
+	int rc = db_tx_new(s->db, &tx);
+
+	for (int t = 0; rc == 0 && t < PARTITION_TABLES; t++) {
+		int64_t at = now;
+
+		for (int i = 0; rc == 0 && i < PARTITION_AHEAD;
+		     i++, at = partition_end((enum partition_table)t, at))
+			rc = store_need_leaf(s, tx, (enum partition_table)t, at);
+	}
+	if (rc < 0) {
+		db_tx_free(&tx);
+		return rc;
+	}
+	return db_tx_commit(&tx, on_made, s);
+}
+
+void store_on_retain_timer(int fd, short what, void *arg)
+{
+	struct store *s = arg;
+
+	(void)fd, (void)what;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (s->retaining)
+		return;
+	window_forget(s->windows, clock_wall_us() - s->cfg.keep_chunk_us);
+	s->retaining = true;
+	if (make_ahead(s) < 0)
+		retain_end(s);
+}

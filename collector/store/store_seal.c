@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Windows that are over become chunks and rollup rows. What is being sealed and its cut are kept
+ * until its transaction is known to be in: a repeat after a commit whose outcome was not heard
+ * finds the cut recorded and writes nothing.
+ */
+#include <errno.h>
+#include <event2/event.h>
+
+#include "collector/store/chunk.h"
+#include "collector/store/store_inner.h"
+#include "common/clock.h"
+
+#define HOUR_US             (3600 * USEC_PER_SEC)
+#define ROWS_MAX            ((size_t)512 << 20)
+#define PARTS_PER_SEAL      8  /* chunks of one series in one seal: full ones are followed */
+#define PATIENCE            20 /* graces, for a window that late data keeps coming into */
+#define KIND_HOST           1
+#define SEAL_ROLLUP_COLUMNS 18
+
+struct seal_part {
+	struct window_part w;
+	size_t at; /* in seal.data */
+	size_t len;
+};
+
+void store_seal_fini(struct store *s)
+{
+	free(s->seal.parts);
+	buf_fini(&s->seal.data);
+	s->seal = (struct seal){0};
+}
+
+static int on_part(void *arg, const struct window_part *w, const struct buf *chunk)
+{
+	struct seal *l = arg;
+
+	if (l->n == l->cap) {
+		size_t cap = MAX_OF(l->cap * 2, (size_t)256);
+		struct seal_part *p = realloc(l->parts, cap * sizeof(*p));
+
+		if (!p)
+			return -ENOMEM;
+		l->parts = p;
+		l->cap = cap;
+	}
+	l->parts[l->n++] = (struct seal_part){.w = *w, .at = l->data.len, .len = chunk->len};
+	buf_put(&l->data, chunk->data, chunk->len);
+	return buf_status(&l->data);
+}
+
+/* ---- rows ---- */
+
+static struct db_param or_null(int64_t v)
+{
+	return v == METRIC_ABSENT ? DB_P_NULL : DB_P_INT8(v);
+}
+
+static void put_fields(struct buf *b, const struct db_param *p, unsigned n)
+{
+	db_copy_row(b, n);
+	for (unsigned i = 0; i < n; i++)
+		db_copy_field(b, &p[i]);
+}
+
+static void put_chunk(struct buf *b, const struct seal *l, const struct seal_part *p, int64_t part)
+{
+	const struct db_param fields[] = {
+		DB_P_TIME(l->t0_us),
+		DB_P_INT4(p->w.host_id),
+		DB_P_INT8(p->w.proc_id),
+		DB_P_INT2(part),
+		DB_P_INT2((int64_t)p->w.n),
+		DB_P_INT2(CHUNK_CODEC),
+		DB_P_BYTES(l->data.data + p->at, p->len),
+	};
+
+	put_fields(b, fields, ARRAY_SIZE(fields));
+}
+
+static void put_host_chunk(struct buf *b, const struct seal *l, const struct seal_part *p,
+			   int64_t part)
+{
+	const struct db_param fields[] = {
+		DB_P_TIME(l->t0_us),    DB_P_INT4(p->w.host_id),
+		DB_P_INT2(KIND_HOST),   DB_P_INT8(0),
+		DB_P_INT2(part),        DB_P_INT2((int64_t)p->w.n),
+		DB_P_INT2(CHUNK_CODEC), DB_P_BYTES(l->data.data + p->at, p->len),
+	};
+
+	put_fields(b, fields, ARRAY_SIZE(fields));
+}
+
+/* part: the windows of an hour share the range of an int2 between them. */
+static void put_rollup(struct buf *b, const struct store *s, const struct seal_part *p,
+		       int64_t part)
+{
+	int64_t t0 = s->seal.t0_us, hour = window_start(HOUR_US, t0);
+	int64_t windows = MAX_OF(HOUR_US / s->cfg.window_us, 1);
+	const struct window_figures *f = &p->w.figures;
+	const struct db_param fields[SEAL_ROLLUP_COLUMNS] = {
+		DB_P_TIME(hour),
+		DB_P_INT4(p->w.host_id),
+		DB_P_INT8(p->w.proc_id),
+		DB_P_INT2((t0 - hour) / s->cfg.window_us * (INT16_MAX / windows) + part),
+		DB_P_INT4((int64_t)p->w.n),
+		or_null(f->rss_min),
+		or_null(f->rss_max),
+		or_null(f->rss_avg),
+		or_null(f->rss_first),
+		or_null(f->rss_last),
+		or_null(f->anon_last),
+		or_null(f->swap_max),
+		or_null(f->cpu_ms),
+		or_null(f->majflt),
+		or_null(f->gc2),
+		or_null(f->collected),
+		or_null(f->uncollectable),
+		f->has_slope ? DB_P_FLOAT8(f->rss_slope) : DB_P_NULL,
+	};
+
+	put_fields(b, fields, SEAL_ROLLUP_COLUMNS);
+}
+
+struct seal_rows {
+	struct buf chunks, hosts, rollups;
+};
+
+static void fill_rows(struct store *s, int64_t seals, struct seal_rows *rows)
+{
+	const struct seal_part *before = NULL;
+	int64_t part = 0;
+
+	db_copy_begin(&rows->chunks);
+	db_copy_begin(&rows->hosts);
+	db_copy_begin(&rows->rollups);
+	for (size_t i = 0; i < s->seal.n; i++) {
+		const struct seal_part *p = &s->seal.parts[i];
+
+		if (before && before->w.host_id == p->w.host_id &&
+		    before->w.proc_id == p->w.proc_id)
+			part++;
+		else
+			part = (seals - 1) * PARTS_PER_SEAL;
+		before = p;
+		if (p->w.proc_id == WINDOW_HOST) {
+			put_host_chunk(&rows->hosts, &s->seal, p, part);
+			continue;
+		}
+		put_chunk(&rows->chunks, &s->seal, p, part);
+		put_rollup(&rows->rollups, s, p, part);
+	}
+	db_copy_end(&rows->chunks);
+	db_copy_end(&rows->hosts);
+	db_copy_end(&rows->rollups);
+}
+
+static int on_begun(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct store *s = arg;
+	struct seal_rows rows = {BUF_INIT(ROWS_MAX), BUF_INIT(ROWS_MAX), BUF_INIT(ROWS_MAX)};
+	int rc;
+
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (db_rows(r) == 0)
+		return 0; /* it is in already */
+	fill_rows(s, db_int(r, 0, 0), &rows);
+	rc = db_tx_copy(tx, Q_CHUNK_COPY, &rows.chunks);
+	if (rc == 0)
+		rc = db_tx_copy(tx, Q_HOST_CHUNK_COPY, &rows.hosts);
+	if (rc == 0)
+		rc = db_tx_copy(tx, Q_ROLLUP_COPY, &rows.rollups);
+	buf_fini(&rows.chunks);
+	buf_fini(&rows.hosts);
+	buf_fini(&rows.rollups);
+	return rc;
+}
+
+/* ---- the transaction ---- */
+
+static void seal_finish(struct store *s)
+{
+	window_seal_done(s->windows, s->seal.cut_us);
+	store_seal_fini(s);
+}
+
+static void on_sealed(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+
+	(void)r, (void)err;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (rc < 0) {
+		s->stats.seal_errors++;
+		store_timer(s->seal_timer, STORE_BACKOFF_MAX_US);
+		return;
+	}
+	partition_remember(&s->partitions, PARTITION_CHUNK, s->seal.t0_us);
+	partition_remember(&s->partitions, PARTITION_HOST_CHUNK, s->seal.t0_us);
+	partition_remember(&s->partitions, PARTITION_ROLLUP_1H,
+			   window_start(HOUR_US, s->seal.t0_us));
+	s->stats.sealed++;
+	seal_finish(s);
+	store_timer(s->seal_timer, 0);
+}
+
+static int seal_send(struct store *s)
+{
+	const struct db_param params[] = {DB_P_TIME(s->seal.t0_us), DB_P_TIME(s->seal.cut_us)};
+	struct db_tx *tx;
+	int rc = db_tx_new(s->db, &tx);
+
+	if (rc < 0)
+		return rc;
+	rc = store_need_leaf(s, tx, PARTITION_CHUNK, s->seal.t0_us);
+	if (rc == 0)
+		rc = store_need_leaf(s, tx, PARTITION_HOST_CHUNK, s->seal.t0_us);
+	if (rc == 0)
+		rc = store_need_leaf(s, tx, PARTITION_ROLLUP_1H,
+				     window_start(HOUR_US, s->seal.t0_us));
+	if (rc == 0)
+		rc = db_tx_query(tx, Q_SEAL_BEGIN, params, ARRAY_SIZE(params), on_begun);
+	if (rc < 0) {
+		db_tx_free(&tx);
+		return rc;
+	}
+	return db_tx_commit(&tx, on_sealed, s);
+}
+
+/* ---- when ---- */
+
+/* The oldest window when it is over, quiet, and nothing queued belongs to it. */
+static bool seal_due(const struct store *s, int64_t now_us, int64_t *ret_t0)
+{
+	int64_t t0 = window_oldest(s->windows), end;
+
+	if (!s->replay.done || t0 == INT64_MAX)
+		return false;
+	end = t0 + s->cfg.window_us;
+	if (now_us < end + s->cfg.seal_grace_us || store_queue_touches(s, t0))
+		return false;
+	*ret_t0 = t0;
+	return now_us > end + PATIENCE * s->cfg.seal_grace_us ||
+	       now_us > window_last_received(s->windows, t0) + s->cfg.seal_grace_us;
+}
+
+/* Starts on the next window: 0, or -EAGAIN when none is due. */
+static int seal_start(struct store *s)
+{
+	int64_t now = clock_wall_us(), t0;
+	int rc;
+
+	if (!seal_due(s, now, &t0))
+		return -EAGAIN;
+	s->seal = (struct seal){.t0_us = t0, .cut_us = store_receive_time(s)};
+	buf_init(&s->seal.data, ROWS_MAX);
+	rc = window_seal_begin(s->windows, t0, on_part, &s->seal);
+	if (rc < 0) {
+		store_seal_fini(s);
+		s->stats.seal_errors++;
+		return rc;
+	}
+	s->seal.active = true;
+	if (t0 + s->cfg.window_us >= now - s->cfg.keep_chunk_us)
+		return 0;
+	s->stats.too_late += s->seal.n;
+	seal_finish(s);
+	return -EAGAIN;
+}
+
+void store_on_seal_timer(int fd, short what, void *arg)
+{
+	struct store *s = arg;
+
+	(void)fd, (void)what;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (!s->seal.active && seal_start(s) < 0) {
+		store_timer(s->seal_timer, USEC_PER_SEC);
+		return;
+	}
+	if (seal_send(s) < 0)
+		store_timer(s->seal_timer, USEC_PER_SEC);
+}

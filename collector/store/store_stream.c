@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "collector/store/store_inner.h"
+
+#define MAGIC       0x7374726du
+#define MAX_STREAMS WIRE_MAX_EPOCHS
+
+struct opening {
+	unsigned magic;
+	store_on_stream *done;
+	void *arg;
+	size_t n;
+	int64_t epochs[MAX_STREAMS];
+};
+
+static void on_opened(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct opening *o = arg;
+	int64_t last_seq[MAX_STREAMS] = {0}, conn = 0;
+
+	MAGIC_CHECK(o, MAGIC);
+	for (size_t i = 0; rc == 0 && i < db_rows(r); i++) {
+		conn = db_int(r, i, 2);
+		for (size_t k = 0; k < o->n; k++)
+			if (o->epochs[k] == db_int(r, i, 0))
+				last_seq[k] = db_int(r, i, 1);
+	}
+	o->done(o->arg, rc, conn, last_seq, o->n, err);
+	free(o);
+}
+
+int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, size_t n,
+		      store_on_stream *done, void *arg)
+{
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_INT8S(epochs, n)};
+	struct opening *o;
+	int rc;
+
+	if (n > MAX_STREAMS)
+		return -E2BIG;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	*o = (struct opening){.magic = MAGIC, .done = done, .arg = arg, .n = n};
+	memcpy(o->epochs, epochs, n * sizeof(*epochs));
+	rc = db_query(s->db, Q_STREAM_OPEN, params, ARRAY_SIZE(params), on_opened, o);
+	if (rc < 0)
+		free(o);
+	return rc;
+}

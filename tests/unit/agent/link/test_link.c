@@ -1,0 +1,906 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole link against a collector of our own, over real TLS on the loopback. */
+#include "agent/link/link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "agent/link/credentials.h"
+#include "agent/link/spool.h"
+#include "agent/record.h"
+#include "common/arena.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "common/tls.h"
+#include "proto/command.h"
+#include "proto/conn.h"
+#include "tests/support/test.h"
+
+#define EPOCH    UINT64_C(0x1122334455667788)
+#define MAX_SEEN 20000
+
+/* A collector that commits what comes in order and can be told to misbehave. */
+struct far {
+	struct event_base *base;
+	struct tls_ctx *tls;
+	int listener;
+	uint16_t port;
+	struct event *acceptable;
+	struct conn *conn;
+
+	bool no_acks;
+	bool no_echo;
+	uint32_t heartbeat_ms;
+	uint32_t proto;
+	uint32_t max_frame;
+	uint32_t max_bytes;
+	bool lie;           /* HelloAck tells of more than was produced */
+	unsigned cut_after; /* drop the connection after so many batches */
+
+	unsigned accepts;
+	unsigned hellos;
+	bool act;
+	unsigned batches;
+	unsigned heartbeats;
+	uint64_t committed;
+	uint64_t gapped;
+	uint64_t again; /* numbers that came although they were committed */
+	uint32_t value[MAX_SEEN];
+	unsigned results;
+	struct command_result result;
+	char why[256];
+};
+
+struct world {
+	char folder[64];
+	struct event_base *base;
+	struct far far;
+	struct agent_options o;
+	struct link *link;
+	int sense;
+	uint32_t produced;
+};
+
+static void far_send(struct far *f, enum frame_type type, struct buf *b)
+{
+	assert_int_equal(buf_status(b), 0);
+	if (f->conn)
+		assert_int_equal(conn_send(f->conn, type, b->data, b->len), 0);
+	buf_fini(b);
+}
+
+static void far_hello(struct far *f, struct arena *a, const struct frame *fr)
+{
+	struct buf b = BUF_INIT(4096);
+	struct wire_epoch e = {.epoch = EPOCH, .seq_max = f->committed};
+	struct wire_hello h;
+	struct wire_hello_ack ack = {
+		.proto = f->proto,
+		.t_wall_us = 1,
+		.heartbeat_ms = f->heartbeat_ms,
+		.max_frame = f->max_frame,
+		.max_unacked_bytes = f->max_bytes,
+		.max_unacked_batches = 4,
+		.epochs = &e,
+		.n_epochs = 1,
+	};
+	struct error err = {""};
+
+	if (wire_unpack_hello(a, fr->payload, fr->len, &h, &err) < 0)
+		fail_msg("hello: %s", err.msg);
+	assert_int_equal(h.epochs[h.n_epochs - 1].epoch, EPOCH);
+	if (f->lie)
+		e.seq_max = h.epochs[h.n_epochs - 1].seq_max + 1;
+	f->act = h.act;
+	f->hellos++;
+	conn_max_payload(f->conn, FRAME_MAX_PAYLOAD);
+	wire_pack_hello_ack(&b, &ack);
+	far_send(f, FRAME_HELLO_ACK, &b);
+}
+
+static void far_record(struct far *f, struct arena *a, const struct wire_rec *r)
+{
+	struct wire_gap g = {.to_seq = r->seq};
+
+	if (r->kind == WIRE_GAP)
+		assert_int_equal(wire_unpack_gap(a, r->body, r->len, &g, NULL), 0);
+	if (g.to_seq <= f->committed) {
+		f->again++;
+		return;
+	}
+	assert_int_equal(r->seq, f->committed + 1); /* never a hole */
+	if (r->kind == WIRE_GAP)
+		f->gapped += g.to_seq - r->seq + 1;
+	else if (r->len >= sizeof(uint32_t) && r->seq < MAX_SEEN)
+		memcpy(&f->value[r->seq], r->body, sizeof(uint32_t));
+	f->committed = g.to_seq;
+}
+
+static void far_ack(struct far *f, uint64_t epoch, uint64_t seq)
+{
+	struct buf b = BUF_INIT(4096);
+
+	wire_pack_ack(&b, &(struct wire_ack){.epoch = epoch, .seq = seq});
+	far_send(f, FRAME_ACK, &b);
+}
+
+static void far_batch(struct far *f, struct arena *a, const struct frame *fr)
+{
+	struct wire_batch batch;
+	struct error err = {""};
+
+	if (wire_unpack_batch(a, fr->payload, fr->len, &batch, &err) < 0)
+		fail_msg("batch: %s", err.msg);
+	assert_int_equal(batch.epoch, EPOCH);
+	assert_true(fr->len <= f->max_frame);
+	for (size_t i = 0; i < batch.n; i++)
+		far_record(f, a, &batch.records[i]);
+	f->batches++;
+	if (f->cut_after && f->batches % f->cut_after == 0)
+		conn_close(f->conn, "cut"); /* committed, and the ack is lost */
+	else if (!f->no_acks)
+		far_ack(f, EPOCH, f->committed);
+}
+
+static void far_frame(void *arg, struct conn *c unused_arg, const struct frame *fr)
+{
+	struct far *f = arg;
+	struct wire_command m;
+	auto_arena struct arena a;
+
+	arena_init(&a, WIRE_BUDGET(fr->len));
+	if (fr->type == FRAME_HELLO)
+		far_hello(f, &a, fr);
+	else if (fr->type == FRAME_BATCH)
+		far_batch(f, &a, fr);
+	else if (fr->type == FRAME_HEARTBEAT) {
+		f->heartbeats++;
+		if (!f->no_echo && f->conn)
+			(void)!conn_send(f->conn, FRAME_HEARTBEAT, fr->payload, fr->len);
+	} else if (fr->type == FRAME_COMMAND_RESULT) {
+		assert_int_equal(wire_unpack_command(&a, fr->payload, fr->len, &m, NULL), 0);
+		assert_int_equal(command_result_unpack(m.body.data, m.body.len, &f->result, NULL),
+				 0);
+		f->results++;
+	} else {
+		fail_msg("frame %u", fr->type);
+	}
+}
+
+static void far_open(void *arg unused_arg, struct conn *c unused_arg)
+{
+}
+
+static void far_close(void *arg, struct conn *c, const char *why)
+{
+	struct far *f = arg;
+
+	snprintf(f->why, sizeof(f->why), "%s", why);
+	if (f->conn == c)
+		f->conn = NULL;
+}
+
+static const struct conn_ops far_ops = {.on_open = far_open,
+					.on_frame = far_frame,
+					.on_close = far_close};
+
+static void far_accept(evutil_socket_t fd, short what unused_arg, void *arg)
+{
+	struct far *f = arg;
+	int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (peer < 0)
+		return;
+	f->accepts++;
+	if (f->conn)
+		conn_free(&f->conn);
+	(void)!conn_accept(f->base, f->tls, peer, 1 << 20, &far_ops, f, &f->conn, NULL);
+}
+
+static char *in(const struct world *w, const char *name, char out[128])
+{
+	snprintf(out, 128, "%s/%s", w->folder, name);
+	return out;
+}
+
+enum identity { GOOD, FOREIGN, EXPIRED };
+
+/* A CA, a server certificate and a host certificate of it, in folder. FOREIGN: the host has
+ * another CA's certificate and believes only in that. */
+static void make_identity(struct world *w, enum identity id)
+{
+	int64_t from = time(NULL) - (id == EXPIRED ? 7200 : 60);
+
+	char path[128];
+	char other[128];
+	struct tls_ca *ca;
+	struct tls_ca *host_ca;
+	struct buf b = BUF_INIT(65536);
+	struct buf csr = BUF_INIT(65536);
+	const uint8_t uuid[16] = {1, 2, 3};
+	struct tls_files files;
+	char cert[128];
+	char key[128];
+	char ca_pem[128];
+
+	assert_int_equal(tls_ca_open(w->folder, &ca, NULL), 0);
+	assert_int_equal(tls_ca_server(ca, w->folder, NULL), 0);
+	files = (struct tls_files){.ca = in(w, "ca.pem", ca_pem),
+				   .cert = in(w, "server.pem", cert),
+				   .key = in(w, "server.key", key)};
+	assert_int_equal(tls_ctx_new(TLS_STREAM_SERVER, &files, &w->far.tls, NULL), 0);
+	host_ca = ca;
+	if (id == FOREIGN) {
+		mkdir(in(w, "other", other), 0700);
+		assert_int_equal(tls_ca_open(other, &host_ca, NULL), 0);
+	}
+	assert_int_equal(tls_ca_pem(host_ca, &b, NULL), 0);
+	assert_int_equal(fs_write(in(w, CREDENTIALS_CA, path), 0644, b.data, b.len, NULL), 0);
+	assert_int_equal(tls_make_csr(in(w, CREDENTIALS_KEY, path), "h", &csr, NULL), 0);
+	buf_reset(&b);
+	assert_int_equal(tls_ca_issue(host_ca, csr.data, csr.len, uuid, from, 3600, &b, NULL), 0);
+	assert_int_equal(fs_write(in(w, CREDENTIALS_CERT, path), 0644, b.data, b.len, NULL), 0);
+	if (host_ca != ca)
+		tls_ca_free(&host_ca);
+	tls_ca_free(&ca);
+	buf_fini(&b);
+	buf_fini(&csr);
+}
+
+static void listen_on_loopback(struct far *f)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+
+	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(f->listener, 16), 0);
+	assert_int_equal(getsockname(f->listener, (struct sockaddr *)&at, &len), 0);
+	f->port = ntohs(at.sin_port);
+	f->acceptable = event_new(f->base, f->listener, EV_READ | EV_PERSIST, far_accept, f);
+	event_add(f->acceptable, NULL);
+}
+
+static void set(struct world *w, const char *key, const char *value)
+{
+	struct error err = {""};
+
+	if (conf_set(&agent_options_table, &w->o, key, value, "test", &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void attach(struct world *w)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	w->sense = pair[0];
+	assert_int_equal(link_attach(w->link, pair[1], NULL), 0);
+}
+
+static void start(struct world *w)
+{
+	const struct link_start s = {.epoch = EPOCH};
+	char text[64];
+	char path[128];
+
+	snprintf(text, sizeof(text), "127.0.0.1:%u", w->far.port);
+	set(w, "collector", text);
+	set(w, "state_dir", w->folder);
+	set(w, "actd_socket", in(w, "actd.sock", path));
+	set(w, "reconnect_base", "20ms");
+	set(w, "reconnect_cap", "40ms");
+	set(w, "reconnect_first", "40ms");
+	assert_int_equal(link_new(w->base, &w->o, &s, &w->link, NULL), 0);
+	attach(w);
+}
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	log_init("test", getenv("VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+	strcpy(w->folder, "/tmp/test_link.XXXXXX");
+	assert_non_null(mkdtemp(w->folder));
+	w->base = event_base_new();
+	w->far = (struct far){.base = w->base,
+			      .heartbeat_ms = 10000,
+			      .proto = WIRE_PROTO,
+			      .max_frame = FRAME_MAX_PAYLOAD,
+			      .max_bytes = 512 * 1024};
+	assert_int_equal(conf_defaults(&agent_options_table, &w->o, NULL), 0);
+	make_identity(w, GOOD);
+	listen_on_loopback(&w->far);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+	char command[128];
+
+	link_free(&w->link);
+	if (w->sense)
+		close(w->sense);
+	if (w->far.conn)
+		conn_free(&w->far.conn);
+	event_free(w->far.acceptable);
+	close(w->far.listener);
+	tls_ctx_free(&w->far.tls);
+	event_base_free(w->base);
+	conf_fini(&agent_options_table, &w->o);
+	snprintf(command, sizeof(command), "rm -rf %s", w->folder);
+	assert_int_equal(system(command), 0);
+	free(w);
+	return 0;
+}
+
+static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *arg unused_arg)
+{
+}
+
+static void turn(struct world *w)
+{
+	const struct timeval tv = {.tv_usec = 2000};
+
+	event_base_once(w->base, -1, EV_TIMEOUT, on_tick, NULL, &tv);
+	event_base_loop(w->base, EVLOOP_ONCE);
+}
+
+#define run_until(w, condition, ms)                                                   \
+	do {                                                                          \
+		int64_t end_ = clock_boot_us() + (ms)*1000LL;                         \
+		bool met_;                                                            \
+		while (!(met_ = (condition)) && clock_boot_us() < end_)               \
+			turn(w);                                                      \
+		if (!met_)                                                            \
+			fail_msg("not within %d ms: %s (state %s)", (ms), #condition, \
+				 link_state_name((w)->link));                         \
+	} while (0)
+
+#define run_for(w, ms)                                        \
+	do {                                                  \
+		int64_t end_ = clock_boot_us() + (ms)*1000LL; \
+		while (clock_boot_us() < end_)                \
+			turn(w);                              \
+	} while (0)
+
+static bool is_streaming(const struct world *w)
+{
+	return strcmp(link_state_name(w->link), "streaming") == 0;
+}
+
+static bool drained(const struct world *w)
+{
+	struct spool_stats st;
+
+	link_stats(w->link, &st);
+	return st.produced == w->produced && st.acked == st.produced;
+}
+
+static void write_all(struct world *w, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	while (len) {
+		ssize_t n = send(w->sense, p, len, MSG_DONTWAIT);
+
+		if (n < 0) {
+			turn(w);
+			continue;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+/* A record whose first four bytes are its number; the first of ten is a keyframe. */
+static void produce_sized(struct world *w, size_t len)
+{
+	static uint8_t body[RECORD_MAX_BODY];
+	struct record_head h = {.len = (uint32_t)len,
+				.kind = w->produced % 10 == 9 ? RECORD_EVENT : RECORD_TICK,
+				.flags = w->produced % 10 == 0 ? RECORD_KEYFRAME : 0,
+				.t_wall_us = 1000 + w->produced};
+
+	w->produced++;
+	memcpy(body, &w->produced, sizeof(w->produced));
+	write_all(w, &h, sizeof(h));
+	write_all(w, body, len);
+}
+
+static void produce(struct world *w)
+{
+	produce_sized(w, 200);
+}
+
+static void assert_all_there(const struct world *w)
+{
+	assert_int_equal(w->far.committed, w->produced);
+	for (uint32_t i = 1; i <= w->produced; i++)
+		assert_int_equal(w->far.value[i], i);
+}
+
+static void records_arrive_in_order_and_are_freed(void **state)
+{
+	struct world *w = *state;
+
+	start(w);
+	for (int i = 0; i < 300; i++)
+		produce(w);
+	run_until(w, drained(w), 5000);
+	assert_all_there(w);
+	assert_int_equal(w->far.again, 0);
+	assert_int_equal(w->far.hellos, 1);
+}
+
+static void a_keyframe_is_asked_for_on_each_connection(void **state)
+{
+	struct world *w = *state;
+	struct record_head h;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	for (int i = 0; i < 2; i++) {
+		run_until(w, recv(w->sense, &h, sizeof(h), MSG_DONTWAIT) == sizeof(h), 5000);
+		assert_int_equal(h.kind, RECORD_WANT_KEYFRAME);
+		assert_int_equal(h.len, 0);
+		conn_close(w->far.conn, "test");
+	}
+}
+
+/* The collector goes away again and again between commit and ack. */
+static void nothing_is_lost_or_doubled_over_reconnects(void **state)
+{
+	struct world *w = *state;
+
+	w->far.cut_after = 3;
+	w->far.max_bytes = 8000;
+	start(w);
+	for (int i = 0; i < 1500; i++) {
+		produce(w);
+		if (i % 7 == 0)
+			turn(w);
+	}
+	run_until(w, w->far.committed == w->produced, 10000);
+	w->far.cut_after = 0;
+	run_until(w, drained(w), 5000);
+	assert_true(w->far.hellos > 3);
+	assert_all_there(w);
+	assert_int_equal(w->far.gapped, 0);
+	/* HelloAck said what was stored: it was not sent again */
+	assert_int_equal(w->far.again, 0);
+}
+
+static void the_grant_is_kept(void **state)
+{
+	struct world *w = *state;
+
+	w->far.no_acks = true;
+	w->far.max_bytes = 10000;
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	for (int i = 0; i < 200; i++)
+		produce(w);
+	run_for(w, 200);
+	assert_true(w->far.batches >= 1 && w->far.batches <= 4);
+	assert_true(w->far.committed * 200 <= 10000);
+	w->far.no_acks = false;
+	far_ack(&w->far, EPOCH, w->far.committed);
+	run_until(w, drained(w), 5000);
+	assert_all_there(w);
+}
+
+static void a_record_larger_than_the_grant_goes_alone(void **state)
+{
+	struct world *w = *state;
+
+	w->far.max_bytes = 1000;
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	produce_sized(w, RECORD_MAX_BODY);
+	produce(w);
+	run_until(w, drained(w), 5000);
+	assert_all_there(w);
+}
+
+static void an_outage_longer_than_the_spool_leaves_a_gap(void **state)
+{
+	struct world *w = *state;
+
+	set(w, "spool_memory", "64KiB");
+	w->far.proto = 99; /* no session comes about */
+	start(w);
+	for (int i = 0; i < 2000; i++) {
+		produce(w);
+		if (i % 10 == 0)
+			turn(w);
+	}
+	w->far.proto = WIRE_PROTO;
+	run_until(w, drained(w), 10000);
+	assert_int_equal(w->far.committed, 2000);
+	assert_true(w->far.gapped > 1000 && w->far.gapped < 2000);
+}
+
+static void goaway_says_when_to_come_back(void **state)
+{
+	struct world *w = *state;
+	struct buf b = BUF_INIT(4096);
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	wire_pack_goaway(&b, &(struct wire_goaway){.reason = WIRE_GOAWAY_BUSY,
+						   .retry_min_ms = 400,
+						   .retry_max_ms = 600,
+						   .text = "busy"});
+	far_send(&w->far, FRAME_GO_AWAY, &b);
+	run_until(w, !is_streaming(w), 2000);
+	run_for(w, 300);
+	assert_int_equal(w->far.hellos, 1);
+	run_until(w, w->far.hellos == 2, 3000);
+}
+
+static void a_silent_collector_is_left(void **state)
+{
+	struct world *w = *state;
+
+	w->far.heartbeat_ms = 50;
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	run_for(w, 500); /* it echoes: the session stays */
+	assert_true(w->far.heartbeats >= 4);
+	assert_int_equal(w->far.hellos, 1);
+	w->far.no_echo = true;
+	run_until(w, w->far.hellos == 2, 3000);
+}
+
+static void expect_new_session(struct world *w)
+{
+	unsigned before = w->far.hellos;
+
+	run_until(w, w->far.hellos > before, 3000);
+	run_until(w, is_streaming(w), 3000);
+}
+
+static void unacceptable_frames_end_the_session_only(void **state)
+{
+	struct world *w = *state;
+	static const uint8_t junk[] = {0xff, 0xff, 0xff, 0xff};
+	struct buf b = BUF_INIT(4096);
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	far_ack(&w->far, EPOCH, 5); /* never sent */
+	expect_new_session(w);
+	far_ack(&w->far, EPOCH + 1, 0); /* another's stream */
+	expect_new_session(w);
+	assert_int_equal(conn_send(w->far.conn, FRAME_ACK, junk, sizeof(junk)), 0);
+	expect_new_session(w);
+	assert_int_equal(conn_send(w->far.conn, FRAME_COMMAND, junk, sizeof(junk)), 0);
+	expect_new_session(w);
+	assert_int_equal(conn_send(w->far.conn, FRAME_HELLO, NULL, 0), 0); /* our line */
+	expect_new_session(w);
+	wire_pack_command(&b, &(struct wire_command){.body = {junk, sizeof(junk)}});
+	far_send(&w->far, FRAME_COMMAND, &b); /* well formed, of the wrong size */
+	expect_new_session(w);
+	produce(w);
+	run_until(w, drained(w), 5000);
+	assert_all_there(w);
+}
+
+static void unacceptable_answers_to_hello(void **state)
+{
+	struct world *w = *state;
+
+	start(w);
+	w->far.max_frame = 100;
+	run_until(w, w->far.hellos == 2, 5000);
+	w->far.max_frame = FRAME_MAX_PAYLOAD;
+	w->far.heartbeat_ms = 0;
+	run_until(w, w->far.hellos == 4, 5000);
+	w->far.heartbeat_ms = 10000;
+	w->far.max_bytes = 0;
+	run_until(w, w->far.hellos == 6, 5000);
+	w->far.max_bytes = 1 << 20;
+	w->far.lie = true;
+	run_until(w, w->far.hellos == 8, 5000);
+	assert_false(is_streaming(w));
+	w->far.lie = false;
+	run_until(w, is_streaming(w), 5000);
+}
+
+static void get_nowhere_as(struct world *w, enum identity id)
+{
+	char path[128];
+
+	tls_ctx_free(&w->far.tls);
+	unlink(in(w, CREDENTIALS_KEY, path));
+	make_identity(w, id);
+	start(w);
+	produce(w);
+	run_for(w, 400);
+	assert_int_equal(w->far.hellos, 0);
+	assert_false(is_streaming(w));
+}
+
+static void a_host_of_another_ca_gets_nowhere(void **state)
+{
+	struct world *w = *state;
+
+	get_nowhere_as(w, FOREIGN);
+	assert_true(w->far.accepts > 1);
+}
+
+static void an_expired_certificate_gets_nowhere(void **state)
+{
+	get_nowhere_as(*state, EXPIRED);
+}
+
+static void not_enrolled_waits_and_then_works(void **state)
+{
+	struct world *w = *state;
+	char cert[128];
+	char away[128];
+
+	in(w, CREDENTIALS_CERT, cert);
+	in(w, "away", away);
+	assert_int_equal(rename(cert, away), 0);
+	start(w);
+	produce(w);
+	run_for(w, 150);
+	assert_int_equal(w->far.hellos, 0);
+	assert_int_equal(rename(away, cert), 0); /* enrolled while it runs */
+	run_until(w, drained(w), 5000);
+	assert_all_there(w);
+}
+
+/* ---- sense misbehaves ---- */
+
+static void nonsense_from_sense_ends_only_the_intake(void **state)
+{
+	struct world *w = *state;
+	const struct record_head bad[] = {
+		{.kind = 99},
+		{.kind = RECORD_WANT_KEYFRAME},
+		{.kind = RECORD_TICK, .len = RECORD_MAX_BODY + 1},
+		{.kind = RECORD_TICK, .len = UINT32_MAX},
+		{.kind = RECORD_EVENT, .flags = RECORD_KEYFRAME},
+		{.kind = RECORD_SELF, .len = 3},
+	};
+
+	start(w);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char byte;
+
+		produce(w);
+		assert_int_equal(send(w->sense, &bad[i], sizeof(bad[i]), 0), sizeof(bad[i]));
+		/* our end was closed */
+		run_until(w, recv(w->sense, &byte, 1, MSG_DONTWAIT) == 0, 3000);
+		close(w->sense);
+		attach(w);
+		while (w->produced % 10)
+			produce(w);
+	}
+	run_until(w, drained(w), 5000);
+	assert_int_equal(w->far.committed, w->produced);
+}
+
+/* ---- commands ---- */
+
+static void send_command(struct world *w, uint8_t id)
+{
+	struct command c = {.id = {id},
+			    .action = COMMAND_TRIM,
+			    .pid = 1,
+			    .start_ticks = 1,
+			    .issued_us = 1,
+			    .expires_us = 2,
+			    .counter = 1,
+			    .actor = "test",
+			    .reason = "test"};
+	uint8_t body[COMMAND_SIZE];
+	const uint8_t signature[64] = {7};
+	struct buf b = BUF_INIT(4096);
+
+	command_pack(body, &c);
+	wire_pack_command(&b, &(struct wire_command){.body = {body, sizeof(body)},
+						     .signature = {signature, 64}});
+	far_send(&w->far, FRAME_COMMAND, &b);
+}
+
+static int listen_as_actd(struct world *w)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char path[128];
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_true(str_copy(at.sun_path, sizeof(at.sun_path), in(w, "actd.sock", path)));
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 32), 0);
+	return fd;
+}
+
+/* Accepts the next connection that carries a request; probes of link's carry none. */
+static int take_request(struct world *w, int listener, struct command_request *q)
+{
+	int64_t end = clock_boot_us() + 3000000;
+
+	while (clock_boot_us() < end) {
+		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		turn(w);
+		if (fd < 0)
+			continue;
+		for (int i = 0; i < 20; i++) {
+			ssize_t n = recv(fd, q, sizeof(*q), 0);
+
+			if (n == sizeof(*q))
+				return fd;
+			if (n == 0)
+				break;
+			turn(w);
+		}
+		close(fd);
+	}
+	fail_msg("no request came");
+	return -1;
+}
+
+static void commands_reach_actd_one_after_the_other(void **state)
+{
+	struct world *w = *state;
+	int listener = listen_as_actd(w);
+	struct command_request q;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	assert_true(w->far.act);
+	send_command(w, 1);
+	send_command(w, 2);
+	for (uint8_t i = 1; i <= 2; i++) {
+		struct command_result r = {.id = {i},
+					   .status = COMMAND_DONE,
+					   .rss_before = 100,
+					   .rss_after = 50,
+					   .detail = "trimmed"};
+		uint8_t out[COMMAND_RESULT_SIZE];
+		struct command c;
+		int fd = take_request(w, listener, &q);
+
+		assert_int_equal(command_unpack(q.body, sizeof(q.body), &c, NULL), 0);
+		assert_int_equal(c.id[0], i);
+		assert_int_equal(q.signature[0], 7);
+		command_result_pack(out, &r);
+		assert_int_equal(send(fd, out, sizeof(out), 0), sizeof(out));
+		close(fd);
+		run_until(w, w->far.results == i, 3000);
+		assert_int_equal(w->far.result.status, COMMAND_DONE);
+		assert_int_equal(w->far.result.rss_after, 50);
+		assert_int_equal(w->far.result.id[0], i);
+	}
+	close(listener);
+}
+
+static void without_actd_the_answer_is_unreachable(void **state)
+{
+	struct world *w = *state;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	assert_false(w->far.act);
+	for (uint8_t i = 1; i <= 20; i++)
+		send_command(w, i);
+	run_until(w, w->far.results == 20, 3000);
+	assert_int_equal(w->far.result.status, COMMAND_UNREACHABLE);
+	assert_int_equal(w->far.result.id[0], 20);
+	assert_int_equal(w->far.result.rss_before, -1);
+}
+
+static void an_actd_that_dies_leaves_unknown(void **state)
+{
+	struct world *w = *state;
+	int listener = listen_as_actd(w);
+	struct command_request q;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	send_command(w, 9);
+	close(take_request(w, listener, &q));
+	run_until(w, w->far.results == 1, 3000);
+	assert_int_equal(w->far.result.status, COMMAND_UNKNOWN);
+	assert_int_equal(w->far.result.id[0], 9);
+	close(listener);
+}
+
+static void a_flood_of_commands_is_bounded(void **state)
+{
+	struct world *w = *state;
+	int listener = listen_as_actd(w);
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	for (uint8_t i = 1; i <= 30; i++)
+		send_command(w, i);
+	run_until(w, w->far.results == 14, 3000); /* 16 wait */
+	assert_int_equal(w->far.result.status, COMMAND_FAILED);
+	close(listener);
+}
+
+/* ---- the end ---- */
+
+static void stopping_sends_what_is_left(void **state)
+{
+	struct world *w = *state;
+	int64_t began;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	w->far.no_acks = false;
+	for (int i = 0; i < 500; i++)
+		produce(w);
+	close(w->sense);
+	w->sense = 0;
+	began = clock_boot_us();
+	link_stop(w->link);
+	event_base_dispatch(w->base); /* leaves by itself */
+	assert_true(clock_boot_us() - began < 3 * USEC_PER_SEC);
+	assert_true(drained(w));
+	assert_all_there(w);
+}
+
+static void stopping_without_a_collector_is_quick(void **state)
+{
+	struct world *w = *state;
+	int64_t began;
+
+	start(w);
+	event_del(w->far.acceptable);
+	close(w->far.listener);
+	w->far.listener = open("/dev/null", O_RDONLY);
+	produce(w);
+	run_for(w, 50);
+	close(w->sense);
+	w->sense = 0;
+	began = clock_boot_us();
+	link_stop(w->link);
+	event_base_dispatch(w->base);
+	assert_true(clock_boot_us() - began < 2 * USEC_PER_SEC);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(records_arrive_in_order_and_are_freed),
+		T(a_keyframe_is_asked_for_on_each_connection),
+		T(nothing_is_lost_or_doubled_over_reconnects),
+		T(the_grant_is_kept),
+		T(a_record_larger_than_the_grant_goes_alone),
+		T(an_outage_longer_than_the_spool_leaves_a_gap),
+		T(goaway_says_when_to_come_back),
+		T(a_silent_collector_is_left),
+		T(unacceptable_frames_end_the_session_only),
+		T(unacceptable_answers_to_hello),
+		T(a_host_of_another_ca_gets_nowhere),
+		T(an_expired_certificate_gets_nowhere),
+		T(not_enrolled_waits_and_then_works),
+		T(nonsense_from_sense_ends_only_the_intake),
+		T(commands_reach_actd_one_after_the_other),
+		T(without_actd_the_answer_is_unreachable),
+		T(an_actd_that_dies_leaves_unknown),
+		T(a_flood_of_commands_is_bounded),
+		T(stopping_sends_what_is_left),
+		T(stopping_without_a_collector_is_quick),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
