@@ -63,7 +63,7 @@ static void sample(struct rule_engine *e, struct feed *f, int64_t t)
 		.python = next(f) % 2,
 		.first_seen_us = next(f) % 8 ? T0 - 900000000 : hostile(f),
 	};
-	int64_t v[METRIC_COUNT > HOST_METRIC_COUNT ? (int)METRIC_COUNT : (int)HOST_METRIC_COUNT];
+	int64_t v[(int)METRIC_COUNT + (int)HOST_METRIC_COUNT]; /* enough for either */
 
 	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
 		v[i] = hostile(f);
