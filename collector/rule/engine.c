@@ -109,12 +109,14 @@ static void note_needs(const struct rule_set *set, struct subject *s)
 	s->metrics = 0;
 	s->warmup_us = 0;
 	s->restless = false;
+	s->heeds_silence = false;
 	for (unsigned i = 0; i < s->n_rules; i++) {
 		const struct rule *r = set->rules[s->rules[i]];
 
 		s->metrics |= r->metrics;
 		s->warmup_us = MAX_OF(s->warmup_us, r->warmup_us);
 		s->restless = s->restless || r->restless;
+		s->heeds_silence = s->heeds_silence || r->missing != RULE_MISSING_HOLD;
 	}
 }
 

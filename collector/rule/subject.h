@@ -41,6 +41,7 @@ struct subject {
 	uint64_t metrics;        /* that any of them uses outside windows */
 	int64_t warmup_us;       /* the longest of theirs */
 	bool restless;           /* one of them must always be asked */
+	bool heeds_silence;      /* one of them has 'missing fire' or 'missing clear' */
 	struct window **windows; /* by index in the set; NULL when no rule wants any */
 	struct rule_state *states;
 	int64_t v[]; /* METRIC_COUNT or HOST_METRIC_COUNT */
