@@ -214,6 +214,7 @@ static int set_up(struct api *a, const struct http_config *http, struct error *e
 	rc = auth_load_admin(a->auth, a->ctx.admin_token_path, err);
 	if (rc < 0)
 		return rc;
+	a->ctx.admin_token_path = NULL; /* the caller need not keep it */
 	rc = http_new(a->base, http, on_request, a, &a->http, err);
 	if (rc < 0)
 		return rc;

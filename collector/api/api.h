@@ -27,6 +27,8 @@ struct store;
 struct api_rules {
 	/* Writes the members of the answer into an open object. */
 	void (*write)(void *arg, struct json_writer *w);
+	/* 0, or -EINVAL with 'origin:line:column: ...'. */
+	int (*check)(void *arg, const char *text, size_t len, struct error *err);
 	void *arg;
 };
 
@@ -37,7 +39,7 @@ struct api_context {
 	struct dispatch *dispatch; /* actions; NULL: 503 */
 	struct api_rules rules;    /* write NULL: 503 */
 	const struct collector_stats *stats;
-	const char *admin_token_path; /* made at the first start, 0600 */
+	const char *admin_token_path; /* made at the first start, 0600; read once */
 	/* What an enrolment token carries: where agents call, whom they trust there. */
 	const char *enroll_host;
 	uint16_t enroll_port;

@@ -8,6 +8,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -250,6 +251,8 @@ void http_reply(struct http_request **slot, const struct http_answer *a)
 		if (r->method == HTTP_HEAD)
 			evbuffer_drain(body, evbuffer_get_length(body));
 		evhttp_request_set_on_complete_cb(r->ev, on_complete, r->http);
+		/* A filter moves on what is added while it may write, not what lay there before. */
+		bufferevent_enable(evhttp_connection_get_bufferevent(r->con), EV_WRITE);
 		evhttp_send_reply(r->ev, a->status, NULL, body);
 		evbuffer_free(body);
 	}
@@ -355,6 +358,22 @@ static bool host_is_allowed(const struct http *h, const char *host)
 	       name_is_listed(h->allowed_hosts, host, len);
 }
 
+/* Closing after the answer is ours to do (peer_end), so evhttp must believe that it keeps alive. */
+static void take_connection_field(struct evhttp_request *ev, struct peer *p)
+{
+	struct evkeyvalq *in = evhttp_request_get_input_headers(ev);
+	const char *wish = evhttp_find_header(in, "Connection");
+	bool old = ev->major == 1 && ev->minor == 0;
+
+	if ((wish && strcasestr(wish, "close")) ||
+	    (old && !(wish && strcasestr(wish, "keep-alive"))))
+		peer_end(p);
+	evhttp_remove_header(in, "Connection");
+	evhttp_remove_header(in, "Proxy-Connection");
+	if (old)
+		evhttp_add_header(in, "Connection", "keep-alive");
+}
+
 static int find_method(enum evhttp_cmd_type type)
 {
 	for (int i = 0; i < HTTP_METHOD_COUNT; i++)
@@ -401,7 +420,7 @@ static void take_request(struct http *h, struct evhttp_request *ev)
 	static const char misdirected[] =
 		"{\"type\":\"about:blank\",\"title\":\"Misdirected Request\",\"status\":421,"
 		"\"detail\":\"this server does not answer to that Host; list the name in "
-		"'web_hosts'\"}\n";
+		"'http_hosts'\"}\n";
 
 	evhttp_connection_set_closecb(con, on_connection_closed, h);
 	if (!r) {
@@ -409,6 +428,7 @@ static void take_request(struct http *h, struct evhttp_request *ev)
 		return;
 	}
 	r->method = (enum http_method)method;
+	take_connection_field(ev, p);
 	if (host_is_allowed(h, http_request_header(r, "Host")))
 		h->handler(h->arg, r);
 	else
@@ -428,15 +448,45 @@ static void on_request(struct evhttp_request *ev, void *arg)
 
 /* ---- server ---- */
 
+/* 'ADDRESS:PORT' or '[ADDRESS]:PORT'; port 0 means any, which evutil's parser refuses. */
+static int parse_listen(const char *text, struct sockaddr_storage *ss, socklen_t *len)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
+	char host[INET6_ADDRSTRLEN + 2];
+	const char *colon = strrchr(text, ':');
+	int64_t port;
+	size_t n;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(host) ||
+	    str_parse_int(colon + 1, &port) < 0 || port < 0 || port > UINT16_MAX)
+		return -EINVAL;
+	n = (size_t)(colon - text);
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (strcmp(host, "localhost") == 0)
+		str_copy(host, sizeof(host), "127.0.0.1");
+	if (host[0] == '[' && host[n - 1] == ']') {
+		host[n - 1] = '\0';
+		*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+					    .sin6_port = htons((uint16_t)port)};
+		*len = sizeof(*v6);
+		return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
+	}
+	*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	*len = sizeof(*v4);
+	return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? 0 : -EINVAL;
+}
+
 static int bind_listener(const char *text, int *ret_fd, unsigned *ret_port, struct error *err)
 {
 	auto_close int fd = -1;
 	struct sockaddr_storage ss = {0};
-	int len = sizeof(ss);
+	socklen_t len;
 	socklen_t bound = sizeof(ss);
 	int on = 1;
 
-	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&ss, &len) < 0)
+	if (parse_listen(text, &ss, &len) < 0)
 		return error_set(err, -EINVAL, "listen address '%s' is not ADDRESS:PORT", text);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -445,7 +495,7 @@ static int bind_listener(const char *text, int *ret_fd, unsigned *ret_port, stru
 	/* Inherited by what is accepted: head and body are two TLS records, and Nagle would hold
 	 * the second for 40 ms. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&ss, (socklen_t)len) < 0)
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		return error_sys(err, -errno, "cannot listen on '%s'", text);
 	if (listen(fd, 128) < 0)
 		return error_sys(err, -errno, "cannot listen on '%s'", text);

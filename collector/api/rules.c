@@ -3,7 +3,6 @@
 
 #include "collector/api/api.h"
 #include "collector/api/resource.h"
-#include "collector/rule/parse.h"
 
 #define CHECK_TEXT_MAX (256 * 1024)
 
@@ -21,26 +20,18 @@ void rules_get(struct call *c)
 	call_reply(c, 200);
 }
 
-/* 0, or -EINVAL with the mistake and its place in err. */
-static int check(const char *text, size_t len, struct error *err)
-{
-	struct rule_set *set = NULL;
-	int rc = rule_set_new(&set);
-
-	if (rc < 0)
-		return rc;
-	rc = rule_set_parse(set, "text", text, len, err);
-	rule_set_free(&set);
-	return rc;
-}
-
 void rules_check(struct call *c)
 {
 	static const char *const names[] = {"text", NULL};
+	const struct api_rules *rules = &c->api->ctx.rules;
 	const json_t *text;
 	struct error err = {.msg = ""};
 	int rc;
 
+	if (!rules->check) {
+		call_fail(c, 503, "no rules are loaded");
+		return;
+	}
 	if (!call_object(c, names))
 		return;
 	text = json_object_get(c->body, "text");
@@ -49,7 +40,7 @@ void rules_check(struct call *c)
 			     CHECK_TEXT_MAX);
 		return;
 	}
-	rc = check(json_string_value(text), json_string_length(text), &err);
+	rc = rules->check(rules->arg, json_string_value(text), json_string_length(text), &err);
 	if (rc < 0 && rc != -EINVAL) {
 		call_fail(c, 503, "out of memory");
 		return;
