@@ -334,6 +334,28 @@ static void unsealed_batches_come_back(void **state unused_arg)
 	(void)err;
 }
 
+/* Leaves of years ago, one of them left detached by a collector that ended in between. */
+static void old_leaves_are_dropped(void **state unused_arg)
+{
+	size_t rows;
+
+	(void)number("SELECT length(mh_make_leaf('chunk', '2020-01-01Z', '2020-01-02Z'))");
+	(void)number("SELECT length(mh_make_leaf('inbox', '2020-01-01Z', '2020-01-01 01:00Z'))");
+	(void)number("SELECT length(mh_make_leaf('event', '2020-01-01Z', '2020-02-01Z'))");
+	(void)number("ALTER TABLE event DETACH PARTITION event_p20200101; SELECT 1");
+	assert_int_equal(number("SELECT count(*) FROM pg_class WHERE relname ~ '_p2020[0-9_]+$'"),
+			 3);
+	store_free(&store);
+	store_up(1800 * SEC);
+	replay(&rows);
+	WAIT_FOR(number("SELECT count(*) FROM pg_class WHERE relname ~ '_p2020[0-9_]+$'") == 0);
+	/* what is in use stays, and there are leaves ahead */
+	assert_in_range(
+		number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass"), 3,
+		5);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 4"), 700);
+}
+
 static void another_window_is_refused(void **state unused_arg)
 {
 	struct store_config cfg;
@@ -398,6 +420,7 @@ int main(void)
 		cmocka_unit_test(kills_of_the_server_lose_nothing),
 		cmocka_unit_test(windows_are_sealed_and_read),
 		cmocka_unit_test(unsealed_batches_come_back),
+		cmocka_unit_test(old_leaves_are_dropped),
 		cmocka_unit_test(another_window_is_refused),
 		cmocka_unit_test(migrations_run_once),
 	};
