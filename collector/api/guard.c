@@ -54,6 +54,17 @@ static bool line_is(struct line l, const char *word)
 	return strlen(word) == l.len && strncasecmp(l.s, word, l.len) == 0;
 }
 
+static bool is_method(const char *s, size_t len)
+{
+	static const char *const known[] = {"GET",    "HEAD",  "POST",   "PUT",
+					    "DELETE", "PATCH", "OPTIONS"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strlen(known[i]) == len && memcmp(known[i], s, len) == 0)
+			return true;
+	return false;
+}
+
 static int64_t check_request_line(struct guard *g, struct line l)
 {
 	const char *end = l.s + l.len;
@@ -64,6 +75,8 @@ static int64_t check_request_line(struct guard *g, struct line l)
 		p++;
 	if (p == l.s || p == end || *p != ' ' || p - l.s > 16)
 		return refuse(g, 400, "the request line does not begin with a method");
+	if (!is_method(l.s, (size_t)(p - l.s)))
+		return refuse(g, 501, "the method is not known here");
 	target = ++p;
 	while (p<end && * p> 0x20 && *p < 0x7f)
 		p++;

@@ -8,6 +8,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -250,6 +251,8 @@ void http_reply(struct http_request **slot, const struct http_answer *a)
 		if (r->method == HTTP_HEAD)
 			evbuffer_drain(body, evbuffer_get_length(body));
 		evhttp_request_set_on_complete_cb(r->ev, on_complete, r->http);
+		/* A filter moves on what is added while it may write, not what lay there before. */
+		bufferevent_enable(evhttp_connection_get_bufferevent(r->con), EV_WRITE);
 		evhttp_send_reply(r->ev, a->status, NULL, body);
 		evbuffer_free(body);
 	}
@@ -355,6 +358,22 @@ static bool host_is_allowed(const struct http *h, const char *host)
 	       name_is_listed(h->allowed_hosts, host, len);
 }
 
+/* Closing after the answer is ours to do (peer_end), so evhttp must believe that it keeps alive. */
+static void take_connection_field(struct evhttp_request *ev, struct peer *p)
+{
+	struct evkeyvalq *in = evhttp_request_get_input_headers(ev);
+	const char *wish = evhttp_find_header(in, "Connection");
+	bool old = ev->major == 1 && ev->minor == 0;
+
+	if ((wish && strcasestr(wish, "close")) ||
+	    (old && !(wish && strcasestr(wish, "keep-alive"))))
+		peer_end(p);
+	evhttp_remove_header(in, "Connection");
+	evhttp_remove_header(in, "Proxy-Connection");
+	if (old)
+		evhttp_add_header(in, "Connection", "keep-alive");
+}
+
 static int find_method(enum evhttp_cmd_type type)
 {
 	for (int i = 0; i < HTTP_METHOD_COUNT; i++)
@@ -409,6 +428,7 @@ static void take_request(struct http *h, struct evhttp_request *ev)
 		return;
 	}
 	r->method = (enum http_method)method;
+	take_connection_field(ev, p);
 	if (host_is_allowed(h, http_request_header(r, "Host")))
 		h->handler(h->arg, r);
 	else

@@ -20,13 +20,13 @@
 #define FAREWELL_US (2 * USEC_PER_SEC)
 
 /* X(NAME): what a connection is at; each has a deadline. */
-#define PEER_PHASE_LIST(X)                               \
-	X(FIRST)  /* accepted, nothing asked yet */      \
-	X(IDLE)   /* between requests */                 \
-	X(READ)   /* part of a request has come */       \
-	X(ANSWER) /* a request is being answered */      \
-	X(REFUSE) /* the reason is on its way out */     \
-	X(LINGER) /* said all; the client may read it */ \
+#define PEER_PHASE_LIST(X)                                  \
+	X(FIRST)  /* accepted, nothing asked yet */         \
+	X(IDLE)   /* between requests */                    \
+	X(READ)   /* part of a request has come */          \
+	X(ANSWER) /* a request is being answered */         \
+	X(REFUSE) /* the last bytes are on their way out */ \
+	X(LINGER) /* said all; the client may read it */    \
 	X(CUT)    /* shut down; evhttp will free it */
 
 enum peer_phase {
@@ -46,6 +46,7 @@ struct peer {
 	uint64_t answered;
 	int refusal; /* status that waits until earlier answers are out; 0 = none */
 	bool admitted;
+	bool last; /* the connection ends with the answer at hand */
 	bool loopback;
 	char address[PEER_ADDRESS_SIZE];
 	UT_hash_handle hh;
@@ -171,6 +172,8 @@ static const char *status_text(int status)
 		return "Expectation Failed";
 	case 431:
 		return "Request Header Fields Too Large";
+	case 501:
+		return "Not Implemented";
 	case 503:
 		return "Service Unavailable";
 	case 505:
@@ -206,18 +209,29 @@ static void refuse(struct peer *p, int status)
 		send_refusal(p);
 }
 
+/* All that was answered has left this process. */
+static bool is_drained(const struct peer *p)
+{
+	return p->answered == p->guard.requests &&
+	       evbuffer_get_length(bufferevent_get_output(p->lower)) == 0;
+}
+
 static void settle(struct peer *p)
 {
-	if (p->phase >= PEER_REFUSE)
+	if (p->phase >= PEER_REFUSE || !p->set)
 		return;
-	if (p->answered < p->guard.requests)
+	if (!is_drained(p))
 		go(p, PEER_ANSWER);
+	else if (p->last)
+		go(p, PEER_REFUSE);
 	else if (p->refusal)
 		send_refusal(p);
 	else if (guard_is_idle(&p->guard))
 		go(p, PEER_IDLE);
 	else if (p->phase != PEER_READ)
 		go(p, PEER_READ); /* the deadline runs from the first byte on */
+	if (p->phase == PEER_REFUSE && is_drained(p))
+		arm(p, 0);
 }
 
 void peer_answered(struct peer *p)
@@ -225,6 +239,11 @@ void peer_answered(struct peer *p)
 	if (p->answered < p->guard.requests)
 		p->answered++;
 	settle(p);
+}
+
+void peer_end(struct peer *p)
+{
+	p->last = true;
 }
 
 static unsigned count_address(const struct peers *set, const char *address)
@@ -263,16 +282,19 @@ static void admit(struct peer *p)
 
 	p->admitted = true;
 	read_address(p);
+	arm(p, l->first_us);
 	p->guard.reason = "too many connections";
 	if (p->set->stats.open > l->connections ||
 	    (!p->loopback && count_address(p->set, p->address) > l->per_address))
 		refuse(p, 503);
-	else if (p->phase == PEER_FIRST)
-		go(p, PEER_FIRST);
 }
 
 static void expire(struct peer *p)
 {
+	if (p->phase == PEER_ANSWER && is_drained(p)) {
+		settle(p);
+		return;
+	}
 	p->set->stats.timeouts += p->phase == PEER_READ || p->phase == PEER_ANSWER;
 	if (p->phase == PEER_READ) {
 		p->guard.reason = "the request did not come whole in time";
@@ -303,7 +325,8 @@ static void on_lower_output(struct evbuffer *b, const struct evbuffer_cb_info *i
 	struct peer *p = arg;
 
 	MAGIC_CHECK(p, PEER_MAGIC);
-	if (p->set && p->phase == PEER_REFUSE && evbuffer_get_length(b) == 0)
+	if (p->set && evbuffer_get_length(b) == 0 &&
+	    (p->phase == PEER_REFUSE || (p->phase == PEER_ANSWER && is_drained(p))))
 		arm(p, 0);
 }
 
@@ -313,7 +336,9 @@ static enum bufferevent_filter_result pass(struct peer *p, struct evbuffer *src,
 	size_t len = evbuffer_get_length(src);
 	int64_t n;
 
-	if (p->refusal || !p->set) {
+	if (p->set && !p->admitted)
+		admit(p);
+	if (p->refusal || p->last || !p->set) {
 		evbuffer_drain(src, len);
 		return BEV_NEED_MORE;
 	}

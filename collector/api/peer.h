@@ -57,7 +57,10 @@ struct peer *peers_find(struct peers *set, const struct bufferevent *bev);
 /* '192.0.2.7'; '' before the socket is known. */
 const char *peer_address(const struct peer *p);
 struct bufferevent *peer_lower(const struct peer *p);
-/* The answer to a request went out whole. */
+/* The answer to a request is in the lower buffer. */
 void peer_answered(struct peer *p);
+/* The answer at hand is the last one: what comes after it is not read, and once it has left the
+ * connection is closed. evhttp would close while the answer still lies in the lower buffer. */
+void peer_end(struct peer *p);
 
 #endif

@@ -7,7 +7,6 @@
 
 const struct route route_table[] = {
 	{HTTP_GET, "/", SCOPE_PUBLIC, asset_get, "the dashboard"},
-	{HTTP_GET, "/{file}", SCOPE_PUBLIC, asset_get, "a file of the dashboard"},
 	{HTTP_GET, "/login", SCOPE_PUBLIC, login_get, "trade a one-time login for a session"},
 	{HTTP_GET, "/healthz", SCOPE_PUBLIC, health_get, "is the process alive"},
 	{HTTP_GET, "/readyz", SCOPE_PUBLIC, ready_get, "can it do its work"},
@@ -42,5 +41,6 @@ const struct route route_table[] = {
 	{HTTP_POST, V1 "/rules/check", SCOPE_READ, rules_check, "would this text be accepted"},
 	{HTTP_POST, V1 "/login-links", SCOPE_ADMIN, login_link_add, "a one-time login"},
 	{HTTP_POST, V1 "/logout", SCOPE_READ, logout_post, "end this session"},
+	{HTTP_GET, "/{file}", SCOPE_PUBLIC, asset_get, "a file of the dashboard"},
 	{.pattern = NULL},
 };
