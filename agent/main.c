@@ -7,10 +7,12 @@
 
 #include "agent/agent.h"
 #include "agent/enroll.h"
+#include "agent/inspect.h"
 #include "agent/link/credentials.h"
 #include "agent/link/process.h"
 #include "agent/options.h"
 #include "agent/sense/sense.h"
+#include "agent/top.h"
 
 #define EXIT_USAGE 2
 
@@ -193,6 +195,9 @@ static const struct command {
 	 "become a host of a collector; the token is read from F or standard input"},
 	{"check-config", cmd_check_config, NULL, "", "say whether the configuration is valid"},
 	{"dump-config", cmd_dump_config, NULL, "", "print every option with its help"},
+	{"inspect", NULL, inspect_main, "PID [--json] [--census]",
+	 "everything about one process, now; needs no collector"},
+	{"top", NULL, top_main, "", "processes by memory and growth; needs no collector"},
 	{"--version", NULL, cmd_version, "", "print the version"},
 	{"--help", NULL, cmd_help, "", "print this"},
 };

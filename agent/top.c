@@ -10,6 +10,7 @@
 #include "agent/sense/sampler.h"
 #include "common/clock.h"
 #include "common/str.h"
+#include "proto/wire.h"
 
 #define DEFAULT_ROWS 20
 #define COMMAND_SIZE 60
@@ -137,7 +138,7 @@ static int take_round(struct top *t, struct error *err)
 static void format_kib(char out[STR_UNIT_SIZE], uint32_t kib)
 {
 	if (kib == PROC_ABSENT)
-		strcpy(out, "-");
+		str_copy(out, STR_UNIT_SIZE, "-");
 	else
 		str_bytes(out, (int64_t)kib * 1024);
 }
@@ -291,8 +292,8 @@ static int run_top(const struct top_options *o, struct error *err)
 	struct top t = {.order = o->order, .tty = isatty(STDOUT_FILENO)};
 	const struct sampler_config cfg = {.proc_path = o->proc_path,
 					   .max_processes = WIRE_MAX_PROCESSES,
-					   .stat_every = 12,
-					   .full_every = 30};
+					   .stat_every = SAMPLER_STAT_EVERY,
+					   .full_every = SAMPLER_FULL_EVERY};
 	int r = sampler_init(&t.sampler, &cfg, err);
 
 	if (r < 0)

@@ -37,7 +37,7 @@
 #define DRAIN_US        (10 * USEC_PER_SEC)
 #define GOODBYE_MS      300
 #define STATS_SEC       1
-#define BEGIN_RETRY_MS 50
+#define BEGIN_RETRY_MS  50
 #define PATH_SIZE       4096
 /* One collector leads until several share a database (a lease row will then give the number). */
 #define FENCE 1
@@ -70,6 +70,7 @@ struct collector {
 	struct event *begin;
 	struct event *tick;
 	char public_host[256];
+	char token_path[PATH_SIZE];
 	struct error trouble; /* why the loop was ended, when not by a signal */
 	int rc;
 };
@@ -340,7 +341,6 @@ static bool is_loopback(const char *address)
 
 static int make_api(struct collector *c, struct error *err)
 {
-	char token_path[PATH_SIZE];
 	struct http_config http;
 	struct api_context ctx = {
 		.registry = &c->registry,
@@ -353,11 +353,11 @@ static int make_api(struct collector *c, struct error *err)
 		.enroll_port = listener_port(c->listen_enroll),
 		.ca_pin = c->pin,
 	};
-	int rc = join(token_path, c->o->state_dir, "admin.token", err);
+	int rc = join(c->token_path, c->o->state_dir, "admin.token", err);
 
 	if (rc < 0)
 		return rc;
-	ctx.admin_token_path = token_path;
+	ctx.admin_token_path = c->token_path;
 	http_config_init(&http);
 	http.listen = c->o->listen_http;
 	http.allowed_hosts = c->o->http_hosts;

@@ -48,6 +48,7 @@ struct incident {
 	unsigned mails; /* sent, which numbers them */
 	bool mail_due;  /* waits for the alert's number */
 	enum mail_state mail_state;
+	bool act_due;    /* waits for it too: an action belongs to its alert */
 	bool act_failed; /* the request for an action was refused at once */
 	size_t n_actions;
 	struct action_row actions[HISTORY];
@@ -302,6 +303,7 @@ static void incident_free(struct incidents *all, struct incident *i)
 }
 
 static void save(struct incidents *all, struct incident *i);
+static void act(struct incidents *all, struct incident *i);
 
 static void on_opened(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
@@ -322,6 +324,8 @@ static void on_opened(void *arg, int rc, const struct db_result *r, const struct
 		if (i->mail_due)
 			send_mail(a->all, i, i->mail_state);
 		i->mail_due = false;
+		if (i->act_due)
+			act(a->all, i);
 		if (i->resolved_us)
 			save(a->all, i);
 	}
@@ -473,6 +477,9 @@ static void act(struct incidents *all, struct incident *i)
 	char actor[COMMAND_ACTOR_SIZE];
 	int rc = -ESRCH;
 
+	i->act_due = i->asked;
+	if (i->asked)
+		return;
 	snprintf(actor, sizeof(actor), "rule:%s", i->rule->name);
 	if (p)
 		rc = dispatch_issue(all->dispatch,
@@ -845,6 +852,7 @@ void incidents_write_rules(void *arg, struct json_writer *w)
 		jw_object_end(w);
 	}
 	jw_array_end(w);
+	jw_k_null(w, "next_cursor");
 }
 
 int incidents_check_rules(void *arg unused_arg, const char *text, size_t len, struct error *err)

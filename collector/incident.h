@@ -46,8 +46,9 @@ void incidents_exit(struct incidents *i, const struct host *h, const struct proc
 void incidents_action_finished(struct incidents *i, const struct action_row *row);
 void incidents_counts(const struct incidents *i, struct incident_counts *ret);
 
-/* For REST: the rules in force, and a check of a text. */
+/* For REST: the rules in force, as members of an open object. */
 void incidents_write_rules(void *arg, struct json_writer *w);
+/* What is wrong with a text that may become rules. */
 int incidents_check_rules(void *arg, const char *text, size_t len, struct error *err);
 
 #endif

@@ -25,7 +25,7 @@ struct store;
 
 /* The rules in force, as whoever owns them tells it. */
 struct api_rules {
-	/* Writes the members "text" and "rules" into an open object. */
+	/* Writes the members of the answer into an open object. */
 	void (*write)(void *arg, struct json_writer *w);
 	/* 0, or -EINVAL with 'origin:line:column: ...'. */
 	int (*check)(void *arg, const char *text, size_t len, struct error *err);

@@ -258,8 +258,10 @@ static int take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 	rc = delta_apply(&k->stream->delta, &tick, err);
 	if (rc < 0)
 		return rc;
-	if (tick.keyframe)
+	if (tick.keyframe) {
 		memcpy(k->stream->boot_id, tick.boot_id, sizeof(k->stream->boot_id));
+		memcpy(k->host->boot_id, tick.boot_id, sizeof(k->host->boot_id));
+	}
 	take_exits(k, exited, n_exited, t_us);
 	k->host->interval_ms = tick.interval_ms;
 	take_births(k, &tick, t_us);

@@ -101,8 +101,11 @@ def run(stack, seconds):
     stack.enroll_agent()
     stack.start_actd()
     stack.start_agent()
-    leak = stack.start("leak", "/usr/bin/python3", HERE / "leak.py", 1)
-    fragment = stack.start("fragment", "/usr/bin/python3", HERE / "fragment.py", 200)
+    # Where user nobody can read them: the checkout may be in a private home.
+    for name in ("leak.py", "fragment.py"):
+        stack.write(name, (HERE / name).read_text())
+    leak = stack.start("leak", "/usr/bin/python3", stack.path("leak.py"), 1, user="nobody")
+    fragment = stack.start("fragment", "/usr/bin/python3", stack.path("fragment.py"), 200, user="nobody")
     say(f"dashboard: {stack.cli('login-link').strip()}")
     say(f"a leaking program runs as pid {leak.pid}, one with a fragmented heap as pid {fragment.pid}")
     story = Story(stack, leak.pid, fragment.pid)
@@ -128,7 +131,7 @@ def main():
         sys.exit("demo: run it as root: sudo make demo")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rules = (HERE / "demo.rules").read_text()
-    policy = f"allow trim cmdline=*{HERE}/fragment.py* max=6/h\ndeny *\n"
+    policy = "allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=10s\ndeny *\n"
     stack = Stack(window="1min", interval="1s", rules=rules, policy=policy)
     try:
         story = run(stack, seconds)

@@ -53,13 +53,13 @@ def wait_for(what, check, seconds=30.0, step=0.1):
 class Program:
     """One of ours, with its log; stopped by pid."""
 
-    def __init__(self, name, argv, log, env=None, stdin=None):
+    def __init__(self, name, argv, log, env=None, user=None):
         self.name = name
         self.argv = [str(a) for a in argv]
         self.log = pathlib.Path(log)
         self.file = open(log, "ab")
-        self.process = subprocess.Popen(self.argv, stdin=stdin or subprocess.DEVNULL, stdout=self.file,
-                                        stderr=self.file, env=env)
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.file,
+                                        stderr=self.file, env=env, user=user)
 
     @property
     def pid(self):
@@ -118,15 +118,15 @@ class Stack:
 
     # ---- programs ----
 
-    def start(self, name, *argv, env=None):
-        program = Program(name, argv, self.path(f"{name}.log"), env=env)
+    def start(self, name, *argv, env=None, user=None):
+        program = Program(name, argv, self.path(f"{name}.log"), env=env, user=user)
         self.programs[name] = program
         return program
 
     def start_sink(self):
         self.mails.mkdir(exist_ok=True)
         self.start("sink", sys.executable, ROOT / "tests/support/smtp_sink.py", "--port", self.smtp,
-                   "--folder", self.mails)
+                   self.mails)
         wait_for("the mail sink", lambda: self.listening(self.smtp), 20)
 
     def start_collector(self):
@@ -282,4 +282,4 @@ class Stack:
         import email.policy
 
         return [email.message_from_bytes(p.read_bytes(), policy=email.policy.default)
-                for p in sorted(self.mails.glob("*.eml"))]
+                for p in sorted(self.mails.glob("*.eml"), key=lambda p: int(p.stem))]

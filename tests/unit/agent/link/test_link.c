@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
+#include "common/str.h"
 #include "common/tls.h"
 #include "proto/command.h"
 #include "proto/conn.h"
@@ -44,6 +45,7 @@ struct far {
 	bool lie;           /* HelloAck tells of more than was produced */
 	unsigned cut_after; /* drop the connection after so many batches */
 
+	unsigned accepts;
 	unsigned hellos;
 	bool act;
 	unsigned batches;
@@ -197,6 +199,7 @@ static void far_accept(evutil_socket_t fd, short what unused_arg, void *arg)
 
 	if (peer < 0)
 		return;
+	f->accepts++;
 	if (f->conn)
 		conn_free(&f->conn);
 	(void)!conn_accept(f->base, f->tls, peer, 1 << 20, &far_ops, f, &f->conn, NULL);
@@ -208,9 +211,14 @@ static char *in(const struct world *w, const char *name, char out[128])
 	return out;
 }
 
-/* A CA, a server certificate and a host certificate of it, in folder. */
-static void make_identity(struct world *w, bool host_of_another_ca)
+enum identity { GOOD, FOREIGN, EXPIRED };
+
+/* A CA, a server certificate and a host certificate of it, in folder. FOREIGN: the host has
+ * another CA's certificate and believes only in that. */
+static void make_identity(struct world *w, enum identity id)
 {
+	int64_t from = time(NULL) - (id == EXPIRED ? 7200 : 60);
+
 	char path[128];
 	char other[128];
 	struct tls_ca *ca;
@@ -225,23 +233,21 @@ static void make_identity(struct world *w, bool host_of_another_ca)
 
 	assert_int_equal(tls_ca_open(w->folder, &ca, NULL), 0);
 	assert_int_equal(tls_ca_server(ca, w->folder, NULL), 0);
-	assert_int_equal(tls_ca_pem(ca, &b, NULL), 0);
-	assert_int_equal(fs_write(in(w, CREDENTIALS_CA, path), 0644, b.data, b.len, NULL), 0);
-	host_ca = ca;
-	if (host_of_another_ca) {
-		mkdir(in(w, "other", other), 0700);
-		assert_int_equal(tls_ca_open(other, &host_ca, NULL), 0);
-	}
-	assert_int_equal(tls_make_csr(in(w, CREDENTIALS_KEY, path), "h", &csr, NULL), 0);
-	buf_reset(&b);
-	assert_int_equal(tls_ca_issue(host_ca, csr.data, csr.len, uuid, time(NULL) - 60, 86400, &b,
-				      NULL),
-			 0);
-	assert_int_equal(fs_write(in(w, CREDENTIALS_CERT, path), 0644, b.data, b.len, NULL), 0);
 	files = (struct tls_files){.ca = in(w, "ca.pem", ca_pem),
 				   .cert = in(w, "server.pem", cert),
 				   .key = in(w, "server.key", key)};
 	assert_int_equal(tls_ctx_new(TLS_STREAM_SERVER, &files, &w->far.tls, NULL), 0);
+	host_ca = ca;
+	if (id == FOREIGN) {
+		mkdir(in(w, "other", other), 0700);
+		assert_int_equal(tls_ca_open(other, &host_ca, NULL), 0);
+	}
+	assert_int_equal(tls_ca_pem(host_ca, &b, NULL), 0);
+	assert_int_equal(fs_write(in(w, CREDENTIALS_CA, path), 0644, b.data, b.len, NULL), 0);
+	assert_int_equal(tls_make_csr(in(w, CREDENTIALS_KEY, path), "h", &csr, NULL), 0);
+	buf_reset(&b);
+	assert_int_equal(tls_ca_issue(host_ca, csr.data, csr.len, uuid, from, 3600, &b, NULL), 0);
+	assert_int_equal(fs_write(in(w, CREDENTIALS_CERT, path), 0644, b.data, b.len, NULL), 0);
 	if (host_ca != ca)
 		tls_ca_free(&host_ca);
 	tls_ca_free(&ca);
@@ -301,7 +307,7 @@ static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+	log_init("test", getenv("VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 	strcpy(w->folder, "/tmp/test_link.XXXXXX");
 	assert_non_null(mkdtemp(w->folder));
 	w->base = event_base_new();
@@ -311,7 +317,7 @@ static int set_up(void **state)
 			      .max_frame = FRAME_MAX_PAYLOAD,
 			      .max_bytes = 512 * 1024};
 	assert_int_equal(conf_defaults(&agent_options_table, &w->o, NULL), 0);
-	make_identity(w, false);
+	make_identity(w, GOOD);
 	listen_on_loopback(&w->far);
 	*state = w;
 	return 0;
@@ -353,9 +359,10 @@ static void turn(struct world *w)
 #define run_until(w, condition, ms)                                                   \
 	do {                                                                          \
 		int64_t end_ = clock_boot_us() + (ms)*1000LL;                         \
-		while (!(condition) && clock_boot_us() < end_)                        \
+		bool met_;                                                            \
+		while (!(met_ = (condition)) && clock_boot_us() < end_)               \
 			turn(w);                                                      \
-		if (!(condition))                                                     \
+		if (!met_)                                                            \
 			fail_msg("not within %d ms: %s (state %s)", (ms), #condition, \
 				 link_state_name((w)->link));                         \
 	} while (0)
@@ -380,6 +387,22 @@ static bool drained(const struct world *w)
 	return st.produced == w->produced && st.acked == st.produced;
 }
 
+static void write_all(struct world *w, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	while (len) {
+		ssize_t n = send(w->sense, p, len, MSG_DONTWAIT);
+
+		if (n < 0) {
+			turn(w);
+			continue;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
 /* A record whose first four bytes are its number; the first of ten is a keyframe. */
 static void produce_sized(struct world *w, size_t len)
 {
@@ -391,15 +414,8 @@ static void produce_sized(struct world *w, size_t len)
 
 	w->produced++;
 	memcpy(body, &w->produced, sizeof(w->produced));
-	assert_int_equal(send(w->sense, &h, sizeof(h), 0), sizeof(h));
-	for (size_t at = 0; at < len;) {
-		ssize_t n = send(w->sense, body + at, len - at, MSG_DONTWAIT);
-
-		if (n > 0)
-			at += (size_t)n;
-		else
-			turn(w);
-	}
+	write_all(w, &h, sizeof(h));
+	write_all(w, body, len);
 }
 
 static void produce(struct world *w)
@@ -448,6 +464,7 @@ static void nothing_is_lost_or_doubled_over_reconnects(void **state)
 	struct world *w = *state;
 
 	w->far.cut_after = 3;
+	w->far.max_bytes = 8000;
 	start(w);
 	for (int i = 0; i < 1500; i++) {
 		produce(w);
@@ -601,19 +618,31 @@ static void unacceptable_answers_to_hello(void **state)
 	run_until(w, is_streaming(w), 5000);
 }
 
-static void a_certificate_of_another_ca_gets_nowhere(void **state)
+static void get_nowhere_as(struct world *w, enum identity id)
 {
-	struct world *w = *state;
 	char path[128];
 
 	tls_ctx_free(&w->far.tls);
 	unlink(in(w, CREDENTIALS_KEY, path));
-	make_identity(w, true);
+	make_identity(w, id);
 	start(w);
 	produce(w);
 	run_for(w, 400);
 	assert_int_equal(w->far.hellos, 0);
-	assert_true(strlen(w->far.why) > 0);
+	assert_false(is_streaming(w));
+}
+
+static void a_host_of_another_ca_gets_nowhere(void **state)
+{
+	struct world *w = *state;
+
+	get_nowhere_as(w, FOREIGN);
+	assert_true(w->far.accepts > 1);
+}
+
+static void an_expired_certificate_gets_nowhere(void **state)
+{
+	get_nowhere_as(*state, EXPIRED);
 }
 
 static void not_enrolled_waits_and_then_works(void **state)
@@ -694,7 +723,7 @@ static int listen_as_actd(struct world *w)
 	char path[128];
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	snprintf(at.sun_path, sizeof(at.sun_path), "%s", in(w, "actd.sock", path));
+	assert_true(str_copy(at.sun_path, sizeof(at.sun_path), in(w, "actd.sock", path)));
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(listen(fd, 32), 0);
 	return fd;
@@ -861,7 +890,8 @@ int main(void)
 		T(a_silent_collector_is_left),
 		T(unacceptable_frames_end_the_session_only),
 		T(unacceptable_answers_to_hello),
-		T(a_certificate_of_another_ca_gets_nowhere),
+		T(a_host_of_another_ca_gets_nowhere),
+		T(an_expired_certificate_gets_nowhere),
 		T(not_enrolled_waits_and_then_works),
 		T(nonsense_from_sense_ends_only_the_intake),
 		T(commands_reach_actd_one_after_the_other),

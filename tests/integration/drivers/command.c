@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command CONNINFO KEYFILE - dispatch, audit and alerts alone on a loop, with two hosts (1 'web-1',
+ * 2 'web-2') of one process each (proc_id 100 and 200), told what to do by lines on stdin:
+ *
+ *   up HOST | down HOST | remediation 0|1 | verify
+ *   issue HOST PROC ACTION DRY_RUN KEY|- HASH EXPIRES_S   HASH: one digit, all bytes of the hash
+ *   result HOST ID STATUS BEFORE AFTER DETAIL...           STATUS: COMMAND_STATUS_LIST's number
+ *   garbage HOST BYTES                                     a result frame of that many 'x'
+ *   open KEY LEVEL VALUE | update ID LEVEL VALUE | resolve ID VALUE | ack ID BY | list STATE|-
+ * BEFORE LIMIT
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/command/dispatch.h"
+#include "collector/fleet/registry.h"
+#include "collector/store/db.h"
+#include "collector/store/store_alert.h"
+#include "collector/store/store_audit.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/str.h"
+
+struct driver {
+	struct event_base *base;
+	struct db *db;
+	struct registry registry;
+	struct sign_key *key;
+	struct dispatch *dispatch;
+	struct audit_chain chain;
+	char line[1024];
+	size_t len;
+};
+
+static int on_send(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
+		   const uint8_t signature[SIGN_SIZE])
+{
+	struct driver *d = arg;
+	struct host *h = registry_find_host(&d->registry, host_id);
+	uint8_t pub[SIGN_KEY_SIZE];
+	char id[UUID_TEXT_SIZE];
+	struct command c;
+	struct error err;
+
+	if (!h || !h->connected)
+		return -ENOTCONN;
+	if (command_unpack(body, COMMAND_SIZE, &c, &err) < 0 || sign_key_public(d->key, pub) < 0) {
+		printf("send bad %s\n", err.msg);
+		return 0;
+	}
+	uuid_text(id, c.id);
+	printf("send host=%d id=%s action=%s dry_run=%d pid=%u ticks=%" PRIu64 " counter=%" PRIu64
+	       " fence=%" PRIu64 " signed=%d mine=%d actor=%s\n",
+	       host_id, id, command_action_word(c.action), c.dry_run, c.pid, c.start_ticks,
+	       c.counter, c.fence,
+	       sign_check(pub, COMMAND_DOMAIN, body, COMMAND_SIZE, signature) == 0,
+	       memcmp(c.host_uuid, h->uuid, 16) == 0 && memcmp(c.boot_id, h->boot_id, 16) == 0,
+	       c.actor);
+	return 0;
+}
+
+static void print_row(const char *what, int rc, const struct action_row *row)
+{
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, row->cmd_id);
+	printf("%s rc=%d id=%s state=%s host=%s counter=%" PRId64 " before=%" PRId64
+	       " after=%" PRId64 " detail=%s\n",
+	       what, rc, id, row->state, row->host, row->counter, row->rss_before, row->rss_after,
+	       row->detail);
+	fflush(stdout);
+}
+
+static void on_end(void *arg unused_arg, const struct action_row *row)
+{
+	print_row("finished", 0, row);
+}
+
+static void on_answer(void *arg unused_arg, int rc, const struct action_row *row,
+		      const struct error *err)
+{
+	if (row)
+		print_row("issued", rc, row);
+	else
+		printf("issued rc=%d %s\n", rc, err ? err->msg : strerror(-rc));
+	fflush(stdout);
+}
+
+static void on_audit(void *arg, int rc, const struct db_result *r,
+		     const struct error *err unused_arg)
+{
+	struct driver *d = arg;
+	struct audit_row row = {.audit_id = 0};
+	struct error why = {""};
+
+	for (size_t i = 0; rc >= 0 && i < db_rows(r); i++) {
+		store_audit_row(r, i, &row);
+		rc = audit_chain_check(&d->chain, &row, &why);
+	}
+	if (rc < 0)
+		printf("chain %s\n", why.msg);
+	else
+		printf("chain ok rows=%" PRIu64 "\n", d->chain.rows);
+	fflush(stdout);
+}
+
+static void on_alert(void *arg unused_arg, int rc, const struct db_result *r,
+		     const struct error *err)
+{
+	if (rc < 0)
+		printf("alert %s\n", err->msg);
+	for (size_t i = 0; rc >= 0 && i < db_rows(r); i++) {
+		struct alert_row a;
+
+		store_alert_row(r, i, &a);
+		printf("alert id=%" PRId64 " key=%s level=%s state=%s first=%g peak=%g last=%g "
+		       "resolved=%g acked_by=%s host=%s doc=%s\n",
+		       a.alert_id, a.key, a.level, a.state, a.first_value, a.peak_value,
+		       a.last_value, a.resolved_value, a.acked_by, a.host, a.doc);
+	}
+	printf("end\n");
+	fflush(stdout);
+}
+
+static void obey_alert(struct driver *d, const char *line)
+{
+	struct alert_row a = {.rule = "leak",
+			      .subject = "python",
+			      .title = "t",
+			      .doc = "{\"a\":1}",
+			      .host_id = 1,
+			      .opened_us = clock_wall_us(),
+			      .service = "api"};
+	struct alert_filter f = {.state = NULL};
+	char key[64] = "", level[64] = "";
+	double v = NAN;
+	int rc = -EINVAL;
+
+	a.key = key;
+	a.level = level;
+	if (sscanf(line, "open %63s %63s %lf", key, level, &v) == 3) {
+		a.first_value = a.peak_value = a.last_value = v;
+		rc = store_alert_open(d->db, &a, on_alert, d);
+	} else if (sscanf(line, "update %" SCNd64 " %63s %lf", &a.alert_id, level, &v) == 3) {
+		a.peak_value = a.last_value = v;
+		a.doc = NULL;
+		rc = store_alert_update(d->db, &a, on_alert, d);
+	} else if (sscanf(line, "resolve %" SCNd64 " %lf", &a.alert_id, &v) == 2) {
+		a.resolved_us = clock_wall_us();
+		a.resolved_value = v;
+		a.last_value = NAN;
+		rc = store_alert_resolve(d->db, &a, on_alert, d);
+	} else if (sscanf(line, "ack %" SCNd64 " %63s", &a.alert_id, key) == 2) {
+		rc = store_alert_ack(d->db, a.alert_id, key, clock_wall_us(), on_alert, d);
+	} else if (sscanf(line, "list %63s %" SCNd64 " %d", key, &f.before_id, &f.limit) == 3) {
+		f.state = strcmp(key, "-") == 0 ? NULL : key;
+		rc = store_alert_list(d->db, &f, on_alert, d);
+	}
+	if (rc < 0)
+		printf("alert rc=%d\n", rc);
+}
+
+static void issue(struct driver *d, const char *line)
+{
+	char action[64], key[200], hash[8];
+	struct action_request r = {.action = action, .actor = "token:ops", .reason = "a\ntest"};
+	struct error err = {""};
+	int dry_run, expires, rc;
+
+	if (sscanf(line, "issue %d %" SCNd64 " %63s %d %199s %7s %d", &r.host_id, &r.proc_id,
+		   action, &dry_run, key, hash, &expires) != 7)
+		return;
+	r.dry_run = dry_run;
+	r.idempotency_key = strcmp(key, "-") == 0 ? NULL : key;
+	memset(r.request_hash, hash[0], sizeof(r.request_hash));
+	r.expires_us = expires ? clock_wall_us() + expires * USEC_PER_SEC : 0;
+	rc = dispatch_issue(d->dispatch, &r, on_answer, d, &err);
+	if (rc < 0)
+		printf("issued rc=%d %s\n", rc, err.msg);
+}
+
+static void take_result(struct driver *d, const char *line)
+{
+	struct command_result r = {.swap_before = -1, .swap_after = -1, .held_us = 150};
+	uint8_t raw[COMMAND_RESULT_SIZE];
+	char id[64];
+	int host_id, status, rc;
+	struct error err = {""};
+
+	if (sscanf(line, "result %d %63s %d %" SCNd64 " %" SCNd64 " %99[^\n]", &host_id, id,
+		   &status, &r.rss_before, &r.rss_after, r.detail) != 6 ||
+	    uuid_parse(r.id, id) < 0)
+		return;
+	r.status = (enum command_status)status;
+	command_result_pack(raw, &r);
+	rc = dispatch_result(d->dispatch, host_id, raw, sizeof(raw), &err);
+	printf("result rc=%d %s\n", rc, err.msg);
+}
+
+static void obey(struct driver *d, const char *line)
+{
+	int host_id, n;
+	struct host *h;
+
+	if (sscanf(line, "up %d", &host_id) == 1 || sscanf(line, "down %d", &host_id) == 1) {
+		h = registry_find_host(&d->registry, host_id);
+		h->connected = h->act = line[0] == 'u';
+		if (h->connected)
+			dispatch_host_up(d->dispatch, host_id);
+	} else if (sscanf(line, "remediation %d", &n) == 1) {
+		dispatch_set_remediation(d->dispatch, n);
+	} else if (strcmp(line, "verify") == 0) {
+		d->chain = (struct audit_chain){.rows = 0};
+		if (store_audit_list(d->db, 0, 10000, on_audit, d) < 0)
+			printf("chain away\n");
+	} else if (sscanf(line, "garbage %d %d", &host_id, &n) == 2) {
+		static char junk[1000];
+		struct error err = {""};
+
+		memset(junk, 'x', sizeof(junk));
+		n = dispatch_result(d->dispatch, host_id, junk, (size_t)n, &err);
+		printf("result rc=%d %s\n", n, err.msg);
+	} else if (str_starts(line, "issue ")) {
+		issue(d, line);
+	} else if (str_starts(line, "result ")) {
+		take_result(d, line);
+	} else {
+		obey_alert(d, line);
+	}
+	fflush(stdout);
+}
+
+static void on_stdin(evutil_socket_t fd, short what unused_arg, void *arg)
+{
+	struct driver *d = arg;
+	ssize_t n = read(fd, d->line + d->len, sizeof(d->line) - 1 - d->len);
+	char *end;
+
+	if (n <= 0) {
+		event_base_loopbreak(d->base);
+		return;
+	}
+	d->len += (size_t)n;
+	d->line[d->len] = '\0';
+	while ((end = strchr(d->line, '\n'))) {
+		*end = '\0';
+		obey(d, d->line);
+		d->len -= (size_t)(end + 1 - d->line);
+		memmove(d->line, end + 1, d->len + 1);
+	}
+}
+
+static void add_host(struct driver *d, int32_t host_id, const char *name)
+{
+	const struct wire_process info = {.pid = 4000u + (uint32_t)host_id,
+					  .start_ticks = 77,
+					  .comm = "python",
+					  .cmdline = "",
+					  .exe = "",
+					  .cgroup = "",
+					  .service = ""};
+	uint8_t uuid[16];
+	struct host *h;
+
+	memset(uuid, host_id, sizeof(uuid));
+	h = registry_host(&d->registry, host_id, uuid, name);
+	memset(h->boot_id, 0x40 + host_id, sizeof(h->boot_id));
+	registry_process(h, host_id * 100, &info, clock_wall_us());
+}
+
+int main(int argc, char **argv)
+{
+	struct driver d = {.len = 0};
+	struct dispatch_config config = {
+		.registry = &d.registry,
+		.fence = 1,
+		.remediation = true,
+		.ops = {.send = on_send, .finished = on_end, .arg = &d},
+	};
+	struct event *in;
+	struct error err;
+
+	if (argc < 3)
+		return 2;
+	log_init("command-driver", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+	d.base = event_base_new();
+	registry_init(&d.registry);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	add_host(&d, 1, "web-1");
+	add_host(&d, 2, "web-2");
+	if (!d.base || db_new(d.base, argv[1], 2, &d.db, &err) < 0 ||
+	    sign_key_open(argv[2], &d.key, &err) < 0) {
+		fprintf(stderr, "%s\n", err.msg);
+		return 1;
+	}
+	config.db = d.db;
+	config.key = d.key;
+	if (dispatch_new(d.base, &config, &d.dispatch, &err) < 0)
+		return 1;
+	in = event_new(d.base, 0, EV_READ | EV_PERSIST, on_stdin, &d);
+	event_add(in, NULL);
+	event_base_dispatch(d.base);
+	event_free(in);
+	dispatch_free(&d.dispatch);
+	db_free(&d.db);
+	sign_key_free(&d.key);
+	registry_fini(&d.registry);
+	event_base_free(d.base);
+	libevent_global_shutdown();
+	return 0;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=trim_run
+/* Every way a command can be wrong, against a real process: only the valid cell acts. */
+#include "agent/act/gate.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/act/authority.h"
+#include "agent/act/process.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/sign.h"
+#include "common/str.h"
+#include "tests/support/test.h"
+
+static unsigned acted;
+static unsigned dry;
+
+void __wrap_trim_run(const struct process *p, bool dry_run, struct command_result *r);
+void __wrap_trim_run(const struct process *p, bool dry_run, struct command_result *r)
+{
+	assert_true(p->pid > 0);
+	acted += !dry_run;
+	dry += dry_run;
+	action_say(r, dry_run ? COMMAND_DRY_RUN : COMMAND_DONE, "gave back 1 MiB of 2 MiB");
+}
+
+struct place {
+	char dir[32];
+	char names[5][64];
+	struct act_options options;
+	struct gate gate;
+	struct sign_key *key;
+	struct sign_key *other_key;
+	uint8_t host[16];
+	pid_t child;
+	struct process process;
+	uint64_t counter;
+};
+
+static char *name_in(struct place *p, unsigned i, const char *name)
+{
+	snprintf(p->names[i], sizeof(p->names[i]), "%s/%s", p->dir, name);
+	return p->names[i];
+}
+
+static void write_text(const char *path, const char *text)
+{
+	struct error err;
+
+	assert_int_equal(fs_write(path, 0600, text, strlen(text), &err), 0);
+}
+
+static void write_keys(struct place *p)
+{
+	uint8_t pub[SIGN_KEY_SIZE];
+	char hex[2 * SIGN_KEY_SIZE + 1];
+	char uuid[UUID_TEXT_SIZE];
+	char path[64];
+	struct error err;
+
+	snprintf(path, sizeof(path), "%s/a.pem", p->dir);
+	assert_int_equal(sign_key_open(path, &p->key, &err), 0);
+	snprintf(path, sizeof(path), "%s/b.pem", p->dir);
+	assert_int_equal(sign_key_open(path, &p->other_key, &err), 0);
+	assert_int_equal(sign_key_public(p->key, pub), 0);
+	str_hex(hex, pub, sizeof(pub));
+	write_text(p->options.command_key, hex);
+	random_bytes(p->host, sizeof(p->host));
+	uuid_text(uuid, p->host);
+	write_text(p->options.host_uuid_file, uuid);
+}
+
+static int setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	struct error err = {""};
+
+	if (geteuid() != 0)
+		skip();
+	log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+	strcpy(p->dir, "/tmp/test_gate.XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	p->options.policy = name_in(p, 0, "policy");
+	p->options.command_key = name_in(p, 1, "key");
+	p->options.host_uuid_file = name_in(p, 2, "uuid");
+	p->options.journal = name_in(p, 3, "journal");
+	write_keys(p);
+	write_text(p->options.policy, "allow trim uid>=0\nallow trim uid>=0 container=yes\n");
+	assert_int_equal(journal_open(p->options.journal, &p->gate.journal, &err), 0);
+	p->gate.options = &p->options;
+	p->child = fork();
+	if (p->child == 0) {
+		pause();
+		_exit(0);
+	}
+	if (process_open(p->child, &p->process, &err) < 0)
+		fail_msg("%s", err.msg);
+	acted = dry = 0;
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const files[] = {"policy",       "key",   "uuid", "journal",
+					    "journal.lock", "a.pem", "b.pem"};
+	struct place *p = *state;
+	char path[64];
+
+	kill(p->child, SIGKILL);
+	waitpid(p->child, NULL, 0);
+	process_fini(&p->process);
+	journal_free(&p->gate.journal);
+	sign_key_free(&p->key);
+	sign_key_free(&p->other_key);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", p->dir, files[i]);
+		unlink(path);
+	}
+	rmdir(p->dir);
+	free(p);
+	return 0;
+}
+
+static struct command valid(struct place *p)
+{
+	struct command c = {
+		.action = COMMAND_TRIM,
+		.pid = (uint32_t)p->child,
+		.start_ticks = p->process.start_ticks,
+		.issued_us = clock_wall_us(),
+		.expires_us = clock_wall_us() + 60 * USEC_PER_SEC,
+		.counter = ++p->counter,
+		.fence = 5,
+		.actor = "test",
+	};
+	struct error err;
+
+	random_bytes(c.id, sizeof(c.id));
+	memcpy(c.host_uuid, p->host, sizeof(c.host_uuid));
+	assert_int_equal(process_boot_id(c.boot_id, &err), 0);
+	return c;
+}
+
+static struct command_request sign(const struct sign_key *key, const char *domain,
+				   const struct command *c)
+{
+	struct command_request r;
+
+	command_pack(r.body, c);
+	assert_int_equal(sign_make(key, domain, r.body, sizeof(r.body), r.signature), 0);
+	return r;
+}
+
+static struct command_result submit(struct place *p, const struct command *c)
+{
+	struct command_request request = sign(p->key, COMMAND_DOMAIN, c);
+	struct command_result r;
+
+	gate_submit(&p->gate, &request, clock_wall_us(), &r);
+	return r;
+}
+
+static void expect_refusal(const struct command_result *r, const char *says)
+{
+	if (r->status != COMMAND_REFUSED || !strstr(r->detail, says))
+		fail_msg("status %d '%s', expected a refusal with '%s'", (int)r->status, r->detail,
+			 says);
+	assert_int_equal(acted, 0);
+	assert_int_equal(dry, 0);
+}
+
+static void the_valid_one_acts_once(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r = submit(p, &c);
+
+	assert_int_equal(r.status, COMMAND_DONE);
+	assert_memory_equal(r.id, c.id, sizeof(c.id));
+	assert_int_equal(acted, 1);
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+	assert_int_equal(acted, 1);
+}
+
+static void a_dry_run_only_tells(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	c.dry_run = true;
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DRY_RUN);
+	assert_int_equal(acted, 0);
+	assert_int_equal(dry, 1);
+}
+
+static void a_wrong_signature_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_request r = sign(p->other_key, COMMAND_DOMAIN, &c);
+	struct command_result result;
+
+	gate_submit(&p->gate, &r, clock_wall_us(), &result);
+	expect_refusal(&result, "signature");
+	r = sign(p->key, "memherd-other-v1", &c);
+	gate_submit(&p->gate, &r, clock_wall_us(), &result);
+	expect_refusal(&result, "signature");
+	r = sign(p->key, COMMAND_DOMAIN, &c);
+	memset(r.signature, 0, sizeof(r.signature));
+	gate_submit(&p->gate, &r, clock_wall_us(), &result);
+	expect_refusal(&result, "signature");
+	/* Each single byte of the body is covered. */
+	for (size_t i = 0; i < sizeof(r.body); i += 5) {
+		r = sign(p->key, COMMAND_DOMAIN, &c);
+		r.body[i] ^= 0x40;
+		gate_submit(&p->gate, &r, clock_wall_us(), &result);
+		expect_refusal(&result, "signature");
+	}
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	c.host_uuid[3] ^= 1;
+	r = submit(p, &c);
+	expect_refusal(&r, "another host");
+	c = valid(p);
+	c.expires_us = clock_wall_us() - 1;
+	r = submit(p, &c);
+	expect_refusal(&r, "expired");
+	c = valid(p);
+	c.expires_us = clock_wall_us() + 601 * USEC_PER_SEC;
+	r = submit(p, &c);
+	expect_refusal(&r, "10 min ahead");
+	c = valid(p);
+	c.start_ticks++;
+	r = submit(p, &c);
+	expect_refusal(&r, "pid was reused");
+	c = valid(p);
+	c.boot_id[0] ^= 1;
+	r = submit(p, &c);
+	expect_refusal(&r, "before this boot");
+	c = valid(p);
+	c.pid = 1;
+	r = submit(p, &c);
+	expect_refusal(&r, "pid 1 is never touched");
+	c = valid(p);
+	c.pid = 0x7fffffff;
+	r = submit(p, &c);
+	expect_refusal(&r, "no process");
+}
+
+static void counters_and_fences_only_rise(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	c.counter = 100;
+	c.fence = 9;
+	c.dry_run = true;
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DRY_RUN);
+	dry = 0;
+	c = valid(p);
+	c.fence = 9;
+	c.counter = 100;
+	r = submit(p, &c);
+	expect_refusal(&r, "counter 100 is not above");
+	c = valid(p);
+	c.counter = 101;
+	c.fence = 8;
+	r = submit(p, &c);
+	expect_refusal(&r, "lost the lead");
+	c = valid(p);
+	c.counter = 101;
+	c.fence = 9;
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+}
+
+static void the_policy_and_its_rates_hold(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	write_text(p->options.policy, "deny *\n");
+	r = submit(p, &c);
+	expect_refusal(&r, "policy line 1: deny *");
+	write_text(p->options.policy, "nonsense\n");
+	c = valid(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "expected 'allow' or 'deny'");
+	write_text(p->options.policy,
+		   "allow trim uid>=0 max=2/h\nallow trim uid>=0 container=yes max=2/h\n");
+	for (int i = 0; i < 2; i++) {
+		c = valid(p);
+		r = submit(p, &c);
+		assert_int_equal(r.status, COMMAND_DONE);
+	}
+	acted = 0;
+	c = valid(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "done 2 times in the last");
+}
+
+static void without_a_key_nothing_is_done(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	assert_int_equal(chmod(p->options.command_key, 0666), 0);
+	r = submit(p, &c);
+	expect_refusal(&r, "writable by others");
+	write_text(p->options.command_key, "abc\n");
+	r = submit(p, &c);
+	expect_refusal(&r, "hex digits");
+	assert_int_equal(unlink(p->options.command_key), 0);
+	r = submit(p, &c);
+	expect_refusal(&r, "cannot look at");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_valid_one_acts_once),       TEST(a_dry_run_only_tells),
+		TEST(a_wrong_signature_is_refused),  TEST(what_does_not_fit_is_refused),
+		TEST(counters_and_fences_only_rise), TEST(the_policy_and_its_rates_hold),
+		TEST(without_a_key_nothing_is_done),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

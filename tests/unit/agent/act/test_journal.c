@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/act/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "tests/support/test.h"
+
+#define RECORD 600
+
+struct place {
+	char dir[32];
+	char path[64];
+	char lock[64];
+	struct journal *j;
+};
+
+static int setup(void **state)
+{
+	struct place *p = calloc(1, sizeof(*p));
+	struct error err;
+
+	strcpy(p->dir, "/tmp/test_journal.XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	snprintf(p->path, sizeof(p->path), "%s/journal", p->dir);
+	snprintf(p->lock, sizeof(p->lock), "%s/journal.lock", p->dir);
+	assert_int_equal(journal_open(p->path, &p->j, &err), 0);
+	assert_int_equal(journal_lock(p->j, 0, &err), 0);
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+
+	journal_free(&p->j);
+	unlink(p->path);
+	unlink(p->lock);
+	rmdir(p->dir);
+	free(p);
+	return 0;
+}
+
+static void reopen(struct place *p)
+{
+	struct error err = {""};
+
+	journal_free(&p->j);
+	if (journal_open(p->path, &p->j, &err) < 0 || journal_lock(p->j, 0, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static struct journal_entry entry(unsigned n, bool done)
+{
+	struct journal_entry e = {
+		.t_wall_us = 1000 + n,
+		.action = COMMAND_TRIM,
+		.done = done,
+		.pid = 77,
+		.start_ticks = 9,
+		.counter = n,
+		.fence = 2,
+		.result = {.status = COMMAND_DONE, .rss_before = 10, .detail = "gave back"},
+	};
+
+	memcpy(e.id, &n, sizeof(n));
+	memcpy(e.result.id, e.id, sizeof(e.id));
+	return e;
+}
+
+static void put(struct place *p, const struct journal_entry *e)
+{
+	struct error err;
+
+	assert_int_equal(journal_append(p->j, e, &err), 0);
+}
+
+static void what_was_done_is_found_after_a_restart(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry a = entry(1, false);
+	struct journal_entry b = entry(1, true);
+	struct command_result r;
+	uint64_t counter;
+	uint64_t fence;
+
+	assert_int_equal(journal_find(p->j, a.id, &r), -ENOENT);
+	put(p, &a);
+	put(p, &b);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(journal_find(p->j, a.id, &r), 0);
+		assert_int_equal(r.status, COMMAND_DONE);
+		assert_int_equal(r.rss_before, 10);
+		assert_string_equal(r.detail, "gave back");
+		journal_highest(p->j, &counter, &fence);
+		assert_int_equal(counter, 1);
+		assert_int_equal(fence, 2);
+		reopen(p);
+	}
+}
+
+static void started_and_never_done_is_unknown(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry a = entry(1, false);
+	struct command_result r;
+
+	put(p, &a);
+	reopen(p);
+	assert_int_equal(journal_find(p->j, a.id, &r), 0);
+	assert_int_equal(r.status, COMMAND_UNKNOWN);
+	assert_memory_equal(r.id, a.id, sizeof(a.id));
+}
+
+static void only_what_acted_counts_against_the_rate(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry done = entry(1, true);
+	struct journal_entry dry = entry(2, true);
+	struct journal_entry refused = entry(3, true);
+	struct journal_entry cut = entry(4, false);
+	struct journal_entry other = entry(5, true);
+	int64_t last;
+
+	dry.dry_run = true;
+	refused.result.status = COMMAND_REFUSED;
+	other.start_ticks = 10; /* the pid's next owner */
+	put(p, &done);
+	put(p, &dry);
+	put(p, &refused);
+	put(p, &cut);
+	put(p, &other);
+	assert_int_equal(journal_count(p->j, COMMAND_TRIM, 77, 9, 0, &last), 2);
+	assert_int_equal(last, 1004);
+	assert_int_equal(journal_count(p->j, COMMAND_TRIM, 77, 9, 1002, &last), 1);
+	assert_int_equal(journal_count(p->j, COMMAND_TRIM, 78, 9, 0, &last), 0);
+	assert_int_equal(last, 0);
+}
+
+static void a_torn_tail_is_dropped_wherever_it_was_cut(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry a = entry(1, true);
+	struct journal_entry b = entry(2, true);
+	struct journal_entry c = entry(3, true);
+	struct command_result r;
+	struct stat st;
+
+	for (unsigned cut = 1; cut < RECORD; cut += 37) {
+		assert_int_equal(truncate(p->path, 0), 0);
+		reopen(p);
+		put(p, &a);
+		put(p, &b);
+		assert_int_equal(truncate(p->path, RECORD + cut), 0);
+		reopen(p);
+		assert_int_equal(journal_find(p->j, a.id, &r), 0);
+		assert_int_equal(journal_find(p->j, b.id, &r), -ENOENT);
+		put(p, &c);
+		reopen(p);
+		assert_int_equal(journal_find(p->j, c.id, &r), 0);
+		assert_int_equal(stat(p->path, &st), 0);
+		assert_int_equal(st.st_size, 2 * RECORD);
+	}
+}
+
+static void flip(const char *path, off_t at)
+{
+	int fd = open(path, O_RDWR);
+	char c;
+
+	assert_int_equal(pread(fd, &c, 1, at), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+static void damage_in_the_middle_refuses_the_file(void **state)
+{
+	struct place *p = *state;
+	struct error err;
+
+	for (unsigned i = 1; i <= 3; i++) {
+		struct journal_entry e = entry(i, true);
+
+		put(p, &e);
+	}
+	flip(p->path, RECORD + 20);
+	journal_free(&p->j);
+	assert_int_equal(journal_open(p->path, &p->j, &err), -EBADMSG);
+	assert_says(err, "record 2 is damaged");
+	assert_null(p->j);
+}
+
+static void the_file_stays_bounded_and_the_highest_survives(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry first = entry(900000, true);
+	struct command_result r;
+	struct error err;
+	struct stat st;
+	uint64_t counter;
+	uint64_t fence;
+
+	put(p, &first);
+	for (unsigned i = 1; i <= 3 * JOURNAL_KEEP + 10; i++) {
+		struct journal_entry e = entry(i, true);
+
+		e.counter = 0; /* by hand */
+		put(p, &e);
+	}
+	journal_unlock(p->j);
+	assert_int_equal(journal_lock(p->j, 0, &err), 0);
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_size, (JOURNAL_KEEP + 1) * RECORD);
+	reopen(p);
+	journal_highest(p->j, &counter, &fence);
+	assert_int_equal(counter, 900000);
+	assert_int_equal(journal_find(p->j, first.id, &r), -ENOENT);
+	first = entry(3 * JOURNAL_KEEP + 10, true);
+	assert_int_equal(journal_find(p->j, first.id, &r), 0);
+}
+
+static void two_holders_see_each_others_entries(void **state)
+{
+	struct place *p = *state;
+	struct journal *other = NULL;
+	struct journal_entry a = entry(1, true);
+	struct command_result r;
+	struct error err;
+
+	assert_int_equal(journal_open(p->path, &other, &err), 0);
+	assert_int_equal(journal_lock(other, 50000, &err), -EBUSY);
+	assert_says(err, "another action is under way");
+	put(p, &a);
+	journal_unlock(p->j);
+	assert_int_equal(journal_lock(other, 0, &err), 0);
+	assert_int_equal(journal_find(other, a.id, &r), 0);
+	journal_free(&other);
+}
+
+static void a_full_disk_is_told_and_leaves_no_part(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry a = entry(1, true);
+	struct journal_entry b = entry(2, false);
+	struct rlimit old;
+	struct rlimit tight;
+	struct command_result r;
+	struct error err;
+	struct stat st;
+
+	put(p, &a);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tight = old;
+	tight.rlim_cur = RECORD + 100;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	assert_int_equal(journal_append(p->j, &b, &err), -ENOSPC);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_says(err, "cannot write journal");
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_size, RECORD);
+	assert_int_equal(journal_find(p->j, b.id, &r), -ENOENT);
+	put(p, &b);
+	reopen(p);
+	assert_int_equal(journal_find(p->j, b.id, &r), 0);
+}
+
+static void a_file_that_others_can_write_is_refused(void **state)
+{
+	struct place *p = *state;
+	struct error err;
+
+	journal_free(&p->j);
+	assert_int_equal(chmod(p->path, 0666), 0);
+	assert_int_equal(journal_open(p->path, &p->j, &err), -EPERM);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_was_done_is_found_after_a_restart),
+		TEST(started_and_never_done_is_unknown),
+		TEST(only_what_acted_counts_against_the_rate),
+		TEST(a_torn_tail_is_dropped_wherever_it_was_cut),
+		TEST(damage_in_the_middle_refuses_the_file),
+		TEST(the_file_stays_bounded_and_the_highest_survives),
+		TEST(two_holders_see_each_others_entries),
+		TEST(a_full_disk_is_told_and_leaves_no_part),
+		TEST(a_file_that_others_can_write_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

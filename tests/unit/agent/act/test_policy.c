@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
+#include "agent/act/policy.h"
+
+#include <errno.h>
+
+#include "common/str.h"
+#include "tests/support/alloc.h"
+#include "tests/support/test.h"
+
+static struct process worker(void)
+{
+	return (struct process){
+		.pid = 4321,
+		.uid = 1000,
+		.comm = "gunicorn",
+		.exe = "/usr/bin/python3.11",
+		.cgroup = "/system.slice/gunicorn.service",
+	};
+}
+
+static struct policy_verdict judge(const char *text, const struct process *p)
+{
+	struct policy *policy = NULL;
+	struct policy_verdict v;
+	struct error err = {""};
+
+	if (policy_parse("policy", text, &policy, &err) < 0)
+		fail_msg("'%s': %s", text, err.msg);
+	policy_judge(policy, "trim", p, &v);
+	policy_free(&policy);
+	assert_null(policy);
+	return v;
+}
+
+static void the_first_line_that_matches_decides(void **state unused_arg)
+{
+	static const struct {
+		const char *text;
+		bool allowed;
+		unsigned line;
+	} rows[] = {
+		{"", false, 0},
+		{"# nothing\n\n", false, 0},
+		{"allow trim\n", true, 1},
+		{"allow *\n", true, 1},
+		{"deny *\nallow trim\n", false, 1},
+		{"\n\nallow trim uid=1000\ndeny *", true, 3},
+		{"allow trim uid=1001\ndeny *", false, 2},
+		{"allow trim uid>=1000", true, 1},
+		{"allow trim uid>=1001", false, 0},
+		{"allow trim uid<=1000", true, 1},
+		{"allow trim uid<=999", false, 0},
+		{"allow trim uid>=1000 uid<=1999 # people", true, 1},
+		{"allow trim exe=/usr/bin/python3*", true, 1},
+		{"allow trim exe=/usr/bin/python2*", false, 0},
+		{"allow trim exe=python3*", false, 0},
+		{"allow trim cgroup=*/gunicorn.service", true, 1},
+		{"allow\ttrim\tcomm=guni[ck]orn\r\n", true, 1},
+		{"allow trim comm=guni", false, 0},
+		{"deny trim comm=gunicorn\nallow trim", false, 1},
+		{"allow trim container=yes", false, 0},
+		{"allow trim container=no", true, 1},
+	};
+	struct process p = worker();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct policy_verdict v = judge(rows[i].text, &p);
+
+		if (v.allowed != rows[i].allowed || v.line != rows[i].line)
+			fail_msg("'%s': allowed %d by line %u", rows[i].text, v.allowed, v.line);
+	}
+}
+
+static void the_verdict_tells_the_line_and_its_bounds(void **state unused_arg)
+{
+	struct process p = worker();
+	struct policy_verdict v = judge("# one\nallow trim uid=1000 max=6/h cooldown=5min", &p);
+
+	assert_true(v.allowed);
+	assert_int_equal(v.max, 6);
+	assert_int_equal(v.max_window_us, 3600000000);
+	assert_int_equal(v.cooldown_us, 300000000);
+	assert_string_equal(v.why, "policy line 2: allow trim uid=1000 max=6/h cooldown=5min");
+	v = judge("allow trim uid=5", &p);
+	assert_string_equal(v.why, "no line of the policy allows it");
+}
+
+static void root_and_containers_must_be_named(void **state unused_arg)
+{
+	struct process p = worker();
+
+	p.uid = 0;
+	assert_false(judge("allow *", &p).allowed);
+	assert_true(judge("allow * uid>=0", &p).allowed);
+	p = worker();
+	p.container = true;
+	assert_false(judge("allow *", &p).allowed);
+	assert_true(judge("allow * container=yes", &p).allowed);
+	p = worker();
+	p.seccomp = 2;
+	assert_true(judge("allow *", &p).allowed);
+	assert_false(judge("allow * seccomp=no", &p).allowed);
+}
+
+static void some_are_never_touched(void **state unused_arg)
+{
+	static const char *const comms[] = {"systemd-journal", "sshd",          "dbus-daemon",
+					    "postgres",        "memherd-agent", "(sd-pam)",
+					    "containerd-shim"};
+	struct policy_verdict v;
+	struct process p = worker();
+
+	for (size_t i = 0; i < ARRAY_SIZE(comms); i++) {
+		p = worker();
+		str_copy(p.comm, sizeof(p.comm), comms[i]);
+		assert_false(judge("allow * uid>=0", &p).allowed);
+	}
+	p = worker();
+	str_copy(p.exe, sizeof(p.exe), "/usr/lib/systemd/systemd");
+	assert_false(judge("allow *", &p).allowed);
+	p = worker();
+	p.kernel_thread = true;
+	assert_false(judge("allow *", &p).allowed);
+	p = worker();
+	p.pid = 1;
+	/* Also without any policy. */
+	policy_judge(NULL, "trim", &p, &v);
+	assert_false(v.allowed);
+	assert_string_equal(v.why, "pid 1 is never touched");
+	p.pid = getpid();
+	policy_judge(NULL, "trim", &p, &v);
+	assert_false(v.allowed);
+	p = worker();
+	policy_judge(NULL, "trim", &p, &v);
+	assert_true(v.allowed);
+}
+
+static void a_mistake_names_file_and_line(void **state unused_arg)
+{
+	static const struct {
+		const char *text;
+		const char *says;
+	} rows[] = {
+		{"permit trim", "p:1: 'permit': expected 'allow' or 'deny'"},
+		{"\nallow", "p:2: 'allow' needs an action"},
+		{"allow fly", "p:1: unknown action 'fly'"},
+		{"allow trim user=me", "p:1: unknown word 'user=me'"},
+		{"allow trim uid", "'uid': expected =, >= or <="},
+		{"allow trim uid>5", "expected =, >= or <="},
+		{"allow trim uid=", "uid has no value"},
+		{"allow trim uid=www", "uid 'www': expected a number"},
+		{"allow trim uid=-1", "expected a number"},
+		{"allow trim uid=99999999999", "expected a number"},
+		{"allow trim exe>=/bin", "exe takes '=' only"},
+		{"allow trim max=6", "expected a count such as 6/h"},
+		{"allow trim max=0/h", "expected a count"},
+		{"allow trim max=-1/h", "expected a count"},
+		{"allow trim max=6/year", "expected 'min', 'h' or 'd'"},
+		{"allow trim cooldown=soon", "expected a duration"},
+		{"allow trim container=perhaps", "expected yes or no"},
+		{"deny trim max=1/h", "no meaning on a deny line"},
+		{"allow trim exe=\x1b[2J", "unprintable"},
+		{"allow trim uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 "
+		 "uid=1 uid=1 uid=1 uid=1 uid=1 uid=1",
+		 "more than 16 terms"},
+	};
+	struct policy *policy = NULL;
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(policy_parse("p", rows[i].text, &policy, &err), -EINVAL);
+		assert_null(policy);
+		assert_says(err, rows[i].says);
+	}
+}
+
+static void every_failed_allocation_is_told(void **state unused_arg)
+{
+	unsigned n = 1;
+
+	for (;; n++) {
+		struct policy *policy = NULL;
+		struct error err;
+		int rc;
+
+		alloc_fail_at(n);
+		rc = policy_parse("p", "allow trim uid=1\n", &policy, &err);
+		alloc_fail_off();
+		policy_free(&policy);
+		if (!alloc_failed())
+			break;
+		assert_int_equal(rc, -ENOMEM);
+	}
+	assert_true(n > 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_line_that_matches_decides),
+		cmocka_unit_test(the_verdict_tells_the_line_and_its_bounds),
+		cmocka_unit_test(root_and_containers_must_be_named),
+		cmocka_unit_test(some_are_never_touched),
+		cmocka_unit_test(a_mistake_names_file_and_line),
+		cmocka_unit_test(every_failed_allocation_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The supervisor with the real link and a sense of our own, in a process that can be killed. */
+#include "agent/agent.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "agent/link/process.h"
+#include "common/clock.h"
+#include "common/daemon.h"
+#include "common/str.h"
+#include "tests/support/test.h"
+
+/* What a process says about itself when it starts; one write to the pipe that is its stdout. */
+struct hello {
+	char who; /* 's' or 'l' */
+	pid_t pid;
+	uid_t uid;
+	uint64_t caps;
+	unsigned fds;
+	bool no_new_privs;
+	bool inet;   /* could make a network socket */
+	bool ptrace; /* was let into ptrace() */
+	uint64_t epoch;
+	uint64_t prev_epoch;
+};
+
+static unsigned count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n - 3; /* . .. and the folder itself */
+}
+
+static void say(char who, const struct link_start *s)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct hello h = {.who = who,
+			  .pid = getpid(),
+			  .uid = getuid(),
+			  .caps = daemon_caps(),
+			  .no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1,
+			  .inet = fd >= 0,
+			  .epoch = s ? s->epoch : 0,
+			  .prev_epoch = s ? s->prev_epoch : 0};
+
+	if (fd >= 0)
+		close(fd);
+	errno = 0;
+	/* of a process that is not ours to trace: ESRCH from the call itself, EPERM from the filter
+	 */
+	h.ptrace = !(ptrace(PTRACE_ATTACH, INT32_MAX, 0, 0) < 0 && errno == EPERM);
+	h.fds = count_fds();
+	(void)!write(STDOUT_FILENO, &h, sizeof(h));
+}
+
+static int fake_sense(const struct agent_options *o unused_arg, int fd)
+{
+	char byte;
+
+	say('s', NULL);
+	while (read(fd, &byte, 1) > 0)
+		;
+	return 0;
+}
+
+static int told_link(const struct agent_options *o, const struct link_start *start, int control)
+{
+	say('l', start);
+	return link_run(o, start, control);
+}
+
+struct world {
+	struct agent_options o;
+	pid_t supervisor;
+	int pipe;
+	uid_t uid;
+};
+
+static int set_up(void **state)
+{
+	static const struct agent_parts parts = {.sense = fake_sense, .link = told_link};
+	struct world *w = calloc(1, sizeof(*w));
+	struct passwd *nobody = getpwnam("nobody");
+	int pipes[2];
+
+	assert_int_equal(conf_defaults(&agent_options_table, &w->o, NULL), 0);
+	assert_int_equal(conf_set(&agent_options_table, &w->o, "user", "nobody", "test", NULL), 0);
+	assert_int_equal(conf_set(&agent_options_table, &w->o, "state_dir", "/nonexistent", "test",
+				  NULL),
+			 0);
+	w->uid = geteuid() == 0 ? nobody->pw_uid : geteuid();
+	assert_int_equal(pipe(pipes), 0);
+	w->supervisor = fork();
+	if (w->supervisor == 0) {
+		struct error err;
+
+		dup2(pipes[1], STDOUT_FILENO);
+		close(pipes[0]);
+		close(pipes[1]);
+		log_init("agent", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+		_exit(agent_run(&w->o, &parts, &err) < 0);
+	}
+	close(pipes[1]);
+	w->pipe = pipes[0];
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	if (w->supervisor) {
+		kill(w->supervisor, SIGKILL);
+		waitpid(w->supervisor, NULL, 0);
+	}
+	close(w->pipe);
+	conf_fini(&agent_options_table, &w->o);
+	free(w);
+	return 0;
+}
+
+static struct hello heard(struct world *w, int ms)
+{
+	struct pollfd p = {.fd = w->pipe, .events = POLLIN};
+	struct hello h = {0};
+
+	if (poll(&p, 1, ms) != 1)
+		fail_msg("nobody started within %d ms", ms);
+	assert_int_equal(read(w->pipe, &h, sizeof(h)), sizeof(h));
+	return h;
+}
+
+static void both(struct world *w, int ms, struct hello *sense, struct hello *link)
+{
+	for (int i = 0; i < 2; i++) {
+		struct hello h = heard(w, ms);
+
+		*(h.who == 's' ? sense : link) = h;
+	}
+	assert_int_equal(sense->who, 's');
+	assert_int_equal(link->who, 'l');
+}
+
+static bool alive(pid_t pid)
+{
+	char path[64];
+	char state = 'Z';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "r");
+	if (f) {
+		(void)!fscanf(f, "%*d (%*[^)]) %c", &state);
+		fclose(f);
+	}
+	return state != 'Z';
+}
+
+static void assert_dies(pid_t pid, int ms)
+{
+	for (int i = 0; i < ms / 10 && alive(pid); i++)
+		usleep(10000);
+	assert_false(alive(pid));
+}
+
+static void each_has_only_what_it_needs(void **state)
+{
+	struct world *w = *state;
+	struct hello s = {0};
+	struct hello l = {0};
+	uint64_t wanted = DAEMON_CAP(CAP_SYS_PTRACE) | DAEMON_CAP(CAP_SYSLOG);
+
+	both(w, 3000, &s, &l);
+	assert_int_equal(s.uid, w->uid);
+	assert_int_equal(l.uid, w->uid);
+	assert_int_equal(l.caps, 0);
+	assert_int_equal(s.caps, wanted & daemon_caps());
+	assert_true(s.no_new_privs && l.no_new_privs);
+	assert_int_equal(s.fds, 4); /* the standard ones and its socket */
+	assert_int_equal(l.fds, 4);
+	assert_false(s.inet);
+	assert_true(l.inet);
+#ifndef MEMHERD_ASAN
+	assert_false(s.ptrace);
+	assert_false(l.ptrace);
+#endif
+	assert_true(l.epoch > 0 && l.epoch <= INT64_MAX);
+	assert_int_equal(l.prev_epoch, 0);
+}
+
+static void a_killed_sense_comes_back_to_the_same_link(void **state)
+{
+	struct world *w = *state;
+	struct hello s = {0};
+	struct hello l = {0};
+	struct hello again;
+
+	both(w, 3000, &s, &l);
+	kill(s.pid, SIGKILL);
+	again = heard(w, 3000);
+	assert_int_equal(again.who, 's');
+	assert_int_not_equal(again.pid, s.pid);
+	assert_true(alive(l.pid));
+	assert_false(alive(s.pid)); /* reaped */
+}
+
+static void a_killed_link_comes_back_with_a_new_stream(void **state)
+{
+	struct world *w = *state;
+	struct hello s = {0};
+	struct hello l = {0};
+	struct hello s2 = {0};
+	struct hello l2 = {0};
+
+	both(w, 3000, &s, &l);
+	kill(l.pid, SIGKILL);
+	both(w, 3000, &s2, &l2);
+	assert_int_not_equal(l2.epoch, l.epoch);
+	assert_int_equal(l2.prev_epoch, l.epoch);
+	assert_int_not_equal(s2.pid, s.pid);
+	assert_false(alive(s.pid));
+}
+
+static void sigterm_leaves_no_process(void **state)
+{
+	struct world *w = *state;
+	struct hello s = {0};
+	struct hello l = {0};
+	int status;
+
+	both(w, 3000, &s, &l);
+	usleep(100000);
+	kill(w->supervisor, SIGTERM);
+	assert_int_equal(waitpid(w->supervisor, &status, 0), w->supervisor);
+	w->supervisor = 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_false(alive(s.pid));
+	assert_false(alive(l.pid));
+}
+
+static void they_die_with_the_supervisor(void **state)
+{
+	struct world *w = *state;
+	struct hello s = {0};
+	struct hello l = {0};
+
+	both(w, 3000, &s, &l);
+	kill(w->supervisor, SIGKILL);
+	waitpid(w->supervisor, NULL, 0);
+	w->supervisor = 0;
+	assert_dies(s.pid, 2000);
+	assert_dies(l.pid, 2000);
+}
+
+static void an_unknown_user_is_an_error(void **state unused_arg)
+{
+	struct agent_options o = {.user = (char[]){"no-such-user-here"}};
+	struct agent_parts parts = {.sense = fake_sense, .link = told_link};
+	struct error err = {""};
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(agent_run(&o, &parts, &err), -ENOENT);
+	assert_says(err, "no-such-user-here");
+}
+
+static void backoff_doubles_and_starts_anew(void **state unused_arg)
+{
+	int64_t b = 0;
+	const int64_t expect[] = {1, 2, 4, 8, 16, 30, 30};
+
+	for (size_t i = 0; i < ARRAY_SIZE(expect); i++)
+		assert_int_equal(agent_backoff(&b, 0), expect[i] * USEC_PER_SEC);
+	assert_int_equal(agent_backoff(&b, AGENT_STABLE_US), USEC_PER_SEC);
+	assert_int_equal(agent_backoff(&b, AGENT_STABLE_US - 1), 2 * USEC_PER_SEC);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(backoff_doubles_and_starts_anew),
+		cmocka_unit_test(an_unknown_user_is_an_error),
+		T(each_has_only_what_it_needs),
+		T(a_killed_sense_comes_back_to_the_same_link),
+		T(a_killed_link_comes_back_with_a_new_stream),
+		T(sigterm_leaves_no_process),
+		T(they_die_with_the_supervisor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
+#include "collector/store/chunk.h"
+
+#include <errno.h>
+
+#include "tests/support/alloc.h"
+#include "tests/support/test.h"
+
+#define N_MAX CHUNK_MAX_SAMPLES
+
+static uint64_t seed = 1;
+
+static uint64_t rnd(uint64_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed % below;
+}
+
+struct table {
+	size_t n;
+	int64_t *t;
+	int64_t *v;
+};
+
+static struct table table_new(size_t n, unsigned columns)
+{
+	struct table a = {.n = n};
+
+	a.t = calloc(n, sizeof(*a.t));
+	a.v = calloc(n * columns, sizeof(*a.v));
+	assert_non_null(a.t);
+	assert_non_null(a.v);
+	return a;
+}
+
+static void table_free(struct table *a)
+{
+	free(a->t);
+	free(a->v);
+}
+
+static void check_round_trip(const struct chunk_spec *spec, const struct table *a)
+{
+	struct table b = table_new(a->n, spec->n_columns);
+	auto_buf struct buf out = BUF_INIT(64 << 20);
+	struct error err;
+	int64_t slack = 100; /* of ten seconds */
+
+	assert_int_equal(chunk_encode(spec, a->n, a->t, a->v, &out), 0);
+	assert_int_equal(chunk_samples(out.data, out.len, &err), (int)a->n);
+	assert_int_equal(chunk_decode(spec, out.data, out.len, a->n, b.v, &err), 0);
+	assert_memory_equal(a->v, b.v, a->n * spec->n_columns * sizeof(*a->v));
+	assert_int_equal(chunk_decode_times(out.data, out.len, a->n, b.t, &err), 0);
+	for (size_t i = 0; i < a->n; i++) {
+		assert_true(b.t[i] >= a->t[i] - slack && b.t[i] <= a->t[i] + slack);
+		assert_true(i == 0 || b.t[i] >= b.t[i - 1]);
+	}
+	table_free(&b);
+}
+
+/* Values as processes have them: idle, jumping, absent for a while, counters. */
+static void fill(struct table *a, unsigned columns)
+{
+	int64_t t = (int64_t)rnd(1800000);
+
+	for (size_t i = 0; i < a->n; i++) {
+		a->t[i] = t;
+		t += 10000 + (int64_t)rnd(5) - 2 + (rnd(40) ? 0 : 10000);
+	}
+	for (unsigned k = 0; k < columns; k++) {
+		int64_t v = (int64_t)rnd(1 << 20);
+		unsigned kind = (unsigned)rnd(5);
+
+		for (size_t i = 0; i < a->n; i++) {
+			if (kind == 1)
+				v += (int64_t)rnd(64) * 4;
+			else if (kind == 2)
+				v = (int64_t)rnd(UINT64_MAX >> 3) - (INT64_MAX >> 3);
+			else if (kind == 3 && rnd(10) == 0)
+				v -= (int64_t)rnd(100000);
+			a->v[k * a->n + i] = kind == 4 || rnd(50) == 0 ? METRIC_ABSENT : v;
+		}
+	}
+}
+
+static void any_samples_come_back(void **state unused_arg)
+{
+	static const size_t sizes[] = {1, 2, 3, 17, 180, 1800, N_MAX};
+
+	for (size_t i = 0; i < 60; i++) {
+		const struct chunk_spec *spec = i % 2 ? &chunk_process_spec : &chunk_host_spec;
+		size_t n = sizes[i % (i < 50 ? ARRAY_SIZE(sizes) - 1 : ARRAY_SIZE(sizes))];
+		struct table a = table_new(n, spec->n_columns);
+
+		fill(&a, spec->n_columns);
+		check_round_trip(spec, &a);
+		table_free(&a);
+	}
+}
+
+static void extremes_come_back(void **state unused_arg)
+{
+	static const int64_t values[] = {
+		0, 1, -1, INT64_MAX, -INT64_MAX, INT64_MIN / 2, METRIC_ABSENT};
+	struct table a = table_new(200, METRIC_COUNT);
+
+	for (size_t i = 0; i < a.n; i++)
+		for (unsigned k = 0; k < METRIC_COUNT; k++)
+			a.v[k * a.n + i] = k == METRIC_ANON || k == METRIC_USS || k == METRIC_PSS
+						   ? (int64_t)i
+						   : values[rnd(ARRAY_SIZE(values))];
+	for (size_t i = 0; i < a.n; i++) /* predictions stay clear of the mark for 'absent' */
+		a.v[METRIC_RSS * a.n + i] = a.v[METRIC_FILE * a.n + i] =
+			a.v[METRIC_SHMEM * a.n + i] = 7;
+	check_round_trip(&chunk_process_spec, &a);
+	table_free(&a);
+}
+
+static void idle_process_is_small(void **state unused_arg)
+{
+	struct table a = table_new(180, METRIC_COUNT);
+	auto_buf struct buf out = BUF_INIT(1 << 20);
+
+	for (size_t i = 0; i < a.n; i++) {
+		a.t[i] = (int64_t)i * 10000 + (int64_t)(i % 2) * 20; /* 20 ms of jitter */
+		for (unsigned k = 0; k < METRIC_COUNT; k++)
+			a.v[k * a.n + i] = k < METRIC_GC0 ? 1000 * (k + 1) : METRIC_ABSENT;
+		a.v[METRIC_ANON * a.n + i] = 1000 - 5000 - 6000;
+	}
+	assert_int_equal(chunk_encode(&chunk_process_spec, a.n, a.t, a.v, &out), 0);
+	assert_in_range(out.len, 1, 96);
+	table_free(&a);
+}
+
+static void wrong_input_is_refused(void **state unused_arg)
+{
+	int64_t t[2] = {5, 4}, v[2 * METRIC_COUNT] = {0};
+	auto_buf struct buf out = BUF_INIT(1 << 20);
+
+	assert_int_equal(chunk_encode(&chunk_process_spec, 0, t, v, &out), -EINVAL);
+	assert_int_equal(chunk_encode(&chunk_process_spec, 2, t, v, &out), -EINVAL);
+	assert_int_equal(chunk_encode(&chunk_process_spec, N_MAX + 1, t, v, &out), -EINVAL);
+}
+
+/* Each cut and each flipped byte of a chunk gives an error or other values, never a crash. */
+static void damage_is_survived(void **state unused_arg)
+{
+	struct table a = table_new(40, METRIC_COUNT), b = table_new(40, METRIC_COUNT);
+	auto_buf struct buf out = BUF_INIT(1 << 20);
+	struct error err;
+	int refused = 0;
+
+	fill(&a, METRIC_COUNT);
+	assert_int_equal(chunk_encode(&chunk_process_spec, a.n, a.t, a.v, &out), 0);
+	for (size_t cut = 0; cut < out.len; cut++)
+		assert_true(chunk_decode(&chunk_process_spec, out.data, cut, a.n, b.v, &err) < 0);
+	for (size_t i = 0; i < out.len * 8; i++) {
+		out.data[i / 8] ^= (uint8_t)(1 << i % 8);
+		refused += chunk_decode(&chunk_process_spec, out.data, out.len, a.n, b.v, &err) < 0;
+		refused += chunk_decode_times(out.data, out.len, a.n, b.t, &err) < 0;
+		out.data[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+	assert_true(refused > 0);
+	table_free(&a);
+	table_free(&b);
+}
+
+static void no_memory_is_an_error(void **state unused_arg)
+{
+	struct table a = table_new(50, METRIC_COUNT), b = table_new(50, METRIC_COUNT);
+	bool hit = true;
+
+	fill(&a, METRIC_COUNT);
+	for (unsigned i = 1; hit; i++) {
+		struct buf out = BUF_INIT(1 << 20);
+		int rc;
+
+		alloc_fail_at(i);
+		rc = chunk_encode(&chunk_process_spec, a.n, a.t, a.v, &out);
+		if (rc == 0)
+			rc = chunk_decode(&chunk_process_spec, out.data, out.len, a.n, b.v, NULL);
+		hit = alloc_failed();
+		alloc_fail_off();
+		assert_int_equal(rc != 0, hit);
+		buf_fini(&out);
+	}
+	assert_memory_equal(a.v, b.v, a.n * METRIC_COUNT * sizeof(*a.v));
+	table_free(&a);
+	table_free(&b);
+}
+
+/* A prediction that led back to its column would never end. */
+static void predictions_do_not_loop(void **state unused_arg)
+{
+	const struct chunk_spec *specs[] = {&chunk_process_spec, &chunk_host_spec};
+
+	for (size_t s = 0; s < ARRAY_SIZE(specs); s++) {
+		uint64_t done = 0;
+
+		for (size_t round = 0; round < specs[s]->n_predictors; round++)
+			for (size_t i = 0; i < specs[s]->n_predictors; i++) {
+				const struct chunk_predictor *p = &specs[s]->predictors[i];
+				bool ready = true;
+
+				for (unsigned k = 0; k < p->n_terms; k++)
+					for (size_t j = 0; j < specs[s]->n_predictors; j++)
+						if (specs[s]->predictors[j].column ==
+							    p->terms[k].column &&
+						    !(done & 1ull << j))
+							ready = false;
+				if (ready)
+					done |= 1ull << i;
+			}
+		assert_int_equal(done, (1ull << specs[s]->n_predictors) - 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(any_samples_come_back),   cmocka_unit_test(extremes_come_back),
+		cmocka_unit_test(idle_process_is_small),   cmocka_unit_test(wrong_input_is_refused),
+		cmocka_unit_test(damage_is_survived),      cmocka_unit_test(no_memory_is_an_error),
+		cmocka_unit_test(predictions_do_not_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store against a real PostgreSQL: exactly once, through kills of the server. */
+#include "collector/store/store.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+
+#include "collector/store/db_sync.h"
+#include "collector/store/migrate.h"
+#include "common/clock.h"
+#include "tests/support/pg.h"
+
+#define SEC 1000000LL
+
+static struct pg pg;
+static struct event_base *base;
+static struct store *store;
+
+struct acks {
+	int64_t last_seq;
+	int n;
+	int fenced;
+	int holes;
+};
+static struct acks acks;
+
+static void on_acked(void *arg, const struct store_acked *a)
+{
+	struct acks *k = arg;
+
+	if (a->rc == -ESTALE)
+		k->fenced++;
+	else if (a->rc == -EPROTO)
+		k->holes++;
+	else if (a->last_seq > k->last_seq)
+		k->last_seq = a->last_seq;
+	k->n++;
+}
+
+static void turn(void)
+{
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	usleep(1000);
+}
+
+#define WAIT_FOR(condition)                                                 \
+	do {                                                                \
+		int64_t end_ = clock_boot_us() + 30 * SEC;                  \
+		while (!(condition)) {                                      \
+			if (clock_boot_us() > end_)                         \
+				fail_msg("waited in vain for " #condition); \
+			turn();                                             \
+		}                                                           \
+	} while (0)
+
+static void store_up(int64_t window_us)
+{
+	struct store_config cfg;
+	struct error err;
+
+	store_config_init(&cfg);
+	cfg.conninfo = embedded_conninfo(pg.server);
+	cfg.window_us = window_us;
+	cfg.flush_us = 5000;
+	cfg.seal_grace_us = 100000;
+	acks = (struct acks){0};
+	if (store_open(base, &cfg, on_acked, &acks, &store, &err) < 0)
+		fail_msg("%s", err.msg);
+	WAIT_FOR(store_ready(store));
+}
+
+static int64_t number(const char *sql)
+{
+	char command[1024], line[64] = "";
+	FILE *f;
+
+	/* another client than ours reads what we wrote */
+	snprintf(command, sizeof(command), "%s/psql -XAtq -h %s -U memherd -d postgres -c \"%s\"",
+		 embedded_bin_dir(pg.server), pg.dir, sql);
+	f = popen(command, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	pclose(f);
+	return strtoll(line, NULL, 10);
+}
+
+struct opened {
+	bool done;
+	int rc;
+	int64_t conn, last_seq;
+};
+
+static void on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
+		      const struct error *err)
+{
+	struct opened *o = arg;
+
+	(void)n, (void)err;
+	*o = (struct opened){.done = true, .rc = rc, .conn = conn, .last_seq = last_seq[0]};
+}
+
+static struct opened stream(int32_t host, int64_t epoch)
+{
+	struct opened o = {.done = false};
+
+	WAIT_FOR(store_stream_open(store, host, &epoch, 1, on_stream, &o) == 0);
+	WAIT_FOR(o.done);
+	return o;
+}
+
+static int put(int32_t host, int64_t epoch, int64_t conn, int64_t seq, const char *doc)
+{
+	struct store_event event = {.t_us = clock_wall_us(),
+				    .seq = seq,
+				    .kind = "start",
+				    .doc = doc};
+	struct store_process born = {.proc_id = seq, .pid = 7, .comm = "x", .first_seen_us = SEC};
+	struct store_batch b = {
+		.host_id = host,
+		.epoch = epoch,
+		.conn = conn,
+		.first_seq = seq,
+		.last_seq = seq,
+		.rcv_us = store_receive_time(store),
+		.payload = (const uint8_t *)"payload",
+		.payload_len = 7,
+		.events = &event,
+		.n_events = doc != NULL,
+		.born = &born,
+		.n_born = doc != NULL,
+	};
+
+	return store_put(store, &b);
+}
+
+static void batches_are_stored_once(void **state unused_arg)
+{
+	struct opened a = stream(1, 100), b;
+
+	assert_int_equal(a.rc, 0);
+	assert_int_equal(a.last_seq, 0);
+	for (int64_t seq = 1; seq <= 50; seq++)
+		assert_int_equal(put(1, 100, a.conn, seq, "{\"a\": 1}"), 0);
+	WAIT_FOR(acks.last_seq == 50);
+	/* resent after a reconnection that did not hear the acknowledgement */
+	b = stream(1, 100);
+	assert_int_equal(b.last_seq, 50);
+	assert_true(b.conn > a.conn);
+	acks = (struct acks){0};
+	assert_int_equal(put(1, 100, b.conn, 50, NULL), 0);
+	WAIT_FOR(acks.n == 1);
+	assert_int_equal(acks.last_seq, 50);
+	/* of the connection before */
+	assert_int_equal(put(1, 100, a.conn, 51, NULL), 0);
+	WAIT_FOR(acks.n == 2);
+	assert_int_equal(acks.fenced, 1);
+	/* a hole is not stored */
+	assert_int_equal(put(1, 100, b.conn, 53, NULL), 0);
+	WAIT_FOR(acks.n == 3);
+	assert_int_equal(acks.holes, 1);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 1"), 50);
+	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 1"), 50);
+	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 1"), 50);
+	assert_int_equal(number("SELECT count(*) FROM process WHERE host_id = 1"), 50);
+}
+
+static void bad_data_is_set_aside(void **state unused_arg)
+{
+	struct opened a = stream(2, 200);
+	struct store_stats st;
+
+	for (int64_t seq = 1; seq <= 20; seq++)
+		assert_int_equal(put(2, 200, a.conn, seq, seq == 13 ? "{not json" : "{}"), 0);
+	acks = (struct acks){0};
+	WAIT_FOR(acks.last_seq == 20);
+	store_stats(store, &st);
+	assert_int_equal(st.dead_letters, 1);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 2"), 19);
+	assert_int_equal(number("SELECT seq FROM dead_letter WHERE host_id = 2"), 13);
+	assert_int_equal(number("SELECT last_seq FROM agent_stream WHERE host_id = 2"), 20);
+}
+
+/* kill -9 of the server, again and again, while batches flow: what is acknowledged is there once.
+ */
+static void kills_of_the_server_lose_nothing(void **state unused_arg)
+{
+	struct opened a = stream(3, 300);
+	int64_t seq = 1;
+
+	acks = (struct acks){0};
+	for (int kills = 0; kills < 3; kills++) {
+		int64_t until = clock_boot_us() + SEC / 4;
+
+		while (clock_boot_us() < until) {
+			if (put(3, 300, a.conn, seq, "{}") == 0)
+				seq++;
+			turn();
+		}
+		WAIT_FOR(embedded_pid(pg.server) > 0 && acks.last_seq > 0);
+		kill(embedded_pid(pg.server), SIGKILL);
+		for (int i = 0; i < 20 && put(3, 300, a.conn, seq, "{}") == 0; i++, seq++)
+			turn();
+		WAIT_FOR(embedded_restarts(pg.server) > (unsigned)kills && store_ready(store));
+	}
+	WAIT_FOR(acks.last_seq == seq - 1);
+	assert_true(seq > 100);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 3"), seq - 1);
+	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 3"),
+			 seq - 1);
+	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 3"), seq - 1);
+}
+
+struct series {
+	bool done;
+	int rc;
+	size_t n;
+	struct point p[2000];
+};
+
+static void on_series(void *arg, int rc, const struct point *p, size_t n, int64_t resolution,
+		      const struct error *err)
+{
+	struct series *s = arg;
+
+	(void)err, (void)resolution;
+	s->done = true;
+	s->rc = rc;
+	s->n = n;
+	memcpy(s->p, p, n * sizeof(*p));
+}
+
+static void read_series(struct series *s, int64_t proc, int64_t from, int64_t to, size_t max)
+{
+	*s = (struct series){.done = false};
+	assert_int_equal(store_series(store, 4, proc, METRIC_RSS, from, to, max, on_series, s), 0);
+	WAIT_FOR(s->done);
+	assert_int_equal(s->rc, 0);
+}
+
+static void on_row(void *arg, const struct store_replayed *r)
+{
+	size_t *n = arg;
+
+	assert_int_equal(r->payload_len, 7);
+	*n += r->host_id == 4;
+}
+
+static bool replayed;
+
+static void on_replay(void *arg, int rc, const struct error *err)
+{
+	(void)arg, (void)err;
+	assert_int_equal(rc, 0);
+	replayed = true;
+}
+
+static void replay(size_t *rows)
+{
+	*rows = 0;
+	replayed = false;
+	assert_int_equal(store_replay(store, on_row, on_replay, rows), 0);
+	WAIT_FOR(replayed);
+}
+
+static uint64_t sealed(void)
+{
+	struct store_stats st;
+
+	store_stats(store, &st);
+	return st.sealed;
+}
+
+/* Two hours of samples, from memory, then from chunks, then with late data on top. */
+static void windows_are_sealed_and_read(void **state unused_arg)
+{
+	int64_t now = clock_wall_us(), from = window_start(1800 * SEC, now - 7200 * SEC);
+	struct window_set *ws = store_windows(store);
+	static struct series s;
+	size_t rows;
+
+	for (int64_t t = from; t < from + 3600 * SEC; t += 10 * SEC) {
+		int64_t v[METRIC_COUNT] = {0}, h[HOST_METRIC_COUNT] = {1};
+
+		v[METRIC_RSS] = (t - from) / SEC;
+		assert_int_equal(window_add(ws, 4, 44, t, store_receive_time(store), v), 0);
+		assert_int_equal(window_add_host(ws, 4, t, store_receive_time(store), h), 0);
+	}
+	read_series(&s, 44, from, now, 2000);
+	assert_int_equal(s.n, 360);
+	replay(&rows); /* before that nothing is sealed */
+	WAIT_FOR(sealed() == 2);
+	read_series(&s, 44, from, now, 2000);
+	assert_int_equal(s.n, 360);
+	for (size_t i = 0; i < s.n; i++)
+		assert_int_equal(s.p[i].v, (int64_t)i * 10);
+	read_series(&s, 44, from, from + 3600 * SEC, 20);
+	assert_in_range(s.n, 10, 20);
+	assert_int_equal(s.p[s.n - 1].v, 3590);
+	assert_int_equal(number("SELECT count(*) FROM chunk WHERE host_id = 4"), 2);
+	assert_int_equal(number("SELECT count(*) FROM host_chunk WHERE host_id = 4"), 2);
+	assert_int_equal(number("SELECT sum(n) FROM rollup_1h WHERE host_id = 4"), 360);
+	assert_int_equal(
+		number("SELECT round(max(rss_slope_kib_h)) FROM rollup_1h WHERE host_id = 4"),
+		3600);
+	/* plain SQL reads the same */
+	assert_int_equal(number("SELECT sum(rss_kib) FROM sample_rss WHERE host_id = 4"),
+			 10 * 359 * 360 / 2);
+	/* late, in the second window after it was sealed */
+	int64_t v[METRIC_COUNT] = {77};
+
+	assert_int_equal(window_add(ws, 4, 44, from + 3595 * SEC, store_receive_time(store), v), 0);
+	WAIT_FOR(sealed() == 3);
+	read_series(&s, 44, from, now, 2000);
+	assert_int_equal(s.n, 361);
+	assert_int_equal(s.p[360].v, 77);
+	assert_int_equal(number("SELECT max(part) FROM chunk WHERE host_id = 4"), 8);
+}
+
+static void unsealed_batches_come_back(void **state unused_arg)
+{
+	struct opened a = stream(4, 400);
+	struct error err;
+	size_t rows;
+
+	acks = (struct acks){0};
+	for (int64_t seq = 1; seq <= 700; seq++)
+		assert_int_equal(put(4, 400, a.conn, seq, NULL), 0);
+	assert_int_equal(store_drain(store, 10 * SEC), 0);
+	store_free(&store);
+	store_up(1800 * SEC);
+	replay(&rows);
+	assert_int_equal(rows, 700);
+	(void)err;
+}
+
+/* Leaves of years ago, one of them left detached by a collector that ended in between. */
+static void old_leaves_are_dropped(void **state unused_arg)
+{
+	size_t rows;
+
+	(void)number("SELECT length(mh_make_leaf('chunk', '2020-01-01Z', '2020-01-02Z'))");
+	(void)number("SELECT length(mh_make_leaf('inbox', '2020-01-01Z', '2020-01-01 01:00Z'))");
+	(void)number("SELECT length(mh_make_leaf('event', '2020-01-01Z', '2020-02-01Z'))");
+	(void)number("ALTER TABLE event DETACH PARTITION event_p20200101; SELECT 1");
+	assert_int_equal(number("SELECT count(*) FROM pg_class WHERE relname ~ '_p2020[0-9_]+$'"),
+			 3);
+	store_free(&store);
+	store_up(1800 * SEC);
+	replay(&rows);
+	WAIT_FOR(number("SELECT count(*) FROM pg_class WHERE relname ~ '_p2020[0-9_]+$'") == 0);
+	/* what is in use stays, and there are leaves ahead */
+	assert_in_range(
+		number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass"), 3,
+		5);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 4"), 700);
+}
+
+static void another_window_is_refused(void **state unused_arg)
+{
+	struct store_config cfg;
+	struct store *other;
+	struct error err;
+
+	store_config_init(&cfg);
+	cfg.conninfo = embedded_conninfo(pg.server);
+	cfg.window_us = 600 * SEC;
+	assert_int_equal(store_open(base, &cfg, on_acked, &acks, &other, &err), -EINVAL);
+	assert_says(err, "cannot be changed");
+	cfg.conninfo = "host=/nonexistent";
+	assert_int_equal(store_open(base, &cfg, on_acked, &acks, &other, &err), -ENOTCONN);
+	assert_says(err, "cannot connect");
+}
+
+static void migrations_run_once(void **state unused_arg)
+{
+	struct db_sync *s;
+	struct error err;
+
+	assert_int_equal(db_sync_open(embedded_conninfo(pg.server), false, &s, &err), 0);
+	assert_int_equal(migrate_run(s, &err), 0);
+	assert_int_equal(
+		db_sync_script(s, "UPDATE meta SET value = '9999' WHERE key = 'schema_version'",
+			       &err),
+		0);
+	assert_int_equal(migrate_run(s, &err), -EPROTO);
+	assert_says(err, "newer");
+	assert_int_equal(db_sync_script(s,
+					"UPDATE meta SET value = '1' WHERE key = 'schema_version'",
+					&err),
+			 0);
+	db_sync_free(&s);
+}
+
+static int up(void **state unused_arg)
+{
+	struct error err;
+
+	base = event_base_new();
+	pg_start(&pg);
+	assert_int_equal(embedded_supervise(pg.server, base, &err), 0);
+	store_up(1800 * SEC);
+	return 0;
+}
+
+static int down(void **state unused_arg)
+{
+	store_free(&store);
+	pg_stop(&pg);
+	event_base_free(base);
+	libevent_global_shutdown();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(batches_are_stored_once),
+		cmocka_unit_test(bad_data_is_set_aside),
+		cmocka_unit_test(kills_of_the_server_lose_nothing),
+		cmocka_unit_test(windows_are_sealed_and_read),
+		cmocka_unit_test(unsealed_batches_come_back),
+		cmocka_unit_test(old_leaves_are_dropped),
+		cmocka_unit_test(another_window_is_refused),
+		cmocka_unit_test(migrations_run_once),
+	};
+
+	return cmocka_run_group_tests(tests, up, down);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/store/window.h"
+
+#include <errno.h>
+
+#include "collector/store/chunk.h"
+#include "tests/support/test.h"
+
+#define SEC  1000000LL
+#define WIN  (1800 * SEC)
+#define BASE (WIN * 1000000)
+
+struct seen {
+	struct point p[1000];
+	size_t n;
+};
+
+static void on_point(void *arg, const struct point *p)
+{
+	struct seen *s = arg;
+
+	s->p[s->n++] = *p;
+}
+
+static void values(int64_t v[METRIC_COUNT], int64_t rss)
+{
+	for (unsigned k = 0; k < METRIC_COUNT; k++)
+		v[k] = METRIC_ABSENT;
+	v[METRIC_RSS] = rss;
+	v[METRIC_SWAP] = 0;
+	v[METRIC_CPU] = rss * 2;
+}
+
+static int add(struct window_set *ws, int64_t proc, int64_t t, int64_t rcv, int64_t rss)
+{
+	int64_t v[METRIC_COUNT];
+
+	values(v, rss);
+	return window_add(ws, 1, proc, t, rcv, v);
+}
+
+static struct window_set *set_new(void)
+{
+	struct window_set *ws;
+
+	assert_int_equal(window_set_new(WIN, 1 << 20, &ws), 0);
+	return ws;
+}
+
+static void samples_are_read_back(void **state unused_arg)
+{
+	struct window_set *ws = set_new();
+	struct seen s = {.n = 0};
+
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(add(ws, 7, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 1000 - i), 0);
+	assert_int_equal(window_read(ws, 1, 7, METRIC_RSS, BASE + 100 * SEC, BASE + 1900 * SEC,
+				     on_point, &s),
+			 180);
+	for (size_t i = 0; i < s.n; i++) {
+		assert_int_equal(s.p[i].t_us, BASE + (int64_t)(i + 10) * 10 * SEC);
+		assert_int_equal(s.p[i].v, 1000 - (int64_t)(i + 10));
+	}
+	s.n = 0;
+	assert_int_equal(window_read(ws, 1, 7, METRIC_SWAP, BASE, BASE + WIN, on_point, &s), 180);
+	assert_int_equal(s.p[0].v, 0); /* appearing at 0 is not absent */
+	assert_int_equal(window_read(ws, 1, 7, METRIC_PSS, BASE, BASE + WIN, on_point, &s), 0);
+	assert_int_equal(window_read(ws, 2, 7, METRIC_RSS, BASE, BASE + WIN, on_point, &s), 0);
+	window_set_free(&ws);
+	assert_null(ws);
+}
+
+static void a_sample_counts_once(void **state unused_arg)
+{
+	struct window_set *ws = set_new();
+
+	assert_int_equal(add(ws, 7, BASE, BASE, 1), 0);
+	assert_int_equal(add(ws, 7, BASE, BASE + 1, 1), 1);
+	assert_int_equal(add(ws, 7, BASE - SEC, BASE + 2, 1), 1);
+	assert_int_equal(add(ws, 7, -5, BASE + 2, 1), -ERANGE);
+	window_set_free(&ws);
+}
+
+static void memory_is_bounded(void **state unused_arg)
+{
+	struct window_set *ws;
+	int rc = 0;
+
+	assert_int_equal(window_set_new(WIN, 20000, &ws), 0);
+	for (int i = 1; i < 1000 && rc == 0; i++)
+		rc = add(ws, i, BASE, BASE, 1);
+	assert_int_equal(rc, -ENOBUFS);
+	assert_true(window_bytes(ws) < 22000);
+	window_set_free(&ws);
+}
+
+struct sealed {
+	struct window_part part[16];
+	size_t n;
+	int64_t rss_last;
+	int fail_at;
+};
+
+static int on_part(void *arg, const struct window_part *p, const struct buf *chunk)
+{
+	struct sealed *s = arg;
+	int64_t v[1000];
+	struct error err;
+
+	assert_int_equal(chunk_samples(chunk->data, chunk->len, &err), (int)p->n);
+	if (p->proc_id != WINDOW_HOST) {
+		assert_int_equal(chunk_decode_column(&chunk_process_spec, chunk->data, chunk->len,
+						     METRIC_RSS, p->n, v, &err),
+				 0);
+		s->rss_last = v[p->n - 1];
+	}
+	if (s->fail_at && (int)s->n + 1 == s->fail_at)
+		return -ENOMEM;
+	s->part[s->n++] = *p;
+	return 0;
+}
+
+static void a_window_is_sealed_once(void **state unused_arg)
+{
+	struct window_set *ws = set_new();
+	struct sealed s = {.n = 0};
+	struct seen seen = {.n = 0};
+	int64_t host[HOST_METRIC_COUNT] = {8000000, 4000000};
+
+	for (int i = 0; i < 180; i++) {
+		assert_int_equal(add(ws, 9, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 100 + i), 0);
+		assert_int_equal(add(ws, 3, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 50), 0);
+	}
+	assert_int_equal(window_add_host(ws, 1, BASE, BASE, host), 0);
+	assert_int_equal(add(ws, 9, BASE + WIN, BASE + WIN, 999), 0);
+	assert_int_equal(window_oldest(ws), BASE);
+
+	/* one that fails leaves everything as it was */
+	s.fail_at = 2;
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), -ENOMEM);
+	assert_int_equal(window_oldest(ws), BASE);
+	s = (struct sealed){.n = 0};
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), -EBUSY);
+	assert_int_equal(s.n, 3);
+	assert_int_equal(s.part[0].proc_id, WINDOW_HOST);
+	assert_int_equal(s.part[1].proc_id, 3);
+	assert_int_equal(s.part[2].proc_id, 9);
+	assert_int_equal(s.part[2].figures.rss_min, 100);
+	assert_int_equal(s.part[2].figures.rss_max, 279);
+	assert_int_equal(s.part[2].figures.rss_last, 279);
+	assert_int_equal(s.part[2].figures.rss_avg, 190);
+	assert_int_equal(s.part[2].figures.cpu_ms, 358);
+	assert_int_equal(s.part[2].figures.majflt, METRIC_ABSENT);
+	assert_true(s.part[2].figures.has_slope);
+	assert_true(s.part[2].figures.rss_slope > 359.99 && s.part[2].figures.rss_slope < 360.01);
+	/* readable until it is done; the next window does not care */
+	assert_int_equal(window_read(ws, 1, 9, METRIC_RSS, 0, INT64_MAX, on_point, &seen), 181);
+	assert_int_equal(window_oldest(ws), BASE + WIN);
+	window_seal_done(ws, BASE + WIN + 5);
+	seen.n = 0;
+	assert_int_equal(window_read(ws, 1, 9, METRIC_RSS, 0, INT64_MAX, on_point, &seen), 1);
+	window_set_free(&ws);
+}
+
+static void a_replay_skips_what_is_sealed(void **state unused_arg)
+{
+	struct window_set *ws = set_new();
+
+	assert_int_equal(window_set_cut(ws, BASE, 5000), 0);
+	assert_int_equal(add(ws, 7, BASE + 1 * SEC, 4000, 1), 1);
+	assert_int_equal(add(ws, 7, BASE + 2 * SEC, 5000, 1), 1);
+	assert_int_equal(add(ws, 7, BASE + 3 * SEC, 5001, 1), 0); /* late: another part */
+	assert_int_equal(add(ws, 7, BASE + WIN, 4000, 1), 0);
+	assert_int_equal(window_oldest_received(ws), 4000);
+	assert_int_equal(window_last_received(ws, BASE), 5001);
+	window_forget(ws, BASE + 1);
+	assert_int_equal(add(ws, 8, BASE, 100, 1), 0);
+	window_set_free(&ws);
+}
+
+static void counters_that_restart_count_from_zero(void **state unused_arg)
+{
+	struct window_set *ws = set_new();
+	struct sealed s = {.n = 0};
+
+	assert_int_equal(add(ws, 7, BASE, BASE, 100), 0);
+	assert_int_equal(add(ws, 7, BASE + SEC, BASE, 150), 0);
+	assert_int_equal(add(ws, 7, BASE + 2 * SEC, BASE, 10), 0);
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
+	assert_int_equal(s.part[0].figures.cpu_ms, 100 + 20);
+	assert_int_equal(s.rss_last, 10);
+	window_set_free(&ws);
+}
+
+static void windows_start_on_the_grid(void **state unused_arg)
+{
+	assert_int_equal(window_start(WIN, BASE), BASE);
+	assert_int_equal(window_start(WIN, BASE + WIN - 1), BASE);
+	assert_int_equal(window_start(WIN, -1), -WIN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(samples_are_read_back),
+		cmocka_unit_test(a_sample_counts_once),
+		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(a_window_is_sealed_once),
+		cmocka_unit_test(a_replay_skips_what_is_sealed),
+		cmocka_unit_test(counters_that_restart_count_from_zero),
+		cmocka_unit_test(windows_start_on_the_grid),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
