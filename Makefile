@@ -133,7 +133,7 @@ distclean: clean ## remove the npm packages too
 
 .PHONY: compile_commands.json
 compile_commands.json: ## for clangd and clang-tidy
-	$(Q)tools/compile-commands '$(CC) $(CPPFLAGS) $(CFLAGS)' $(foreach c,$(COMPONENTS),$(filter-out $(GEN)/%,$(SRC_$(c)))) \
+	$(Q)tools/compile-commands '$(subst ','\'',$(CC) $(CPPFLAGS) $(CFLAGS))' $(foreach c,$(COMPONENTS),$(filter-out $(GEN)/%,$(SRC_$(c)))) \
 		$(foreach p,$(PROGRAMS),$(MAIN_$(p))) > $@
 
 ##@ Running
@@ -239,6 +239,7 @@ $(B)/bench/.built: $(BENCH_BINS)
 LINT_C := $(foreach c,$(COMPONENTS),$(filter-out $(GEN)/%,$(SRC_$(c)))) $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 ALL_C = $(shell git ls-files '*.c' '*.h')
 lint: compile_commands.json ## layers, format, clang-tidy, cppcheck
+	$(Q)tools/deps lint
 	$(Q)$(MAKE) $(GEN_HEADERS) $(GEN)/web.c >/dev/null
 	$(Q)tools/check-layers
 	$(Q)clang-format --dry-run -Werror $(ALL_C)

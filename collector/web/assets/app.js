@@ -73,7 +73,7 @@ function cell(row, content, className) {
 	return td;
 }
 
-// Rows are made anew; the one that has the focus gets it back by its key.
+// Rows are made anew; the link that has the focus gets it back by its key.
 function fill(table, items, makeRow, emptyText) {
 	const body = $(table).tBodies[0];
 	const focused = document.activeElement?.dataset?.key;
@@ -89,20 +89,20 @@ function fill(table, items, makeRow, emptyText) {
 		rows.push(row);
 	}
 	body.replaceChildren(...rows);
-	if (focused) body.querySelector(`tr[data-key="${CSS.escape(focused)}"]`)?.focus();
+	if (focused) body.querySelector(`a[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
-function pickable(row, key, selected, pick) {
-	row.tabIndex = 0;
-	row.dataset.key = key;
-	row.setAttribute("aria-selected", String(selected));
-	row.addEventListener("click", pick);
-	row.addEventListener("keydown", (e) => {
-		if (e.key === "Enter" || e.key === " ") {
-			e.preventDefault();
-			pick();
-		}
-	});
+// The first cell is a link, which is what a keyboard and a screen reader use; a mouse may hit the row.
+function pickable(row, key, text, selected, place, className) {
+	const link = document.createElement("a");
+	link.href = fragment(place);
+	link.dataset.key = key;
+	link.textContent = text;
+	if (selected) link.setAttribute("aria-current", "true");
+	row.classList.add("pick");
+	row.classList.toggle("selected", selected);
+	row.addEventListener("click", () => getSelection().isCollapsed && (location.hash = link.hash));
+	cell(row, link, className);
 }
 
 function spark(points) {
@@ -145,8 +145,7 @@ function usedMeter(h) {
 }
 
 function hostRow(row, h) {
-	pickable(row, h.id, h.id === state.host, () => go({ host: h.id, process: null }));
-	cell(row, h.name);
+	pickable(row, `host ${h.id}`, h.name, h.id === state.host, { host: h.id });
 	cell(row, h.connected ? "✓ connected" : "✗ silent", h.connected ? "good" : "bad");
 	cell(row, usedMeter(h));
 	cell(row, spark(h.spark ?? []));
@@ -159,9 +158,8 @@ function hostRow(row, h) {
 }
 
 function processRow(row, p) {
-	pickable(row, p.id, p.id === state.process, () => go({ host: state.host, process: p.id }));
-	cell(row, String(p.pid), "num");
-	cell(row, p.service);
+	pickable(row, `process ${p.id}`, String(p.pid), p.id === state.process, { host: state.host, process: p.id }, "num");
+	cell(row, p.service || "–");
 	cell(row, p.cmdline || p.comm, "long").title = p.cmdline || p.comm;
 	cell(row, bytes(p.rss_bytes), "num");
 	cell(row, bytes(p.anon_bytes), "num");
@@ -193,11 +191,38 @@ function actionRow(row, a) {
 
 // ---- the chart ----
 
+// Metric, label, and the line's colour in the light and in the dark scheme.
 const SERIES = [
-	["rss", "RSS", "#2f6fb0"],
-	["anon", "anonymous", "#c2571a"],
-	["swap", "swap", "#7a3fa0"],
+	["rss", "RSS", "#2f6fb0", "#6ea8e0"],
+	["anon", "anonymous", "#c2571a", "#f0a060"],
+	["swap", "swap", "#7a3fa0", "#c79ae6"],
 ];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function clearPlot() {
+	state.plot?.destroy();
+	state.plot = null;
+}
+
+function newPlot(data) {
+	const axis = {
+		stroke: getComputedStyle(document.body).color,
+		grid: { stroke: "#8883", width: 1 },
+		ticks: { stroke: "#8886", width: 1 },
+		font: "12px system-ui, sans-serif",
+	};
+	const line = ([, label, light, night]) =>
+		({ label, stroke: dark.matches ? night : light, width: 2, spanGaps: true, points: { show: false }, value: (_, v) => bytes(v) });
+	return new uPlot({
+		width: plotWidth(),
+		height: 300,
+		series: [{}, ...SERIES.map(line)],
+		axes: [axis, { ...axis, size: 72, values: (_, vs) => vs.map(bytes) }],
+		scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
+	}, data, $("chart"));
+}
+
+const plotWidth = () => Math.max(240, $("chart").clientWidth);
 
 // Three series of [time, value] on one axis of times.
 function join(all) {
@@ -211,26 +236,15 @@ function join(all) {
 async function draw() {
 	const from = encodeURIComponent($("range").value);
 	const answers = await Promise.all(SERIES.map(([metric]) =>
-		ask(`/processes/${state.process}/series?metric=${metric}&from=${from}&max_points=1000`)));
+		ask(`/processes/${encodeURIComponent(state.process)}/series?metric=${metric}&from=${from}&max_points=1000`)));
 	const all = answers.map((a) => a.points.map(([t, v]) => [typeof t === "string" ? Date.parse(t) / 1000 : t, v]));
 	const data = join(all);
 	const rss = all[0];
 	$("chart-text").textContent = rss.length
 		? `RSS went from ${bytes(rss[0][1])} to ${bytes(rss.at(-1)[1])} in ${duration(rss.at(-1)[0] - rss[0][0])}; ${rss.length} points.`
 		: "No samples in this time.";
-	if (state.plot) {
-		state.plot.setData(data);
-		return;
-	}
-	const ink = getComputedStyle(document.body).color;
-	const axis = { stroke: ink, grid: { stroke: "#8884" }, ticks: { stroke: "#8884" } };
-	state.plot = new uPlot({
-		width: Math.max(280, $("chart").clientWidth),
-		height: 320,
-		series: [{}, ...SERIES.map(([, label, stroke]) => ({ label, stroke, width: 2, spanGaps: true, value: (_, v) => bytes(v) }))],
-		axes: [axis, { ...axis, size: 80, values: (_, vs) => vs.map(bytes) }],
-		scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
-	}, data, $("chart"));
+	if (state.plot) state.plot.setData(data);
+	else state.plot = newPlot(data);
 }
 
 // ---- actions ----
@@ -282,21 +296,25 @@ async function showHost(hosts) {
 	$("host").hidden = !h;
 	if (!h) return;
 	$("host-title").textContent = `Processes of ${h.name}`;
-	const processes = (await ask(`/hosts/${state.host}/processes?limit=200`)).items;
-	fill("processes", processes, processRow, "No process is known yet.");
+	const find = $("find").value.trim();
+	const query = `limit=200&sort=${$("sort").value}${find ? `&q=${encodeURIComponent(find)}` : ""}`;
+	const { items, next_cursor: more } = await ask(`/hosts/${encodeURIComponent(state.host)}/processes?${query}`);
+	fill("processes", items, processRow, find ? "No process matches." : "No process is known yet.");
+	$("processes-more").hidden = !more;
 }
 
 async function showProcess() {
 	$("process").hidden = !state.process;
 	if (!state.process) return;
-	const p = await ask(`/processes/${state.process}`);
+	const p = await ask(`/processes/${encodeURIComponent(state.process)}`);
 	state.target = `${p.host}:${p.pid}`;
 	$("process-title").textContent = `${p.service || p.comm} (pid ${p.pid}) on ${p.host}`;
-	$("process-line").textContent = `${p.cmdline || p.comm} · RSS ${bytes(p.rss_bytes)} · growth ${growth(p.growth_bytes_per_hour)} · seen since ${ago(p.first_seen)}`;
+	$("trim").disabled = $("trim-dry").disabled = !p.alive;
+	$("process-line").textContent = `${p.alive ? "" : "ended · "}${p.cmdline || p.comm} · RSS ${bytes(p.rss_bytes)} · growth ${growth(p.growth_bytes_per_hour)} · seen since ${ago(p.first_seen)}`;
 	await draw();
 }
 
-async function refresh() {
+async function refreshOnce() {
 	try {
 		const hosts = (await ask("/hosts?include=spark&limit=1000")).items;
 		fill("fleet", hosts, hostRow, "No host has enrolled yet: run 'memherd enroll-token create', then 'memherd-agent enroll' on the host.");
@@ -314,11 +332,25 @@ async function refresh() {
 	document.body.dataset.loaded = "yes";
 }
 
+// One at a time: two that overlap would draw two plots.
+let refreshing = false;
+let again = false;
+
+async function refresh() {
+	again = true;
+	if (refreshing) return;
+	refreshing = true;
+	while (again) {
+		again = false;
+		await refreshOnce();
+	}
+	refreshing = false;
+}
+
 function readFragment() {
 	const f = new URLSearchParams(location.hash.slice(1));
 	if (f.get("process") !== state.process) {
-		state.plot?.destroy();
-		state.plot = null;
+		clearPlot();
 		state.target = null;
 		$("trim-answer").textContent = "";
 	}
@@ -327,16 +359,21 @@ function readFragment() {
 	refresh();
 }
 
-function go({ host, process }) {
+function fragment({ host, process }) {
 	const f = new URLSearchParams();
 	if (host) f.set("host", host);
 	if (process) f.set("process", process);
-	location.hash = f.toString();
+	return `#${f}`;
 }
 
 addEventListener("hashchange", readFragment);
-addEventListener("resize", () => state.plot?.setSize({ width: Math.max(280, $("chart").clientWidth), height: 320 }));
-$("range").addEventListener("change", refresh);
+addEventListener("resize", () => state.plot?.setSize({ width: plotWidth(), height: 300 }));
+dark.addEventListener("change", () => {
+	clearPlot();
+	refresh();
+});
+for (const id of ["range", "sort"]) $(id).addEventListener("change", refresh);
+$("find").addEventListener("input", refresh);
 $("trim-dry").addEventListener("click", () => trim(true));
 $("trim").addEventListener("click", () => trim(false));
 setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);

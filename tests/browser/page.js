@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Drives the dashboard in a real Chromium and prints one JSON line a check: {name, ok, detail}.
+// stdin is JSON: {login, host, leak, hostile, axe, chromium, out, profile}.
+"use strict";
+const fs = require("fs");
+const path = require("path");
+const modules = process.env.NODE_MODULES;
+const { chromium } = require(path.join(modules, "playwright-core"));
+
+const given = JSON.parse(fs.readFileSync(0, "utf8"));
+const trouble = [];
+const HOSTILE = "<img src=x onerror=alert(1)>";
+
+function say(name, ok, detail) {
+	process.stdout.write(JSON.stringify({ name, ok: Boolean(ok), detail: String(detail ?? "") }) + "\n");
+}
+
+// A check says nothing on success, throws or returns a complaint otherwise.
+async function check(name, run) {
+	try {
+		const complaint = await run();
+		say(name, !complaint, complaint);
+	} catch (e) {
+		say(name, false, e.message.split("\n").slice(0, 6).join(" | "));
+	}
+}
+
+function watch(page) {
+	page.on("console", (m) => m.type() === "error" && trouble.push(`console: ${m.text()}`));
+	page.on("pageerror", (e) => trouble.push(`script: ${e.message}`));
+	page.on("dialog", (d) => {
+		trouble.push(`a dialog opened: ${d.message()}`);
+		d.dismiss();
+	});
+	return page.addInitScript(() => {
+		window.refusals = [];
+		addEventListener("securitypolicyviolation", (e) => window.refusals.push(`${e.violatedDirective} ${e.blockedURI}`));
+	});
+}
+
+const shot = (page, name) => page.screenshot({ path: path.join(given.out, `${name}.png`), fullPage: true });
+const rowOf = (page, pid) => page.locator("#processes tbody tr").filter({ has: page.locator("td:first-child", { hasText: new RegExp(`^${pid}$`) }) });
+
+async function overflow(page) {
+	const [have, want] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+	return have > want ? `the page is ${have} px wide in a window of ${want}` : "";
+}
+
+async function violations(page) {
+	await page.evaluate(given.axe);
+	const found = await page.evaluate(() => window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] }));
+	return found.violations.filter((v) => ["serious", "critical"].includes(v.impact))
+		.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.target.join(" ")).join(", ")}`).join("; ");
+}
+
+async function fleet(page) {
+	await check("login_link_opens_the_fleet", async () => {
+		await page.goto(given.login);
+		await page.waitForSelector("body[data-loaded]");
+		const at = new URL(page.url());
+		return at.pathname !== "/" || at.search ? `it ended at ${page.url()}` : "";
+	});
+	await check("fleet_row_shows_the_host_connected", async () => {
+		const text = await page.locator("#fleet tbody tr").first().innerText();
+		return text.includes(given.host) && text.includes("connected") ? "" : text;
+	});
+	await check("fleet_row_names_the_culprit", () =>
+		page.locator("#fleet tbody tr td", { hasText: `(pid ${given.leak})` }).waitFor({ timeout: 60000 }));
+	await shot(page, "fleet-light");
+}
+
+async function processes(page) {
+	await check("click_on_the_host_lists_its_processes", async () => {
+		await page.locator("#fleet tbody tr").first().click();
+		await rowOf(page, given.leak).waitFor({ timeout: 15000 });
+		return page.url().includes("host=") ? "" : page.url();
+	});
+	await check("hostile_names_are_shown_as_text", async () => {
+		for (const pid of given.hostile)
+			await rowOf(page, pid).waitFor({ timeout: 15000 });
+		const text = await rowOf(page, given.hostile[0]).innerText();
+		const made = await page.locator("img, #processes script").count();
+		return made || !text.includes(HOSTILE) ? `${made} elements made of it; row: ${text}` : "";
+	});
+	await check("the_list_can_be_filtered", async () => {
+		await page.fill("#find", "onerror");
+		await page.waitForFunction(() => document.querySelectorAll("#processes tbody tr").length === 1);
+		await page.fill("#find", "");
+		await rowOf(page, given.leak).waitFor();
+	});
+}
+
+async function process_(page) {
+	const drawn = () => page.waitForFunction(() => {
+		const canvas = document.querySelector("#chart canvas");
+		if (!canvas || !canvas.width) return false;
+		const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+		// The RSS line's own colour, so that axes and grid do not count.
+		for (let i = 0, n = 0; i < data.length; i += 4)
+			if (data[i + 3] > 200 && Math.abs(data[i] - 0x2f) < 24 && Math.abs(data[i + 1] - 0x6f) < 24 && Math.abs(data[i + 2] - 0xb0) < 24 && ++n > 50) return true;
+		return false;
+	}, null, { timeout: 20000 });
+
+	await check("click_on_the_process_draws_its_series", async () => {
+		await rowOf(page, given.leak).click();
+		await drawn();
+		const text = await page.locator("#chart-text").innerText();
+		const points = Number(/(\d+) points/.exec(text)?.[1] ?? 0);
+		return points > 2 ? "" : text;
+	});
+	await check("enter_opens_the_process_too", async () => {
+		await page.goBack();
+		await page.waitForSelector("#process", { state: "hidden" });
+		await rowOf(page, given.leak).locator("a").focus();
+		await page.keyboard.press("Enter");
+		await drawn();
+	});
+	await check("focus_outlives_the_refresh", async () => {
+		await rowOf(page, given.leak).locator("a").focus();
+		const before = await page.evaluate(() => document.activeElement.dataset.key);
+		await page.waitForResponse((r) => r.url().includes("/processes?"), { timeout: 15000 });
+		await page.waitForTimeout(500);
+		const after = await page.evaluate(() => document.activeElement?.dataset?.key);
+		return before && before === after ? "" : `${before} became ${after}`;
+	});
+	await check("a_dry_run_answers", async () => {
+		await page.click("#trim-dry");
+		await page.waitForFunction(() => /^(done|refused|failed|ineffective|Refused)/.test(document.querySelector("#trim-answer").textContent), null, { timeout: 40000 });
+		const text = await page.locator("#trim-answer").innerText();
+		return /^done/.test(text) ? "" : text;
+	});
+	await check("trim_asks_before_it_acts", async () => {
+		await page.click("#trim");
+		await page.waitForSelector("#confirm[open]");
+		await page.keyboard.press("Escape");
+		await page.waitForSelector("#confirm", { state: "hidden" });
+	});
+	await check("alerts_fill", () => page.locator("#alerts tbody tr td", { hasText: "firing" }).first().waitFor({ timeout: 30000 }));
+	await check("axe_finds_nothing_serious_in_light", () => violations(page));
+	await shot(page, "process-light");
+}
+
+async function looks(page) {
+	await check("a_narrow_window_does_not_scroll_sideways", async () => {
+		await page.setViewportSize({ width: 360, height: 740 });
+		await page.waitForTimeout(500);
+		await shot(page, "narrow");
+		return overflow(page);
+	});
+	await check("dark_scheme_is_dark", async () => {
+		await page.setViewportSize({ width: 1280, height: 900 });
+		await page.emulateMedia({ colorScheme: "dark" });
+		await page.waitForTimeout(800);
+		await shot(page, "process-dark");
+		const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+		return paper.match(/\d+/g).slice(0, 3).every((v) => Number(v) < 64) ? "" : paper;
+	});
+	await check("axe_finds_nothing_serious_in_dark", () => violations(page));
+}
+
+async function stranger(browser) {
+	await check("without_a_login_the_page_says_how_to_get_one", async () => {
+		const page = await (await browser.newContext()).newPage();
+		await page.goto(new URL("/", given.login).href);
+		await page.waitForSelector("#trouble:not([hidden])");
+		const text = await page.locator("#trouble").innerText();
+		return text.includes("memherd login-link") ? "" : text;
+	});
+	await check("a_login_link_is_good_once", async () => {
+		const page = await (await browser.newContext()).newPage();
+		const answer = await page.goto(given.login);
+		return answer.status() === 403 ? "" : `status ${answer.status()}`;
+	});
+}
+
+async function main() {
+	fs.mkdirSync(given.out, { recursive: true });
+	const context = await chromium.launchPersistentContext(given.profile, {
+		executablePath: given.chromium,
+		headless: true,
+		viewport: { width: 1280, height: 900 },
+		colorScheme: "light",
+		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+			"--disable-component-update", "--disable-sync"],
+	});
+	const page = await context.newPage();
+	await watch(page);
+	await fleet(page);
+	await processes(page);
+	await process_(page);
+	await looks(page);
+	await check("no_console_error_no_dialog", () => trouble.join("; "));
+	await check("no_content_security_policy_violation", () => page.evaluate(() => window.refusals.join("; ")));
+	await context.clearCookies();
+	await stranger({ newContext: async () => context });
+	await context.close();
+}
+
+main().catch((e) => {
+	say("the_script_ended_well", false, e.stack);
+	process.exitCode = 1;
+});

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dashboard in a real Chromium against the real stack: page.js drives it and reports check by check."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "tools/demo"))
+from stack import Stack, wait_for  # noqa: E402
+
+MODULES = ROOT / "build/npm-browser"
+CHROMIUM = "/usr/bin/chromium"
+HOSTILE = "<img src=x onerror=alert(1)>"
+POLICY = "allow trim exe=/usr/bin/python3* max=60/h cooldown=1s\ndeny *\n"
+CHECKS = re.findall(r'check\("(\w+)"', (HERE / "page.js").read_text())
+
+
+def hostile_comm():
+    """A process whose comm is made to break parsers of /proc/PID/stat."""
+    code = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'x) R 1', 0, 0, 0); time.sleep(300)"
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+@pytest.fixture(scope="module")
+def results():
+    if not (MODULES / "node_modules/playwright-core").is_dir():
+        subprocess.run([ROOT / "tools/npm-install", HERE, MODULES], check=True)
+    profile = tempfile.mkdtemp(prefix="memherd-chromium-")
+    programs = []
+    try:
+        with Stack(rules=(ROOT / "tools/demo/demo.rules").read_text(), policy=POLICY) as stack:
+            stack.up()
+            leak = subprocess.Popen([sys.executable, ROOT / "tools/demo/leak.py", "4"])
+            programs.append(leak)
+            programs.append(subprocess.Popen([HOSTILE, "300"], executable="/usr/bin/sleep"))
+            programs.append(hostile_comm())
+            wait_for("a firing alert", lambda: stack.items("/alerts?state=firing"), 90)
+            yield drive(stack, leak.pid, [p.pid for p in programs[1:]], profile)
+    finally:
+        for p in programs:
+            p.kill()
+            p.wait()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def drive(stack, leak, hostile, profile):
+    given = {
+        "login": stack.cli("login-link").strip(),
+        "host": stack.items("/hosts")[0]["name"],
+        "leak": leak,
+        "hostile": hostile,
+        "axe": (MODULES / "node_modules/axe-core/axe.min.js").read_text(),
+        "chromium": CHROMIUM,
+        "out": str(ROOT / "build/browser"),
+        "profile": profile,
+    }
+    script = subprocess.run(["node", HERE / "page.js"], input=json.dumps(given), text=True, capture_output=True,
+                            timeout=400, check=False, env=dict(os.environ, NODE_MODULES=str(MODULES / "node_modules")))
+    found = {}
+    for line in script.stdout.splitlines():
+        one = json.loads(line)
+        found[one["name"]] = (one["ok"], one["detail"])
+    found["stderr"] = (True, script.stderr[-2000:])
+    return found
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_page(results, name):
+    assert name in results, f"it was not reached: {results}"
+    ok, detail = results[name]
+    assert ok, detail
