@@ -86,9 +86,11 @@ all: $(addprefix build/,$(PROGRAMS)) ## build the four programs
 define program_rules
 $(B)/$(1): $$(call obj,$$(MAIN_$(1))) $$(foreach c,$$(USES_$(1)),$$(call lib,$$(c)))
 	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$< $$(foreach c,$$(USES_$(1)),$$(call lib,$$(c))) $$(LINK_$(1))
-build/$(1): $(B)/$(1)
+build/$(1): $(B)/$(1) FORCE
 	$$(Q)ln -sfn $(VARIANT)-$(CC)/$(1) $$@
 endef
+.PHONY: FORCE
+FORCE:
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
 define component_rules

@@ -53,10 +53,9 @@ static void note(struct inspection *in, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (in->n_notes == NOTES_MAX)
-		return;
 	va_start(ap, fmt);
-	vsnprintf(in->notes[in->n_notes++], sizeof(in->notes[0]), fmt, ap);
+	if (in->n_notes < NOTES_MAX)
+		vsnprintf(in->notes[in->n_notes++], sizeof(in->notes[0]), fmt, ap);
 	va_end(ap);
 }
 

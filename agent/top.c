@@ -10,6 +10,7 @@
 #include "agent/sense/sampler.h"
 #include "common/clock.h"
 #include "common/str.h"
+#include "proto/wire.h"
 
 #define DEFAULT_ROWS 20
 #define COMMAND_SIZE 60
@@ -137,7 +138,7 @@ static int take_round(struct top *t, struct error *err)
 static void format_kib(char out[STR_UNIT_SIZE], uint32_t kib)
 {
 	if (kib == PROC_ABSENT)
-		strcpy(out, "-");
+		str_copy(out, STR_UNIT_SIZE, "-");
 	else
 		str_bytes(out, (int64_t)kib * 1024);
 }

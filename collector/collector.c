@@ -347,7 +347,7 @@ static int make_api(struct collector *c, struct error *err)
 		.db = store_db(c->store),
 		.store = c->store,
 		.dispatch = c->dispatch,
-		.rules = {incidents_write_rules, c->incidents},
+		.rules = {incidents_write_rules, incidents_check_rules, c->incidents},
 		.stats = &c->stats,
 		.enroll_host = c->public_host,
 		.enroll_port = listener_port(c->listen_enroll),

@@ -854,3 +854,14 @@ void incidents_write_rules(void *arg, struct json_writer *w)
 	jw_array_end(w);
 	jw_k_null(w, "next_cursor");
 }
+
+int incidents_check_rules(void *arg unused_arg, const char *text, size_t len, struct error *err)
+{
+	struct rule_set *set = NULL;
+	int rc = rule_set_new(&set);
+
+	if (!rc)
+		rc = rule_set_parse(set, "text", text, len, err);
+	rule_set_free(&set);
+	return rc;
+}

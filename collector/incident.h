@@ -48,5 +48,7 @@ void incidents_counts(const struct incidents *i, struct incident_counts *ret);
 
 /* For REST: the rules in force, as members of an open object. */
 void incidents_write_rules(void *arg, struct json_writer *w);
+/* What is wrong with a text that may become rules. */
+int incidents_check_rules(void *arg, const char *text, size_t len, struct error *err);
 
 #endif

@@ -79,6 +79,8 @@ static int unpack_record(const uint8_t *p, enum record_kind *kind, struct journa
 	e->action = cursor_le32(&c);
 	e->dry_run = cursor_le32(&c);
 	id = cursor_bytes(&c, sizeof(e->id));
+	if (!id)
+		return -EBADMSG;
 	memcpy(e->id, id, sizeof(e->id));
 	e->t_wall_us = (int64_t)cursor_le64(&c);
 	e->pid = cursor_le32(&c);
@@ -207,12 +209,12 @@ int journal_open(const char *path, struct journal **ret, struct error *err)
 
 	if (asprintf(&lock_path, "%s.lock", path) < 0)
 		lock_path = NULL;
-	if (j) {
-		j->fd = j->lock_fd = -1;
-		j->path = strdup(path);
-		j->entries = calloc(JOURNAL_KEEP, sizeof(*j->entries));
-	}
-	if (!j || !lock_path || !j->path || !j->entries)
+	if (!j)
+		return error_set(err, -ENOMEM, "no memory for journal '%s'", path);
+	j->fd = j->lock_fd = -1;
+	j->path = strdup(path);
+	j->entries = calloc(JOURNAL_KEEP, sizeof(*j->entries));
+	if (!lock_path || !j->path || !j->entries)
 		rc = error_set(err, -ENOMEM, "no memory for journal '%s'", path);
 	if (rc == 0) {
 		j->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -334,9 +336,15 @@ int journal_append(struct journal *j, const struct journal_entry *e, struct erro
 	pack_record(&b, kind, e);
 	if (buf_status(&b) < 0)
 		return error_set(err, -ENOMEM, "no memory to write journal '%s'", j->path);
-	/* A short write is taken off by the next read_new, as after a crash. */
-	if (write(j->fd, b.data, b.len) != (ssize_t)b.len || fdatasync(j->fd) < 0)
-		return error_sys(err, errno ? -errno : -EIO, "cannot write journal '%s'", j->path);
+	errno = ENOSPC; /* what a short write means */
+	if (write(j->fd, b.data, b.len) != (ssize_t)b.len || fdatasync(j->fd) < 0) {
+		int rc = -errno;
+
+		/* A part of it would put all that follows out of step. */
+		if (ftruncate(j->fd, j->size) < 0)
+			rc = -errno;
+		return error_sys(err, rc, "cannot write journal '%s'", j->path);
+	}
 	remember(j, kind, e);
 	j->size += RECORD_SIZE;
 	j->records++;

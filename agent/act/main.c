@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "agent/act/policy.h"
 #include "agent/act/server.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -155,6 +157,15 @@ static int serve(const struct act_options *o, struct gate *gate, const struct pa
 	return rc < 0 ? complain(EXIT_FAILED, &err) : EXIT_OK;
 }
 
+/* Its folder is made too: by hand it must work on a host where nothing was set up. */
+static int open_journal(const struct act_options *o, struct journal **ret, struct error *err)
+{
+	auto_free char *copy = strdup(o->journal);
+	int rc = copy ? fs_mkdir(dirname(copy), 0700, err) : error_set(err, -ENOMEM, "no memory");
+
+	return rc < 0 ? rc : journal_open(o->journal, ret, err);
+}
+
 static int run(const struct act_options *o)
 {
 	struct gate gate = {.options = o};
@@ -172,7 +183,7 @@ static int run(const struct act_options *o)
 	if (policy_load(o->policy, &policy, &err) < 0)
 		return complain(EXIT_USAGE, &err);
 	policy_free(&policy);
-	if (journal_open(o->journal, &gate.journal, &err) < 0)
+	if (open_journal(o, &gate.journal, &err) < 0)
 		return complain(EXIT_FAILED, &err);
 	rc = serve(o, &gate, user);
 	journal_free(&gate.journal);
@@ -236,7 +247,7 @@ static int by_hand(const struct act_options *o, const struct action *a,
 			  args->target ? args->target : "");
 		return complain(EXIT_USAGE, &err);
 	}
-	if (journal_open(o->journal, &gate.journal, &err) < 0)
+	if (open_journal(o, &gate.journal, &err) < 0)
 		return complain(EXIT_FAILED, &err);
 	rc = gate_by_hand(&gate, a, (pid_t)pid, args->dry_run, args->no_policy, clock_wall_us(),
 			  &r);

@@ -15,7 +15,7 @@ static const struct conf_option options[] = {
 	TEXT(socket, "/run/memherd/actd.sock",
 	     "where memherd-agent hands over signed commands; its folder must exist"),
 	TEXT(policy, "/etc/memherd/policy", "what this host allows; only root may write it"),
-	TEXT(command_key, "/etc/memherd/command.pub",
+	TEXT(command_key, "/var/lib/memherd-agent/command.pub",
 	     "64 hex digits: the collector's public key for commands; only root may write it"),
 	TEXT(host_uuid_file, "/var/lib/memherd-agent/host_uuid",
 	     "this host's id, written by 'memherd-agent enroll'; name a copy of root's own to pin "

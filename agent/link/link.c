@@ -506,7 +506,8 @@ static void on_intake_end(void *arg, const char *why)
 	struct link *l = arg;
 
 	MAGIC_CHECK(l, MAGIC);
-	log_warn("link=%016" PRIx64 " sense is gone why='%s'", l->start.epoch, why);
+	log_line(l->stopping ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+		 "link=%016" PRIx64 " sense is gone why='%s'", l->start.epoch, why);
 	l->intake_ended = true;
 	pump(l);
 }

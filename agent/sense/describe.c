@@ -9,11 +9,6 @@
 #include "agent/sense/service.h"
 #include "common/str.h"
 
-static bool is_gone(int r)
-{
-	return r == -ENOENT || r == -ESRCH;
-}
-
 uint32_t describe_comm_hash(const struct procfs_stat *st)
 {
 	return (uint32_t)XXH3_64bits(st->comm, st->comm_len);
@@ -80,7 +75,7 @@ static int describe_program(const struct procdir *d, uint32_t pid, struct descri
 		exe[n = 0] = '\0';
 	str_safe(out->exe, sizeof(out->exe), exe, (size_t)n);
 	n = procdir_read_all(d, pid, "cmdline", args, sizeof(args));
-	if (is_gone(n))
+	if (procdir_gone(n))
 		return n;
 	n = MAX_OF(n, 0);
 	mask_cmdline(out->cmdline, sizeof(out->cmdline), args, (size_t)n);
@@ -103,5 +98,5 @@ int describe_process(const struct procdir *d, uint32_t pid, struct description *
 	if (r < 0)
 		return r;
 	r = describe_cgroup(d, pid, ret);
-	return is_gone(r) ? r : describe_program(d, pid, ret);
+	return procdir_gone(r) ? r : describe_program(d, pid, ret);
 }

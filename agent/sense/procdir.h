@@ -7,6 +7,7 @@
 #ifndef MEMHERD_AGENT_SENSE_PROCDIR_H
 #define MEMHERD_AGENT_SENSE_PROCDIR_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,12 @@ int procdir_rewind(struct procdir *d) must_use;
  * while a process lives and changes with its successor (it may also change under memory pressure:
  * a reason to look, not proof). */
 int procdir_next(struct procdir *d, uint32_t *ret_pid, uint64_t *ret_ino) must_use;
+
+/* Does this failure say that the process has ended? */
+static inline bool procdir_gone(int r)
+{
+	return r == -ENOENT || r == -ESRCH;
+}
 
 /* One read of PID/file; the length (NUL-terminated, at most size - 1), or -errno: -ENOENT and
  * -ESRCH when the process is gone. */

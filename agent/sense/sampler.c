@@ -4,28 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/record.h"
 #include "agent/sense/describe.h"
 #include "agent/sense/procfs.h"
-#include "common/str.h"
 
 /* A process that renamed itself is looked at again at most this often (rounds). */
 #define RENAME_EVERY 6u
 /* Entries of the table that are no samples: kernel threads, zombies, what is skipped. */
 #define SPARE_ENTRIES 8192u
-#define ARENA_BUDGET  ((size_t)48 << 20)
-
-/* What a tick may take, by guess, so that it stays below RECORD_MAX_BODY: the rest is announced in
- * the next one. A guess that was too low costs one tick (-ENOBUFS), not more. */
-#define COST_HEAD    (16u * 1024)
-#define COST_BORN    40u
-#define COST_FIGURES 60u
-#define COST_CHANGES 30u
-
-static bool is_gone(int r)
-{
-	return r == -ENOENT || r == -ESRCH;
-}
 
 int sampler_init(struct sampler *s, const struct sampler_config *cfg, struct error *err)
 {
@@ -36,43 +21,18 @@ int sampler_init(struct sampler *s, const struct sampler_config *cfg, struct err
 		.cfg = *cfg,
 		.ticks_per_sec = (uint32_t)sysconf(_SC_CLK_TCK),
 		.page_kib = (unsigned)sysconf(_SC_PAGESIZE) / 1024,
-		.keyframe_due = true,
 	};
 	r = procdir_open(&s->dir, cfg->proc_path, err);
 	if (r < 0)
 		return r;
 	proctab_init(&s->tab, max);
-	delta_init(&s->state);
-	arena_init(&s->arena, ARENA_BUDGET);
-	return 0;
-}
-
-int sampler_identify(struct sampler *s, struct error *err)
-{
-	static const char file[] = "sys/kernel/random/boot_id";
-	char text[64];
-	int n = procdir_read(&s->dir, PROCDIR_NO_PID, file, text, sizeof(text));
-
-	if (n < 0)
-		return error_sys(err, n, "cannot read '%s/%s'", s->cfg.proc_path, file);
-	if (uuid_parse(s->boot_id, str_trim(text)) < 0)
-		return error_set(err, -EINVAL, "'%s/%s' holds no id", s->cfg.proc_path, file);
 	return 0;
 }
 
 void sampler_fini(struct sampler *s)
 {
-	arena_fini(&s->arena);
-	delta_fini(&s->state);
 	proctab_fini(&s->tab);
 	procdir_close(&s->dir);
-}
-
-void sampler_restart(struct sampler *s)
-{
-	s->keyframe_due = true;
-	for (uint32_t id = 0; id < s->tab.high; id++)
-		s->tab.procs[id].told = false;
 }
 
 /* ---- reading one process ---- */
@@ -120,7 +80,7 @@ static bool sample_stat(struct sampler *s, struct proc *p)
 	struct procfs_stat st;
 	int r = read_stat(s, p->pid, buf, sizeof(buf), &st);
 
-	if (is_gone(r))
+	if (procdir_gone(r))
 		p->ended = true;
 	if (r < 0)
 		return false;
@@ -134,7 +94,7 @@ static void sample_status(struct sampler *s, struct proc *p)
 	int64_t v[PROCFS_STATUS_COUNT];
 	int n = procdir_read(&s->dir, p->pid, "status", buf, sizeof(buf));
 
-	if (is_gone(n))
+	if (procdir_gone(n))
 		p->ended = true;
 	if (n <= 0)
 		return;
@@ -163,7 +123,7 @@ static void look_again(struct sampler *s, uint32_t id)
 	int r = describe_process(&s->dir, p->pid, &d);
 
 	p->young = false;
-	if (is_gone(r))
+	if (procdir_gone(r))
 		p->ended = true;
 	if (r < 0 || !p->announced || d.program == p->program)
 		return;
@@ -185,7 +145,7 @@ static int sample_statm(struct sampler *s, struct proc *p, bool *ret_changed)
 	int n = procdir_read(&s->dir, p->pid, "statm", buf, sizeof(buf));
 	int r = n < 0 ? n : procfs_parse_statm(buf, (size_t)n, &m);
 
-	if (is_gone(r))
+	if (procdir_gone(r))
 		p->ended = true;
 	if (r < 0)
 		return r;
@@ -286,7 +246,7 @@ static void check_identity(struct sampler *s, uint32_t id, uint64_t ino)
 	uint32_t heir;
 	int r = read_stat(s, p->pid, buf, sizeof(buf), &st);
 
-	if (is_gone(r)) {
+	if (procdir_gone(r)) {
 		p->ended = true;
 		return;
 	}
@@ -364,228 +324,4 @@ void sampler_sweep(struct sampler *s)
 		set_kind(s, p, PROC_FREE);
 		proctab_remove(&s->tab, id);
 	}
-}
-
-/* ---- the tick ---- */
-
-static bool is_sampled(const struct proc *p)
-{
-	return p->kind == PROC_LIVE && !p->ended;
-}
-
-static void sample_host(const struct sampler *s, int64_t v[HOST_METRIC_COUNT])
-{
-	char buf[8192];
-	int n = procdir_read(&s->dir, PROCDIR_NO_PID, "meminfo", buf, sizeof(buf));
-	int64_t count = 0;
-
-	procfs_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, v);
-	for (uint32_t id = 0; id < s->tab.high; id++) {
-		const struct proc *p = &s->tab.procs[id];
-
-		count += !p->ended &&
-			 (p->kind == PROC_LIVE || p->kind == PROC_BEYOND || p->kind == PROC_HIDDEN);
-	}
-	v[HOST_METRIC_PROCESSES] = count;
-}
-
-/* The ids that the collector knows and that are no more. */
-static int tell_exits(struct sampler *s, struct wire_tick *tick)
-{
-	size_t n = 0;
-
-	for (uint32_t id = 0; id < s->tab.high; id++)
-		n += s->tab.procs[id].announced && !is_sampled(&s->tab.procs[id]);
-	if (!n)
-		return 0;
-	tick->exited = arena_calloc(&s->arena, n, sizeof(*tick->exited));
-	if (!tick->exited)
-		return -ENOMEM;
-	for (uint32_t id = 0; id < s->tab.high; id++) {
-		struct proc *p = &s->tab.procs[id];
-
-		if (!p->announced || is_sampled(p))
-			continue;
-		tick->exited[tick->n_exited++] = id;
-		p->announced = false;
-	}
-	return 0;
-}
-
-/* The strings of one process into the tick; its cost in bytes, or why not. */
-static int announce(struct sampler *s, uint32_t id, struct wire_process *w)
-{
-	struct proc *p = &s->tab.procs[id];
-	struct description d;
-	size_t cost = COST_BORN;
-	int r;
-
-	*w = (struct wire_process){.id = id,
-				   .pid = p->pid,
-				   .start_ticks = p->start_ticks,
-				   .fresh = p->fresh && !p->told,
-				   .known = p->told,
-				   .comm = "",
-				   .cmdline = "",
-				   .exe = "",
-				   .cgroup = "",
-				   .service = ""};
-	if (p->told)
-		return (int)cost;
-	r = describe_process(&s->dir, p->pid, &d);
-	if (r < 0)
-		return r;
-	if (d.start_ticks != p->start_ticks)
-		return -ESRCH;
-	p->program = d.program;
-	w->ppid = d.ppid;
-	w->uid = d.uid;
-#define KEEP(field)                                                \
-	do {                                                       \
-		size_t len = strlen(d.field);                      \
-		w->field = arena_strndup(&s->arena, d.field, len); \
-		if (!w->field)                                     \
-			return -ENOMEM;                            \
-		cost += len + 3;                                   \
-	} while (0)
-	KEEP(comm);
-	KEEP(cmdline);
-	KEEP(exe);
-	KEEP(cgroup);
-	KEEP(service);
-#undef KEEP
-	return (int)cost;
-}
-
-/* Announces what is not yet known over there, as far as it fits. */
-static int tell_births(struct sampler *s, struct wire_tick *tick)
-{
-	size_t left = RECORD_MAX_BODY - COST_HEAD;
-	size_t waiting = 0;
-
-	for (uint32_t id = 0; id < s->tab.high; id++) {
-		const struct proc *p = &s->tab.procs[id];
-
-		waiting += is_sampled(p) && !p->announced;
-		if (is_sampled(p) && p->announced)
-			left -= MIN_OF(left, (size_t)COST_CHANGES);
-	}
-	if (!waiting)
-		return 0;
-	tick->born = arena_calloc(&s->arena, waiting, sizeof(*tick->born));
-	if (!tick->born)
-		return -ENOMEM;
-	for (uint32_t id = 0; id < s->tab.high; id++) {
-		struct proc *p = &s->tab.procs[id];
-		int cost;
-
-		if (!is_sampled(p) || p->announced)
-			continue;
-		if (left < COST_BORN + COST_FIGURES + WIRE_CMDLINE_MAX) {
-			s->skipped++;
-			continue;
-		}
-		cost = announce(s, id, &tick->born[tick->n_born]);
-		if (cost == -ENOMEM)
-			return cost;
-		if (cost < 0) {
-			s->skipped++;
-			p->ended = p->ended || is_gone(cost);
-			continue;
-		}
-		left -= MIN_OF(left, (size_t)cost + COST_FIGURES);
-		p->announced = true;
-		tick->n_born++;
-	}
-	return 0;
-}
-
-static int encode(struct sampler *s, struct wire_tick *tick, struct buf *body)
-{
-	int64_t v[METRIC_COUNT];
-	int64_t host[HOST_METRIC_COUNT];
-	struct delta_encoder e = {0};
-	int r = delta_begin(&e, &s->state, &s->arena, tick, s->tab.high);
-
-	if (r < 0)
-		return r;
-	for (uint32_t id = 0; id < s->tab.high; id++) {
-		const struct proc *p = &s->tab.procs[id];
-
-		if (!is_sampled(p) || !p->announced)
-			continue;
-		proc_values(p, s->page_kib, v);
-		delta_process(&e, id, v);
-	}
-	sample_host(s, host);
-	delta_host(&e, host);
-	return delta_finish(&e, body);
-}
-
-static bool keyframe_is_due(const struct sampler *s, int64_t wall_us, int64_t boot_us)
-{
-	return s->keyframe_due || boot_us - s->last_keyframe_us >= s->cfg.keyframe_us ||
-	       wall_us / s->cfg.window_us != s->last_wall_us / s->cfg.window_us;
-}
-
-static void forget_announced(struct sampler *s)
-{
-	for (uint32_t id = 0; id < s->tab.high; id++)
-		s->tab.procs[id].announced = false;
-}
-
-/* The strings of this tick count as told once it is on its way. */
-static void mark_told(struct sampler *s, const struct wire_tick *tick)
-{
-	for (size_t i = 0; i < tick->n_born; i++)
-		s->tab.procs[tick->born[i].id].told = true;
-}
-
-static int make_tick(struct sampler *s, struct wire_tick *tick, struct buf *body)
-{
-	int r = tell_exits(s, tick);
-
-	if (r < 0)
-		return r;
-	if (tick->keyframe)
-		forget_announced(s);
-	r = tell_births(s, tick);
-	if (r < 0)
-		return r;
-	tick->skipped = s->skipped;
-	return encode(s, tick, body);
-}
-
-int sampler_round(struct sampler *s, int64_t wall_us, int64_t boot_us, struct buf *body,
-		  bool *ret_keyframe, struct error *err)
-{
-	struct wire_tick tick = {
-		.t_wall_us = wall_us,
-		.t_boot_us = (uint64_t)boot_us,
-		.interval_ms = (uint32_t)(s->cfg.interval_us / 1000),
-		.keyframe = keyframe_is_due(s, wall_us, boot_us),
-	};
-	int r = sampler_scan(s, err);
-
-	if (r < 0)
-		return r;
-	memcpy(tick.boot_id, s->boot_id, sizeof(tick.boot_id));
-	arena_reset(&s->arena);
-	r = make_tick(s, &tick, body);
-	if (r == 0)
-		r = buf_status(body);
-	if (r == 0) {
-		mark_told(s, &tick);
-		s->keyframe_due = false;
-		s->last_wall_us = wall_us;
-		if (tick.keyframe)
-			s->last_keyframe_us = boot_us;
-		*ret_keyframe = tick.keyframe;
-	} else {
-		error_sys(err, r, "cannot encode a tick of %u processes", s->live);
-		forget_announced(s);
-		s->keyframe_due = true;
-	}
-	sampler_sweep(s);
-	return r;
 }

@@ -13,7 +13,7 @@
 #include "agent/record.h"
 #include "agent/sense/outbox.h"
 #include "agent/sense/procfs.h"
-#include "agent/sense/sampler.h"
+#include "agent/sense/tick.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "proto/wire.h"
@@ -28,7 +28,7 @@ struct sense {
 	struct event *writable;
 	struct event *on_term;
 	struct event *on_int;
-	struct sampler sampler;
+	struct ticker ticker;
 	struct outbox outbox;
 	struct buf body; /* of the record that is being made */
 	int64_t interval_us;
@@ -81,7 +81,7 @@ static void send_start(struct sense *s)
 {
 	const char *keys[] = {"version", "interval_ms", "proc"};
 	char interval[24];
-	const char *values[] = {MEMHERD_VERSION, interval, s->sampler.cfg.proc_path};
+	const char *values[] = {MEMHERD_VERSION, interval, s->ticker.cfg.sampling.proc_path};
 
 	snprintf(interval, sizeof(interval), "%" PRId64, s->interval_us / 1000);
 	send_event(s, WIRE_EVENT_AGENT_START, "agent started", keys, values, ARRAY_SIZE(keys));
@@ -93,10 +93,10 @@ static void send_self(struct sense *s, int64_t wall_us)
 	struct record_self self = {.cpu_us = (uint64_t)clock_cpu_us()};
 	char buf[128];
 	struct procfs_statm m;
-	int n = procdir_read(&s->sampler.dir, (uint32_t)getpid(), "statm", buf, sizeof(buf));
+	int n = procdir_read(&s->ticker.sampler.dir, (uint32_t)getpid(), "statm", buf, sizeof(buf));
 
 	if (n > 0 && procfs_parse_statm(buf, (size_t)n, &m) == 0)
-		self.rss_bytes = m.resident * s->sampler.page_kib * 1024;
+		self.rss_bytes = m.resident * s->ticker.sampler.page_kib * 1024;
 	/* The next one says the same: a full queue may drop it. */
 	(void)!outbox_push(&s->outbox, RECORD_SELF, 0, wall_us, &self, sizeof(self));
 }
@@ -107,14 +107,14 @@ static void tell_hidden(struct sense *s)
 	const char *keys[] = {"hidden_processes"};
 	char count[16];
 	const char *values[] = {count};
-	bool blind = strcmp(s->sampler.cfg.proc_path, "/proc") == 0 &&
-		     proctab_find(&s->sampler.tab, 1) == PROC_NO_ID;
+	bool blind = strcmp(s->ticker.cfg.sampling.proc_path, "/proc") == 0 &&
+		     proctab_find(&s->ticker.sampler.tab, 1) == PROC_NO_ID;
 
-	if (s->told_hidden || (!s->sampler.hidden && !blind))
+	if (s->told_hidden || (!s->ticker.sampler.hidden && !blind))
 		return;
 	s->told_hidden = true;
-	snprintf(count, sizeof(count), "%u", s->sampler.hidden);
-	log_warn("processes_hidden count=%u pid1_visible=%s", s->sampler.hidden,
+	snprintf(count, sizeof(count), "%u", s->ticker.sampler.hidden);
+	log_warn("processes_hidden count=%u pid1_visible=%s", s->ticker.sampler.hidden,
 		 blind ? "no" : "yes");
 	send_event(s, WIRE_EVENT_SENSE_TROUBLE,
 		   blind ? "other users' processes are not visible: /proc is mounted with hidepid"
@@ -129,7 +129,7 @@ static void send_tick(struct sense *s, int64_t wall_us)
 	int r;
 
 	buf_reset(&s->body);
-	r = sampler_round(&s->sampler, wall_us, clock_boot_us(), &s->body, &keyframe, &err);
+	r = ticker_round(&s->ticker, wall_us, clock_boot_us(), &s->body, &keyframe, &err);
 	if (r < 0) {
 		log_warn("tick_failed error=\"%s\"", err.msg);
 		return;
@@ -139,7 +139,7 @@ static void send_tick(struct sense *s, int64_t wall_us)
 	if (r == 0)
 		return;
 	/* Its values are the encoder's base now: what follows must not build on it. */
-	sampler_restart(&s->sampler);
+	ticker_restart(&s->ticker);
 	if (s->dropped++ == 0)
 		log_warn("tick_dropped reason=\"link does not keep up\"");
 }
@@ -184,7 +184,7 @@ static void take_request(struct sense *s)
 {
 	s->request_len = 0;
 	if (s->request.kind == RECORD_WANT_KEYFRAME && s->request.len == 0) {
-		sampler_restart(&s->sampler);
+		ticker_restart(&s->ticker);
 		return;
 	}
 	log_error("bad_request kind=%u len=%u", s->request.kind, s->request.len);
@@ -229,18 +229,18 @@ static void on_signal(unused_arg evutil_socket_t fd, unused_arg short what, void
 	stop(s, 0);
 }
 
-static struct sampler_config sampler_config_of(const struct sense_config *cfg)
+static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 {
-	return (struct sampler_config){
-		.proc_path = cfg->proc_path ? cfg->proc_path : "/proc",
+	size_t max = cfg->max_processes ? cfg->max_processes : 5000;
+
+	return (struct ticker_config){
+		.sampling = {.proc_path = cfg->proc_path ? cfg->proc_path : "/proc",
+			     .max_processes = (uint32_t)MIN_OF(max, (size_t)WIRE_MAX_PROCESSES),
+			     .stat_every = SAMPLER_STAT_EVERY,
+			     .full_every = SAMPLER_FULL_EVERY},
 		.interval_us = cfg->interval_us ? cfg->interval_us : 10 * USEC_PER_SEC,
 		.window_us = cfg->window_us ? cfg->window_us : 1800 * USEC_PER_SEC,
 		.keyframe_us = cfg->keyframe_us ? cfg->keyframe_us : 300 * USEC_PER_SEC,
-		.max_processes = cfg->max_processes ? (uint32_t)MIN_OF(cfg->max_processes,
-								       (size_t)WIRE_MAX_PROCESSES)
-						    : 5000,
-		.stat_every = SAMPLER_STAT_EVERY,
-		.full_every = SAMPLER_FULL_EVERY,
 	};
 }
 
@@ -274,32 +274,30 @@ static void end_loop(struct sense *s)
 
 int sense_run(const struct sense_config *cfg, int link_fd)
 {
-	struct sampler_config sampling = sampler_config_of(cfg);
+	struct ticker_config ticking = ticker_config_of(cfg);
 	struct sense s = {.magic = SENSE_MAGIC, .link_fd = link_fd, .rc = -1};
 	struct error err = {""};
 	int r;
 
-	s.interval_us = sampling.interval_us;
+	s.interval_us = ticking.interval_us;
 	buf_init(&s.body, RECORD_MAX_BODY);
 	outbox_init(&s.outbox, link_fd);
 	if (fcntl(link_fd, F_SETFL, O_NONBLOCK) < 0)
 		r = error_sys(&err, -errno, "cannot use the link");
 	else
-		r = sampler_init(&s.sampler, &sampling, &err);
+		r = ticker_init(&s.ticker, &ticking, &err);
 	if (r < 0) {
 		log_error("start_failed error=\"%s\"", err.msg);
 		return 1;
 	}
-	r = sampler_identify(&s.sampler, &err);
-	if (r == 0)
-		r = start_loop(&s, &err);
+	r = start_loop(&s, &err);
 	if (r == 0) {
 		log_info("started interval_ms=%" PRId64 " proc=%s", s.interval_us / 1000,
-			 sampling.proc_path);
+			 ticking.sampling.proc_path);
 		send_start(&s);
 		turn(&s);
 		event_base_dispatch(s.base);
-		log_info("stopped rounds=%u dropped=%" PRIu64, s.sampler.round, s.dropped);
+		log_info("stopped rounds=%u dropped=%" PRIu64, s.ticker.sampler.round, s.dropped);
 	} else {
 		log_error("start_failed error=\"%s\"", err.msg);
 		s.rc = 1;
@@ -307,6 +305,6 @@ int sense_run(const struct sense_config *cfg, int link_fd)
 	end_loop(&s);
 	outbox_fini(&s.outbox);
 	buf_fini(&s.body);
-	sampler_fini(&s.sampler);
+	ticker_fini(&s.ticker);
 	return s.rc < 0 ? 0 : s.rc;
 }

@@ -226,7 +226,8 @@ unsigned call_json_depth(const char *text, size_t len)
 		} else if (ch == '"') {
 			in_string = true;
 		} else if (ch == '{' || ch == '[') {
-			most = MAX_OF(most, ++depth);
+			depth++;
+			most = MAX_OF(most, depth);
 		} else if ((ch == '}' || ch == ']') && depth > 0) {
 			depth--;
 		}

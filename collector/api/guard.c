@@ -90,7 +90,7 @@ static int64_t check_request_line(struct guard *g, struct line l)
 	if (end - p != 8 || memcmp(p, "HTTP/", 5) != 0)
 		return refuse(g, 400, "the request line does not end with a version");
 	if (memcmp(p, "HTTP/1.1", 8) != 0 && memcmp(p, "HTTP/1.0", 8) != 0)
-		return refuse(g, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+		return refuse(g, 505, "only versions 1.0 and 1.1 are spoken here");
 	return 0;
 }
 

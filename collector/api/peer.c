@@ -396,7 +396,10 @@ struct bufferevent *peers_wrap(struct peers *set, struct bufferevent *lower)
 	p->timer = evtimer_new(set->base, on_timer, p);
 	if (!p->timer)
 		goto fail;
-	p->upper = bufferevent_filter_new(lower, on_input, NULL, BEV_OPT_CLOSE_ON_FREE, on_free, p);
+	/* Deferred, so that evhttp never hears that an answer is out while it still writes it. */
+	p->upper =
+		bufferevent_filter_new(lower, on_input, NULL,
+				       BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS, on_free, p);
 	if (!p->upper)
 		goto fail;
 	evbuffer_add_cb(bufferevent_get_output(lower), on_lower_output, p);

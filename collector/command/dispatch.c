@@ -5,7 +5,7 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/queue.h>
+#include <utlist.h>
 
 #include "collector/command/ledger.h"
 #include "collector/fleet/registry.h"
@@ -26,14 +26,14 @@ _Static_assert(DISPATCH_IN_FLIGHT_MAX == LEDGER_IN_FLIGHT_MAX, "one limit");
 
 /* A result that could not be stored yet. */
 struct held {
-	TAILQ_ENTRY(held) link;
+	struct held *prev, *next; /* utlist */
 	struct action_row row;
 };
 
 /* Who waits for dispatch_issue's answer. */
 struct asker {
 	unsigned magic;
-	LIST_ENTRY(asker) link;
+	struct asker *prev, *next; /* utlist */
 	struct dispatch *dispatch;
 	dispatch_done *done;
 	void *arg;
@@ -44,8 +44,8 @@ struct dispatch {
 	struct dispatch_config config;
 	struct ledger ledger;
 	struct event *timer;
-	LIST_HEAD(, asker) askers;
-	TAILQ_HEAD(held_list, held) held;
+	struct asker *askers;
+	struct held *held; /* oldest first */
 	unsigned held_count;
 	bool resending;
 	bool expiring;
@@ -242,7 +242,7 @@ static int prepare(const struct dispatch *d, const struct action_request *r, int
 
 static void asker_free(struct asker *a)
 {
-	LIST_REMOVE(a, link);
+	DL_DELETE(a->dispatch->askers, a);
 	a->magic = 0;
 	free(a);
 }
@@ -260,6 +260,7 @@ static void log_issue(const struct action_row *row)
 static void on_issued(void *arg, int rc, const struct action_row *row,
 		      const struct command_request *body, const struct error *err)
 {
+	struct error taken;
 	struct asker *a = arg;
 	struct action_row now;
 	dispatch_done *done;
@@ -267,6 +268,10 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 
 	MAGIC_CHECK(a, ASKER_MAGIC);
 	now = *row;
+	if (rc == -EEXIST) {
+		error_set(&taken, rc, "this idempotency key was used for another request");
+		err = &taken;
+	}
 	if (rc < 0 && rc != -EEXIST)
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
 	if (rc == 0) {
@@ -293,7 +298,7 @@ static int ask(struct dispatch *d, const struct action_row *row, const struct co
 	if (!a)
 		return -ENOMEM;
 	*a = (struct asker){.magic = ASKER_MAGIC, .dispatch = d, .done = done, .arg = arg};
-	LIST_INSERT_HEAD(&d->askers, a, link);
+	DL_APPEND(d->askers, a);
 	rc = ledger_issue(&d->ledger, row, cmd, key, d->config.key, on_issued, a);
 	if (rc < 0)
 		asker_free(a);
@@ -362,7 +367,7 @@ static int hold(struct dispatch *d, const struct action_row *row)
 	if (!h)
 		return -ENOMEM;
 	h->row = *row;
-	TAILQ_INSERT_TAIL(&d->held, h, link);
+	DL_APPEND(d->held, h);
 	d->held_count++;
 	return 0;
 }
@@ -429,12 +434,12 @@ int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_
 
 static void store_held(struct dispatch *d)
 {
-	struct held *h;
+	struct held *h, *next;
 
-	while ((h = TAILQ_FIRST(&d->held))) {
+	DL_FOREACH_SAFE (d->held, h, next) {
 		if (ledger_finish(&d->ledger, &h->row, on_finished, d) < 0)
 			return;
-		TAILQ_REMOVE(&d->held, h, link);
+		DL_DELETE(d->held, h);
 		d->held_count--;
 		free(h);
 	}
@@ -495,8 +500,6 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 	d->magic = DISPATCH_MAGIC;
 	d->config = *c;
 	ledger_init(&d->ledger, c->db);
-	LIST_INIT(&d->askers);
-	TAILQ_INIT(&d->held);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
 	if (!d->timer || event_add(d->timer, &every) < 0) {
 		dispatch_free(&d);
@@ -509,7 +512,8 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 void dispatch_free(struct dispatch **slot)
 {
 	struct dispatch *d = take_ptr(*slot);
-	struct held *h;
+	struct asker *a, *next_asker;
+	struct held *h, *next;
 
 	if (!d)
 		return;
@@ -517,12 +521,10 @@ void dispatch_free(struct dispatch **slot)
 	if (d->timer)
 		event_free(d->timer);
 	ledger_fini(&d->ledger);
-	while (!LIST_EMPTY(&d->askers))
-		asker_free(LIST_FIRST(&d->askers));
-	while ((h = TAILQ_FIRST(&d->held))) {
-		TAILQ_REMOVE(&d->held, h, link);
+	DL_FOREACH_SAFE (d->askers, a, next_asker)
+		asker_free(a);
+	DL_FOREACH_SAFE (d->held, h, next)
 		free(h);
-	}
 	d->magic = 0;
 	free(d);
 }

@@ -73,7 +73,8 @@ typedef void dispatch_done(void *arg, int rc, const struct action_row *row,
 
 int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
 		 struct error *err) must_use;
-/* Drops what is under way without calling back; the rows stay as they are. */
+/* Drops what is under way without calling back; the rows stay as they are. The loop may not run
+ * between this and db_free. */
 void dispatch_free(struct dispatch **d);
 
 /* 0: done will be called. Else it will not: -EPERM remediation is off, -EINVAL unknown action or a

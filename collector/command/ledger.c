@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "collector/store/store_audit.h"
 #include "common/clock.h"
@@ -16,8 +17,8 @@
 struct entry {
 	unsigned magic;
 	struct ledger *ledger;
-	LIST_ENTRY(entry) link;
-	const char *what; /* of the audit row: 'command.issue' */
+	struct entry *prev, *next; /* utlist */
+	const char *what;          /* of the audit row: 'command.issue' */
 	struct action_row row;
 	struct command cmd;
 	struct command_request request;
@@ -34,12 +35,11 @@ struct entry {
 void ledger_init(struct ledger *l, struct db *db)
 {
 	*l = (struct ledger){.db = db};
-	LIST_INIT(&l->entries);
 }
 
 static void entry_free(struct entry *e)
 {
-	LIST_REMOVE(e, link);
+	DL_DELETE(e->ledger->entries, e);
 	e->ledger->in_flight--;
 	e->magic = 0;
 	free(e);
@@ -47,8 +47,10 @@ static void entry_free(struct entry *e)
 
 void ledger_fini(struct ledger *l)
 {
-	while (!LIST_EMPTY(&l->entries))
-		entry_free(LIST_FIRST(&l->entries));
+	struct entry *e, *next;
+
+	DL_FOREACH_SAFE (l->entries, e, next)
+		entry_free(e);
 }
 
 static void on_done(void *arg, int rc, const struct db_result *r unused_arg,
@@ -186,7 +188,7 @@ static struct entry *entry_new(struct ledger *l, const char *what, ledger_done *
 	e->what = what;
 	e->done = done;
 	e->arg = arg;
-	LIST_INSERT_HEAD(&l->entries, e, link);
+	DL_APPEND(l->entries, e);
 	l->in_flight++;
 	return e;
 }

@@ -7,8 +7,6 @@
 #ifndef MEMHERD_COLLECTOR_COMMAND_LEDGER_H
 #define MEMHERD_COLLECTOR_COMMAND_LEDGER_H
 
-#include <sys/queue.h>
-
 #include "collector/store/store_command.h"
 #include "common/sign.h"
 
@@ -19,7 +17,7 @@ struct entry;
 
 struct ledger {
 	struct db *db;
-	LIST_HEAD(, entry) entries; /* under way */
+	struct entry *entries; /* under way */
 	unsigned in_flight;
 };
 

@@ -181,7 +181,8 @@ static void take_exits(struct taking *k, const int64_t *ids, size_t n, int64_t t
 	for (size_t i = 0; i < n; i++) {
 		struct process *p = registry_find_process(k->host, ids[i]);
 
-		if (p)
+		/* Announced in the same tick: it lives on as another program (exec). */
+		if (p && p->announced_us != t_us)
 			leave(k, p, t_us, true);
 	}
 }
@@ -194,6 +195,8 @@ static void take_births(struct taking *k, const struct wire_tick *tick, int64_t 
 		bool was_known = registry_find_process(k->host, id) != NULL;
 		struct process *p = registry_process(k->host, id, info, t_us);
 
+		if (p)
+			p->announced_us = t_us;
 		if (p && k->pack && !(was_known && info->known))
 			pack_birth(k->pack, k->stream->boot_id, p, t_us, info->fresh && !was_known);
 	}
@@ -262,9 +265,9 @@ static int take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 		memcpy(k->stream->boot_id, tick.boot_id, sizeof(k->stream->boot_id));
 		memcpy(k->host->boot_id, tick.boot_id, sizeof(k->host->boot_id));
 	}
-	take_exits(k, exited, n_exited, t_us);
 	k->host->interval_ms = tick.interval_ms;
 	take_births(k, &tick, t_us);
+	take_exits(k, exited, n_exited, t_us);
 	take_values(k, t_us);
 	take_absent(k, &tick, t_us);
 	if (k->pack)

@@ -12,6 +12,15 @@ static bool has(const char *s)
 	return s && *s;
 }
 
+int64_t body_span_us(int64_t from, int64_t to)
+{
+	int64_t span;
+
+	if (to <= from)
+		return 0;
+	return __builtin_sub_overflow(to, from, &span) ? INT64_MAX : span;
+}
+
 static void put_duration(struct buf *out, int64_t us)
 {
 	char text[STR_UNIT_SIZE];
@@ -77,7 +86,7 @@ void body_state_line(struct buf *out, const struct incident_mail *m)
 	if (!m->opened_us)
 		return;
 	buf_puts(out, m->state == MAIL_RESOLVED ? " after " : ", open for ");
-	put_duration(out, end - m->opened_us);
+	put_duration(out, body_span_us(m->opened_us, end));
 }
 
 void body_action_line(struct buf *out, const struct mail_action *a)

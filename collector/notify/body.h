@@ -46,6 +46,8 @@ void body_action_line(struct buf *out, const struct mail_action *a);
  * point of each); their number. Also the least and most bytes shown. */
 size_t body_bars(const struct incident_mail *m, unsigned levels, unsigned bars[BODY_BARS],
 		 int64_t *ret_min, int64_t *ret_max);
+/* 'to' minus 'from', never negative; hosts' clocks may say anything. */
+int64_t body_span_us(int64_t from, int64_t to);
 /* Bytes per hour as '+63 MiB/h'; '-' when not known. */
 void body_growth(struct buf *out, double bytes_per_hour);
 /* '512 MiB'; '-' when negative. */

@@ -77,7 +77,8 @@ static void put_spark(struct buf *out, const struct incident_mail *m)
 	if (n < 2)
 		return;
 	buf_printf(out, "<h3 style=\"" HEAD "\">RSS over the last %s, ",
-		   str_duration(span, m->points[m->point_count - 1].t_us - m->points[0].t_us));
+		   str_duration(span, body_span_us(m->points[0].t_us,
+						   m->points[m->point_count - 1].t_us)));
 	body_bytes(out, least);
 	buf_puts(out, " to ");
 	body_bytes(out, most);

@@ -5,7 +5,7 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/queue.h>
+#include <utlist.h>
 
 #include "collector/notify/encode.h"
 #include "collector/notify/smtp.h"
@@ -45,7 +45,7 @@ static const char *const item_words[] = {
 /* A message held in memory until the table says what became of it. */
 struct item {
 	unsigned magic;
-	TAILQ_ENTRY(item) link;
+	struct item *prev, *next; /* utlist */
 	struct mailer *mailer;
 	int64_t mail_id; /* 0: no row yet */
 	int64_t alert_id;
@@ -70,7 +70,7 @@ struct mailer {
 	struct db *db;
 	struct smtp *smtp; /* NULL: mail is off */
 	struct event *timer;
-	TAILQ_HEAD(items, item) items;
+	struct item *items; /* oldest first */
 	unsigned held;
 	bool polling;
 	bool poll_stale; /* a row changed hands since the look was asked for: it may show it as it
@@ -109,7 +109,7 @@ static void item_free(struct item *it)
 
 static void item_drop(struct item *it)
 {
-	TAILQ_REMOVE(&it->mailer->items, it, link);
+	DL_DELETE(it->mailer->items, it);
 	it->mailer->held--;
 	it->mailer->poll_stale = true;
 	item_free(it);
@@ -138,7 +138,7 @@ static struct item *item_add(struct mailer *m, const struct mail_row *row)
 	}
 	if (row->len)
 		memcpy(it->data, row->message, row->len);
-	TAILQ_INSERT_TAIL(&m->items, it, link);
+	DL_APPEND(m->items, it);
 	m->held++;
 	return it;
 }
@@ -147,7 +147,7 @@ static struct item *item_find(struct mailer *m, int64_t mail_id)
 {
 	struct item *it;
 
-	TAILQ_FOREACH (it, &m->items, link) {
+	DL_FOREACH (m->items, it) {
 		if (it->mail_id == mail_id)
 			return it;
 	}
@@ -207,20 +207,8 @@ static void store(struct item *it)
 	it->mailer->poll_stale = true;
 }
 
-static void on_due(void *arg, int rc, const struct db_result *r, const struct error *err)
+static void take_due(struct mailer *m, const struct db_result *r)
 {
-	struct mailer *m = arg;
-
-	MAGIC_CHECK(m, MAILER_MAGIC);
-	m->polling = false;
-	if (rc < 0) {
-		log_warn("mail error=\"cannot read the queue: %s\"", err ? err->msg : "");
-		return;
-	}
-	if (m->poll_stale) {
-		m->next_poll_us = 0;
-		return;
-	}
 	for (size_t i = 0; i < db_rows(r) && m->held < MAIL_HELD_MAX; i++) {
 		struct mail_row row;
 
@@ -231,24 +219,40 @@ static void on_due(void *arg, int rc, const struct db_result *r, const struct er
 	/* more may wait than one look shows */
 	if (db_rows(r) == DUE_LIMIT)
 		m->next_poll_us = 0;
+}
+
+static void on_due(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct mailer *m = arg;
+
+	MAGIC_CHECK(m, MAILER_MAGIC);
+	m->polling = false;
+	if (rc < 0)
+		log_warn("mail error=\"cannot read the queue: %s\"", err ? err->msg : "");
+	else if (m->poll_stale)
+		m->next_poll_us = 0;
+	else
+		take_due(m, r);
 	turn(m);
 }
 
-static bool is_storing(const struct mailer *m)
+/* libcurl or the table has a message at hand. */
+static bool is_busy(const struct mailer *m)
 {
 	const struct item *it;
 
-	TAILQ_FOREACH (it, &m->items, link) {
-		if (it->storing)
+	DL_FOREACH (m->items, it) {
+		if (it->storing || it->sending)
 			return true;
 	}
 	return false;
 }
 
+/* Only when nothing held is due: the look would show the same rows again. */
 static void poll_table(struct mailer *m, int64_t now_us)
 {
-	if (m->polling || is_storing(m) || now_us < m->next_poll_us ||
-	    m->held >= MAIL_HELD_MAX / 2 || !db_ready(m->db))
+	if (m->polling || now_us < m->next_poll_us || is_busy(m) ||
+	    m->held > MAIL_HELD_MAX - DUE_LIMIT || !db_ready(m->db))
 		return;
 	if (store_mail_due(m->db, now_us, DUE_LIMIT, on_due, m) < 0)
 		return;
@@ -337,8 +341,7 @@ static void write_down(struct mailer *m, int64_t now_us)
 {
 	struct item *it, *next;
 
-	for (it = TAILQ_FIRST(&m->items); it; it = next) {
-		next = TAILQ_NEXT(it, link);
+	DL_FOREACH_SAFE (m->items, it, next) {
 		if (it->dirty && !it->storing && db_ready(m->db))
 			store(it);
 		if (is_over(it) || can_wait_in_table(it, now_us))
@@ -350,7 +353,7 @@ static struct item *next_due(struct mailer *m)
 {
 	struct item *it, *best = NULL;
 
-	TAILQ_FOREACH (it, &m->items, link) {
+	DL_FOREACH (m->items, it) {
 		if (it->sending)
 			return NULL;
 		/* the first row is written before the first try, so that a crash keeps the mail */
@@ -370,7 +373,7 @@ static void sleep_until(struct mailer *m, int64_t now_us)
 
 	if (it)
 		wait = MIN_OF(wait, it->next_try_us - now_us);
-	TAILQ_FOREACH (it, &m->items, link) {
+	DL_FOREACH (m->items, it) {
 		if (it->dirty)
 			wait = MIN_OF(wait, 4 * TICK_US);
 	}
@@ -387,10 +390,11 @@ static void turn(struct mailer *m)
 	struct item *it;
 
 	write_down(m, now_us);
-	poll_table(m, now_us);
 	it = next_due(m);
 	if (it && it->next_try_us <= now_us)
 		send_item(it);
+	else
+		poll_table(m, now_us);
 	sleep_until(m, now_us);
 }
 
@@ -449,7 +453,6 @@ int mailer_new(struct event_base *base, struct db *db, const struct mail_config 
 	m->magic = MAILER_MAGIC;
 	m->base = base;
 	m->db = db;
-	TAILQ_INIT(&m->items);
 	if (copy_config(m, c) < 0)
 		rc = error_sys(err, -ENOMEM, "cannot set up mail");
 	else if (c->url && *c->url)
@@ -467,13 +470,14 @@ int mailer_new(struct event_base *base, struct db *db, const struct mail_config 
 void mailer_free(struct mailer **slot)
 {
 	struct mailer *m = take_ptr(*slot);
+	struct item *it, *next;
 
 	if (!m)
 		return;
 	MAGIC_CHECK(m, MAILER_MAGIC);
 	smtp_free(&m->smtp);
-	while (!TAILQ_EMPTY(&m->items))
-		item_drop(TAILQ_FIRST(&m->items));
+	DL_FOREACH_SAFE (m->items, it, next)
+		item_drop(it);
 	if (m->timer)
 		event_free(m->timer);
 	free(m->from);
@@ -483,8 +487,8 @@ void mailer_free(struct mailer **slot)
 	free(m);
 }
 
-int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t len,
-		 struct error *err)
+/* A message that has just been made: not in the table yet, due at once. */
+static struct item *item_new(struct mailer *m, int64_t alert_id, const void *data, size_t len)
 {
 	int64_t now_us = clock_wall_us();
 	const struct mail_row row = {
@@ -496,8 +500,16 @@ int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t le
 		.created_us = now_us,
 		.next_try_us = now_us,
 	};
-	struct item *it;
+	struct item *it = item_add(m, &row);
 
+	if (it)
+		it->dirty = true;
+	return it;
+}
+
+int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t len,
+		 struct error *err)
+{
 	MAGIC_CHECK(m, MAILER_MAGIC);
 	if (!m->smtp)
 		return error_set(err, -ENOTSUP, "mail is off: no mail url is set");
@@ -505,10 +517,8 @@ int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t le
 		m->counts.dropped++;
 		return error_set(err, -ENOBUFS, "%u mails wait already", m->held);
 	}
-	it = item_add(m, &row);
-	if (!it)
+	if (!item_new(m, alert_id, data, len))
 		return error_sys(err, -ENOMEM, "cannot queue a mail");
-	it->dirty = true;
 	turn(m);
 	return 0;
 }

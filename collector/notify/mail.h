@@ -46,6 +46,7 @@ struct mail_counts {
  * -EINVAL names the option that is wrong. */
 int mailer_new(struct event_base *base, struct db *db, const struct mail_config *c,
 	       struct mailer **ret, struct error *err) must_use;
+/* What is not in the table by then is lost. The loop may not run between this and db_free. */
 void mailer_free(struct mailer **m);
 
 /* Builds and queues a message about an alert (m->base_url is filled in from the configuration when

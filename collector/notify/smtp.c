@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/queue.h>
+#include <utlist.h>
 
 #include "collector/notify/encode.h"
 #include "common/buf.h"
@@ -24,14 +24,14 @@
 
 struct transfer {
 	unsigned magic;
-	LIST_ENTRY(transfer) link;
+	struct transfer *prev, *next; /* utlist */
 	CURL *easy;
 	struct curl_slist *recipients;
 	uint8_t *data;
 	size_t len;
 	size_t at;
 	char sender[260];
-	char reply[256]; /* the relay's last line */
+	char reply[256]; /* the relay's last line before its goodbye */
 	char trouble[CURL_ERROR_SIZE];
 	smtp_done *done;
 	void *arg;
@@ -42,7 +42,7 @@ struct smtp {
 	struct event_base *base;
 	struct event *timer;
 	CURLM *multi;
-	LIST_HEAD(, transfer) transfers;
+	struct transfer *transfers;
 	char *url;
 	long use_ssl;
 	char *user;
@@ -63,7 +63,7 @@ const char *smtp_verdict_word(enum smtp_verdict v)
 
 static void transfer_free(struct smtp *s, struct transfer *t)
 {
-	LIST_REMOVE(t, link);
+	DL_DELETE(s->transfers, t);
 	if (t->easy) {
 		curl_multi_remove_handle(s->multi, t->easy);
 		curl_easy_cleanup(t->easy);
@@ -93,6 +93,8 @@ static void transfer_end(struct smtp *s, struct transfer *t, CURLcode rc)
 	const char *text;
 
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &r.code);
+	if (r.code == 221)
+		r.code = strtol(t->reply, NULL, 10);
 	r.verdict = judge(rc, r.code);
 	if (r.verdict == SMTP_SENT || (r.code >= 400 && *t->reply))
 		text = t->reply;
@@ -144,13 +146,16 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-/* Each line of the relay's comes here. */
+/* Each line of the relay's comes here. After a refusal libcurl says QUIT: the answer to that tells
+ * nothing. */
 static size_t on_reply(char *line, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
 	size_t len = size * n;
 
 	MAGIC_CHECK(t, TRANSFER_MAGIC);
+	if (len >= 3 && memcmp(line, "221", 3) == 0)
+		return len;
 	while (len && (line[len - 1] == '\r' || line[len - 1] == '\n'))
 		len--;
 	str_safe(t->reply, sizeof(t->reply), line, len);
@@ -324,7 +329,6 @@ int smtp_new(struct event_base *base, const struct smtp_config *c, struct smtp *
 	s->magic = SMTP_MAGIC;
 	s->base = base;
 	s->use_ssl = use_ssl;
-	LIST_INIT(&s->transfers);
 	rc = copy_config(s, c);
 	if (!rc)
 		rc = attach(s);
@@ -339,12 +343,13 @@ int smtp_new(struct event_base *base, const struct smtp_config *c, struct smtp *
 void smtp_free(struct smtp **slot)
 {
 	struct smtp *s = take_ptr(*slot);
+	struct transfer *t, *next;
 
 	if (!s)
 		return;
 	MAGIC_CHECK(s, SMTP_MAGIC);
-	while (!LIST_EMPTY(&s->transfers))
-		transfer_free(s, LIST_FIRST(&s->transfers));
+	DL_FOREACH_SAFE (s->transfers, t, next)
+		transfer_free(s, t);
 	if (s->multi)
 		curl_multi_cleanup(s->multi);
 	if (s->timer)
@@ -499,7 +504,7 @@ int smtp_send(struct smtp *s, const char *from, const char *recipients, const vo
 	t->magic = TRANSFER_MAGIC;
 	t->done = done;
 	t->arg = arg;
-	LIST_INSERT_HEAD(&s->transfers, t, link);
+	DL_APPEND(s->transfers, t);
 	rc = fill(s, t, from, recipients, data, len, err);
 	if (rc < 0)
 		transfer_free(s, t);

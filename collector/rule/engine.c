@@ -104,6 +104,22 @@ struct subject *engine_service(struct rule_engine *e, struct subject *host, cons
 
 /* ---- which rules a subject has ---- */
 
+static void note_needs(const struct rule_set *set, struct subject *s)
+{
+	s->metrics = 0;
+	s->warmup_us = 0;
+	s->restless = false;
+	s->heeds_silence = false;
+	for (unsigned i = 0; i < s->n_rules; i++) {
+		const struct rule *r = set->rules[s->rules[i]];
+
+		s->metrics |= r->metrics;
+		s->warmup_us = MAX_OF(s->warmup_us, r->warmup_us);
+		s->restless = s->restless || r->restless;
+		s->heeds_silence = s->heeds_silence || r->missing != RULE_MISSING_HOLD;
+	}
+}
+
 static bool chosen(const struct rule *r, enum rule_kind kind, const struct rule_labels *labels)
 {
 	struct rule_scope scope = {.age_us = SCOPE_UNKNOWN, .labels = labels};
@@ -155,6 +171,7 @@ static int choose_rules(struct rule_engine *e, struct subject *s, const struct r
 	s->rules = rules;
 	s->n_rules = n;
 	s->labelled = true;
+	note_needs(e->set, s);
 	return 0;
 }
 
@@ -208,24 +225,36 @@ static int label_service(struct rule_engine *e, struct subject *s, const char *h
 
 /* ---- evaluation ---- */
 
-static bool quiet(const struct rule *r, const struct subject *s, int64_t before_us)
+/* Settled at the sample before this one, so what it says was seen already. */
+static bool at_rest(const struct window *w, int64_t before_us)
 {
-	for (unsigned i = 0; i < r->n_windows; i++) {
-		const struct window *w = s->windows[r->windows[i]];
-
-		/* Settled at the sample before this one, so that was seen already. */
-		if (!w->last_us || w->last_us - w->moved_us == 0 || !window_settled(w, before_us))
-			return false;
-	}
-	return true;
+	return w->last_us && w->last_us != w->moved_us && window_settled(w, before_us);
 }
 
 /* True when the rule cannot say anything else than at the sample before. */
 static bool unchanged(const struct rule *r, const struct subject *s, uint64_t changed,
 		      int64_t before_us)
 {
-	return !r->restless && !(r->metrics & changed) && before_us &&
-	       before_us >= s->first_seen_us + r->warmup_us && quiet(r, s, before_us);
+	if (r->restless || (r->metrics & changed) || !before_us ||
+	    before_us < s->first_seen_us + r->warmup_us)
+		return false;
+	for (unsigned i = 0; i < r->n_windows; i++)
+		if (!at_rest(s->windows[r->windows[i]], before_us))
+			return false;
+	return true;
+}
+
+/* The same of all its rules at once: the usual case, and worth one short test. */
+static bool all_unchanged(const struct rule_set *set, const struct subject *s, uint64_t changed,
+			  int64_t before_us)
+{
+	if (s->states || s->restless || (s->metrics & changed) || !before_us ||
+	    before_us < s->first_seen_us + s->warmup_us)
+		return false;
+	for (unsigned i = 0; s->windows && i < set->n_windows; i++)
+		if (s->windows[i] && !at_rest(s->windows[i], before_us))
+			return false;
+	return true;
 }
 
 static bool any_true(const struct rule_evidence *ev, unsigned n)
@@ -296,6 +325,10 @@ static void evaluate(struct rule_engine *e, struct subject *s, uint64_t changed,
 {
 	struct rule_scope scope = engine_scope(s);
 
+	if (all_unchanged(e->set, s, changed, before_us)) {
+		e->stats.skipped += s->n_rules;
+		return;
+	}
 	for (unsigned i = 0; i < s->n_rules; i++) {
 		const struct rule *r = e->set->rules[s->rules[i]];
 
@@ -397,12 +430,12 @@ static int join_service(struct rule_engine *e, struct subject *p, const struct r
 static int prepare_process(struct rule_engine *e, const struct rule_subject *who,
 			   struct subject **ret)
 {
-	struct subject *host = engine_host(e, who->host_id, who->host);
 	struct subject *p = engine_subject(e, RULE_PROCESS, who->host_id, who->id, NULL);
 
-	if (!host || !p)
+	if (p && !p->host)
+		p->host = engine_host(e, who->host_id, who->host);
+	if (!p || !p->host)
 		return -ENOMEM;
-	p->host = host;
 	if (!p->labelled || p->rev != who->rev || !p->service) {
 		if (join_service(e, p, who) < 0 || label_process(e, p, who) < 0)
 			return -ENOMEM;

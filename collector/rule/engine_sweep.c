@@ -96,7 +96,8 @@ static void sweep_subject(struct rule_engine *e, struct subject *s)
 {
 	for (struct rule_state *st = s->states; st; st = st->next)
 		rule_state_expire(st, e->now_us);
-	sweep_missing(e, s);
+	if (s->heeds_silence)
+		sweep_missing(e, s);
 	subject_drop_idle(s, e->now_us);
 	s->dead = vanished(e, s);
 }

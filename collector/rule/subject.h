@@ -38,6 +38,10 @@ struct subject {
 	int64_t *sums;      /* of a service: of the processes that have it */
 	uint16_t *rules;    /* that chose it, by index in the set */
 	unsigned n_rules;
+	uint64_t metrics;        /* that any of them uses outside windows */
+	int64_t warmup_us;       /* the longest of theirs */
+	bool restless;           /* one of them must always be asked */
+	bool heeds_silence;      /* one of them has 'missing fire' or 'missing clear' */
 	struct window **windows; /* by index in the set; NULL when no rule wants any */
 	struct rule_state *states;
 	int64_t v[]; /* METRIC_COUNT or HOST_METRIC_COUNT */

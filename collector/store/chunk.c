@@ -165,6 +165,25 @@ static void encode_column(struct buf *out, const int64_t *v, size_t n)
 	run_flush(&w);
 }
 
+/* The sampler's interval: the mean of those that are not pauses. */
+static int64_t step_of(const int64_t *t, size_t n)
+{
+	int64_t least = INT64_MAX, sum = 0, count = 0;
+
+	for (size_t i = 1; i < n; i++)
+		if (t[i] != t[i - 1])
+			least = MIN_OF(least, t[i] - t[i - 1]);
+	for (size_t i = 1; i < n && least < INT64_MAX; i++) {
+		int64_t d = t[i] - t[i - 1];
+
+		if (d > least + least / 2)
+			continue;
+		sum += d;
+		count++;
+	}
+	return count ? sum / count : 0;
+}
+
 static int64_t time_tolerance(int64_t step)
 {
 	int64_t ms = step / 100;
@@ -258,7 +277,7 @@ int chunk_encode(const struct chunk_spec *spec, size_t n, const int64_t *times_m
 	scratch = malloc(n * sizeof(*scratch));
 	if (!scratch)
 		return -ENOMEM;
-	step = n > 1 ? times_ms[1] - times_ms[0] : 0;
+	step = step_of(times_ms, n);
 	buf_u8(out, CHUNK_CODEC);
 	buf_varint(out, n);
 	buf_zigzag(out, times_ms[0]);

@@ -40,6 +40,7 @@ struct embedded {
 	gid_t gid;
 	char user[64];
 	int lock;
+	off_t log_at; /* where the program started last began to write */
 	pid_t pid;
 	int pidfd;
 	int64_t started_us;
@@ -55,11 +56,14 @@ static void path_in(const struct embedded *e, const char *name, char out[PATH_MA
 	snprintf(out, PATH_MAX, "%.3000s/%s", e->dir, name);
 }
 
-/* The last line of the server's log that says something bad, else the last one. */
+/* What the program started last said of trouble in the log: the last such line, else the last that
+ * is not routine. */
 static void log_tail(const struct embedded *e, char *out, size_t size)
 {
 	char path[PATH_MAX], text[4096];
 	char *line, *save = NULL;
+	bool found = false;
+	off_t size_now;
 	ssize_t n;
 	int fd;
 
@@ -68,14 +72,20 @@ static void log_tail(const struct embedded *e, char *out, size_t size)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	(void)lseek(fd, -(off_t)(sizeof(text) - 1), SEEK_END);
+	size_now = lseek(fd, 0, SEEK_END);
+	(void)lseek(fd, MAX_OF(e->log_at, size_now - (off_t)sizeof(text) + 1), SEEK_SET);
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[MAX_OF(n, 0)] = '\0';
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (strstr(line, "FATAL") || strstr(line, "PANIC") || strstr(line, "error:") ||
-		    strstr(line, "ERROR") || strstr(line, "No space"))
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		bool bad = strstr(line, "FATAL") || strstr(line, "PANIC") ||
+			   strstr(line, "ERROR") || strstr(line, "error:") ||
+			   strstr(line, "No space");
+
+		if (bad || (!found && !strstr(line, "LOG:")))
 			(void)str_copy(out, size, line);
+		found = found || bad;
+	}
 }
 
 /* ---- who and where ---- */
@@ -200,7 +210,7 @@ static void child_exec(const struct embedded *e, pid_t parent, int log_fd, char 
 	_exit(127);
 }
 
-static int spawn(const struct embedded *e, char *const argv[], pid_t *ret, struct error *err)
+static int spawn(struct embedded *e, char *const argv[], pid_t *ret, struct error *err)
 {
 	char path[PATH_MAX];
 	pid_t parent = getpid(), pid;
@@ -210,6 +220,7 @@ static int spawn(const struct embedded *e, char *const argv[], pid_t *ret, struc
 	log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (log_fd < 0)
 		return error_sys(err, -errno, "'%s'", path);
+	e->log_at = lseek(log_fd, 0, SEEK_END);
 	pid = fork();
 	if (pid < 0)
 		return error_sys(err, -errno, "fork");
@@ -224,7 +235,7 @@ static char *text(const char *s)
 	return (char *)(uintptr_t)s; /* execve does not write to them */
 }
 
-static int make_cluster(const struct embedded *e, struct error *err)
+static int make_cluster(struct embedded *e, struct error *err)
 {
 	char program[PATH_MAX + 16], data[PATH_MAX], why[300];
 	int status;

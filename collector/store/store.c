@@ -128,6 +128,7 @@ int store_open(struct event_base *base, const struct store_config *cfg, store_on
 	s->on_acked = on_acked;
 	s->arg = arg;
 	s->group_max = STORE_GROUP_MAX;
+	LIST_INIT(&s->jobs);
 	TAILQ_INIT(&s->queue);
 	rc = window_set_new(cfg->window_us, (size_t)cfg->window_bytes, &s->windows);
 	if (rc == 0)
@@ -150,10 +151,13 @@ int store_open(struct event_base *base, const struct store_config *cfg, store_on
 void store_free(struct store **slot)
 {
 	struct store *s = take_ptr(*slot);
+	struct store_job *job;
 
 	if (!s)
 		return;
 	db_free(&s->db);
+	while ((job = LIST_FIRST(&s->jobs)))
+		store_job_end(job);
 	store_ingest_fini(s);
 	store_seal_fini(s);
 	if (s->flush_timer)
@@ -199,6 +203,18 @@ void store_stats(const struct store *s, struct store_stats *ret)
 
 	*ret = s->stats;
 	ret->oldest_queued_us = oldest == INT64_MAX ? 0 : oldest;
+}
+
+void store_job_add(struct store *s, struct store_job *job, void (*free)(struct store_job *job))
+{
+	job->free = free;
+	LIST_INSERT_HEAD(&s->jobs, job, link);
+}
+
+void store_job_end(struct store_job *job)
+{
+	LIST_REMOVE(job, link);
+	job->free(job);
 }
 
 int store_need_leaf(struct store *s, struct db_tx *tx, enum partition_table t, int64_t t_us)

@@ -7,6 +7,7 @@
 #include "collector/store/store_inner.h"
 #include "collector/store/store_rows.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/str.h"
 
 /* ---- the queue ---- */
@@ -442,6 +443,9 @@ static void group_refused(struct store *s, const struct error *err)
 		return;
 	}
 	s->group[0]->dead = true;
+	log_error("host=%d store=dead_letter epoch=%lld seq=%lld error=\"%s\"",
+		  (int)s->group[0]->b.host_id, (long long)s->group[0]->b.epoch,
+		  (long long)s->group[0]->b.first_seq, err->msg);
 	(void)str_copy(s->group[0]->reason, sizeof(s->group[0]->reason), err->msg);
 }
 
@@ -464,6 +468,9 @@ static void on_flushed(void *arg, int rc, const struct db_result *r, const struc
 		if (bad) {
 			group_refused(s, err);
 		} else {
+			if (!s->backoff_us) /* once per outage */
+				log_warn("store=flush state=waiting batches=%zu error=\"%s\"",
+					 s->stats.queued_batches, err->msg);
 			s->backoff_us = MIN_OF(MAX_OF(s->backoff_us * 2, STORE_BACKOFF_MIN_US),
 					       STORE_BACKOFF_MAX_US);
 			next = s->backoff_us;

@@ -59,8 +59,16 @@ struct replay {
 	void *arg;
 };
 
+/* State of a query under way, first in its struct: what waits when the store is freed is freed
+ * with it, without a callback. */
+struct store_job {
+	LIST_ENTRY(store_job) link;
+	void (*free)(struct store_job *job);
+};
+
 struct store {
 	unsigned magic;
+	LIST_HEAD(, store_job) jobs;
 	struct event_base *base;
 	struct store_config cfg;
 	struct db *db;
@@ -90,6 +98,9 @@ struct store {
 /* Adds steps that make the leaves for t, where they are not known yet. */
 int store_need_leaf(struct store *s, struct db_tx *tx, enum partition_table t,
 		    int64_t t_us) must_use;
+void store_job_add(struct store *s, struct store_job *job, void (*free)(struct store_job *job));
+/* Takes it off the list and frees it. */
+void store_job_end(struct store_job *job);
 void store_timer(struct event *timer, int64_t us);
 
 void store_ingest_fini(struct store *s);

@@ -16,6 +16,7 @@
 
 /* The leaf that is going. */
 struct dropping {
+	struct store_job job; /* first */
 	unsigned magic;
 	struct store *s;
 	char table[64];
@@ -61,6 +62,17 @@ static int table_of(const char *name)
 
 /* ---- dropping ---- */
 
+static void dropping_free(struct store_job *job)
+{
+	free(job);
+}
+
+static void end_drop(struct dropping *d)
+{
+	if (d)
+		store_job_end(&d->job);
+}
+
 static void on_dropped(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
 	struct dropping *d = arg;
@@ -68,7 +80,7 @@ static void on_dropped(void *arg, int rc, const struct db_result *r, const struc
 
 	(void)r, (void)err;
 	MAGIC_CHECK(d, MAGIC);
-	free(d);
+	end_drop(d);
 	s->retaining = false;
 	store_timer(s->retain_timer, rc == 0 ? 0 : INTERVAL_US); /* the next one */
 }
@@ -79,7 +91,7 @@ static void drop(struct dropping *d)
 
 	if (db_query(d->s->db, Q_PARTITION_DROP, &p, 1, on_dropped, d) < 0) {
 		retain_end(d->s);
-		free(d);
+		end_drop(d);
 	}
 }
 
@@ -91,7 +103,7 @@ static void on_detached(void *arg, int rc, const struct db_result *r, const stru
 	MAGIC_CHECK(d, MAGIC);
 	if (rc < 0) { /* a reader holds it: finalized at the next round */
 		retain_end(d->s);
-		free(d);
+		end_drop(d);
 		return;
 	}
 	drop(d);
@@ -105,6 +117,7 @@ static struct dropping *dropping_new(struct store *s, const char *table, const c
 		return NULL;
 	d->magic = MAGIC;
 	d->s = s;
+	store_job_add(s, &d->job, dropping_free);
 	(void)str_copy(d->table, sizeof(d->table), table);
 	(void)str_copy(d->leaf, sizeof(d->leaf), leaf);
 	return d;
@@ -118,7 +131,7 @@ static bool detach(struct store *s, const char *table, const char *leaf, bool pe
 	if (d && db_query(s->db, pending ? Q_PARTITION_FINALIZE : Q_PARTITION_DETACH, params,
 			  ARRAY_SIZE(params), on_detached, d) == 0)
 		return true;
-	free(d);
+	end_drop(d);
 	return false;
 }
 

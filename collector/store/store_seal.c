@@ -10,6 +10,7 @@
 #include "collector/store/chunk.h"
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
+#include "common/log.h"
 
 #define HOUR_US             (3600 * USEC_PER_SEC)
 #define ROWS_MAX            ((size_t)512 << 20)
@@ -188,9 +189,10 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 {
 	struct store *s = arg;
 
-	(void)r, (void)err;
+	(void)r;
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (rc < 0) {
+		log_warn("store=seal state=waiting error=\"%s\"", err->msg);
 		s->stats.seal_errors++;
 		store_timer(s->seal_timer, STORE_BACKOFF_MAX_US);
 		return;

@@ -17,6 +17,7 @@ struct points {
 };
 
 struct series_query {
+	struct store_job job; /* first */
 	unsigned magic;
 	store_on_series *done;
 	void *arg;
@@ -45,8 +46,10 @@ static void points_add(struct points *p, int64_t t_us, int64_t v)
 	p->v[p->n++] = (struct point){.t_us = t_us, .v = v};
 }
 
-static void query_free(struct series_query *q)
+static void query_free(struct store_job *job)
 {
+	struct series_query *q = (struct series_query *)job;
+
 	free(q->memory.v);
 	free(q->all.v);
 	free(q);
@@ -144,7 +147,7 @@ static void answer(struct series_query *q, int rc, const struct error *err)
 	if (rc == 0 && q->all.n > q->max_points)
 		resolution = thin(q);
 	q->done(q->arg, rc, q->all.v, rc == 0 ? q->all.n : 0, resolution, err);
-	query_free(q);
+	store_job_end(&q->job);
 }
 
 static void on_chunks(void *arg, int rc, const struct db_result *r, const struct error *err)
@@ -221,11 +224,12 @@ int store_series(struct store *s, int32_t host_id, int64_t proc_id, unsigned met
 		.to_us = to_us,
 		.max_points = max_points,
 	};
+	store_job_add(s, &q->job, query_free);
 	rc = window_read(s->windows, host_id, proc_id, metric, from_us, to_us, on_memory_point,
 			 &q->memory);
 	if (rc >= 0)
 		rc = ask(s, q, host_id, proc_id);
 	if (rc < 0)
-		query_free(q);
+		store_job_end(&q->job);
 	return rc < 0 ? rc : 0;
 }

@@ -8,12 +8,18 @@
 #define MAX_STREAMS WIRE_MAX_EPOCHS
 
 struct opening {
+	struct store_job job; /* first */
 	unsigned magic;
 	store_on_stream *done;
 	void *arg;
 	size_t n;
 	int64_t epochs[MAX_STREAMS];
 };
+
+static void opening_free(struct store_job *job)
+{
+	free(job);
+}
 
 static void on_opened(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
@@ -28,7 +34,7 @@ static void on_opened(void *arg, int rc, const struct db_result *r, const struct
 				last_seq[k] = db_int(r, i, 1);
 	}
 	o->done(o->arg, rc, conn, last_seq, o->n, err);
-	free(o);
+	store_job_end(&o->job);
 }
 
 int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, size_t n,
@@ -44,9 +50,10 @@ int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, s
 	if (!o)
 		return -ENOMEM;
 	*o = (struct opening){.magic = MAGIC, .done = done, .arg = arg, .n = n};
+	store_job_add(s, &o->job, opening_free);
 	memcpy(o->epochs, epochs, n * sizeof(*epochs));
 	rc = db_query(s->db, Q_STREAM_OPEN, params, ARRAY_SIZE(params), on_opened, o);
 	if (rc < 0)
-		free(o);
+		store_job_end(&o->job);
 	return rc;
 }

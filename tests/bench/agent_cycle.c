@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 
 #include "agent/sense/outbox.h"
-#include "agent/sense/sampler.h"
 #include "agent/sense/sense.h"
+#include "agent/sense/tick.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -61,7 +61,7 @@ static int64_t bare_cycle(int proc)
 }
 
 struct ours {
-	struct sampler sampler;
+	struct ticker ticker;
 	struct outbox outbox;
 	struct buf body;
 	int drain;
@@ -69,13 +69,13 @@ struct ours {
 
 static int ours_begin(struct ours *o)
 {
-	const struct sampler_config cfg = {.proc_path = "/proc",
-					   .interval_us = 10 * USEC_PER_SEC,
-					   .keyframe_us = 300 * USEC_PER_SEC,
-					   .window_us = 1800 * USEC_PER_SEC,
-					   .max_processes = 5000,
-					   .stat_every = SAMPLER_STAT_EVERY,
-					   .full_every = SAMPLER_FULL_EVERY};
+	const struct ticker_config cfg = {.sampling = {.proc_path = "/proc",
+						       .max_processes = 5000,
+						       .stat_every = SAMPLER_STAT_EVERY,
+						       .full_every = SAMPLER_FULL_EVERY},
+					  .interval_us = 10 * USEC_PER_SEC,
+					  .keyframe_us = 300 * USEC_PER_SEC,
+					  .window_us = 1800 * USEC_PER_SEC};
 	struct error err;
 	int fd[2];
 
@@ -84,7 +84,7 @@ static int ours_begin(struct ours *o)
 	o->drain = fd[1];
 	outbox_init(&o->outbox, fd[0]);
 	buf_init(&o->body, RECORD_MAX_BODY);
-	if (sampler_init(&o->sampler, &cfg, &err) < 0 || sampler_identify(&o->sampler, &err) < 0) {
+	if (ticker_init(&o->ticker, &cfg, &err) < 0) {
 		fprintf(stderr, "agent_cycle: %s\n", err.msg);
 		return 1;
 	}
@@ -102,7 +102,7 @@ static int64_t ours_cycle(struct ours *o)
 	int r;
 
 	buf_reset(&o->body);
-	r = sampler_round(&o->sampler, wall_us, clock_boot_us(), &o->body, &keyframe, &err);
+	r = ticker_round(&o->ticker, wall_us, clock_boot_us(), &o->body, &keyframe, &err);
 	if (r == 0)
 		r = outbox_push(&o->outbox, RECORD_TICK, keyframe, wall_us, o->body.data,
 				o->body.len);
@@ -176,7 +176,7 @@ static int serve(void)
 			printf("%" PRId64 "\n", bare_cycle(proc));
 		else if (strcmp(line, "ours\n") == 0)
 			printf("%" PRId64 " %zu %u\n", ours_cycle(&ours), ours.body.len,
-			       ours.sampler.live);
+			       ours.ticker.sampler.live);
 		fflush(stdout);
 	}
 	return 0;

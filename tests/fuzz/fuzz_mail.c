@@ -7,8 +7,9 @@
 #include "collector/notify/encode.h"
 #include "collector/notify/message.h"
 
-/* Header lines end with CRLF only, none is over-long, and the header ends where it should. */
-static void check_header(const char *s)
+/* Lines end with CRLF only, none is over-long, nothing but ASCII; tabs only where they may stand.
+ */
+static void check_lines(const char *s, int tabs)
 {
 	size_t column = 0;
 
@@ -20,6 +21,8 @@ static void check_header(const char *s)
 			column = 0;
 			continue;
 		}
+		if (*s == '\t' && tabs)
+			continue;
 		if ((unsigned char)*s < 0x20 || (unsigned char)*s > 0x7e || ++column > 998)
 			abort();
 	}
@@ -31,7 +34,8 @@ static void check_message(const char *s)
 {
 	const char *end = strstr(s, "\r\n\r\n");
 
-	const char *html = end ? strstr(end, "Content-Type: text/html") : NULL;
+	const char *html =
+		end ? strstr(end, "\r\n--=_memherd_alternative\r\nContent-Type: text/html") : NULL;
 
 	if (!html || strstr(html, "<script") || !strstr(html, "--=_memherd_alternative--"))
 		abort();
@@ -65,10 +69,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text, data, size);
 	text[size] = '\0';
 	encode_header(&line, "Subject", text);
-	check_header((char *)line.data);
+	check_lines((char *)line.data, 0);
 	encode_quoted_printable(&qp, (const char *)data, size);
 	if (qp.data)
-		check_header((char *)qp.data);
+		check_lines((char *)qp.data, 1);
 	if (message_build(&message, &m, "a@b", "c@d", NULL) < 0)
 		abort();
 	check_message((char *)message.data);

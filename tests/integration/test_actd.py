@@ -105,11 +105,6 @@ def signals_blocked(pid):
     return masks
 
 
-def is_asleep(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        return f.read().rpartition(") ")[2][0] == "S"
-
-
 def finish(p, timeout=30):
     """Closes its stdin, on which each of our programs says how it went and ends."""
     p.stdin.close()
@@ -146,7 +141,7 @@ def test_a_fragmented_python_gives_its_free_heap_back(actd, spawn, python):
     assert "gave back" in r["detail"] and " MiB of " in r["detail"]
     assert r["rss_before_bytes"] - r["rss_after_bytes"] > 0.8 * free
     assert before - rss(p.pid) > 0.8 * free
-    assert r["held_us"] < 60000 and r["total_us"] < 3000000
+    assert 0 < r["held_us"] < 500000 and r["held_us"] < r["total_us"] < 10000000
     rc, r = actd.trim(p.pid)
     assert r["detail"].startswith("gave back nothing: the heap has no free pages")
     assert signals_blocked(p.pid) == {"0000000000000000"}
@@ -371,9 +366,11 @@ def test_killing_the_worker_at_any_moment_leaves_the_target_alone(actd, spawn):
     p = spawn("/usr/bin/python3", "-c", THREADED)
     rng = random.Random(7)
     killed = 0
+    # The leak checker ends with a child of its own, which is not the worker.
+    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     for _ in range(30):
         job = subprocess.Popen(actd.command("trim", p.pid), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.DEVNULL, env=env)
         workers = []
         while not workers and job.poll() is None:
             workers = children_of(job.pid)
@@ -396,6 +393,7 @@ def test_killing_the_worker_at_any_moment_leaves_the_target_alone(actd, spawn):
 
 WAITS = r"""
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -408,12 +406,24 @@ static size_t used;
 void *malloc(size_t n) { used = (used + 15) & ~15ul; used += n; return pool + used - n; }
 void free(void *p) { (void)p; }
 #endif
+static void on_alarm(int sig)
+{
+	char c;
+
+	(void)sig;
+	while (read(0, &c, 1) > 0 && c != 'x')
+		;
+}
 int main(int argc, char **argv)
 {
 	char c;
 
 	printf("ready\n");
 	fflush(stdout);
+	if (argc > 1 && !strcmp(argv[1], "handler")) {
+		signal(SIGALRM, on_alarm);
+		raise(SIGALRM);
+	}
 	if (argc > 1 && !strcmp(argv[1], "strict"))
 		prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
 	if (argc > 1 && !strcmp(argv[1], "spin"))
@@ -469,7 +479,21 @@ def test_a_busy_program_is_told_to_be_tried_later(actd, spawn, build):
     assert time.monotonic() - start < 5
 
 
+def test_a_signal_handler_that_waits_is_no_safe_point(actd, spawn, build):
+    p = spawn(build("waits", WAITS), "handler")
+    assert "no safe point" in refusal(actd, p.pid), "what it interrupted may be malloc"
+    p.stdin.write("x")
+    p.stdin.flush()
+    time.sleep(0.1)
+    for _ in range(5):
+        assert actd.trim(p.pid)[0] == 0
+
+
 def test_pid_1_itself_and_nobody_are_refused(actd):
+    os.mkdir(actd.path("new"), 0o755)
+    p = actd.run("-o", "journal=" + actd.path("new/made/journal"), "trim", 1)
+    assert p.returncode == 3 and "pid 1 is never touched" in p.stderr
+    assert os.stat(actd.path("new/made")).st_mode & 0o777 == 0o700
     assert "pid 1 is never touched" in refusal(actd, 1, 3)
     assert refusal(actd, 2 ** 22 + 5, 4).startswith("no process")
     p = actd.run("trim", "hello")
@@ -501,6 +525,32 @@ def test_a_policy_that_is_not_roots_own_is_refused(actd, spawn, build):
     assert check.returncode == 2 and "policy:2: unknown action 'rm'" in check.stderr
     run = actd.run("run")
     assert run.returncode == 2 and "unknown action 'rm'" in run.stderr
+
+
+def test_the_shipped_examples_are_what_the_program_reads(actd):
+    examples = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "examples")
+    with open(os.path.join(examples, "policy")) as f:
+        actd.policy(f.read())
+    conf = os.path.join(examples, "actd.conf")
+    p = actd.run("-c", conf, "check-config")
+    assert p.returncode == 0, p.stderr
+    plain = subprocess.run([ACTD, "-c", "/dev/null", "dump-config"], capture_output=True, text=True)
+    shipped = subprocess.run([ACTD, "-c", conf, "dump-config"], capture_output=True, text=True)
+    assert plain.returncode == 0 and shipped.stdout == plain.stdout
+    with open(conf) as f:
+        shown = {l.split(" = ")[0] for l in f if " = " in l and l[0] != "#"}
+    assert shown == {l.split(" = ")[0] for l in plain.stdout.splitlines()
+                     if " = " in l and l[0] != "#"}
+
+
+def test_a_mistake_in_the_configuration_ends_with_2(actd):
+    for line, says in (("sockt = /x", "actd.conf:2: unknown option 'sockt'"),
+                       ("log_level = loud", "log_level = 'loud': expected error, warn"),
+                       ("hello", "actd.conf:2: expected 'key = value'")):
+        with open(actd.path("actd.conf"), "w") as f:
+            f.write("[actd]\n" + line + "\n")
+        p = actd.run("-c", actd.path("actd.conf"), "check-config")
+        assert p.returncode == 2 and says in p.stderr, p.stderr
 
 
 # ---- the socket ----
@@ -555,12 +605,6 @@ class Link:
     def __init__(self, path):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.s.settimeout(20)
-        for _ in range(200):
-            try:
-                self.s.connect(path)
-                return
-            except (FileNotFoundError, ConnectionRefusedError):
-                time.sleep(0.01)
         self.s.connect(path)
 
     def ask(self, request):
@@ -578,6 +622,7 @@ def daemon(actd):
     def go():
         p = subprocess.Popen(actd.command("run"), stderr=subprocess.PIPE, text=True)
         started.append(p)
+        assert "listening" in p.stderr.readline()
         return p
 
     yield go

@@ -175,7 +175,8 @@ def test_one_key_is_one_action(pg, d):
     first = issue(d, key="k1", digest=1)
     again = issue(d, key="k1", digest=1)
     assert (first["rc"], again["rc"]) == ("0", "1") and first["id"] == again["id"]
-    assert issue(d, key="k1", digest=2)["rc"] == "-17"
+    line = d.ask("issue 1 100 trim 0 k1 2 0", "issued")
+    assert line == "issued rc=-17 this idempotency key was used for another request"
     assert issue(d, key="k2", digest=2)["rc"] == "0"
     for _ in range(6):
         d.say("issue 2 200 trim 0 same 1 0")

@@ -27,9 +27,9 @@ def wait_for(what, seconds=15):
 
 
 class Driver:
-    def __init__(self, pg, url, tls="none", ca="", log=None):
+    def __init__(self, pg, url, tls="none", ca="", login=(), log=None):
         self.log = open(log, "w+")
-        self.p = subprocess.Popen([DRIVER, pg.conninfo, url, tls, FROM, TO, ca], stdin=subprocess.PIPE,
+        self.p = subprocess.Popen([DRIVER, pg.conninfo, url, tls, FROM, TO, ca, *login], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
 
     def say(self, line):
@@ -182,16 +182,16 @@ def test_what_waits_is_picked_up_at_the_next_start(pg, tmp_path, log):
     dead = free_port()
     with Driver(pg, f"smtp://127.0.0.1:{dead}", log=log) as d:
         ready(pg, d)
-        for n in range(12):
+        for n in range(20):
             d.say(f"firing 1 {n + 1}")
-        wait_for(lambda: pg.query("SELECT count(*) FROM mail WHERE state = 'queued'")[0][0] == 12)
+        wait_for(lambda: pg.query("SELECT count(*) FROM mail WHERE state = 'queued'")[0][0] == 20)
         d.p.kill()
         d.p.wait()
         d.p.returncode = 0
+    pg.query("UPDATE mail SET next_try = now()")
     with Sink(str(tmp_path / "box")) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log):
-        pg.query("UPDATE mail SET next_try = now()")
-        wait_for(lambda: pg.query("SELECT count(*) FROM mail WHERE state = 'sent'")[0][0] == 12)
-        assert sorted(int(m["X-Memherd-Incident"][4:]) for m in sink.messages()) == list(range(1, 13))
+        wait_for(lambda: pg.query("SELECT count(*) FROM mail WHERE state = 'sent'")[0][0] == 20)
+        assert sorted(int(m["X-Memherd-Incident"][4:]) for m in sink.messages()) == list(range(1, 21))
 
 
 def test_mail_goes_out_while_the_database_is_away(pg, tmp_path, log):
@@ -214,6 +214,20 @@ def test_memory_is_bounded_while_nothing_works(pg, log):
         answers = [d.say(f"firing 1 {n + 1}") for n in range(80)]
         pg.start()
         assert answers.count("queued") == 64 and answers[-1] == "64 mails wait already"
+
+
+def test_one_unknown_address_does_not_keep_it_from_the_other(pg, tmp_path, log):
+    with Sink(str(tmp_path / "a"), unknown=["ops@example.com"]) as sink, \
+            Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
+        d.say("firing 1 1")
+        wait_for(lambda: len(sink.messages()) == 1)
+        assert sink.envelopes()[0]["to"] == ["boss@example.org"]
+    pg.query("TRUNCATE mail")
+    with Sink(str(tmp_path / "b"), unknown=TO.split("\n")) as sink, \
+            Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
+        d.say("firing 1 2")
+        wait_for(lambda: pg.query("SELECT state, attempts FROM mail") == [("failed", 1)])
+        assert "550 5.1.1 no such user" in pg.query("SELECT last_reply FROM mail")[0][0]
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +254,27 @@ def test_starttls_is_demanded_and_the_certificate_checked(pg, tmp_path, log, cer
         d.say("firing 1 3")
         wait_for(lambda: d.counts()["retried"] >= 1)
         assert sink.tried == 0, "nothing goes out in the clear"
+
+
+def test_login_with_a_password_from_a_private_file(pg, tmp_path, log, cert):
+    secret = tmp_path / "password"
+    secret.write_text("wrong\n")
+    secret.chmod(0o600)
+    login = ("ops", str(secret))
+    with Sink(str(tmp_path / "a"), cert=cert[0], key=cert[1], login=("ops", "s3cret ß")) as sink:
+        url = f"smtp://127.0.0.1:{sink.port}"
+        with Driver(pg, url, "starttls", cert[0], login, log=log) as d:
+            d.say("firing 1 1")
+            wait_for(lambda: d.counts()["retried"] >= 1)
+            assert d.counts()["failed"] == 0 and sink.tried == 0
+            secret.write_text("s3cret ß\n")  # mended: the mail goes out without a restart
+            wait_for(lambda: len(sink.messages()) == 1)
+    assert "s3cret" not in open(log).read()
+    for mode, tls, says in ((0o640, "starttls", "password"), (0o600, "none", "in the clear")):
+        secret.chmod(mode)
+        r = subprocess.run([DRIVER, pg.conninfo, url, tls, FROM, TO, cert[0], *login], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, timeout=20)
+        assert r.returncode == 1 and says in r.stderr
 
 
 def test_a_relay_that_says_nothing_sensible_is_tried_again(pg, log):

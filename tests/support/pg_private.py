@@ -36,13 +36,20 @@ class Postgres:
         c.close()
         return rows
 
-    def __enter__(self):
+    def set_up(self):
         if os.geteuid() == 0:
             shutil.chown(self.dir, "postgres")
         self.run(f"{self.bin}/initdb", "-D", f"{self.dir}/data", "-A", "trust", "-U", "postgres", "--no-sync")
         self.start()
         for f in sorted(glob.glob(f"{ROOT}/sql/migrations/*.sql")):
             self.query(open(f).read())
+
+    def __enter__(self):
+        try:
+            self.set_up()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -18,20 +18,28 @@ import sys
 import threading
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 
 class Handler:
     def __init__(self, sink):
         self.sink = sink
 
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address in self.sink.unknown:
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
     async def handle_DATA(self, server, session, envelope):
         return self.sink.take(session, envelope)
 
 
 class Sink:
-    def __init__(self, folder, port=0, cert=None, key=None, retry=0, refuse=False):
+    def __init__(self, folder, port=0, cert=None, key=None, retry=0, refuse=False, unknown=(), login=None):
         self.folder, self.port, self.cert, self.key = folder, port or free_port(), cert, key
         self.retry, self.refuse = retry, refuse
+        self.unknown, self.login = unknown, login  # addresses; (user, password)
         self.tried = 0
         self.peers = set()  # one entry a connection
         self.lock = threading.Lock()
@@ -54,13 +62,18 @@ class Sink:
             os.rename(f"{self.folder}/{n}.part", f"{self.folder}/{n}.eml")
             return f"250 2.0.0 taken as {n}"
 
+    def authenticate(self, server, session, envelope, mechanism, data):
+        ok = (data.login.decode(), data.password.decode()) == self.login
+        return AuthResult(success=ok, handled=False if not ok else True)
+
     def start(self):
         tls = None
         if self.cert:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(self.cert, self.key)
         self.controller = Controller(Handler(self), hostname="127.0.0.1", port=self.port, tls_context=tls,
-                                     require_starttls=tls is not None)
+                                     require_starttls=tls is not None, auth_required=self.login is not None,
+                                     authenticator=self.authenticate if self.login else None)
         self.controller.start()
         return self
 

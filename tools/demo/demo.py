@@ -84,6 +84,8 @@ class Story:
 def account(stack):
     """One line of what a person would see on the page."""
     for h in stack.items("/hosts"):
+        if h["available_bytes"] is None:
+            continue
         culprit = h.get("culprit")
         text = f"{h['processes']} processes, {mib(h['available_bytes'])} of {mib(h['total_bytes'])} available"
         if culprit:

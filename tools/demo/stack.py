@@ -269,7 +269,7 @@ class Stack:
         """Rows straight from the private PostgreSQL."""
         import psycopg2
 
-        connection = psycopg2.connect(host=str(self.path("pg")), dbname="memherd", user="memherd")
+        connection = psycopg2.connect(host=str(self.path("pg")), dbname="postgres", user="memherd")
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(statement, params)

@@ -153,6 +153,20 @@ int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_
 	return 0;
 }
 
+bool frame_has_handler(const uint64_t *stack, size_t n, uint64_t restorer)
+{
+	for (size_t i = 0; i + sizeof(struct rt_sigframe) / 8 <= n; i++) {
+		struct rt_sigframe f;
+		if (stack[i] != restorer)
+			continue;
+		memcpy(&f, stack + i, sizeof(f));
+		/* The kernel writes the alternate stack, or SS_DISABLE: never zeroes only. */
+		if (f.uc.flags <= 7 && (f.uc.stack[0] | f.uc.stack[1] | f.uc.stack[2]))
+			return true;
+	}
+	return false;
+}
+
 void frame_enter(struct user_regs_struct *regs, const struct frame *f, uint64_t fn)
 {
 	regs->rip = fn;
@@ -171,6 +185,12 @@ int frame_build(const struct user_regs_struct *regs unused_arg, uint64_t mask un
 		uint64_t restorer unused_arg, struct frame *ret unused_arg, struct error *err)
 {
 	return error_set(err, -ENOTSUP, "remote calls are for x86-64 only");
+}
+
+bool frame_has_handler(const uint64_t *stack unused_arg, size_t n unused_arg,
+		       uint64_t restorer unused_arg)
+{
+	return true;
 }
 
 void frame_enter(struct user_regs_struct *regs unused_arg, const struct frame *f unused_arg,

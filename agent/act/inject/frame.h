@@ -18,6 +18,7 @@
 #ifndef MEMHERD_AGENT_ACT_INJECT_FRAME_H
 #define MEMHERD_AGENT_ACT_INJECT_FRAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/user.h>
 
@@ -40,6 +41,12 @@ struct frame {
 int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_t *xstate,
 		size_t xstate_len, uint64_t restorer, struct frame *ret,
 		struct error *err) must_use;
+/*
+ * True when the stack, its n words from the stack pointer upward, holds a frame that the kernel
+ * made for a signal: the thread is inside a handler, and what the signal interrupted may be malloc.
+ * A frame of ours that lies there from an earlier call has no signal number in it.
+ */
+bool frame_has_handler(const uint64_t *stack, size_t n, uint64_t restorer);
 /* The registers with which the thread enters fn(0). */
 void frame_enter(struct user_regs_struct *regs, const struct frame *f, uint64_t fn);
 

@@ -43,7 +43,7 @@ static int try_thread(struct search *s, pid_t tid, struct inject_report *r, stru
 	int rc = thread_look(o->pid, tid, &s->libc, &s->maps, &b);
 
 	if (rc == 0 && !o->look_only)
-		rc = thread_send(o->pid, tid, &s->libc, &s->maps, on_still_ours, o, &s->frame,
+		rc = thread_send(o->pid, tid, &s->libc, &s->maps, &b, on_still_ours, o, &s->frame,
 				 &r->held_us, err);
 	if (rc == 0)
 		r->tid = tid;

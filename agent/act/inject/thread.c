@@ -18,6 +18,7 @@
 #define STOP_WAIT_US 50000
 #define STOP_STEP_NS 20000
 #define CS_64BIT     0x33
+#define HANDLER_SCAN (256u << 10)
 #define RSP_ROOM     (FRAME_MAX + FRAME_CALLEE_ROOM + 512)
 
 static int read_task_file(pid_t pid, pid_t tid, const char *name, char *out, size_t size)
@@ -36,6 +37,21 @@ static bool has_room(const struct maps *m, uint64_t low, uint64_t sp)
 	return stack && stack->writable && low < sp && low >= stack->start;
 }
 
+/* A stack that cannot be read counts as one with a handler on it. */
+static bool in_handler(pid_t pid, const struct libc *l, const struct maps *m, uint64_t sp)
+{
+	static uint64_t words[HANDLER_SCAN / 8];
+	const struct map *stack = maps_at(m, sp);
+	size_t len =
+		stack ? (size_t)MIN_OF(stack->end - sp, (uint64_t)HANDLER_SCAN) & ~(size_t)7 : 0;
+	struct iovec local = {.iov_base = words, .iov_len = len};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)sp, .iov_len = len};
+
+	if (!len || sp % 8 || process_vm_readv(pid, &local, 1, &remote, 1, 0) != (ssize_t)len)
+		return true;
+	return frame_has_handler(words, len / 8, l->restorer);
+}
+
 int thread_look(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m,
 		struct blocked *ret)
 {
@@ -49,7 +65,7 @@ int thread_look(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m
 	    blocked_parse(line, &b) < 0)
 		return -EAGAIN;
 	if (!safepoint_call(b.nr, b.args[1]) || !libc_has(l, b.pc) ||
-	    !has_room(m, b.sp - RSP_ROOM, b.sp))
+	    !has_room(m, b.sp - RSP_ROOM, b.sp) || in_handler(pid, l, m, b.sp))
 		return -EAGAIN;
 	*ret = b;
 	return 0;
@@ -107,14 +123,17 @@ static int get_state(pid_t tid, struct held *h)
 
 #ifdef __x86_64__
 /* What /proc said, asked again of the thread that now stands still. */
-static bool at_safe_point(pid_t pid, const struct held *h, const struct libc *l)
+static bool at_safe_point(pid_t pid, const struct held *h, const struct libc *l,
+			  const struct blocked *seen)
 {
 	uint8_t code[2] = {0};
 	struct iovec local = {.iov_base = code, .iov_len = sizeof(code)};
 	struct iovec remote = {.iov_base = (void *)(uintptr_t)(h->regs.rip - 2),
 			       .iov_len = sizeof(code)};
 
-	return h->regs.cs == CS_64BIT && safepoint_call((int64_t)h->regs.orig_rax, h->regs.rsi) &&
+	return h->regs.cs == CS_64BIT && h->regs.rsp == seen->sp &&
+	       (int64_t)h->regs.orig_rax == seen->nr &&
+	       safepoint_call((int64_t)h->regs.orig_rax, h->regs.rsi) &&
 	       safepoint_interrupted((int64_t)h->regs.rax) && libc_has(l, h->regs.rip) &&
 	       process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof(code) &&
 	       code[0] == 0x0f && code[1] == 0x05;
@@ -150,12 +169,12 @@ static int enter(pid_t tid, struct held *h, const struct frame *f, uint64_t fn)
 
 /* The thread stands still. */
 static int redirect(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m,
-		    struct frame *f, struct error *err)
+		    const struct blocked *seen, struct frame *f, struct error *err)
 {
 	struct held h = {0};
 	int rc;
 
-	if (get_state(tid, &h) < 0 || !at_safe_point(pid, &h, l))
+	if (get_state(tid, &h) < 0 || !at_safe_point(pid, &h, l, seen))
 		return -EAGAIN;
 	rc = frame_build(&h.regs, h.mask, h.xstate, h.xstate_len, l->restorer, f, err);
 	if (rc < 0)
@@ -170,15 +189,16 @@ static int redirect(pid_t pid, pid_t tid, const struct libc *l, const struct map
 }
 #else
 static int redirect(pid_t pid unused_arg, pid_t tid unused_arg, const struct libc *l unused_arg,
-		    const struct maps *m unused_arg, struct frame *f unused_arg, struct error *err)
+		    const struct maps *m unused_arg, const struct blocked *seen unused_arg,
+		    struct frame *f unused_arg, struct error *err)
 {
 	return error_set(err, -ENOTSUP, "remote calls are for x86-64 only");
 }
 #endif
 
 int thread_send(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m,
-		bool (*still_ours)(const void *arg), const void *arg, struct frame *ret,
-		int64_t *ret_held_us, struct error *err)
+		const struct blocked *seen, bool (*still_ours)(const void *arg), const void *arg,
+		struct frame *ret, int64_t *ret_held_us, struct error *err)
 {
 	int64_t start = clock_boot_us();
 	int rc;
@@ -193,7 +213,7 @@ int thread_send(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m
 	rc = wait_stop(tid);
 	if (rc == 0) {
 		if (still_ours(arg))
-			rc = redirect(pid, tid, l, m, ret, err);
+			rc = redirect(pid, tid, l, m, seen, ret, err);
 		else
 			rc = error_set(err, -ESRCH, "process %d is another one now", (int)pid);
 	} else if (rc == -ETIMEDOUT) {

@@ -17,12 +17,12 @@ int thread_look(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m
 		struct blocked *ret) must_use;
 /*
  * Borrows it: 0 when it was let go into malloc_trim (frame then tells where it will return),
- * -EAGAIN when it was not at a safe point after all and was let go as it was. still_ours is asked
- * once the thread is held and its id can no longer be given to another.
+ * -EAGAIN when it was no longer in the call that thread_look saw and was let go as it was.
+ * still_ours is asked once the thread is held and its id can no longer be given to another.
  */
 int thread_send(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m,
-		bool (*still_ours)(const void *arg), const void *arg, struct frame *ret,
-		int64_t *ret_held_us, struct error *err) must_use;
+		const struct blocked *seen, bool (*still_ours)(const void *arg), const void *arg,
+		struct frame *ret, int64_t *ret_held_us, struct error *err) must_use;
 /* True when the thread has left the frame behind, or is gone. */
 bool thread_is_back(pid_t pid, pid_t tid, const struct frame *f);
 

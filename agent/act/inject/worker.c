@@ -9,17 +9,21 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include "common/clock.h"
 
-/* One write of at most PIPE_BUF bytes arrives whole or not at all. */
+#define RESULT_MAX 2048
+#define WORKER_FD  3 /* the first after the standard ones */
+
 struct answer {
-	int rc;
+	_Alignas(max_align_t) uint8_t result[RESULT_MAX];
 	struct error err;
-	uint8_t result[PIPE_BUF - sizeof(int) - sizeof(struct error)];
+	int rc;
 };
+_Static_assert(sizeof(struct answer) <= PIPE_BUF, "one write arrives whole or not at all");
 
 static void child(worker_fn fn, const void *arg, int fd, int64_t deadline_us)
 {
@@ -30,6 +34,11 @@ static void child(worker_fn fn, const void *arg, int fd, int64_t deadline_us)
 	struct answer a = {0};
 	sigset_t none;
 
+	/* The daemon's socket and lock must not live on in a worker that outlives it. What cannot
+	 * be closed is closed when the deadline ends the process. */
+	if (dup2(fd, WORKER_FD) < 0)
+		_exit(1);
+	syscall(SYS_close_range, WORKER_FD + 1, ~0U, 0);
 	/* The caller may have blocked or caught the alarm; here it must end the process. */
 	signal(SIGALRM, SIG_DFL);
 	sigemptyset(&none);
@@ -37,7 +46,7 @@ static void child(worker_fn fn, const void *arg, int fd, int64_t deadline_us)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 	a.rc = fn(arg, a.result, &a.err);
-	if (write(fd, &a, sizeof(a)) != (ssize_t)sizeof(a))
+	if (write(WORKER_FD, &a, sizeof(a)) != (ssize_t)sizeof(a))
 		_exit(1);
 	_exit(0);
 }
@@ -71,7 +80,7 @@ int worker_run(worker_fn fn, const void *arg, void *result, size_t result_size, 
 	int answered;
 	pid_t pid;
 
-	if (result_size > sizeof(a.result))
+	if (result_size > RESULT_MAX)
 		return error_set(err, -E2BIG, "result of %zu bytes is too long", result_size);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return error_sys(err, -errno, "cannot make a pipe");

@@ -11,7 +11,7 @@
 
 #include "common/error.h"
 
-/* Fills result, at most PIPE_BUF - sizeof(int) - sizeof(struct error) bytes. */
+/* Fills result, at most 2 KiB and aligned for anything. */
 typedef int (*worker_fn)(const void *arg, void *result, struct error *err);
 
 /* What fn returned, with its result and message; -ETIMEDOUT after deadline_us, -ECHILD when the

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mail CONNINFO URL TLS FROM RECIPIENT [CA] - the mailer alone on a loop, told what to do by lines
- * on stdin: 'STATE SEQUENCE INCIDENT' queues a message, 'counts' prints the counts, the end ends
- * it.
+ * mail CONNINFO URL TLS FROM RECIPIENT [CA USER PASSWORD_FILE] - the mailer alone on a loop, told
+ * what to do by lines on stdin: 'STATE SEQUENCE INCIDENT' queues a message, 'counts' prints the
+ * counts, the end ends it.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -141,6 +141,8 @@ int main(int argc, char **argv)
 		.from = argv[4],
 		.recipients = argv[5],
 		.ca_file = argc > 6 ? argv[6] : "",
+		.user = argc > 8 ? argv[7] : "",
+		.password_file = argc > 8 ? argv[8] : "",
 		.base_url = "https://memherd.example:7420",
 		.retry_us = 300000,
 	};

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -242,6 +244,34 @@ static void two_holders_see_each_others_entries(void **state)
 	journal_free(&other);
 }
 
+static void a_full_disk_is_told_and_leaves_no_part(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry a = entry(1, true);
+	struct journal_entry b = entry(2, false);
+	struct rlimit old;
+	struct rlimit tight;
+	struct command_result r;
+	struct error err;
+	struct stat st;
+
+	put(p, &a);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tight = old;
+	tight.rlim_cur = RECORD + 100;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	assert_int_equal(journal_append(p->j, &b, &err), -ENOSPC);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_says(err, "cannot write journal");
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_size, RECORD);
+	assert_int_equal(journal_find(p->j, b.id, &r), -ENOENT);
+	put(p, &b);
+	reopen(p);
+	assert_int_equal(journal_find(p->j, b.id, &r), 0);
+}
+
 static void a_file_that_others_can_write_is_refused(void **state)
 {
 	struct place *p = *state;
@@ -264,6 +294,7 @@ int main(void)
 		TEST(damage_in_the_middle_refuses_the_file),
 		TEST(the_file_stays_bounded_and_the_highest_survives),
 		TEST(two_holders_see_each_others_entries),
+		TEST(a_full_disk_is_told_and_leaves_no_part),
 		TEST(a_file_that_others_can_write_is_refused),
 	};
 

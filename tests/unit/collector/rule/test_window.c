@@ -225,8 +225,8 @@ static void tto_of_noise_is_unknown(void **state unused_arg)
 	window_init(&w, 3600 * S);
 	for (int64_t t = 0; t <= 3600; t += 60)
 		assert_int_equal(window_feed(&w, T0 + t * S,
-					    (double)((t / 60 * 7919) % 100) * 10 * MIB +
-						    (double)t * MIB / 18),
+					     (double)((t / 60 * 7919) % 100) * 10 * MIB +
+						     (double)t * MIB / 18),
 				 0);
 	if (value(&w, RULE_FN_SLOPE) > 0 && value(&w, RULE_FN_DELTA) > 64 * MIB) {
 		assert_true(value(&w, RULE_FN_R2) < WINDOW_TTO_R2);

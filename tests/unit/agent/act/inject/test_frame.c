@@ -135,6 +135,24 @@ static void unused_amx_is_left_out(void **state unused_arg)
 	assert_int_equal(features, 3);
 }
 
+static void a_signal_handler_is_seen_on_the_stack(void **state unused_arg)
+{
+	uint64_t stack[200] = {0};
+	const size_t at = 17;
+	const size_t ss_flags = at + (8 + 16 + 8) / 8;
+
+	assert_false(frame_has_handler(stack, ARRAY_SIZE(stack), 0xdeadb000));
+	stack[at] = 0xdeadb000;
+	/* One of ours, left from an earlier call. */
+	assert_false(frame_has_handler(stack, ARRAY_SIZE(stack), 0xdeadb000));
+	stack[ss_flags] = 2; /* SS_DISABLE, as the kernel writes it */
+	assert_true(frame_has_handler(stack, ARRAY_SIZE(stack), 0xdeadb000));
+	/* Cut off: no frame fits. */
+	assert_false(frame_has_handler(stack, at + 20, 0xdeadb000));
+	stack[at + 1] = 0x5555; /* uc_flags */
+	assert_false(frame_has_handler(stack, ARRAY_SIZE(stack), 0xdeadb000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +160,7 @@ int main(void)
 		cmocka_unit_test(the_thread_enters_as_by_a_call),
 		cmocka_unit_test(images_that_are_not_understood_are_refused),
 		cmocka_unit_test(unused_amx_is_left_out),
+		cmocka_unit_test(a_signal_handler_is_seen_on_the_stack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/sense/sampler.h"
+// link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
+#include "agent/sense/tick.h"
 
 #include <errno.h>
 
 #include "agent/record.h"
+#include "tests/support/alloc.h"
 #include "tests/unit/agent/sense/fakeproc.h"
 
 /* The two ends: what samples, and what a collector makes of its ticks. */
 struct ends {
-	struct sampler s;
+	struct ticker s;
 	struct delta_state state;
 	struct arena arena;
 	struct wire_tick tick;
@@ -21,19 +23,18 @@ static struct ends ends;
 
 static void begin(uint32_t max_processes)
 {
-	const struct sampler_config cfg = {.proc_path = fakeproc,
-					   .interval_us = 1000000,
-					   .keyframe_us = 300 * 1000000LL,
-					   .window_us = 1800 * 1000000LL,
-					   .max_processes = max_processes,
-					   .stat_every = 12,
-					   .full_every = 30};
+	const struct ticker_config cfg = {.sampling = {.proc_path = fakeproc,
+						       .max_processes = max_processes,
+						       .stat_every = 12,
+						       .full_every = 30},
+					  .interval_us = 1000000,
+					  .keyframe_us = 300 * 1000000LL,
+					  .window_us = 1800 * 1000000LL};
 	struct error err;
 
 	fake_begin();
 	memset(&ends, 0, sizeof(ends));
-	assert_int_equal(sampler_init(&ends.s, &cfg, &err), 0);
-	assert_int_equal(sampler_identify(&ends.s, &err), 0);
+	assert_int_equal(ticker_init(&ends.s, &cfg, &err), 0);
 	delta_init(&ends.state);
 	arena_init(&ends.arena, (size_t)64 << 20);
 	ends.now_us = 1800 * 1000000LL * 1000 + 1;
@@ -42,7 +43,7 @@ static void begin(uint32_t max_processes)
 
 static void end(void)
 {
-	sampler_fini(&ends.s);
+	ticker_fini(&ends.s);
 	delta_fini(&ends.state);
 	arena_fini(&ends.arena);
 	fake_end();
@@ -56,7 +57,7 @@ static void round_trip(void)
 
 	ends.now_us += 1000000;
 	arena_reset(&ends.arena);
-	if (sampler_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err) < 0)
+	if (ticker_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err) < 0)
 		fail_msg("round: %s", err.msg);
 	if (wire_unpack_tick(&ends.arena, body.data, body.len, &ends.tick, &err) < 0)
 		fail_msg("unpack: %s", err.msg);
@@ -66,12 +67,15 @@ static void round_trip(void)
 	buf_fini(&body);
 }
 
+/* What was announced in the last tick of that pid; without it one whose pid is 0. */
 static const struct wire_process *born(unsigned pid)
 {
+	static const struct wire_process nobody = {.comm = "", .cmdline = ""};
+
 	for (size_t i = 0; i < ends.tick.n_born; i++)
 		if (ends.tick.born[i].pid == pid)
 			return &ends.tick.born[i];
-	return NULL;
+	return &nobody;
 }
 
 /* The other end's value of a process, METRIC_ABSENT - 1 is never one: -2 when it is not known. */
@@ -116,7 +120,7 @@ static void the_first_tick_tells_everything(void **state unused_arg)
 	assert_int_equal(ends.tick.boot_id[1], 0x11);
 	assert_int_equal(ends.tick.n_born, 1);
 	w = born(10);
-	assert_non_null(w);
+	assert_int_equal(w->pid, 10);
 	assert_string_equal(w->comm, "x) R 1 \\x0a<script>");
 	assert_string_equal(w->cmdline, "run --password=***");
 	assert_int_equal(w->uid, 33);
@@ -174,7 +178,7 @@ static void starts_and_exits_are_told(void **state unused_arg)
 	round_trip();
 	fake_put(&b);
 	round_trip();
-	assert_non_null(born(20));
+	assert_int_equal(born(20)->pid, 20);
 	assert_true(born(20)->fresh);
 	fake_remove(10);
 	round_trip();
@@ -243,7 +247,7 @@ static void an_exec_is_told_under_a_new_id(void **state unused_arg)
 	fake_put(&a);
 	round_trip();
 	assert_int_equal(ends.tick.n_exited, 1);
-	assert_non_null(born(10));
+	assert_int_equal(born(10)->pid, 10);
 	assert_string_equal(born(10)->comm, "python3");
 	assert_int_equal(live_over_there(), 1);
 	round_trip();
@@ -343,7 +347,7 @@ static void keyframes_come_when_they_are_due(void **state unused_arg)
 	round_trip();
 	assert_true(ends.keyframe);
 	/* a new stream wants everything again */
-	sampler_restart(&ends.s);
+	ticker_restart(&ends.s);
 	round_trip();
 	assert_true(ends.keyframe);
 	assert_false(born(10)->known);
@@ -385,6 +389,45 @@ static void a_full_host_is_told_in_several_ticks(void **state unused_arg)
 	end();
 }
 
+/* Keyframes of more processes than fit, with figures as large as they get: each tick stays within
+ * the record, or is lost and a smaller one follows; nobody is left out for good. */
+static void keyframes_of_too_many_processes_get_there(void **state unused_arg)
+{
+	enum { N = 2000 };
+	struct buf body = BUF_INIT(RECORD_MAX_BODY / 2);
+	struct error err;
+	unsigned ticks = 0;
+
+	begin(5000);
+	for (unsigned i = 0; i < N; i++) {
+		const struct fake f = {.pid = 1000000 + i,
+				       .comm = "large",
+				       .size = 4000000000u,
+				       .resident = 900000u + i,
+				       .swap_kib = 4000000000u,
+				       .threads = 30000,
+				       .cpu_ticks = 4000000000u,
+				       .start = 4000000000u};
+
+		fake_put(&f);
+	}
+	/* the guess is good for a whole record: half of one makes it fail */
+	assert_true(ticker_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err) <
+		    0);
+	assert_says(err, "2000 processes");
+	buf_fini(&body);
+	for (int again = 0; again < 2; again++) {
+		do {
+			round_trip();
+			assert_true(++ticks < 30);
+		} while (live_over_there() < N);
+		ends.s.keyframe_due = true;
+	}
+	assert_int_equal(value(1000000 + N - 1, METRIC_RSS),
+			 (int64_t)(900000u + N - 1) * ends.page_kib);
+	end();
+}
+
 /* Random changes for many rounds; the other end must know the folder exactly after each. */
 static void both_ends_agree_through_churn(void **state unused_arg)
 {
@@ -414,7 +457,7 @@ static void both_ends_agree_through_churn(void **state unused_arg)
 			}
 		}
 		if (round % 37 == 36)
-			sampler_restart(&ends.s);
+			ticker_restart(&ends.s);
 		round_trip();
 		for (unsigned i = 0; i < PIDS; i++)
 			assert_int_equal(value(100 + i, METRIC_RSS),
@@ -424,23 +467,64 @@ static void both_ends_agree_through_churn(void **state unused_arg)
 	end();
 }
 
+/* Whatever allocation fails in a round, it says so, and the next round tells all. */
+static void without_memory_a_round_is_lost_and_no_more(void **state unused_arg)
+{
+	for (unsigned fail = 1;; fail++) {
+		struct buf body = BUF_INIT(RECORD_MAX_BODY);
+		struct error err = {""};
+		bool hit;
+		int r;
+
+		begin(100);
+		for (unsigned i = 0; i < 5; i++) {
+			const struct fake f = {.pid = 10 + i,
+					       .comm = "p",
+					       .size = 5,
+					       .resident = 4};
+
+			fake_put(&f);
+		}
+		alloc_fail_at(fail);
+		r = ticker_round(&ends.s, ends.now_us, ends.now_us, &body, &ends.keyframe, &err);
+		hit = alloc_failed();
+		alloc_fail_off();
+		buf_fini(&body);
+		if (r == 0)
+			ticker_restart(&ends.s);
+		else
+			assert_true(hit);
+		round_trip();
+		assert_true(ends.keyframe);
+		assert_int_equal(live_over_there(), 5);
+		assert_int_equal(value(14, METRIC_RSS), 4 * ends.page_kib);
+		end();
+		if (!hit)
+			break;
+		assert_true(fail < 200);
+	}
+}
+
 static void a_folder_that_is_not_there_is_named(void **state unused_arg)
 {
-	const struct sampler_config cfg = {.proc_path = "/nonexistent/proc"};
-	struct sampler s;
+	const struct ticker_config cfg = {.sampling = {.proc_path = "/nonexistent/proc"}};
+	struct ticker s;
 	struct error err;
 
-	assert_int_equal(sampler_init(&s, &cfg, &err), -ENOENT);
+	assert_int_equal(ticker_init(&s, &cfg, &err), -ENOENT);
 	assert_says(err, "'/nonexistent/proc'");
 }
 
 static void a_boot_id_must_be_one(void **state unused_arg)
 {
+	struct ticker_config cfg;
+	struct ticker t;
 	struct error err;
 
 	begin(1);
+	cfg = ends.s.cfg;
 	fake_file("sys/kernel/random/boot_id", "nonsense\n", 9);
-	assert_int_equal(sampler_identify(&ends.s, &err), -EINVAL);
+	assert_int_equal(ticker_init(&t, &cfg, &err), -EINVAL);
 	assert_says(err, "boot_id' holds no id");
 	end();
 }
@@ -458,7 +542,9 @@ int main(void)
 		cmocka_unit_test(broken_files_harm_nothing),
 		cmocka_unit_test(keyframes_come_when_they_are_due),
 		cmocka_unit_test(a_full_host_is_told_in_several_ticks),
+		cmocka_unit_test(keyframes_of_too_many_processes_get_there),
 		cmocka_unit_test(both_ends_agree_through_churn),
+		cmocka_unit_test(without_memory_a_round_is_lost_and_no_more),
 		cmocka_unit_test(a_boot_id_must_be_one),
 		cmocka_unit_test(a_folder_that_is_not_there_is_named),
 	};

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sense/tick.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/record.h"
+#include "agent/sense/describe.h"
+#include "agent/sense/procfs.h"
+#include "common/str.h"
+
+#define ARENA_BUDGET ((size_t)48 << 20)
+
+/* Of one process in one of the encoder's columns: id, delta, lost. */
+#define COLUMN_BYTES 16u
+
+/* What a tick may take, by guess, so that it stays below RECORD_MAX_BODY: the rest is announced in
+ * the next one. A guess that was too low costs one tick, then half as much is tried. */
+#define COST_HEAD    (16u * 1024)
+#define COST_BORN    40u
+#define COST_FIGURES 60u
+#define COST_CHANGES 30u
+#define CAUTION_MAX  4u
+
+static int read_boot_id(struct ticker *t, struct error *err)
+{
+	static const char file[] = "sys/kernel/random/boot_id";
+	char text[64];
+	int n = procdir_read(&t->sampler.dir, PROCDIR_NO_PID, file, text, sizeof(text));
+
+	if (n < 0)
+		return error_sys(err, n, "cannot read '%s/%s'", t->cfg.sampling.proc_path, file);
+	if (uuid_parse(t->boot_id, str_trim(text)) < 0)
+		return error_set(err, -EINVAL, "'%s/%s' holds no id", t->cfg.sampling.proc_path,
+				 file);
+	return 0;
+}
+
+int ticker_init(struct ticker *t, const struct ticker_config *cfg, struct error *err)
+{
+	int r;
+
+	*t = (struct ticker){.cfg = *cfg, .keyframe_due = true};
+	r = sampler_init(&t->sampler, &cfg->sampling, err);
+	if (r < 0)
+		return r;
+	r = read_boot_id(t, err);
+	if (r < 0) {
+		sampler_fini(&t->sampler);
+		return r;
+	}
+	delta_init(&t->state);
+	arena_init(&t->arena, ARENA_BUDGET);
+	return 0;
+}
+
+void ticker_fini(struct ticker *t)
+{
+	arena_fini(&t->arena);
+	delta_fini(&t->state);
+	sampler_fini(&t->sampler);
+}
+
+void ticker_restart(struct ticker *t)
+{
+	t->keyframe_due = true;
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++)
+		t->sampler.tab.procs[id].told = false;
+}
+
+static void sample_host(const struct ticker *t, int64_t v[HOST_METRIC_COUNT])
+{
+	char buf[8192];
+	int n = procdir_read(&t->sampler.dir, PROCDIR_NO_PID, "meminfo", buf, sizeof(buf));
+	int64_t count = 0;
+
+	procfs_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, v);
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		const struct proc *p = &t->sampler.tab.procs[id];
+
+		count += !p->ended &&
+			 (p->kind == PROC_LIVE || p->kind == PROC_BEYOND || p->kind == PROC_HIDDEN);
+	}
+	v[HOST_METRIC_PROCESSES] = count;
+}
+
+/* The ids that the collector knows and that are no more. */
+static int tell_exits(struct ticker *t, struct wire_tick *tick)
+{
+	size_t n = 0;
+
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++)
+		n += t->sampler.tab.procs[id].announced &&
+		     !sampler_tells(&t->sampler.tab.procs[id]);
+	if (!n)
+		return 0;
+	tick->exited = arena_calloc(&t->arena, n, sizeof(*tick->exited));
+	if (!tick->exited)
+		return -ENOMEM;
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		struct proc *p = &t->sampler.tab.procs[id];
+
+		if (!p->announced || sampler_tells(p))
+			continue;
+		tick->exited[tick->n_exited++] = id;
+		p->announced = false;
+	}
+	return 0;
+}
+
+/* The strings of one process into the tick; its cost in bytes, or why not. */
+static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
+{
+	struct proc *p = &t->sampler.tab.procs[id];
+	struct description d;
+	size_t cost = COST_BORN;
+	int r;
+
+	*w = (struct wire_process){.id = id,
+				   .pid = p->pid,
+				   .start_ticks = p->start_ticks,
+				   .fresh = p->fresh && !p->told,
+				   .known = p->told,
+				   .comm = "",
+				   .cmdline = "",
+				   .exe = "",
+				   .cgroup = "",
+				   .service = ""};
+	if (p->told)
+		return (int)cost;
+	r = describe_process(&t->sampler.dir, p->pid, &d);
+	if (r < 0)
+		return r;
+	if (d.start_ticks != p->start_ticks)
+		return -ESRCH;
+	p->program = d.program;
+	w->ppid = d.ppid;
+	w->uid = d.uid;
+#define KEEP(field)                                                \
+	do {                                                       \
+		size_t len = strlen(d.field);                      \
+		w->field = arena_strndup(&t->arena, d.field, len); \
+		if (!w->field)                                     \
+			return -ENOMEM;                            \
+		cost += len + 3;                                   \
+	} while (0)
+	KEEP(comm);
+	KEEP(cmdline);
+	KEEP(exe);
+	KEEP(cgroup);
+	KEEP(service);
+#undef KEEP
+	return (int)cost;
+}
+
+/* Announces what is not yet known over there, as far as it fits. */
+static int tell_births(struct ticker *t, struct wire_tick *tick)
+{
+	size_t left = (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
+	size_t waiting = 0;
+
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		const struct proc *p = &t->sampler.tab.procs[id];
+
+		waiting += sampler_tells(p) && !p->announced;
+		if (sampler_tells(p) && p->announced)
+			left -= MIN_OF(left, (size_t)COST_CHANGES);
+	}
+	if (!waiting)
+		return 0;
+	tick->born = arena_calloc(&t->arena, waiting, sizeof(*tick->born));
+	if (!tick->born)
+		return -ENOMEM;
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		struct proc *p = &t->sampler.tab.procs[id];
+		int cost;
+
+		if (!sampler_tells(p) || p->announced)
+			continue;
+		if (left < COST_BORN + COST_FIGURES + WIRE_CMDLINE_MAX) {
+			t->sampler.skipped++;
+			continue;
+		}
+		cost = announce(t, id, &tick->born[tick->n_born]);
+		if (cost == -ENOMEM)
+			return cost;
+		if (cost < 0) {
+			t->sampler.skipped++;
+			p->ended = p->ended || procdir_gone(cost);
+			continue;
+		}
+		left -= MIN_OF(left, (size_t)cost + COST_FIGURES);
+		p->announced = true;
+		tick->n_born++;
+	}
+	return 0;
+}
+
+static int encode(struct ticker *t, struct wire_tick *tick, struct buf *body)
+{
+	int64_t v[METRIC_COUNT];
+	int64_t host[HOST_METRIC_COUNT];
+	struct delta_encoder e = {0};
+	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high);
+
+	if (r < 0)
+		return r;
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		const struct proc *p = &t->sampler.tab.procs[id];
+
+		if (!sampler_tells(p) || !p->announced)
+			continue;
+		proc_values(p, t->sampler.page_kib, v);
+		delta_process(&e, id, v);
+	}
+	sample_host(t, host);
+	delta_host(&e, host);
+	return delta_finish(&e, body);
+}
+
+static bool keyframe_is_due(const struct ticker *t, int64_t wall_us, int64_t boot_us)
+{
+	return t->keyframe_due || boot_us - t->last_keyframe_us >= t->cfg.keyframe_us ||
+	       wall_us / t->cfg.window_us != t->last_wall_us / t->cfg.window_us;
+}
+
+static void forget_announced(struct ticker *t)
+{
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++)
+		t->sampler.tab.procs[id].announced = false;
+}
+
+/* The strings of this tick count as told once it is on its way. */
+static void mark_told(struct ticker *t, const struct wire_tick *tick)
+{
+	for (size_t i = 0; i < tick->n_born; i++)
+		t->sampler.tab.procs[tick->born[i].id].told = true;
+}
+
+/* The encoder's columns take the same room in each round: kept as the arena's first block they cost
+ * no page faults. What a round with many births needs beyond it is given back. */
+static void reserve_columns(struct ticker *t)
+{
+	size_t need = (size_t)t->sampler.tab.high * METRIC_COUNT * COLUMN_BYTES;
+
+	if (need <= t->columns_room) {
+		arena_reset(&t->arena);
+		return;
+	}
+	need += need / 4 + COST_HEAD;
+	arena_fini(&t->arena);
+	if (arena_alloc(&t->arena, need))
+		t->columns_room = need - COST_HEAD;
+	arena_reset(&t->arena);
+}
+
+static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
+{
+	int r = tell_exits(t, tick);
+
+	if (r < 0)
+		return r;
+	if (tick->keyframe)
+		forget_announced(t);
+	r = tell_births(t, tick);
+	if (r < 0)
+		return r;
+	tick->skipped = t->sampler.skipped;
+	return encode(t, tick, body);
+}
+
+int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf *body,
+		 bool *ret_keyframe, struct error *err)
+{
+	struct wire_tick tick = {
+		.t_wall_us = wall_us,
+		.t_boot_us = (uint64_t)boot_us,
+		.interval_ms = (uint32_t)(t->cfg.interval_us / 1000),
+		.keyframe = keyframe_is_due(t, wall_us, boot_us),
+	};
+	int r = sampler_scan(&t->sampler, err);
+
+	if (r < 0)
+		return r;
+	memcpy(tick.boot_id, t->boot_id, sizeof(tick.boot_id));
+	reserve_columns(t);
+	r = make_tick(t, &tick, body);
+	if (r == 0)
+		r = buf_status(body);
+	if (r == 0) {
+		mark_told(t, &tick);
+		t->keyframe_due = false;
+		if (t->caution && body->len < RECORD_MAX_BODY / 8)
+			t->caution--;
+		t->last_wall_us = wall_us;
+		if (tick.keyframe)
+			t->last_keyframe_us = boot_us;
+		*ret_keyframe = tick.keyframe;
+	} else {
+		error_sys(err, r, "cannot encode a tick of %u processes", t->sampler.live);
+		forget_announced(t);
+		t->keyframe_due = true;
+		t->caution = MIN_OF(t->caution + 1, CAUTION_MAX);
+	}
+	sampler_sweep(&t->sampler);
+	return r;
+}

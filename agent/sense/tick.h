@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tick.h - a round of the sampler turned into one encoded tick (proto/delta.h): who was born, who
+ * ended, what changed, and when all of it must be told again (keyframes).
+ *
+ * Owns the sampler and the encoder's state; knows no socket and no clock.
+ */
+#ifndef MEMHERD_AGENT_SENSE_TICK_H
+#define MEMHERD_AGENT_SENSE_TICK_H
+
+#include "agent/sense/sampler.h"
+#include "proto/delta.h"
+
+struct ticker_config {
+	struct sampler_config sampling;
+	int64_t interval_us; /* told in each tick */
+	int64_t keyframe_us; /* at most this long between keyframes */
+	int64_t window_us;   /* the first tick of each window of the wall clock is a keyframe */
+};
+
+struct ticker {
+	struct ticker_config cfg;
+	struct sampler sampler;
+	struct delta_state state;
+	struct arena arena;  /* of one round */
+	size_t columns_room; /* bytes of the arena that stay from round to round */
+	uint8_t boot_id[16];
+	bool keyframe_due;
+	unsigned caution;         /* halvings of what may be announced in one tick */
+	int64_t last_keyframe_us; /* since boot */
+	int64_t last_wall_us;
+};
+
+/* Opens /proc and reads the boot id, which each keyframe carries: -EINVAL for a text that is no
+ * UUID, else what kept it from being read. */
+int ticker_init(struct ticker *t, const struct ticker_config *cfg, struct error *err) must_use;
+void ticker_fini(struct ticker *t);
+
+/*
+ * Samples and appends the encoded tick to body, which is empty and allows RECORD_MAX_BODY bytes.
+ * ret_keyframe tells what it is. On failure nothing is lost: the next round is a keyframe.
+ * -ENOMEM, -ENOBUFS (the tick did not fit), or why /proc cannot be read.
+ */
+int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf *body,
+		 bool *ret_keyframe, struct error *err) must_use;
+
+/* The next tick decodes without history, strings included: a new stream has begun, or a tick was
+ * dropped after it was made. */
+void ticker_restart(struct ticker *t);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's flush against what PostgreSQL can do at best, in one run, taking turns:
+ *   L1  COPY BINARY of pre-encoded wide rows (one per sample of a process), no index
+ *   L2  COPY BINARY of the same opaque batches, no index, no check
+ *   ours  store_put() until acknowledged: exactly once
+ * Prints 'name value unit' and 'ratio name value' (goals G1 and G2) and the same as JSON lines for
+ * tests/bench/ingest. Argument: seconds for all.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/store/db.h"
+#include "collector/store/embedded.h"
+#include "collector/store/store.h"
+#include "common/clock.h"
+
+#define HOSTS        200
+#define PAYLOAD      983 /* bytes: a host's minute of 40 processes, 6 rounds */
+#define SAMPLES      240 /* in such a batch */
+#define WIDE_ROWS    20000
+#define WIDE_COLUMNS 21
+
+static struct event_base *base;
+static struct store *store;
+static uint64_t acked;
+
+static void on_acked(void *arg, const struct store_acked *a)
+{
+	(void)arg;
+	if (a->rc < 0) {
+		fprintf(stderr, "a batch was not stored: %d\n", a->rc);
+		exit(1);
+	}
+	acked++;
+}
+
+struct wait {
+	bool done;
+	int rc;
+};
+
+static void on_done(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct wait *w = arg;
+
+	(void)r;
+	if (rc < 0)
+		fprintf(stderr, "%s\n", err->msg);
+	*w = (struct wait){.done = true, .rc = rc};
+}
+
+static void wait_for(struct wait *w)
+{
+	while (!w->done)
+		event_base_loop(base, EVLOOP_ONCE);
+	if (w->rc < 0)
+		exit(1);
+}
+
+static void run(enum query q)
+{
+	struct wait w = {.done = false};
+
+	if (db_query(store_db(store), q, NULL, 0, on_done, &w) < 0)
+		exit(1);
+	wait_for(&w);
+}
+
+static void copy(enum query q, const struct buf *rows)
+{
+	struct buf mine = BUF_INIT(rows->max);
+	struct wait w = {.done = false};
+	struct db_tx *tx;
+
+	buf_put(&mine, rows->data, rows->len);
+	if (db_tx_new(store_db(store), &tx) < 0 || db_tx_copy(tx, q, &mine) < 0 ||
+	    db_tx_commit(&tx, on_done, &w) < 0)
+		exit(1);
+	wait_for(&w);
+}
+
+static void wide_rows(struct buf *b)
+{
+	db_copy_begin(b);
+	for (int i = 0; i < WIDE_ROWS; i++) {
+		db_copy_row(b, WIDE_COLUMNS);
+		db_copy_field(b, &DB_P_TIME(clock_wall_us()));
+		db_copy_field(b, &DB_P_INT4(i % HOSTS));
+		db_copy_field(b, &DB_P_INT8(i * 7919LL));
+		for (int k = 3; k < WIDE_COLUMNS; k++)
+			db_copy_field(b, &DB_P_INT4(i * k));
+	}
+	db_copy_end(b);
+}
+
+static uint8_t payload[PAYLOAD];
+
+static void opaque_rows(struct buf *b)
+{
+	int64_t now = clock_wall_us();
+
+	db_copy_begin(b);
+	for (int i = 0; i < HOSTS; i++) {
+		db_copy_row(b, 9);
+		db_copy_field(b, &DB_P_TIME(now));
+		db_copy_field(b, &DB_P_INT4(i));
+		db_copy_field(b, &DB_P_INT8(i));
+		db_copy_field(b, &DB_P_INT8(1));
+		db_copy_field(b, &DB_P_INT8(1));
+		db_copy_field(b, &DB_P_TIME(now));
+		db_copy_field(b, &DB_P_INT8(0));
+		db_copy_field(b, &DB_P_INT2(1));
+		db_copy_field(b, &DB_P_BYTES(payload, PAYLOAD));
+	}
+	db_copy_end(b);
+}
+
+/* ---- ours ---- */
+
+static int64_t conns[HOSTS];
+static int64_t seqs[HOSTS];
+static unsigned opened;
+
+static void on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
+		      const struct error *err)
+{
+	(void)last_seq, (void)n, (void)err;
+	if (rc < 0)
+		exit(1);
+	*(int64_t *)arg = conn;
+	opened++;
+}
+
+static void open_streams(void)
+{
+	for (int i = 0; i < HOSTS; i++) {
+		int64_t epoch = i + 1;
+
+		while (store_stream_open(store, i + 1, &epoch, 1, on_stream, &conns[i]) < 0)
+			event_base_loop(base, EVLOOP_ONCE);
+	}
+	while (opened < HOSTS)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+static void flush_once(void)
+{
+	uint64_t end = acked + HOSTS;
+
+	for (int i = 0; i < HOSTS; i++) {
+		struct store_batch b = {
+			.host_id = i + 1,
+			.epoch = i + 1,
+			.conn = conns[i],
+			.first_seq = seqs[i] + 1,
+			.last_seq = seqs[i] + 1,
+			.rcv_us = store_receive_time(store),
+			.payload = payload,
+			.payload_len = PAYLOAD,
+		};
+
+		if (store_put(store, &b) < 0)
+			exit(1);
+		seqs[i]++;
+	}
+	while (acked < end)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+/* ---- */
+
+struct tally {
+	const char *name;
+	double units; /* batches, or rows for L1 */
+	double seconds;
+};
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st, (void)kind, (void)ftw;
+	return remove(path);
+}
+
+static void measure(double seconds, struct tally t[3])
+{
+	struct buf wide = BUF_INIT(64 << 20), opaque = BUF_INIT(64 << 20);
+	int64_t end = clock_boot_us() + (int64_t)(seconds * 1e6);
+
+	wide_rows(&wide);
+	opaque_rows(&opaque);
+	run(Q_BENCH_WIDE_MAKE);
+	run(Q_BENCH_OPAQUE_MAKE);
+	for (int round = 0; clock_boot_us() < end; round++) {
+		int64_t at[4] = {clock_boot_us()};
+
+		copy(Q_BENCH_WIDE_COPY, &wide);
+		at[1] = clock_boot_us();
+		for (int i = 0; i < 10; i++)
+			copy(Q_BENCH_OPAQUE_COPY, &opaque);
+		at[2] = clock_boot_us();
+		for (int i = 0; i < 10; i++)
+			flush_once();
+		at[3] = clock_boot_us();
+		for (int k = 0; k < 3 && round > 0; k++) { /* the first warms up */
+			t[k].seconds += (double)(at[k + 1] - at[k]) / 1e6;
+			t[k].units += k == 0 ? WIDE_ROWS : 10.0 * HOSTS;
+		}
+		if (round % 20 == 19) {
+			run(Q_BENCH_WIDE_EMPTY);
+			run(Q_BENCH_OPAQUE_EMPTY);
+		}
+	}
+	run(Q_BENCH_WIDE_DROP);
+	run(Q_BENCH_OPAQUE_DROP);
+	buf_fini(&wide);
+	buf_fini(&opaque);
+}
+
+static void report(const struct tally t[3])
+{
+	double rate[3];
+
+	for (int k = 0; k < 3; k++) {
+		rate[k] = t[k].units / t[k].seconds;
+		printf("%s %.0f per_second\n", t[k].name, rate[k]);
+	}
+	printf("ingest_samples %.0f per_second\n", rate[2] * SAMPLES);
+	printf("ratio ingest_exactly_once_to_plain_copy %.3f\n", rate[2] / rate[1]);
+	printf("ratio ingest_samples_to_wide_rows %.1f\n", rate[2] * SAMPLES / rate[0]);
+}
+
+int main(int argc, char **argv)
+{
+	struct tally t[3] = {{"wide_row_copy", 0, 0}, {"batch_copy", 0, 0}, {"batch_flush", 0, 0}};
+	char dir[] = "/tmp/memherd-bench-XXXXXX";
+	struct embedded_config ecfg = {.dir = dir};
+	struct store_config cfg;
+	struct embedded *e;
+	struct error err;
+
+	base = event_base_new();
+	store_config_init(&cfg);
+	if (!base || !mkdtemp(dir))
+		return 1;
+	for (size_t i = 0; i < PAYLOAD; i++) /* does not compress */
+		payload[i] = (uint8_t)(i * 2654435761u >> 13);
+	if (embedded_start(&ecfg, &e, &err) < 0) {
+		fprintf(stderr, "%s\n", err.msg);
+		return 1;
+	}
+	cfg.conninfo = embedded_conninfo(e);
+	cfg.flush_us = 0;
+	cfg.flush_bytes = (int64_t)HOSTS * PAYLOAD;
+	if (store_open(base, &cfg, on_acked, NULL, &store, &err) < 0) {
+		fprintf(stderr, "%s\n", err.msg);
+		return 1;
+	}
+	while (!store_ready(store))
+		event_base_loop(base, EVLOOP_ONCE);
+	open_streams();
+	measure(argc > 1 ? atof(argv[1]) : 45, t);
+	report(t);
+	store_free(&store);
+	embedded_free(&e);
+	event_base_free(base);
+	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return 0;
+}

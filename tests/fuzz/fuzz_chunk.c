@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a chunk; and what decodes must encode to something that decodes to the same. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/store/chunk.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_again(const struct chunk_spec *spec, size_t n, const int64_t *times,
+			const int64_t *values)
+{
+	auto_free int64_t *again = malloc(n * spec->n_columns * sizeof(*again));
+	auto_buf struct buf out = BUF_INIT(64 << 20);
+
+	if (!again || chunk_encode(spec, n, times, values, &out) < 0)
+		return;
+	if (chunk_decode(spec, out.data, out.len, n, again, NULL) < 0 ||
+	    memcmp(values, again, n * spec->n_columns * sizeof(*again)) != 0)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct chunk_spec *spec = size & 1 ? &chunk_process_spec : &chunk_host_spec;
+	auto_free int64_t *values = NULL;
+	struct error err;
+	int n = chunk_samples(data, size, &err);
+	int64_t *times;
+
+	if (n < 0 || n > 2000)
+		return 0;
+	values = malloc((size_t)n * (spec->n_columns + 1) * sizeof(*values));
+	if (!values)
+		return 0;
+	times = values + (size_t)n * spec->n_columns;
+	if (chunk_decode(spec, data, size, (size_t)n, values, &err) == 0 &&
+	    chunk_decode_times(data, size, (size_t)n, times, &err) == 0)
+		check_again(spec, (size_t)n, times, values);
+	return 0;
+}

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""memherd-agent as a program: real sense, real link, mutual TLS, against a collector written here
+(so that it shares no code with ours). What is killed comes back; what was acked is never sent
+again, what was not is never lost."""
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+import psutil
+import pytest
+
+BIN = os.environ.get("BIN", "build")
+AGENT = os.path.join(BIN, "memherd-agent")
+HELLO, HELLO_ACK, BATCH, ACK, HEARTBEAT = 1, 2, 3, 4, 5
+
+
+def varint(n):
+    out = b""
+    while n >= 0x80:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def fields(data):
+    """The (number, value) pairs of a protobuf message; bytes for length-delimited ones."""
+    at = 0
+
+    def number():
+        nonlocal at
+        n = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            n |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return n
+
+    while at < len(data):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        elif key & 7 == 1:
+            yield key >> 3, struct.unpack_from("<Q", data, at)[0]
+            at += 8
+        elif key & 7 == 2:
+            size = number()
+            yield key >> 3, data[at:at + size]
+            at += size
+        else:
+            raise AssertionError(f"wire type {key & 7}")
+
+
+def field(number, n):
+    return varint(number << 3) + varint(n)
+
+
+class Collector:
+    """Commits what comes in order; streams: {epoch: last number}."""
+
+    def __init__(self, folder):
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.minimum_version = ssl.TLSVersion.TLSv1_3
+        self.tls.verify_mode = ssl.CERT_REQUIRED
+        self.tls.load_verify_locations(f"{folder}/ca.pem")
+        self.tls.load_cert_chain(f"{folder}/server.pem", f"{folder}/server.key")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.streams, self.trouble, self.hellos, self.kinds = {}, [], [], {}
+        self.conn = None
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                raw, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                raw.settimeout(30)
+                self.conn = self.tls.wrap_socket(raw, server_side=True)
+                self.serve(self.conn)
+            except (OSError, EOFError):
+                pass
+            except Exception as e:  # pylint: disable=broad-except
+                self.trouble.append(repr(e))
+            finally:
+                raw.close()
+
+    @staticmethod
+    def exactly(conn, n):
+        data = b""
+        while len(data) < n:
+            part = conn.recv(n - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    @staticmethod
+    def send(conn, kind, payload):
+        conn.sendall(struct.pack(">IBB", len(payload), kind, 0) + payload)
+
+    def serve(self, conn):
+        while True:
+            size, kind, flags = struct.unpack(">IBB", self.exactly(conn, 6))
+            assert flags == 0 and size <= 256 * 1024
+            payload = self.exactly(conn, size)
+            if kind == HELLO:
+                self.hello(conn, payload)
+            elif kind == BATCH:
+                self.batch(conn, payload)
+            elif kind == HEARTBEAT:
+                self.send(conn, HEARTBEAT, payload)
+
+    def hello(self, conn, payload):
+        h = list(fields(payload))
+        packed = next(v for k, v in h if k == 15)
+        epoch = list(fields(b"\x08" + packed))[-1][1] if isinstance(packed, bytes) else packed
+        prev = next((v for k, v in h if k == 18), 0)
+        self.hellos.append((epoch, prev))
+        last = self.streams.setdefault(epoch, 0)
+        e, s = varint(epoch), varint(last)
+        self.send(conn, HELLO_ACK, field(1, 1) + field(3, 1000) + field(4, 256 * 1024) +
+                  field(5, 512 * 1024) + field(6, 4) +
+                  b"\x3a" + varint(len(e)) + e + b"\x42" + varint(len(s)) + s)
+
+    def batch(self, conn, payload):
+        parts = list(fields(payload))
+        epoch = next(v for k, v in parts if k == 1)
+        for k, record in parts:
+            if k != 2:
+                continue
+            r = dict(fields(record))
+            if r[1] != self.streams[epoch] + 1:
+                self.trouble.append(f"number {r[1]} after {self.streams[epoch]}")
+            self.streams[epoch] = r[1]
+            self.kinds[r[2]] = self.kinds.get(r[2], 0) + 1
+        self.send(conn, ACK, b"\x09" + struct.pack("<Q", epoch) + field(2, self.streams[epoch]))
+
+    def close(self):
+        self.listener.close()
+        if self.conn:
+            self.conn.close()
+
+
+def openssl(*args):
+    subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+
+def make_identity(folder):
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem", "-days", "2", "-subj", "/CN=ca",
+            "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    for name, usage, san in (("server", "serverAuth", "DNS:memherd-collector"),
+                             ("host", "clientAuth",
+                              "URI:memherd://host/00000000-0000-4000-8000-000000000001")):
+        with open(f"{folder}/ext", "w") as f:
+            f.write(f"basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n"
+                    f"extendedKeyUsage={usage}\nsubjectAltName={san}\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/csr", "-subj", f"/CN={name}")
+        openssl("x509", "-req", "-in", f"{folder}/csr", "-CA", f"{folder}/ca.pem",
+                "-CAkey", f"{folder}/ca.key", "-CAcreateserial", "-days", "2",
+                "-extfile", f"{folder}/ext", "-out", f"{folder}/{name}.pem")
+    os.chmod(f"{folder}/host.key", 0o600)
+    if os.geteuid() == 0:
+        shutil.chown(f"{folder}/host.key", "nobody")
+
+
+def wait_for(what, seconds, condition):
+    end = time.time() + seconds
+    while time.time() < end:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class World:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="memherd-link-")
+        os.chmod(self.folder, 0o755)
+        make_identity(self.folder)
+        self.collector = Collector(self.folder)
+        self.agent = None
+
+    def start(self):
+        self.log = open(f"{self.folder}/log", "wb")
+        self.agent = subprocess.Popen(
+            [AGENT, "run", "-c", "/dev/null", "-o", "user=nobody", "-o", "interval=1s",
+             "-o", f"state_dir={self.folder}", "-o", f"collector=127.0.0.1:{self.collector.port}",
+             "-o", "reconnect_base=100ms", "-o", "reconnect_cap=500ms",
+             "-o", "reconnect_first=200ms", "-o", f"actd_socket={self.folder}/actd.sock"],
+            stderr=self.log)
+
+    def child(self, name):
+        for p in psutil.Process(self.agent.pid).children():
+            if p.name() == name:
+                return p
+        return None
+
+    def said(self):
+        with open(f"{self.folder}/log", errors="replace") as f:
+            return f.read()
+
+    def last(self):
+        return self.collector.streams[self.collector.hellos[-1][0]]
+
+    def flows(self, seconds=10):
+        """Waits for three more records on the newest stream."""
+        wait_for("a stream", seconds, lambda: self.collector.hellos)
+        epoch, before = self.collector.hellos[-1][0], self.last()
+        wait_for("records", seconds, lambda: self.collector.hellos[-1][0] != epoch or
+                 self.last() >= before + 3)
+
+    def close(self):
+        if self.agent and self.agent.poll() is None:
+            self.agent.kill()
+            self.agent.wait()
+        self.collector.close()
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture
+def world():
+    w = World()
+    try:
+        yield w
+        assert w.collector.trouble == []
+    finally:
+        if w.agent:
+            print(w.said())
+        w.close()
+
+
+def test_killed_link_and_sense_come_back(world):
+    world.start()
+    world.flows()
+    first = world.collector.hellos[-1][0]
+
+    world.child("memherd-sense").kill()
+    wait_for("a new sense", 5, lambda: world.child("memherd-sense"))
+    world.flows()
+    assert world.collector.hellos[-1][0] == first  # the same link, the same stream
+
+    world.child("memherd-link").kill()
+    wait_for("a new stream", 6, lambda: world.collector.hellos[-1][0] != first)
+    assert world.collector.hellos[-1][1] == first
+    world.flows()
+    assert 1 in world.collector.kinds and 2 in world.collector.kinds
+    assert 3 not in world.collector.kinds  # no gap: nothing was dropped
+
+    children = psutil.Process(world.agent.pid).children()
+    assert len(children) == 2  # and no zombie among them
+    world.agent.send_signal(signal.SIGTERM)
+    assert world.agent.wait(10) == 0
+    for p in children:
+        assert not p.is_running()
+    assert "left=0" in world.said().splitlines()[-2] + world.said().splitlines()[-1]
+
+
+def test_the_collector_goes_and_comes_back(world):
+    world.start()
+    world.flows()
+    epoch = world.collector.hellos[-1][0]
+    for _ in range(3):
+        n = len(world.collector.hellos)
+        world.collector.conn.shutdown(socket.SHUT_RDWR)
+        wait_for("a new session", 5, lambda: len(world.collector.hellos) > n)
+        world.flows()
+    assert {e for e, _ in world.collector.hellos} == {epoch}
+
+
+def test_processes_have_what_they_need_and_no_more(world):
+    world.start()
+    world.flows()
+    for name, caps in (("memherd-link", 0), ("memherd-sense", 1 << 19 | 1 << 34)):
+        p = world.child(name)
+        status = dict(line.split(":\t", 1) for line in
+                      open(f"/proc/{p.pid}/status").read().splitlines() if ":\t" in line)
+        if os.geteuid() == 0:
+            assert status["Uid"].split()[1] != "0"
+        assert int(status["CapEff"], 16) & ~caps == 0
+        assert int(status["CapPrm"], 16) & ~caps == 0
+        assert status["NoNewPrivs"].strip() == "1"
+        assert status["Seccomp"].strip() == "2"
+    assert [c for c in world.child("memherd-sense").connections() if c.raddr] == []
+
+
+@pytest.mark.parametrize("args, text, says, code", [
+    (["check-config"], "[agent]\ninterval = soon\n", ":2: interval = 'soon': expected a duration", 2),
+    (["check-config"], "[agent]\nfoo = 1\n", ":2: unknown option 'foo'", 2),
+    (["run"], "[agent]\ncollector = here\n", ":2: collector = 'here': expected host:port", 2),
+    (["check-config", "-o", "interval=9999h"], "[agent]\n", "-o: interval", 2),
+    (["nonsense"], "", "unknown command 'nonsense'", 2),
+    (["enroll", "mh1.abcdef"], "[agent]\n", "does not belong on the command line", 2),
+    (["run", "-o", "state_dir=/nonexistent"], "[agent]\n", "not enrolled", 1),
+])
+def test_mistakes_are_named(tmp_path, args, text, says, code):
+    conf = tmp_path / "agent.conf"
+    conf.write_text(text)
+    r = subprocess.run([AGENT, "-c", str(conf), *args], capture_output=True, text=True, timeout=20)
+    assert says in r.stderr
+    assert r.returncode == code
+
+
+@pytest.mark.parametrize("token, says", [
+    ("", "no token"),
+    ("\n", "token is empty"),
+    ("hunter2\n", "begin with 'mh1.'"),
+    ("mh1.AQ\n", "cut short"),
+    ("mh1." + "A" * 5000 + "\n", "too long"),
+])
+def test_bad_tokens_are_named(tmp_path, token, says):
+    r = subprocess.run([AGENT, "enroll", "-c", "/dev/null", "-o", f"state_dir={tmp_path}/s"],
+                       input=token, capture_output=True, text=True, timeout=20)
+    assert says in r.stderr
+    assert r.returncode == 1
+    assert not (tmp_path / "s").exists()

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The private PostgreSQL: who runs it, that it dies with us, what its messages say. */
+#include "collector/store/embedded.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "collector/store/embedded_bin.h"
+#include "common/clock.h"
+#include "tests/support/pg.h"
+
+static void runs_as_somebody_else_and_answers(void **state unused_arg)
+{
+	struct embedded_config cfg;
+	struct embedded *second;
+	struct error err;
+	char path[64];
+	struct stat st;
+	struct pg pg;
+
+	pg_start(&pg);
+	snprintf(path, sizeof(path), "/proc/%d", (int)embedded_pid(pg.server));
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_uid != 0);
+	assert_int_equal(stat(pg.dir, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	/* a second collector on the same folder */
+	cfg = (struct embedded_config){.dir = pg.dir};
+	assert_int_equal(embedded_start(&cfg, &second, &err), -EBUSY);
+	assert_says(err, "another collector");
+	pg_stop(&pg);
+}
+
+/* A collector that is killed takes its server with it, and the next one starts. */
+static void dies_with_its_parent(void **state unused_arg)
+{
+	char dir[] = "/tmp/memherd-test-XXXXXX";
+	struct embedded_config cfg = {.dir = dir};
+	struct embedded *e;
+	struct error err;
+	pid_t server = 0, child;
+	int64_t end;
+	int pipes[2];
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(pipe(pipes), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (embedded_start(&cfg, &e, &err) < 0)
+			_exit(1);
+		server = embedded_pid(e);
+		if (write(pipes[1], &server, sizeof(server)) != sizeof(server))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(pipes[0], &server, sizeof(server)), sizeof(server));
+	assert_int_equal(kill(server, 0), 0);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	if (embedded_start(&cfg, &e, &err) < 0) /* while the first is still going down */
+		fail_msg("%s", err.msg);
+	for (end = clock_boot_us() + 10 * USEC_PER_SEC; kill(server, 0) == 0; usleep(10000))
+		assert_true(clock_boot_us() < end);
+	assert_true(embedded_pid(e) != server);
+	embedded_free(&e);
+	close(pipes[0]);
+	close(pipes[1]);
+	nftw(dir, pg_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void messages_say_what_to_do(void **state unused_arg)
+{
+	char dir[64] = "/tmp/memherd-test-XXXXXX", path[256];
+	struct embedded_config cfg = {.dir = "relative"};
+	struct embedded *e;
+	struct error err;
+	FILE *f;
+
+	assert_int_equal(embedded_start(&cfg, &e, &err), -EINVAL);
+	assert_says(err, "absolute");
+	cfg.dir =
+		"/tmp/this-folder-has-a-name-that-is-so-long-that-no-unix-socket-could-be-made-in-"
+		"it-any-more-at-all";
+	assert_int_equal(embedded_start(&cfg, &e, &err), -ENAMETOOLONG);
+	assert_non_null(mkdtemp(dir));
+	cfg = (struct embedded_config){.dir = dir, .bin_dir = "/nonexistent"};
+	assert_int_equal(embedded_start(&cfg, &e, &err), -ENOENT);
+	assert_says(err, "apt install postgresql");
+	snprintf(path, sizeof(path), "%s/data", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/data/PG_VERSION", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("9\n", f);
+	fclose(f);
+	cfg.bin_dir = NULL;
+	assert_int_equal(embedded_start(&cfg, &e, &err), -ENOENT);
+	assert_says(err, "made by PostgreSQL 9");
+	nftw(dir, pg_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void a_damaged_folder_is_told_from_the_log(void **state unused_arg)
+{
+	struct embedded_config cfg;
+	struct embedded *e;
+	struct error err;
+	char path[128];
+	struct pg pg;
+
+	pg_start(&pg);
+	embedded_free(&pg.server);
+	snprintf(path, sizeof(path), "%s/data/global/pg_control", pg.dir);
+	assert_int_equal(unlink(path), 0);
+	cfg = (struct embedded_config){.dir = pg.dir};
+	assert_int_equal(embedded_start(&cfg, &e, &err), -EIO);
+	assert_says(err, "pg_control");
+	pg_stop(&pg);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(runs_as_somebody_else_and_answers),
+		cmocka_unit_test(dies_with_its_parent),
+		cmocka_unit_test(messages_say_what_to_do),
+		cmocka_unit_test(a_damaged_folder_is_told_from_the_log),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
