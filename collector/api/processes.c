@@ -150,6 +150,7 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_k_int(w, "pid", p->pid);
 	jw_k_int(w, "ppid", p->ppid);
 	jw_k_int(w, "uid", p->uid);
+	jw_k_null(w, "start_ticks");
 	jw_k_str(w, "comm", p->comm);
 	jw_k_str(w, "cmdline", p->cmdline);
 	jw_k_str(w, "exe", p->exe);
