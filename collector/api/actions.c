@@ -110,6 +110,18 @@ static bool take_cursor(struct call *c, struct command_filter *f)
 	return false;
 }
 
+static bool is_state(const char *word)
+{
+	static const char *const states[] = {"queued",  "sent",    "running",
+					     "done",    "failed",  "ineffective",
+					     "expired", "refused", "unknown"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(states[i], word) == 0)
+			return true;
+	return false;
+}
+
 void action_list(struct call *c)
 {
 	const char *host = query_get(&c->query, "host");
@@ -124,6 +136,10 @@ void action_list(struct call *c)
 	if (!call_limit(c) || !take_cursor(c, &f) ||
 	    !call_query_int(c, "alert", 0, 1, INT64_MAX, &f.alert_id))
 		return;
+	if (f.state && !is_state(f.state)) {
+		call_fail(c, 400, "there is no state '%.64s' of an action", f.state);
+		return;
+	}
 	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
 	rc = c->api->ctx.db ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
