@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/options.h"
 
+#include <ctype.h>
 #include <stddef.h>
+#include <string.h>
+
+#include "common/str.h"
 
 #define O(field) offsetof(struct collector_options, field)
 #define SEC      1000000LL
@@ -73,4 +77,86 @@ static const struct conf_option options[] = {
 	{NULL},
 };
 
-const struct conf_table collector_conf = {.section = "collector", .options = options};
+static bool is_one_of(const char *value, const char *const *words)
+{
+	while (*words && strcmp(*words, value) != 0)
+		words++;
+	return *words;
+}
+
+static const char *refuse_address(const char *value)
+{
+	const char *colon = strrchr(value, ':');
+	int64_t port;
+
+	if (!colon || colon == value || !isdigit((unsigned char)colon[1]) ||
+	    str_parse_int(colon + 1, &port) < 0 || port > 65535)
+		return "address:port, the port 0 to 65535";
+	return NULL;
+}
+
+static const char *refuse_database(const char *value)
+{
+	if (str_starts(value, "embedded:/") || str_starts(value, "postgresql://") ||
+	    str_starts(value, "postgres://"))
+		return NULL;
+	return "embedded:/FOLDER or postgresql://...";
+}
+
+static const char *refuse_smtp_url(const char *value)
+{
+	if (!*value || str_starts(value, "smtp://") || str_starts(value, "smtps://"))
+		return NULL;
+	return "smtp://host:port or smtps://host:port";
+}
+
+static const char *refuse_smtp_tls(const char *value)
+{
+	static const char *const words[] = {"starttls", "implicit", "none", NULL};
+
+	return is_one_of(value, words) ? NULL : "starttls, implicit or none";
+}
+
+static const char *refuse_level(const char *value)
+{
+	static const char *const words[] = {"error", "warn", "info", "debug", NULL};
+
+	return is_one_of(value, words) ? NULL : "error, warn, info or debug";
+}
+
+static const char *refuse_format(const char *value)
+{
+	static const char *const words[] = {"text", "json", NULL};
+
+	return is_one_of(value, words) ? NULL : "text or json";
+}
+
+static const char *refuse_folder(const char *value)
+{
+	return *value == '/' ? NULL : "an absolute path";
+}
+
+static const struct {
+	const char *key;
+	const char *(*refuse)(const char *value);
+} judges[] = {
+	{"state_dir", refuse_folder},      {"rules_dir", refuse_folder},
+	{"database", refuse_database},     {"listen_stream", refuse_address},
+	{"listen_enroll", refuse_address}, {"listen_http", refuse_address},
+	{"smtp_url", refuse_smtp_url},     {"smtp_tls", refuse_smtp_tls},
+	{"log_level", refuse_level},       {"log_format", refuse_format},
+};
+
+static const char *refuse(const char *key, const char *value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(judges); i++)
+		if (strcmp(judges[i].key, key) == 0)
+			return judges[i].refuse(value);
+	return NULL;
+}
+
+const struct conf_table collector_conf = {
+	.section = "collector",
+	.options = options,
+	.refuse = refuse,
+};
