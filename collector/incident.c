@@ -48,8 +48,11 @@ struct incident {
 	unsigned mails; /* sent, which numbers them */
 	bool mail_due;  /* waits for the alert's number */
 	enum mail_state mail_state;
-	bool act_due;    /* waits for it too: an action belongs to its alert */
-	bool act_failed; /* the request for an action was refused at once */
+	bool act_due;     /* waits for it too: an action belongs to its alert */
+	bool act_failed;  /* the request for an action was refused at once */
+	int64_t acted_us; /* of the last action, 0 = none */
+	unsigned ineffective;
+	bool stood_down;
 	size_t n_actions;
 	struct action_row actions[HISTORY];
 	UT_hash_handle hh;
@@ -132,11 +135,12 @@ static char *document(const struct incidents *all, const struct incident *i)
 	if (!p && h)
 		p = host_culprit(h, now, NULL);
 	rule_print_rule(&text, all->set, i->rule);
-	doc = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i}", "why", i->rule->why, "rule_text",
-			text.data ? (const char *)text.data : "", "explain",
+	doc = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:I, s:i, s:b}", "why", i->rule->why,
+			"rule_text", text.data ? (const char *)text.data : "", "explain",
 			i->explain ? i->explain : "", "culprit",
 			p ? describe_process(p, now) : json_null(), "actions", describe_actions(i),
-			"mails", (int)i->mails);
+			"mails", (int)i->mails, "acted_us", (json_int_t)i->acted_us, "ineffective",
+			(int)i->ineffective, "stood_down", (int)i->stood_down);
 	if (doc && h && host_time_to_oom_us(h, now) >= 0)
 		json_object_set_new(doc, "time_to_oom_seconds",
 				    json_real((double)host_time_to_oom_us(h, now) / 1e6));
@@ -324,9 +328,9 @@ static void on_opened(void *arg, int rc, const struct db_result *r, const struct
 		if (i->mail_due)
 			send_mail(a->all, i, i->mail_state);
 		i->mail_due = false;
-		if (i->act_due)
+		if (i->act_due && !i->resolved_us)
 			act(a->all, i);
-		if (i->resolved_us)
+		if (i->alert_id || i->resolved_us) /* how many mails there were is part of it */
 			save(a->all, i);
 	}
 	free(a);
@@ -435,9 +439,12 @@ static void raised(struct incidents *all, struct incident *i, const struct rule_
 		 rule_level_names[i->level], i->title);
 	if (fresh)
 		all->counts.opened++;
-	save(all, i);
+	if (!i->alert_id)
+		save(all, i);
 	if (t->level == RULE_MAIL)
 		want_mail(all, i, mailed ? MAIL_ESCALATED : MAIL_FIRING);
+	if (i->alert_id)
+		save(all, i);
 }
 
 static void resolved(struct incidents *all, struct incident *i, const struct rule_transition *t)
@@ -493,6 +500,8 @@ static void act(struct incidents *all, struct incident *i)
 				    NULL, NULL, &err);
 	if (rc == 0) {
 		all->counts.actions++;
+		i->acted_us = clock_wall_us();
+		save(all, i); /* a restart may not act again before its time */
 		return;
 	}
 	log_warn("alert=%lld host=%d rule=%s trim not asked for error=\"%s\"",
@@ -539,6 +548,7 @@ static void on_transition(void *arg, const struct rule_transition *t)
 	case RULE_STOOD_DOWN:
 		log_warn("alert=%lld rule=%s stands down: %u actions in a row gave nothing",
 			 (long long)i->alert_id, i->rule->name, t->ineffective);
+		i->stood_down = true;
 		want_mail(all, i, MAIL_ACTION);
 		save(all, i);
 		break;
@@ -577,10 +587,12 @@ void incidents_action_finished(struct incidents *all, const struct action_row *r
 	if (i->n_actions == HISTORY)
 		memmove(i->actions, i->actions + 1, --i->n_actions * sizeof(i->actions[0]));
 	i->actions[i->n_actions++] = *row;
+	i->ineffective = effective ? 0 : i->ineffective + 1;
 	want_mail(all, i, MAIL_ACTION);
-	save(all, i);
-	if (engine_action_done(all->engine, i->key, effective, clock_wall_us()) < 0)
+	if (i->resolved_us ||
+	    engine_action_done(all->engine, i->key, effective, clock_wall_us()) < 0)
 		log_debug("action of an alert that is over");
+	save(all, i); /* last: it frees one that is resolved */
 }
 
 /* ---- samples ---- */
@@ -771,6 +783,9 @@ static void restore_row(struct incidents *all, const struct alert_row *row)
 	if (level >= 0 && rule_key_parse(row->key, &key) == 0)
 		rule = rule_set_find(all->set, key.rule);
 	saved.level = level < 0 ? RULE_LOG : (enum rule_level)level;
+	saved.acted_us = json_integer_value(json_object_get(doc, "acted_us"));
+	saved.ineffective = (unsigned)json_integer_value(json_object_get(doc, "ineffective"));
+	saved.stood_down = json_is_true(json_object_get(doc, "stood_down"));
 	if (rule && engine_restore(all->engine, &saved) == 0)
 		i = incident_new(all, row->key, rule, row->host_id, key.kind, key.id);
 	if (i) {
@@ -780,6 +795,9 @@ static void restore_row(struct incidents *all, const struct alert_row *row)
 		i->first = row->first_value;
 		i->peak = row->peak_value;
 		i->last = row->last_value;
+		i->acted_us = saved.acted_us;
+		i->ineffective = saved.ineffective;
+		i->stood_down = saved.stood_down;
 		i->mails = (unsigned)json_integer_value(json_object_get(doc, "mails"));
 		str_copy(i->service, sizeof(i->service), row->service ? row->service : "");
 		str_copy(i->title, sizeof(i->title), row->title);
