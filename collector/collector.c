@@ -243,6 +243,7 @@ static void on_connected(void *arg, struct host *h)
 {
 	struct collector *c = arg;
 
+	incidents_expect(c->incidents, h);
 	dispatch_host_up(c->dispatch, h->host_id);
 }
 
@@ -255,8 +256,16 @@ static void on_result(void *arg, struct host *h, const uint8_t *body, size_t len
 		log_warn("host=%d result of an action not taken error=\"%s\"", h->host_id, err.msg);
 }
 
+static void on_disconnected(void *arg, struct host *h)
+{
+	struct collector *c = arg;
+
+	incidents_expect(c->incidents, h);
+}
+
 static const struct sessions_ops sessions_ops = {.on_hello = on_hello,
 						 .on_connected = on_connected,
+						 .on_disconnected = on_disconnected,
 						 .on_result = on_result};
 
 static int send_command(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
@@ -461,9 +470,13 @@ static void on_hosts(void *arg, int rc, const struct db_result *r, const struct 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++) {
 		struct fleet_host f;
+		struct host *h;
 
 		store_fleet_host(r, i, &f);
-		if (!registry_host(&c->registry, f.host_id, f.uuid, f.name))
+		h = registry_host(&c->registry, f.host_id, f.uuid, f.name);
+		if (h)
+			incidents_expect(c->incidents, h);
+		else
 			rc = -ENOMEM;
 	}
 	if (rc == 0)
