@@ -26,10 +26,10 @@
 
 static const char rules[] =
 	"rule big on process {\n"
-	"	why \"it is big\";\n"
-	"	level log when rss > 100MiB;\n"
-	"	level mail when rss > 200MiB;\n"
-	"	level trim when rss > 300MiB max 4 per 1h;\n"
+	"	why \"it is big\"; warmup 0s;\n"
+	"	level log when rss > 100MiB clear rss < 90MiB for 0s;\n"
+	"	level mail when rss > 200MiB clear rss < 190MiB for 0s;\n"
+	"	level trim when rss > 300MiB clear rss < 290MiB for 0s max 4 per 1h;\n"
 	"}\n"
 	"rule silent on host { why \"nothing comes\"; missing fire after 1s; level mail; }\n";
 
