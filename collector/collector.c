@@ -32,7 +32,6 @@
 #include "common/tls.h"
 
 #define COLLECTOR_MAGIC 0xc011ec70u
-#define EMBEDDED_PREFIX "embedded:"
 #define DB_CONNECTIONS  4
 #define DRAIN_US        (10 * USEC_PER_SEC)
 #define GOODBYE_MS      300
@@ -139,7 +138,7 @@ static int open_identity(struct collector *c, struct error *err)
 static int start_embedded(struct collector *c, const char **ret_conninfo, struct error *err)
 {
 	const struct embedded_config config = {
-		.dir = c->o->database + strlen(EMBEDDED_PREFIX),
+		.dir = c->o->database + strlen(COLLECTOR_EMBEDDED),
 		.user = *c->o->database_user ? c->o->database_user : NULL,
 	};
 	int rc = embedded_start(&config, &c->embedded, err);
@@ -154,12 +153,8 @@ static int find_database(struct collector *c, const char **ret_conninfo, struct 
 {
 	const char *d = c->o->database;
 
-	if (str_starts(d, EMBEDDED_PREFIX))
+	if (str_starts(d, COLLECTOR_EMBEDDED))
 		return start_embedded(c, ret_conninfo, err);
-	if (!str_starts(d, "postgresql://") && !str_starts(d, "postgres://"))
-		return error_set(err, -EINVAL,
-				 "database = '%s': expected embedded:FOLDER or postgresql://...",
-				 d);
 	*ret_conninfo = d;
 	return 0;
 }
