@@ -142,7 +142,7 @@ void action_list(struct call *c)
 	}
 	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
-	rc = c->api->ctx.db ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
@@ -175,7 +175,7 @@ void action_get(struct call *c)
 		call_fail(c, 404, "there is no action '%.64s'", c->params[0]);
 		return;
 	}
-	rc = c->api->ctx.db ? store_command_get(c->api->ctx.db, id, on_action, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_command_get(c->api->ctx.db, id, on_action, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
@@ -317,8 +317,9 @@ static void issue(struct call *c, struct action_request *req, const char *target
 	req->actor = c->who.name;
 	body = http_request_body(c->req, &len);
 	sha256(req->request_hash, body, len);
-	rc = c->api->ctx.dispatch ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
-				  : -ENOTCONN;
+	rc = c->api->ctx.dispatch && api_db(c->api)
+		     ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
+		     : -ENOTCONN;
 	if (rc < 0)
 		refuse_issue(c, rc, &err);
 }

@@ -87,7 +87,7 @@ void alert_list(struct call *c)
 		return;
 	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
-	rc = c->api->ctx.db ? store_alert_list(c->api->ctx.db, &f, on_alerts, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_alert_list(c->api->ctx.db, &f, on_alerts, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
@@ -118,7 +118,7 @@ void alert_get(struct call *c)
 
 	if (!call_id(c, c->params[0], &id))
 		return;
-	rc = c->api->ctx.db ? store_alert_get(c->api->ctx.db, id, on_alert, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_alert_get(c->api->ctx.db, id, on_alert, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }

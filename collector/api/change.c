@@ -67,7 +67,7 @@ static void on_end(void *arg, int rc, const struct db_result *r unused_arg,
 struct db_tx *change_begin(struct call *c, const struct change_kind *kind)
 {
 	struct db_tx *tx = NULL;
-	int rc = c->api->ctx.db ? db_tx_new(c->api->ctx.db, &tx) : -ENOTCONN;
+	int rc = api_db(c->api) ? db_tx_new(c->api->ctx.db, &tx) : -ENOTCONN;
 
 	c->change = kind;
 	if (!rc)

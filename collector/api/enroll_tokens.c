@@ -62,7 +62,7 @@ void enroll_token_list(struct call *c)
 
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 1, INT64_MAX, &before))
 		return;
-	rc = c->api->ctx.db ? store_enroll_list(c->api->ctx.db, c->now_us, before, c->limit + 1,
+	rc = api_db(c->api) ? store_enroll_list(c->api->ctx.db, c->now_us, before, c->limit + 1,
 						on_list, c)
 			    : -ENOTCONN;
 	if (rc < 0)

@@ -9,7 +9,7 @@
 static const char sorry[] =
 	"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>memherd</title>"
 	"<h1>This login is over</h1><p>A login link is good once and for ten "
-	"minutes. Get another: <code>memherd login</code> on a machine with a "
+	"minutes. Get another: <code>memherd login-link</code> on a machine with a "
 	"token.</p></html>\n";
 
 static void set_cookie(struct call *c, const char *value, int max_age)

@@ -150,7 +150,7 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_k_int(w, "pid", p->pid);
 	jw_k_int(w, "ppid", p->ppid);
 	jw_k_int(w, "uid", p->uid);
-	jw_k_null(w, "start_ticks");
+	jw_k_id(w, "start_ticks", p->start_ticks);
 	jw_k_str(w, "comm", p->comm);
 	jw_k_str(w, "cmdline", p->cmdline);
 	jw_k_str(w, "exe", p->exe);
@@ -198,7 +198,7 @@ void process_get(struct call *c)
 		call_reply(c, 200);
 		return;
 	}
-	rc = c->api->ctx.db ? store_process_get(c->api->ctx.db, id, on_process, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_process_get(c->api->ctx.db, id, on_process, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }

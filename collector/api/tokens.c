@@ -58,7 +58,7 @@ static void on_tokens(void *arg, int rc, const struct db_result *r,
 
 void token_list(struct call *c)
 {
-	int rc = c->api->ctx.db ? store_token_list(c->api->ctx.db, on_tokens, c) : -ENOTCONN;
+	int rc = api_db(c->api) ? store_token_list(c->api->ctx.db, on_tokens, c) : -ENOTCONN;
 
 	if (rc < 0)
 		call_fail_db(c, rc);
