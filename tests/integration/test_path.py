@@ -286,7 +286,7 @@ def test_restarted_collector_goes_on(stack, still, story, sig):
     assert len(mails(stack, "leak")) == leak_mails == 1
     # Nor is a trim repeated that a rule asked for: the rule has one in ten minutes.
     assert trims == stack.sql(by_rule)
-    assert alert["evidence"]["mails"] == 1
+    assert alert["evidence"]["state"]["mails"] == 1
     for pid in ours:
         assert_whole(points(stack, now[pid]["id"]))
     for child in still:
@@ -299,6 +299,17 @@ def test_trim_without_the_root_helper(stack, story):
     assert r.returncode in (1, 3), r
     assert "memherd-actd" in r.stdout + r.stderr, r
     wait_for("the host's ability", lambda: stack.items("/hosts")[0]["can_act"] in (False, True), 1)
+
+
+def test_end_of_the_leak_is_mailed_in_its_thread(stack, story):
+    """The collector that mailed the start was another process; the mail's number goes on."""
+    story["leak"].stop(signal.SIGKILL)
+    first, last = wait_for("the mail of the end", lambda: len(mails(stack, "leak")) == 2 and mails(stack, "leak"), 30)
+    assert (first["X-Memherd-State"], last["X-Memherd-State"]) == ("firing", "resolved")
+    assert last["X-Memherd-Incident"] == first["X-Memherd-Incident"] and last["Message-ID"] != first["Message-ID"]
+    assert set((last["References"] or "").split()) & set((first["References"] or "").split())
+    alert = next(a for a in stack.items("/alerts") if a["rule"] == "leak")
+    assert alert["state"] == "resolved" and alert["resolved"]
 
 
 def test_end_leaves_nothing_behind(stack, story):
