@@ -99,6 +99,10 @@ int fs_write(const char *path, mode_t mode, const void *data, size_t len, struct
 		tmp = NULL;
 		return error_set(err, -ENOMEM, "no memory to write '%s'", path);
 	}
+	/* Left by a crash of the same pid, which in a container is the rule: no other process of
+	 * ours writes this path. */
+	if (unlink(tmp) < 0 && errno != ENOENT)
+		return error_sys(err, -errno, "cannot remove '%s'", tmp);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return error_sys(err, -errno, "cannot create '%s'", tmp);

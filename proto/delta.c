@@ -103,6 +103,20 @@ static int make_columns(struct delta_encoder *e, size_t n)
 	return 0;
 }
 
+static int mark_reborn(struct delta_encoder *e)
+{
+	e->reborn = arena_calloc(e->arena, e->state->n_slots / 8 + 1, 1);
+	if (!e->reborn)
+		return -ENOMEM;
+	for (size_t i = 0; i < e->tick->n_born; i++) {
+		uint32_t id = e->tick->born[i].id;
+
+		if (id < e->state->n_slots)
+			e->reborn[id / 8] |= (uint8_t)(1u << id % 8);
+	}
+	return 0;
+}
+
 int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
 		struct wire_tick *tick, size_t n_processes)
 {
@@ -115,7 +129,8 @@ int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
 	tick->n_host = 0;
 	/* After a tick that half came in there is no base to differ from. */
 	e->failed = (!tick->keyframe && !s->ready) || n_processes > WIRE_MAX_PROCESSES ||
-		    !tick->host_metrics || !tick->host_deltas || make_columns(e, n_processes) < 0;
+		    !tick->host_metrics || !tick->host_deltas || mark_reborn(e) < 0 ||
+		    make_columns(e, n_processes) < 0;
 	return e->failed ? -ENOMEM : 0;
 }
 
@@ -126,10 +141,7 @@ static const struct delta_slot *base_of(const struct delta_encoder *e, uint32_t 
 
 	if (e->tick->keyframe || id >= s->n_slots || !s->slots[id].live)
 		return NULL;
-	for (size_t i = 0; i < e->tick->n_born; i++)
-		if (e->tick->born[i].id == id)
-			return NULL;
-	return &s->slots[id];
+	return e->reborn[id / 8] & 1u << id % 8 ? NULL : &s->slots[id];
 }
 
 void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_COUNT])

@@ -33,7 +33,7 @@ void delta_fini(struct delta_state *s);
 /*
  * Encoder. For each round: delta_begin(), delta_process() for each live process in ascending
  * id, delta_exit() for each that went, delta_host(), then delta_finish() packs the tick and
- * makes its values the new base. born entries and exits are given by the caller in tick; columns
+ * makes its values the new base. born entries and exits are in tick before delta_begin(); columns
  * are filled here. Memory comes from the arena given at begin, which must live until finish.
  */
 struct delta_encoder {
@@ -41,6 +41,7 @@ struct delta_encoder {
 	struct arena *arena;
 	struct wire_tick *tick;
 	size_t max_processes;
+	uint8_t *reborn; /* a bit for each id of the base that is given anew in this tick */
 	bool failed;
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cursor.h"
 #include "common/str.h"
 #include "gen/memherd.pb-c.h"
 
@@ -57,6 +58,43 @@ static void on_free(void *arg unused_arg, void *p unused_arg)
 	/* the arena goes as a whole */
 }
 
+/* The bytes of one field after its tag; the four wire types that proto3 has. */
+static struct cursor field_bytes(struct cursor *c, unsigned wire_type)
+{
+	size_t len = 0;
+
+	if (wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
+		cursor_varint(c);
+	else if (wire_type == PROTOBUF_C_WIRE_TYPE_64BIT)
+		len = sizeof(uint64_t);
+	else if (wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+		len = cursor_varint(c);
+	else
+		len = sizeof(uint32_t);
+	return cursor_of(cursor_bytes(c, len), c->bad ? 0 : len);
+}
+
+/* protobuf-c ends a string at its first NUL and forgets how long it was: what a peer hides behind
+ * one would pass unseen. The bytes are known to be well-formed. */
+static bool has_nul(const ProtobufCMessageDescriptor *type, struct cursor c)
+{
+	while (cursor_left(&c) && !c.bad) {
+		uint64_t tag = cursor_varint(&c);
+		struct cursor in = field_bytes(&c, tag & 7);
+		const ProtobufCFieldDescriptor *f =
+			protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3));
+
+		if (!f || !cursor_left(&in))
+			continue;
+		if (f->type == PROTOBUF_C_TYPE_STRING && memchr(in.p, '\0', cursor_left(&in)))
+			return true;
+		/* No message contains itself, so this ends. */
+		if (f->type == PROTOBUF_C_TYPE_MESSAGE && has_nul(f->descriptor, in))
+			return true;
+	}
+	return false;
+}
+
 /* what names the message in errors. */
 static int unpack(const ProtobufCMessageDescriptor *type, const char *what, struct arena *a,
 		  const uint8_t *data, size_t len, void *ret, struct error *err)
@@ -67,6 +105,8 @@ static int unpack(const ProtobufCMessageDescriptor *type, const char *what, stru
 
 	if (m) {
 		memcpy(ret, &m, sizeof(m));
+		if (has_nul(type, cursor_of(data, len)))
+			return error_set(err, -EBADMSG, "%s: a string holds a NUL", what);
 		return 0;
 	}
 	if (heap.out_of_memory)
@@ -509,6 +549,7 @@ int wire_unpack_heartbeat(struct arena *a, const uint8_t *data, size_t len,
 		.spool_bytes = counter(&r, m->spool_bytes, "spool_bytes"),
 		.rss_bytes = counter(&r, m->rss_bytes, "rss_bytes"),
 		.cpu_us = counter(&r, m->cpu_us, "cpu_us"),
+		.act = m->act,
 	};
 	return r.code;
 }

@@ -195,6 +195,7 @@ struct wire_heartbeat {
 	uint64_t spool_bytes;
 	uint64_t rss_bytes;
 	uint64_t cpu_us;
+	bool act;
 };
 
 struct wire_blob {

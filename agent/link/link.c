@@ -205,6 +205,7 @@ static void send_heartbeat(struct link *l)
 	beat.spool_bytes = st.bytes;
 	beat.rss_bytes = own_rss() + l->sense_self.rss_bytes;
 	beat.cpu_us = (uint64_t)clock_cpu_us() + l->sense_self.cpu_us;
+	beat.act = relay_reachable(l->relay);
 	wire_pack_heartbeat(&b, &beat);
 	if (send_frame(l, FRAME_HEARTBEAT, &b) < 0)
 		hang_up(l, "cannot send a heartbeat");

@@ -26,6 +26,7 @@ struct stream {
 	struct stream_key key;
 	int64_t conn;
 	uint64_t applied;    /* last number taken into memory */
+	uint64_t put;        /* last number given to the store, as this connection tells it */
 	int64_t skew_us;     /* of the agent's clock, as used for its samples */
 	uint8_t boot_id[16]; /* from its last keyframe */
 	struct delta_state delta;
@@ -132,9 +133,13 @@ int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t comm
 	if (!s)
 		return -ENOMEM;
 	s->conn = conn;
-	/* What is applied and still queued is not yet committed: the agent resends it, it is
-	 * skipped. */
-	s->applied = MAX_OF(s->applied, committed);
+	/* What the connection before gave the store and is not committed is refused there from now
+	 * on; the agent resends it. */
+	s->put = committed;
+	if (committed > s->applied) {
+		s->applied = committed; /* by another collector: the base has moved without us */
+		s->delta.ready = false;
+	}
 	return 0;
 }
 
@@ -326,6 +331,41 @@ static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret
 			 (int)r->kind);
 }
 
+static int store_tick_again(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_tick tick;
+	int64_t t_us;
+	int rc = wire_unpack_tick(k->arena, r->body, r->len, &tick, err);
+
+	if (rc < 0)
+		return rc;
+	t_us = sample_time(k->stream, tick.t_wall_us);
+	for (size_t i = 0; i < tick.n_born; i++) {
+		const struct wire_process *b = &tick.born[i];
+		int64_t id = identity_process(k->stream->boot_id, b->pid, b->start_ticks);
+		const struct process *p = registry_find_process(k->host, id);
+
+		if (p && !b->known)
+			pack_birth(k->pack, k->stream->boot_id, p, t_us, b->fresh);
+	}
+	pack_time(k->pack, t_us);
+	return 0;
+}
+
+/*
+ * In memory already, but the store never said that it has it: the connection that brought it was
+ * replaced while it was queued. Only stored, then. The base has moved on, so that exits among it
+ * can no longer be told apart: those processes keep an open end in the database.
+ */
+static int store_again(struct taking *k, const struct wire_rec *r, uint64_t *ret_last,
+		       struct error *err)
+{
+	*ret_last = r->seq;
+	k->in->stats.restored++;
+	return r->kind == WIRE_TICK ? store_tick_again(k, r, err)
+				    : take_record(k, r, ret_last, err);
+}
+
 /* Takes the records in order; the ones before are never taken back. */
 static int take_records(struct taking *k, const struct wire_batch *b, struct error *err)
 {
@@ -334,29 +374,32 @@ static int take_records(struct taking *k, const struct wire_batch *b, struct err
 	for (size_t i = 0; i < b->n; i++) {
 		const struct wire_rec *r = &b->records[i];
 		struct error why = {""};
+		bool known = r->seq <= s->applied;
 		uint64_t last;
 		int rc;
 
-		if (r->seq <= s->applied) {
+		if (r->seq <= (k->pack ? s->put : s->applied)) {
 			k->in->stats.repeated++;
 			continue;
 		}
-		if (r->seq != s->applied + 1 && k->pack)
+		if (k->pack && r->seq != s->put + 1)
 			return error_set(err, -EPROTO,
 					 "stream %016" PRIx64 ": record %" PRIu64 " after %" PRIu64,
-					 b->epoch, r->seq, s->applied);
-		rc = take_record(k, r, &last, &why);
+					 b->epoch, r->seq, s->put);
+		rc = known ? store_again(k, r, &last, &why) : take_record(k, r, &last, &why);
 		if (rc < 0) {
 			k->in->stats.undecodable++;
-			s->delta.ready = false;
+			s->delta.ready = s->delta.ready && known;
 			if (k->pack)
 				pack_undecodable(k->pack, r, why.msg);
 		} else if (k->pack) {
 			pack_record(k->pack, r);
 		}
-		s->applied = last;
-		if (k->pack)
+		s->applied = MAX_OF(s->applied, last);
+		if (k->pack) {
+			s->put = last;
 			pack_last(k->pack, last);
+		}
 		k->in->stats.records++;
 	}
 	return 0;
@@ -371,10 +414,10 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 	struct pack *pack = NULL;
 	int rc;
 
-	if (!store_has_room(in->store, len))
-		return error_set(err, -ENOBUFS, "the store's queue is full");
 	/* Ticks are unpacked beside the batch that holds them. */
 	arena_init(&arena, 2 * WIRE_BUDGET(len));
+	if (!store_has_room(in->store, len))
+		return error_set(err, -ENOBUFS, "the store's queue is full");
 	rc = wire_unpack_batch(&arena, payload, len, &b, err);
 	if (rc < 0)
 		return rc;
@@ -388,7 +431,7 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 					    .conn = k.stream->conn,
 					    .rcv_us = k.rcv_us,
 					    .skew_us = h->skew_us},
-		      k.stream->applied, &pack);
+		      k.stream->put, &pack);
 	if (rc < 0)
 		return error_set(err, rc, "no memory for a batch");
 	k.pack = pack;

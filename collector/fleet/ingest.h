@@ -3,8 +3,9 @@
  * ingest.h - what an agent sent becomes the fleet in memory, open windows, rule input and a batch
  * for the store.
  *
- * Each record of a stream (host, epoch) is taken once: numbers already applied are skipped, a hole
- * that no Gap record covers refuses the batch. A record that does not decode is told as a gap
+ * Each record of a stream (host, epoch) moves memory once and goes to the store until it is
+ * committed: what the store was given on this connection is skipped, a hole that no Gap record
+ * covers refuses the batch. A record that does not decode is told as a gap
  * and the stream goes on. Memory moves at once, so rules and REST see a sample before it is
  * stored; the agent is told 'stored' only by the store's acknowledgement.
  */
@@ -28,7 +29,8 @@ struct ingest_stats {
 	uint64_t batches;
 	uint64_t records;
 	uint64_t samples;  /* one process at one time */
-	uint64_t repeated; /* records that had been applied before */
+	uint64_t repeated; /* records that the store had been given before */
+	uint64_t restored; /* records in memory that a new connection brought for the store again */
 	uint64_t undecodable;
 	uint64_t gaps;
 	uint64_t unwindowed; /* samples that found no room in the open windows */

@@ -47,15 +47,15 @@ static void *list_add(struct pack *p, struct list *l, size_t size)
 	return memset((char *)l->items + l->n++ * size, 0, size);
 }
 
-int pack_new(const struct store_batch *head, uint64_t applied, struct pack **ret)
+int pack_new(const struct store_batch *head, uint64_t before, struct pack **ret)
 {
 	struct pack *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
 	p->batch = *head;
-	p->batch.first_seq = (int64_t)applied + 1;
-	p->batch.last_seq = (int64_t)applied;
+	p->batch.first_seq = (int64_t)before + 1;
+	p->batch.last_seq = (int64_t)before;
 	arena_init(&p->arena, PACK_BUDGET);
 	buf_init(&p->bytes, FRAME_MAX_PAYLOAD + 64);
 	wire_batch_begin(&p->bytes, (uint64_t)head->epoch);

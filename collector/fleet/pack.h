@@ -12,9 +12,9 @@
 
 struct pack;
 
-/* head says host, epoch, connection, receive time and skew; applied is the number before the first.
+/* head says host, epoch, connection, receive time and skew; before is the number before the first.
  */
-int pack_new(const struct store_batch *head, uint64_t applied, struct pack **ret) must_use;
+int pack_new(const struct store_batch *head, uint64_t before, struct pack **ret) must_use;
 void pack_free(struct pack **p);
 /* fresh: it started while the agent watched, which is an event. */
 void pack_birth(struct pack *p, const uint8_t boot_id[16], const struct process *proc, int64_t t_us,

@@ -50,7 +50,7 @@ struct process {
 	uint32_t rev; /* rises when one of the strings changed */
 	int64_t first_seen_us;
 	int64_t last_seen_us;
-	int64_t announced_us; /* time of the tick that last announced it */
+	int64_t announced_us;    /* time of the tick that last announced it */
 	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
 	struct trend rss;        /* KiB */
 	UT_hash_handle hh;       /* in host->processes by proc_id */
@@ -61,6 +61,7 @@ struct host {
 	uint8_t uuid[16];
 	uint8_t boot_id[16];
 	char *name;
+	uint32_t rev; /* rises when the name changed */
 	char *kernel;
 	char *version; /* of the agent */
 	uint32_t cpus;

@@ -335,6 +335,7 @@ static void take_heartbeat(struct session *s, struct host *h, const struct frame
 	}
 	h->agent_rss_bytes = m.rss_bytes;
 	h->agent_cpu_us = m.cpu_us;
+	h->act = m.act;
 	m = (struct wire_heartbeat){.t_wall_us = clock_wall_us()};
 	wire_pack_heartbeat(&b, &m);
 	if (send_frame(s, FRAME_HEARTBEAT, &b) < 0)

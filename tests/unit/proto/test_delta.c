@@ -222,6 +222,49 @@ static void hostile_ticks_are_refused(void **state unused_arg)
 	delta_fini(&s);
 }
 
+/* Each round a whole generation gives way to the next under the same ids. */
+static void thousands_may_be_born_at_once(void **state unused_arg)
+{
+	enum { MANY = 20000 };
+	struct wire_process *all = calloc(MANY, sizeof(*all));
+	uint32_t *ids = calloc(MANY, sizeof(*ids));
+	struct delta_state s;
+	int64_t v[METRIC_COUNT];
+
+	assert_true(all && ids);
+	delta_init(&s);
+	set_all(v, METRIC_COUNT, METRIC_ABSENT);
+	for (uint32_t i = 0; i < MANY; i++) {
+		all[i] = born(i, false);
+		ids[i] = i;
+	}
+	for (int round = 0; round < 3; round++) {
+		struct wire_tick t = {.keyframe = !round,
+				      .born = all,
+				      .n_born = MANY,
+				      .exited = ids,
+				      .n_exited = round ? MANY : 0};
+		struct delta_encoder e;
+		auto_buf struct buf out = BUF_INIT((size_t)16 << 20);
+		auto_arena struct arena a;
+
+		arena_init(&a, (size_t)64 << 20);
+		v[METRIC_RSS] = 100;
+		assert_int_equal(delta_begin(&e, &s, &a, &t, MANY), 0);
+		for (uint32_t i = 0; i < MANY; i++)
+			delta_process(&e, i, v);
+		assert_int_equal(delta_finish(&e, &out), 0);
+		/* Not one of them took the base of the process before it. */
+		assert_int_equal(t.n_columns, 1);
+		assert_int_equal(t.columns[0].n, MANY);
+		for (int i = 0; i < MANY; i++)
+			assert_int_equal(t.columns[0].deltas[i], 100);
+	}
+	delta_fini(&s);
+	free(all);
+	free(ids);
+}
+
 static void each_failed_allocation_leaves_the_base(void **state unused_arg)
 {
 	struct wire_process many[] = {born(1, false), born(200, false)};
@@ -253,6 +296,7 @@ int main(void)
 		cmocka_unit_test(an_id_may_be_reused_at_once),
 		cmocka_unit_test(a_keyframe_needs_no_history),
 		cmocka_unit_test(hostile_ticks_are_refused),
+		cmocka_unit_test(thousands_may_be_born_at_once),
 		cmocka_unit_test(each_failed_allocation_leaves_the_base),
 	};
 

@@ -131,8 +131,12 @@ static void hello_needs_its_boot_id(void **state)
 	struct wire_hello m = good_hello(), r;
 	uint8_t *at;
 
+	memset(m.boot_id, 'b', sizeof(m.boot_id));
 	PACK(f, hello, &m);
-	at = memmem(f->b.data, f->b.len, "\x32\x10\x01\x02\x03", 5);
+	at = memmem(f->b.data, f->b.len,
+		    "\x32\x10"
+		    "bbb",
+		    5);
 	assert_non_null(at);
 	at[0] = 0x3a; /* now it is another kernel */
 	assert_int_equal(UNPACK(f, hello, &r), -EBADMSG);
@@ -143,7 +147,7 @@ static void small_messages_come_back(void **state)
 {
 	struct fixture *f = *state;
 	struct wire_ack ack = {.epoch = UINT64_MAX, .seq = WIRE_SEQ_MAX}, ack2;
-	struct wire_heartbeat hb = {1, 2, 3, 4, 5}, hb2;
+	struct wire_heartbeat hb = {1, 2, 3, 4, 5, true}, hb2;
 	struct wire_goaway go = {WIRE_GOAWAY_BUSY, 10, 20, "later"}, go2;
 	struct wire_gap gap = {9, 8, 7, WIRE_GAP_UNCLEAN_END, 5, 6}, gap2;
 	struct wire_hello_ack ha = {1, 2, 3, 4, 5, 6, two_epochs, 2}, ha2;
@@ -153,7 +157,7 @@ static void small_messages_come_back(void **state)
 	assert_true(ack2.epoch == ack.epoch && ack2.seq == ack.seq);
 	PACK(f, heartbeat, &hb);
 	assert_int_equal(UNPACK(f, heartbeat, &hb2), 0);
-	assert_true(hb2.t_wall_us == 1 && hb2.spool_records == 2 && hb2.cpu_us == 5);
+	assert_true(hb2.t_wall_us == 1 && hb2.spool_records == 2 && hb2.cpu_us == 5 && hb2.act);
 	PACK(f, goaway, &go);
 	assert_int_equal(UNPACK(f, goaway, &go2), 0);
 	assert_string_equal(go2.text, "later");
@@ -347,6 +351,33 @@ static void bad_ticks_are_refused(void **state)
 	REFUSED(f, tick, &m, "'exited'");
 }
 
+/* protobuf-c would take 'py\0x' for 'py'. */
+static void nothing_hides_behind_a_nul(void **state)
+{
+	static const uint8_t process[] = {0x2a, 9, 0x08, 1, 0x10, 1, 0x32, 3, 'p', 0, 'x'};
+	static const uint8_t event[] = {0x10, 1, 0x32, 2, 'k', 0, 0x3a, 1, 'v'};
+	static const uint8_t unknown[] = {0x10, 1, 0xfa, 0x07, 2, 'k', 0};
+	struct fixture *f = *state;
+	struct wire_tick t;
+	struct wire_event e;
+
+	PACK(f, tick, (&(struct wire_tick){.t_wall_us = 256}));
+	buf_put(&f->b, process, sizeof(process));
+	assert_int_equal(UNPACK(f, tick, &t), -EBADMSG);
+	assert_says(f->err, "tick: a string holds a NUL");
+	f->b.data[f->b.len - 2] = 'y';
+	assert_int_equal(UNPACK(f, tick, &t), 0);
+	assert_string_equal(t.born[0].comm, "pyx");
+	buf_reset(&f->b);
+	buf_put(&f->b, event, sizeof(event));
+	assert_int_equal(UNPACK(f, event, &e), -EBADMSG);
+	assert_says(f->err, "event: a string holds a NUL");
+	/* A newer peer's field is not ours to judge. */
+	buf_reset(&f->b);
+	buf_put(&f->b, unknown, sizeof(unknown));
+	assert_int_equal(UNPACK(f, event, &e), 0);
+}
+
 static void newer_metrics_are_skipped(void **state)
 {
 	struct fixture *f = *state;
@@ -530,6 +561,7 @@ int main(void)
 		TEST(batch_by_hand_is_the_batch),
 		TEST(tick_comes_back),
 		TEST(bad_ticks_are_refused),
+		TEST(nothing_hides_behind_a_nul),
 		TEST(newer_metrics_are_skipped),
 		TEST(events_come_back),
 		TEST(a_mebibyte_of_empty_messages_is_refused),

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fakestore.h - the store as ingest sees it, in memory: what it was given, and when it is full. A
+ * test that includes it links with
+ * '// link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time' and
+ * '// link: -Wl,--wrap=store_windows,--wrap=window_add,--wrap=window_add_host'.
+ */
+#ifndef MEMHERD_TESTS_FAKESTORE_H
+#define MEMHERD_TESTS_FAKESTORE_H
+
+#include "collector/store/store.h"
+
+#define FAKE_BATCHES 64
+#define FAKE_ITEMS   16
+#define FAKE_STORE   ((struct store *)(void *)&fake)
+
+/* One batch as it was given; strings cut to what tests look at. */
+struct fake_batch {
+	struct store_batch b; /* its pointers are void by now */
+	uint64_t seqs[FAKE_ITEMS];
+	size_t n_seqs;
+	int64_t born[FAKE_ITEMS];
+	char comm[FAKE_ITEMS][WIRE_COMM_MAX + 1];
+	int64_t exited[FAKE_ITEMS];
+	struct store_gap gaps[FAKE_ITEMS];
+	char kinds[FAKE_ITEMS][16];
+	char docs[FAKE_ITEMS][512];
+	int64_t seq_of_event[FAKE_ITEMS];
+	uint8_t *payload;
+};
+
+static struct fake_store {
+	struct fake_batch batches[FAKE_BATCHES];
+	size_t n;
+	bool full;
+	int put_rc;
+	int64_t rcv_us;
+	unsigned windowed;
+	unsigned windowed_hosts;
+	int64_t last_t_us;
+} fake;
+
+static inline void fake_reset(void)
+{
+	for (size_t i = 0; i < fake.n; i++)
+		free(fake.batches[i].payload);
+	fake = (struct fake_store){.rcv_us = 1000};
+}
+
+static inline void fake_seqs(struct fake_batch *f)
+{
+	struct wire_batch b;
+	struct arena a;
+
+	arena_init(&a, WIRE_BUDGET(f->b.payload_len));
+	/* A batch of gaps only has no bytes worth unpacking. */
+	if (wire_unpack_batch(&a, f->b.payload, f->b.payload_len, &b, NULL) == 0)
+		for (size_t i = 0; i < b.n && i < FAKE_ITEMS; i++)
+			f->seqs[f->n_seqs++] = b.records[i].seq;
+	arena_fini(&a);
+}
+
+int __wrap_store_put(struct store *s unused_arg, const struct store_batch *b)
+{
+	struct fake_batch *f = &fake.batches[fake.n];
+
+	if (fake.put_rc)
+		return fake.put_rc;
+	if (fake.n == FAKE_BATCHES || b->first_seq < 1 || b->last_seq < b->first_seq)
+		abort();
+	*f = (struct fake_batch){.b = *b};
+	for (size_t i = 0; i < b->n_born && i < FAKE_ITEMS; i++) {
+		f->born[i] = b->born[i].proc_id;
+		snprintf(f->comm[i], sizeof(f->comm[i]), "%s", b->born[i].comm);
+	}
+	for (size_t i = 0; i < b->n_exited && i < FAKE_ITEMS; i++)
+		f->exited[i] = b->exited[i].proc_id;
+	for (size_t i = 0; i < b->n_gaps && i < FAKE_ITEMS; i++)
+		f->gaps[i] = b->gaps[i];
+	for (size_t i = 0; i < b->n_events && i < FAKE_ITEMS; i++) {
+		f->seq_of_event[i] = b->events[i].seq;
+		snprintf(f->kinds[i], sizeof(f->kinds[i]), "%s", b->events[i].kind);
+		snprintf(f->docs[i], sizeof(f->docs[i]), "%.500s", b->events[i].doc);
+	}
+	fake_seqs(f);
+	/* For a replay; not counted among the allocations that a test lets fail. */
+	f->payload = b->payload_len ? aligned_alloc(16, (b->payload_len + 15) & ~(size_t)15) : NULL;
+	if (f->payload)
+		memcpy(f->payload, b->payload, b->payload_len);
+	fake.n++;
+	return 0;
+}
+
+bool __wrap_store_has_room(const struct store *s unused_arg, size_t len unused_arg)
+{
+	return !fake.full;
+}
+
+int64_t __wrap_store_receive_time(struct store *s unused_arg)
+{
+	return ++fake.rcv_us;
+}
+
+struct window_set *__wrap_store_windows(struct store *s unused_arg)
+{
+	return NULL;
+}
+
+int __wrap_window_add(struct window_set *ws unused_arg, int32_t host_id unused_arg,
+		      int64_t proc_id unused_arg, int64_t t_us, int64_t rcv_us unused_arg,
+		      const int64_t v[METRIC_COUNT] unused_arg)
+{
+	fake.windowed++;
+	fake.last_t_us = t_us;
+	return 0;
+}
+
+int __wrap_window_add_host(struct window_set *ws unused_arg, int32_t host_id unused_arg,
+			   int64_t t_us unused_arg, int64_t rcv_us unused_arg,
+			   const int64_t v[HOST_METRIC_COUNT] unused_arg)
+{
+	fake.windowed_hosts++;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,752 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time
+// link: -Wl,--wrap=store_windows,--wrap=window_add,--wrap=window_add_host
+// link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
+// link: -Wl,--wrap=reallocarray
+#include "collector/fleet/ingest.h"
+
+#include <errno.h>
+
+#include "common/clock.h"
+#include "proto/delta.h"
+#include "proto/identity.h"
+#include "tests/support/alloc.h"
+#include "tests/support/test.h"
+#include "tests/unit/collector/fleet/fakestore.h"
+
+#define HOST_ID 7
+#define EPOCH   0x1122334455667788u
+#define CONN    5
+#define SEC     USEC_PER_SEC
+#define LIVE    8 /* ids 0 .. LIVE-1 of the agent's side */
+
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return alloc_now() ? NULL : __real_reallocarray(p, n, size);
+}
+
+static const uint8_t boot_id[16] = "this boot of it";
+
+/* The agent's side: an encoder, and the batch that it is filling. */
+struct agent {
+	struct delta_state state;
+	struct buf batch;
+	uint64_t seq; /* of the last record */
+	int64_t t_us; /* of its wall clock */
+	bool live[LIVE];
+	uint32_t pid[LIVE];
+	int64_t rss[LIVE];
+};
+
+struct world {
+	struct agent agent;
+	struct registry registry;
+	struct host *host;
+	struct ingest *in;
+	struct error err;
+	unsigned processes, hosts, exits;
+	int64_t exited;
+};
+
+static void on_process(void *arg, struct host *h unused_arg, struct process *p unused_arg,
+		       int64_t t_us unused_arg)
+{
+	((struct world *)arg)->processes++;
+}
+
+static void on_host(void *arg, struct host *h unused_arg, int64_t t_us unused_arg)
+{
+	((struct world *)arg)->hosts++;
+}
+
+static void on_exit_of(void *arg, struct host *h unused_arg, struct process *p,
+		       int64_t t_us unused_arg)
+{
+	struct world *w = arg;
+
+	w->exits++;
+	w->exited = p->proc_id;
+}
+
+static const struct ingest_ops ops = {.on_process = on_process,
+				      .on_host = on_host,
+				      .on_exit = on_exit_of};
+
+static void agent_begin(struct agent *a)
+{
+	buf_reset(&a->batch);
+	wire_batch_begin(&a->batch, EPOCH);
+}
+
+static void agent_add(struct agent *a, enum wire_record kind, const struct buf *body)
+{
+	assert_int_equal(buf_status(body), 0);
+	wire_batch_add(&a->batch, ++a->seq, kind, body->data, body->len);
+}
+
+/* One round ten seconds after the last: who is in born is announced, who is in gone has left. */
+static void agent_tick(struct agent *a, struct wire_tick *t)
+{
+	auto_buf struct buf body = BUF_INIT(65536);
+	auto_arena struct arena arena;
+	int64_t host[HOST_METRIC_COUNT];
+	struct delta_encoder e;
+
+	arena_init(&arena, 1 << 20);
+	a->t_us += 10 * SEC;
+	t->t_wall_us = a->t_us;
+	t->interval_ms = 10000;
+	memcpy(t->boot_id, boot_id, sizeof(boot_id));
+	for (size_t i = 0; i < t->n_exited; i++)
+		a->live[t->exited[i]] = false;
+	for (size_t i = 0; i < t->n_born; i++) {
+		a->live[t->born[i].id] = true;
+		a->pid[t->born[i].id] = t->born[i].pid;
+	}
+	for (int i = 0; i < HOST_METRIC_COUNT; i++)
+		host[i] = 1000 + i;
+	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE), 0);
+	for (uint32_t id = 0; id < LIVE; id++) {
+		int64_t v[METRIC_COUNT];
+
+		for (int i = 0; i < METRIC_COUNT; i++)
+			v[i] = METRIC_ABSENT;
+		v[METRIC_RSS] = a->rss[id];
+		if (a->live[id])
+			delta_process(&e, id, v);
+	}
+	delta_host(&e, host);
+	assert_int_equal(delta_finish(&e, &body), 0);
+	agent_add(a, WIRE_TICK, &body);
+}
+
+static struct wire_process process(uint32_t id, uint32_t pid, const char *comm)
+{
+	return (struct wire_process){.id = id,
+				     .pid = pid,
+				     .start_ticks = pid * 100ull,
+				     .comm = comm,
+				     .cmdline = comm,
+				     .exe = "/usr/bin/python3",
+				     .service = "shop"};
+}
+
+static int64_t proc_id(uint32_t pid)
+{
+	return identity_process(boot_id, pid, pid * 100ull);
+}
+
+static struct process *found(struct world *w, uint32_t pid)
+{
+	return registry_find_process(w->host, proc_id(pid));
+}
+
+static int send_batch(struct world *w)
+{
+	return ingest_batch(w->in, w->host, w->agent.batch.data, w->agent.batch.len, &w->err);
+}
+
+/* The tick as a batch of its own. */
+static int send_tick(struct world *w, struct wire_tick *t)
+{
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, t);
+	return send_batch(w);
+}
+
+static int send_quiet(struct world *w)
+{
+	return send_tick(w, &(struct wire_tick){0});
+}
+
+static int send_keyframe(struct world *w, struct wire_process *all, size_t n)
+{
+	return send_tick(w, &(struct wire_tick){.keyframe = true, .born = all, .n_born = n});
+}
+
+static const struct fake_batch *last_put(void)
+{
+	assert_true(fake.n > 0);
+	return &fake.batches[fake.n - 1];
+}
+
+static void world_init(struct world *w)
+{
+	static const uint8_t uuid[16] = {9};
+
+	*w = (struct world){.agent.t_us = clock_wall_us() - 3600 * SEC};
+	delta_init(&w->agent.state);
+	buf_init(&w->agent.batch, 1 << 20);
+	for (int i = 0; i < LIVE; i++)
+		w->agent.rss[i] = 100 * (i + 1);
+	registry_init(&w->registry);
+	w->host = registry_host(&w->registry, HOST_ID, uuid, "vps-1");
+	assert_non_null(w->host);
+	assert_int_equal(ingest_new(&w->registry, FAKE_STORE, &ops, w, &w->in), 0);
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 0, CONN), 0);
+}
+
+static void world_fini(struct world *w)
+{
+	ingest_free(&w->in);
+	registry_fini(&w->registry);
+	delta_fini(&w->agent.state);
+	buf_fini(&w->agent.batch);
+}
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	fake_reset();
+	world_init(w);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	world_fini(*state);
+	fake_reset();
+	free(*state);
+	return 0;
+}
+
+static void births_and_values_arrive(void **state)
+{
+	struct world *w = *state;
+	struct wire_process two[] = {process(0, 10, "api"), process(3, 13, "worker")};
+	struct process *p;
+
+	assert_int_equal(send_keyframe(w, two, 2), 0);
+	p = found(w, 13);
+	assert_non_null(p);
+	assert_string_equal(p->comm, "worker");
+	assert_string_equal(p->service, "shop");
+	assert_int_equal(p->v[METRIC_RSS], 400);
+	assert_int_equal(w->host->v[0], 1000);
+	assert_int_equal(w->host->interval_ms, 10000);
+	w->agent.rss[3] = 5000;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(p->v[METRIC_RSS], 5000);
+	assert_int_equal(p->last_seen_us, w->agent.t_us);
+	assert_int_equal(w->processes, 4);
+	assert_int_equal(w->hosts, 2);
+	assert_int_equal(fake.windowed, 4);
+	assert_int_equal(fake.windowed_hosts, 2);
+	assert_int_equal(fake.n, 2);
+	assert_int_equal(fake.batches[0].b.n_born, 2);
+	assert_int_equal(fake.batches[0].born[1], proc_id(13));
+	assert_string_equal(fake.batches[0].comm[1], "worker");
+	assert_int_equal(fake.batches[0].b.conn, CONN);
+	assert_int_equal(fake.batches[0].b.t_us, w->agent.t_us - 10 * SEC);
+	assert_int_equal(fake.batches[1].b.first_seq, 2);
+	assert_int_equal(fake.batches[1].b.last_seq, 2);
+	assert_int_equal(fake.batches[1].b.n_born, 0);
+	/* What was there before the agent looked is no event. */
+	assert_int_equal(fake.batches[0].b.n_events, 0);
+	assert_int_equal(ingest_stats(w->in)->samples, 4);
+	assert_int_equal(ingest_stats(w->in)->newest_us, w->agent.t_us);
+}
+
+static void a_start_that_was_seen_is_an_event(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+	struct wire_process fresh = process(1, 11, "cron");
+
+	fresh.fresh = true;
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(send_tick(w, &(struct wire_tick){.born = &fresh, .n_born = 1}), 0);
+	assert_int_equal(last_put()->b.n_events, 1);
+	assert_string_equal(last_put()->kinds[0], "start");
+	assert_int_equal(last_put()->seq_of_event[0], 2);
+	assert_non_null(strstr(last_put()->docs[0], "\"comm\":\"cron\""));
+}
+
+static void an_exit_ends_the_process(void **state)
+{
+	struct world *w = *state;
+	struct wire_process two[] = {process(0, 10, "api"), process(1, 11, "worker")};
+	uint32_t gone[] = {1};
+
+	assert_int_equal(send_keyframe(w, two, 2), 0);
+	assert_int_equal(send_tick(w, &(struct wire_tick){.exited = gone, .n_exited = 1}), 0);
+	assert_null(found(w, 11));
+	assert_non_null(found(w, 10));
+	assert_int_equal(w->exits, 1);
+	assert_int_equal(w->exited, proc_id(11));
+	assert_int_equal(last_put()->b.n_exited, 1);
+	assert_int_equal(last_put()->exited[0], proc_id(11));
+	assert_string_equal(last_put()->kinds[0], "exit");
+	assert_non_null(strstr(last_put()->docs[0], "\"seen\":true"));
+	assert_non_null(strstr(last_put()->docs[0], "\"rss_bytes\":204800"));
+}
+
+static void an_exec_is_no_exit(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "sh")};
+	struct wire_process same = process(1, 10, "python3");
+	uint32_t gone[] = {0};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(send_tick(w, &(struct wire_tick){.born = &same,
+							  .n_born = 1,
+							  .exited = gone,
+							  .n_exited = 1}),
+			 0);
+	assert_int_equal(w->exits, 0);
+	assert_int_equal(last_put()->b.n_exited, 0);
+	assert_int_equal(last_put()->b.n_born, 1);
+	assert_string_equal(last_put()->comm[0], "python3");
+	assert_string_equal(found(w, 10)->comm, "python3");
+	assert_int_equal(found(w, 10)->v[METRIC_RSS], 200);
+}
+
+static void an_id_passes_on_in_one_tick(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "old")};
+	struct wire_process other = process(0, 99, "new");
+	uint32_t gone[] = {0};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(send_tick(w, &(struct wire_tick){.born = &other,
+							  .n_born = 1,
+							  .exited = gone,
+							  .n_exited = 1}),
+			 0);
+	assert_null(found(w, 10));
+	assert_string_equal(found(w, 99)->comm, "new");
+	assert_int_equal(w->exited, proc_id(10));
+}
+
+static void what_the_store_has_been_given_is_skipped(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.n, 1);
+	assert_int_equal(w->processes, 1);
+	assert_int_equal(ingest_stats(w->in)->repeated, 2);
+}
+
+static void an_overlap_is_cut(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+	struct wire_tick key = {.keyframe = true, .born = one, .n_born = 1};
+
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, &key);
+	assert_int_equal(send_batch(w), 0);
+	/* The same record and one more. */
+	agent_tick(&w->agent, &(struct wire_tick){0});
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.n, 2);
+	assert_int_equal(last_put()->b.first_seq, 2);
+	assert_int_equal(last_put()->n_seqs, 1);
+	assert_int_equal(last_put()->seqs[0], 2);
+	assert_int_equal(w->processes, 2);
+}
+
+static void a_hole_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	w->agent.seq++;
+	assert_int_equal(send_quiet(w), -EPROTO);
+	assert_says(w->err, "record 3 after 1");
+	assert_int_equal(fake.n, 1);
+	assert_int_equal(w->processes, 1);
+}
+
+/* What came before the hole is in memory, so it must be stored. */
+static void what_came_before_a_hole_is_kept(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, &(struct wire_tick){.keyframe = true, .born = one, .n_born = 1});
+	w->agent.seq += 5;
+	agent_tick(&w->agent, &(struct wire_tick){0});
+	assert_int_equal(send_batch(w), -EPROTO);
+	assert_int_equal(fake.n, 1);
+	assert_int_equal(last_put()->b.last_seq, 1);
+	assert_int_equal(w->processes, 1);
+}
+
+static void add_gap(struct agent *a, uint64_t to)
+{
+	auto_buf struct buf body = BUF_INIT(256);
+
+	wire_pack_gap(&body, &(struct wire_gap){.to_seq = to,
+						.records = 3,
+						.bytes = 999,
+						.reason = WIRE_GAP_SPOOL_FULL,
+						.t_first_us = 1,
+						.t_last_us = 2});
+	agent_add(a, WIRE_GAP, &body);
+}
+
+static void a_gap_takes_its_numbers(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	agent_begin(&w->agent);
+	add_gap(&w->agent, 4);
+	w->agent.seq = 4;
+	agent_tick(&w->agent, &(struct wire_tick){.keyframe = true, .born = one, .n_born = 1});
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(last_put()->b.first_seq, 2);
+	assert_int_equal(last_put()->b.last_seq, 5);
+	assert_int_equal(last_put()->b.n_gaps, 1);
+	assert_int_equal(last_put()->gaps[0].from_seq, 2);
+	assert_int_equal(last_put()->gaps[0].to_seq, 4);
+	assert_int_equal(last_put()->gaps[0].records, 3);
+	assert_string_equal(last_put()->kinds[0], "gap");
+	assert_int_equal(ingest_stats(w->in)->gaps, 1);
+}
+
+static void a_gap_that_ends_before_it_begins_is_none(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	agent_begin(&w->agent);
+	add_gap(&w->agent, 1);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(last_put()->b.last_seq, 2);
+	assert_int_equal(last_put()->gaps[0].reason, WIRE_GAP_UNDECODABLE);
+}
+
+static void an_undecodable_tick_is_told_and_passed_over(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+	auto_buf struct buf junk = BUF_INIT(16);
+
+	buf_puts(&junk, "\xff\xff\xff");
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	agent_begin(&w->agent);
+	agent_add(&w->agent, WIRE_TICK, &junk);
+	agent_tick(&w->agent, &(struct wire_tick){0});
+	assert_int_equal(send_batch(w), 0);
+	/* The delta after it has lost its base: it is told too. */
+	assert_int_equal(ingest_stats(w->in)->undecodable, 2);
+	assert_int_equal(last_put()->b.n_gaps, 2);
+	assert_int_equal(last_put()->gaps[0].from_seq, 2);
+	assert_int_equal(last_put()->gaps[1].to_seq, 3);
+	assert_int_equal(last_put()->gaps[1].reason, WIRE_GAP_UNDECODABLE);
+	assert_non_null(strstr(last_put()->docs[0], "not well-formed"));
+	assert_non_null(strstr(last_put()->docs[1], "without a keyframe"));
+	assert_int_equal(last_put()->n_seqs, 0);
+	assert_int_equal(w->processes, 1);
+	w->agent.rss[0] = 777;
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(found(w, 10)->v[METRIC_RSS], 777);
+	assert_int_equal(last_put()->b.first_seq, 4);
+}
+
+static void a_keyframe_drops_who_is_absent(void **state)
+{
+	struct world *w = *state;
+	struct wire_process two[] = {process(0, 10, "api"), process(1, 11, "worker")};
+
+	assert_int_equal(send_keyframe(w, two, 2), 0);
+	w->agent.live[1] = false;
+	assert_int_equal(send_keyframe(w, two, 1), 0);
+	assert_null(found(w, 11));
+	assert_int_equal(w->exits, 1);
+	assert_int_equal(last_put()->exited[0], proc_id(11));
+	assert_non_null(strstr(last_put()->docs[0], "\"seen\":false"));
+}
+
+static void a_keyframe_that_skipped_some_drops_nobody(void **state)
+{
+	struct world *w = *state;
+	struct wire_process two[] = {process(0, 10, "api"), process(1, 11, "worker")};
+
+	assert_int_equal(send_keyframe(w, two, 2), 0);
+	w->agent.live[1] = false;
+	assert_int_equal(send_tick(w, &(struct wire_tick){.keyframe = true,
+							  .born = two,
+							  .n_born = 1,
+							  .skipped = 1}),
+			 0);
+	assert_non_null(found(w, 11));
+	assert_int_equal(w->exits, 0);
+}
+
+static void a_clock_that_is_off_is_corrected(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	w->host->skew_us = 1000 * SEC;
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(fake.last_t_us, w->agent.t_us - 1000 * SEC);
+	assert_int_equal(last_put()->b.skew_us, 1000 * SEC);
+	/* A second or two are the network's, not the clock's. */
+	w->host->skew_us = SEC;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(fake.last_t_us, w->agent.t_us);
+}
+
+static void nothing_comes_from_the_future(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	w->agent.t_us = clock_wall_us() + 86400 * SEC;
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_true(fake.last_t_us <= clock_wall_us() + 300 * SEC);
+	assert_true(fake.last_t_us > clock_wall_us() + 290 * SEC);
+}
+
+static void a_full_store_takes_nothing(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	fake.full = true;
+	assert_int_equal(send_keyframe(w, one, 1), -ENOBUFS);
+	assert_null(found(w, 10));
+	assert_int_equal(w->processes, 0);
+	fake.full = false;
+	assert_int_equal(send_batch(w), 0);
+	assert_non_null(found(w, 10));
+	assert_int_equal(last_put()->b.first_seq, 1);
+}
+
+/* The connection is cut while its batches are queued: the store refuses them from the new one on
+ * and the agent sends them again. Memory must not move twice, and the store must get them. */
+static void what_a_new_connection_brings_again_is_stored(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+	struct wire_process fresh = process(1, 11, "cron");
+
+	fresh.fresh = true;
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, &(struct wire_tick){.keyframe = true, .born = one, .n_born = 1});
+	w->agent.rss[0] = 150;
+	agent_tick(&w->agent, &(struct wire_tick){.born = &fresh, .n_born = 1});
+	add_gap(&w->agent, 5);
+	w->agent.seq = 5;
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(w->processes, 3);
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 0, CONN + 1), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.n, 2);
+	assert_int_equal(last_put()->b.conn, CONN + 1);
+	assert_int_equal(last_put()->b.first_seq, 1);
+	assert_int_equal(last_put()->b.last_seq, 5);
+	assert_int_equal(last_put()->n_seqs, 3);
+	assert_int_equal(last_put()->b.n_born, 2);
+	assert_string_equal(last_put()->comm[1], "cron");
+	assert_string_equal(last_put()->kinds[0], "start");
+	assert_int_equal(last_put()->b.n_gaps, 1);
+	assert_int_equal(w->processes, 3);
+	assert_int_equal(found(w, 10)->v[METRIC_RSS], 150);
+	assert_int_equal(ingest_stats(w->in)->restored, 3);
+	assert_int_equal(ingest_stats(w->in)->undecodable, 0);
+	/* And what follows is news. */
+	w->agent.rss[0] = 160;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(found(w, 10)->v[METRIC_RSS], 160);
+	assert_int_equal(last_put()->b.first_seq, 6);
+}
+
+static void a_batch_that_could_not_be_queued_comes_again(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	fake.put_rc = -ENOMEM;
+	assert_int_equal(send_keyframe(w, one, 1), -ENOMEM);
+	fake.put_rc = 0;
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 0, CONN + 1), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(last_put()->b.first_seq, 1);
+	assert_int_equal(last_put()->n_seqs, 1);
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(found(w, 10)->v[METRIC_RSS], 100);
+}
+
+/* Another collector took some of the stream meanwhile. */
+static void a_base_that_moved_elsewhere_waits_for_a_keyframe(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	w->agent.seq = 8;
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 8, CONN + 1), 0);
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(ingest_stats(w->in)->undecodable, 1);
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	assert_int_equal(ingest_stats(w->in)->undecodable, 1);
+}
+
+static void events_keep_their_words(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+	auto_buf struct buf body = BUF_INIT(512);
+	const char *keys[] = {"cause"}, *values[] = {"a \"quoted\" word"};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	wire_pack_event(&body, &(struct wire_event){.t_wall_us = w->agent.t_us,
+						    .kind = WIRE_EVENT_SENSE_TROUBLE,
+						    .pid = 10,
+						    .start_ticks = 1000,
+						    .text = "trouble",
+						    .keys = keys,
+						    .values = values,
+						    .n_details = 1});
+	agent_begin(&w->agent);
+	agent_add(&w->agent, WIRE_EVENT, &body);
+	assert_int_equal(send_batch(w), 0);
+	assert_string_equal(last_put()->kinds[0], "sense_trouble");
+	assert_non_null(strstr(last_put()->docs[0], "\"cause\":\"a \\\"quoted\\\" word\""));
+	assert_int_equal(last_put()->n_seqs, 1);
+}
+
+static void strangers_are_told_off(void **state)
+{
+	struct world *w = *state;
+
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, &(struct wire_tick){.keyframe = true});
+	ingest_forget(w->in, HOST_ID);
+	assert_int_equal(send_batch(w), -EPROTO);
+	assert_says(w->err, "was not announced");
+	assert_int_equal(ingest_batch(w->in, w->host, (const uint8_t *)"\xff", 1, &w->err),
+			 -EBADMSG);
+	assert_int_equal(fake.n, 0);
+}
+
+static void replay_rebuilds_the_same(void **state)
+{
+	struct world *w = *state, again;
+	struct wire_process two[] = {process(0, 10, "api"), process(1, 11, "worker")};
+	struct wire_process late = process(2, 12, "late");
+	uint32_t gone[] = {1};
+
+	assert_int_equal(send_keyframe(w, two, 2), 0);
+	w->agent.rss[0] = 4242;
+	assert_int_equal(send_tick(w, &(struct wire_tick){.born = &late, .n_born = 1}), 0);
+	agent_begin(&w->agent);
+	add_gap(&w->agent, 6);
+	w->agent.seq = 6;
+	agent_tick(&w->agent, &(struct wire_tick){.exited = gone, .n_exited = 1});
+	assert_int_equal(send_batch(w), 0);
+
+	world_init(&again);
+	ingest_forget(again.in, HOST_ID);
+	for (size_t i = 0; i < 3; i++) {
+		const struct fake_batch *f = &fake.batches[i];
+
+		ingest_replay(again.in, again.host,
+			      &(struct store_replayed){.host_id = HOST_ID,
+						       .epoch = f->b.epoch,
+						       .first_seq = f->b.first_seq,
+						       .last_seq = f->b.last_seq,
+						       .rcv_us = f->b.rcv_us,
+						       .payload = f->payload,
+						       .payload_len = f->b.payload_len});
+	}
+	assert_int_equal(fake.n, 3); /* nothing is stored anew */
+	assert_int_equal(HASH_COUNT(again.host->processes), HASH_COUNT(w->host->processes));
+	assert_null(found(&again, 11));
+	assert_memory_equal(found(&again, 10)->v, found(w, 10)->v, sizeof(found(w, 10)->v));
+	assert_memory_equal(found(&again, 12)->v, found(w, 12)->v, sizeof(found(w, 12)->v));
+	assert_string_equal(found(&again, 12)->comm, "late");
+	assert_memory_equal(again.host->v, w->host->v, sizeof(w->host->v));
+	/* The stream goes on where it was. */
+	assert_int_equal(ingest_open(again.in, again.host, EPOCH, 7, CONN), 0);
+	w->agent.rss[0] = 4300;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(ingest_batch(again.in, again.host, w->agent.batch.data, w->agent.batch.len,
+				      &again.err),
+			 0);
+	assert_int_equal(found(&again, 10)->v[METRIC_RSS], 4300);
+	world_fini(&again);
+}
+
+/* Whatever allocation fails: an error or a gap, nothing leaked, and the agent's next connection
+ * gets everything through. */
+static void each_failed_allocation_is_survived(void **state unused_arg)
+{
+	unsigned n = 0;
+
+	do {
+		struct wire_process two[] = {process(0, 10, "api"), process(1, 11, "worker")};
+		uint32_t gone[] = {1};
+		struct world w;
+
+		fake_reset();
+		world_init(&w);
+		agent_begin(&w.agent);
+		agent_tick(&w.agent,
+			   &(struct wire_tick){.keyframe = true, .born = two, .n_born = 2});
+		agent_tick(&w.agent, &(struct wire_tick){.exited = gone, .n_exited = 1});
+		alloc_fail_at(++n);
+		(void)!send_batch(&w);
+		alloc_fail_off();
+		assert_int_equal(ingest_open(w.in, w.host, EPOCH, 0, CONN + 1), 0);
+		assert_int_equal(send_batch(&w), 0);
+		assert_int_equal(send_keyframe(&w, two, 1), 0);
+		assert_int_equal(found(&w, 10)->v[METRIC_RSS], 100);
+		assert_int_equal(last_put()->b.last_seq, 3);
+		world_fini(&w);
+	} while (alloc_failed());
+	assert_true(n > 20);
+	fake_reset();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(births_and_values_arrive),
+		TEST(a_start_that_was_seen_is_an_event),
+		TEST(an_exit_ends_the_process),
+		TEST(an_exec_is_no_exit),
+		TEST(an_id_passes_on_in_one_tick),
+		TEST(what_the_store_has_been_given_is_skipped),
+		TEST(an_overlap_is_cut),
+		TEST(a_hole_is_refused),
+		TEST(what_came_before_a_hole_is_kept),
+		TEST(a_gap_takes_its_numbers),
+		TEST(a_gap_that_ends_before_it_begins_is_none),
+		TEST(an_undecodable_tick_is_told_and_passed_over),
+		TEST(a_keyframe_drops_who_is_absent),
+		TEST(a_keyframe_that_skipped_some_drops_nobody),
+		TEST(a_clock_that_is_off_is_corrected),
+		TEST(nothing_comes_from_the_future),
+		TEST(a_full_store_takes_nothing),
+		TEST(what_a_new_connection_brings_again_is_stored),
+		TEST(a_batch_that_could_not_be_queued_comes_again),
+		TEST(a_base_that_moved_elsewhere_waits_for_a_keyframe),
+		TEST(events_keep_their_words),
+		TEST(strangers_are_told_off),
+		TEST(replay_rebuilds_the_same),
+		cmocka_unit_test(each_failed_allocation_is_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
