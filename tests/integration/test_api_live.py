@@ -142,7 +142,11 @@ class Client:
         return self.post("/actions", body, Idempotency_Key=str(uuid.uuid4()))
 
     def ended(self, action):
-        return wait_for("the action's end", lambda: (a := self.get(f"/actions/{action}"))["state"] in ENDED and a, 20)
+        end = time.monotonic() + 20
+        while (a := self.get(f"/actions/{action}"))["state"] not in ENDED:
+            assert time.monotonic() < end, (a, self.stack.programs["collector"].tail(8), self.stack.programs["agent"].tail(8))
+            time.sleep(0.1)
+        return a
 
 
 @pytest.fixture(scope="module")
