@@ -707,7 +707,9 @@ def test_rules(admin):
 def enroll(stack, folder, token):
     stack.path(folder).mkdir()
     stack.write(folder + ".token", token + "\n", 0o600)
-    conf = stack.path("agent.conf").read_text().replace(f"state_dir = {stack.path('agent')}\n", f"state_dir = {stack.path(folder)}\n")
+    conf = stack.path("agent.conf").read_text()
+    for mine in ("agent", "root"):  # what that host's root helper would trust stays there too
+        conf = conf.replace(f"= {stack.path(mine)}\n", f"= {stack.path(folder)}\n")
     stack.write(folder + ".conf", conf)
     return subprocess.run([BIN / "memherd-agent", "enroll", "-c", stack.path(folder + ".conf"), "--token-file",
                            stack.path(folder + ".token")], capture_output=True, text=True, check=False)
