@@ -191,8 +191,8 @@ struct files {
 	bool give; /* to user: we are root and the agent will not be */
 };
 
-/* owned: by the agent's user, else by whoever enrols (root: memherd-actd insists on that). */
-static int put(const struct files *f, const char *name, const void *data, size_t len, bool owned,
+/* For the agent to read, and its own where it runs as a user of its own. */
+static int put(const struct files *f, const char *name, const void *data, size_t len,
 	       struct error *err)
 {
 	auto_free char *path = options_state_path(f->o, name);
@@ -201,8 +201,33 @@ static int put(const struct files *f, const char *name, const void *data, size_t
 	if (!path)
 		return error_set(err, -ENOMEM, "no memory");
 	rc = fs_write(path, 0644, data, len, err);
-	if (rc == 0 && owned && f->give && chown(path, f->user.uid, f->user.gid) < 0)
+	if (rc == 0 && f->give && lchown(path, f->user.uid, f->user.gid) < 0)
 		rc = error_sys(err, -errno, "cannot give '%s' to '%s'", path, f->o->user);
+	return rc;
+}
+
+/* What memherd-actd believes: never where link could write or rename. */
+static int put_trusted(const struct files *f, const char *name, const char *text, struct error *err)
+{
+	auto_free char *path = options_trust_path(f->o, name);
+
+	if (!*f->o->trust_dir)
+		return 0;
+	if (!path)
+		return error_set(err, -ENOMEM, "no memory");
+	return fs_write(path, 0644, text, strlen(text), err);
+}
+
+/* Said before the token is used up. */
+static int make_trust_dir(const struct files *f, struct error *err)
+{
+	const char *dir = f->o->trust_dir;
+	int rc = *dir ? fs_mkdir(dir, 0755, err) : 0;
+
+	if (rc == 0 && *dir && f->give)
+		rc = fs_check_root_owned(dir, err);
+	if (rc < 0)
+		error_wrap(err, "trust_dir");
 	return rc;
 }
 
@@ -212,7 +237,7 @@ static int put_key(const struct files *f, const char *made, struct error *err)
 
 	if (!path)
 		return error_set(err, -ENOMEM, "no memory");
-	if (f->give && chown(made, f->user.uid, f->user.gid) < 0)
+	if (f->give && lchown(made, f->user.uid, f->user.gid) < 0)
 		return error_sys(err, -errno, "cannot give '%s' to '%s'", made, f->o->user);
 	if (rename(made, path) < 0)
 		return error_sys(err, -errno, "cannot rename '%s'", made);
@@ -235,17 +260,17 @@ static int put_all(const struct files *f, const struct wire_enroll_reply *r,
 	snprintf(at, sizeof(at), "%s%s%s:%u\n", v6 ? "[" : "", token->host, v6 ? "]" : "",
 		 (unsigned)r->stream_port);
 
-	rc = put(f, CREDENTIALS_CA, r->ca.data, r->ca.len, true, err);
+	rc = put(f, CREDENTIALS_CA, r->ca.data, r->ca.len, err);
 	if (rc == 0)
-		rc = put(f, CREDENTIALS_UUID, uuid, strlen(uuid), false, err);
+		rc = put_trusted(f, CREDENTIALS_UUID, uuid, err);
 	if (rc == 0)
-		rc = put(f, CREDENTIALS_COMMAND_KEY, hex, strlen(hex), false, err);
+		rc = put_trusted(f, CREDENTIALS_COMMAND_KEY, hex, err);
 	if (rc == 0)
-		rc = put(f, CREDENTIALS_COLLECTOR, at, strlen(at), false, err);
+		rc = put(f, CREDENTIALS_COLLECTOR, at, strlen(at), err);
 	if (rc == 0)
 		rc = put_key(f, made_key, err);
 	if (rc == 0)
-		rc = put(f, CREDENTIALS_CERT, r->certificate.data, r->certificate.len, true, err);
+		rc = put(f, CREDENTIALS_CERT, r->certificate.data, r->certificate.len, err);
 	return rc;
 }
 
@@ -301,5 +326,7 @@ int enroll_run(const struct agent_options *o, const struct token *token, bool fo
 		rc = daemon_find_user(o->user, &f.user, err);
 	if (rc == 0)
 		rc = fs_mkdir(o->state_dir, 0755, err);
+	if (rc == 0)
+		rc = make_trust_dir(&f, err);
 	return rc < 0 ? rc : enroll_with_key(&f, token, made_key, err);
 }

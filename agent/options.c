@@ -21,6 +21,8 @@ static const struct conf_option rows[] = {
 	 .help = "host:port of the collector's agent stream; empty = the one enrolled with"},
 	{FIELD(state_dir), .type = CONF_STRING, .preset = "/var/lib/memherd-agent",
 	 .help = "folder of this host's key, certificates and name at the collector"},
+	{FIELD(trust_dir), .type = CONF_STRING, .preset = "/etc/memherd",
+	 .help = "root's folder for what memherd-actd trusts; empty = this host takes no commands"},
 	{FIELD(user), .type = CONF_STRING, .preset = "memherd",
 	 .help = "whom the agent's processes become when it is started as root"},
 	{FIELD(host_name), .type = CONF_STRING, .preset = "",
@@ -95,6 +97,11 @@ static const char *refuse_path(const char *value)
 	return *value == '/' ? NULL : "an absolute path";
 }
 
+static const char *refuse_path_or_none(const char *value)
+{
+	return !*value || *value == '/' ? NULL : "an absolute path or nothing";
+}
+
 static const char *refuse_user(const char *value)
 {
 	return *value ? NULL : "the name of a user";
@@ -111,9 +118,11 @@ static const struct {
 	const char *key;
 	const char *(*refuse)(const char *value);
 } judges[] = {
-	{"collector", refuse_address},   {"log_level", refuse_level}, {"log_format", refuse_format},
-	{"state_dir", refuse_path},      {"proc_path", refuse_path},  {"actd_socket", refuse_path},
-	{"host_name", refuse_host_name}, {"user", refuse_user},
+	{"collector", refuse_address},      {"log_level", refuse_level},
+	{"log_format", refuse_format},      {"state_dir", refuse_path},
+	{"proc_path", refuse_path},         {"actd_socket", refuse_path},
+	{"host_name", refuse_host_name},    {"user", refuse_user},
+	{"trust_dir", refuse_path_or_none},
 };
 
 static const char *refuse(const char *key, const char *value)
@@ -177,9 +186,19 @@ enum log_format options_log_format(const struct agent_options *o)
 	return strcmp(o->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
 }
 
-char *options_state_path(const struct agent_options *o, const char *name)
+static char *join(const char *folder, const char *name)
 {
 	char *path;
 
-	return asprintf(&path, "%s/%s", o->state_dir, name) < 0 ? NULL : path;
+	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+char *options_state_path(const struct agent_options *o, const char *name)
+{
+	return join(o->state_dir, name);
+}
+
+char *options_trust_path(const struct agent_options *o, const char *name)
+{
+	return join(o->trust_dir, name);
 }

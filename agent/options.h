@@ -18,6 +18,7 @@
 struct agent_options {
 	char *collector;
 	char *state_dir;
+	char *trust_dir;
 	char *user;
 	char *host_name;
 	char *proc_path;
@@ -44,5 +45,6 @@ enum log_level options_log_level(const struct agent_options *o);
 enum log_format options_log_format(const struct agent_options *o);
 /* state_dir/name, to be freed; NULL without memory. */
 char *options_state_path(const struct agent_options *o, const char *name) must_use;
+char *options_trust_path(const struct agent_options *o, const char *name) must_use;
 
 #endif

@@ -166,6 +166,10 @@ int command_trim(struct cli *c)
 	body = json_pack("{s:s, s:s, s:s, s:b}", "type", "trim", "target", c->args[0], "reason",
 			 c->reason ? c->reason : "asked on the command line", "dry_run",
 			 (int)c->dry_run);
+	if (!body) {
+		fputs("memherd: the target and the reason must be UTF-8 text\n", stderr);
+		return CLI_USAGE;
+	}
 	code = cli_ask(c,
 		       &(struct rest_request){.method = "POST",
 					      .path = "/actions",

@@ -53,11 +53,14 @@ static int exit_of(int rc)
 int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret)
 {
 	struct error err = {""};
+	char safe[4 * sizeof(err.msg)];
 	int rc = rest_call(c->rest, q, ret, &err);
 
 	if (rc == 0)
 		return CLI_OK;
-	fprintf(stderr, "memherd: %s\n", err.msg);
+	/* The problem may quote what a process called itself. */
+	str_safe(safe, sizeof(safe), err.msg, strlen(err.msg));
+	fprintf(stderr, "memherd: %s\n", safe);
 	if (rc == -EACCES)
 		fputs("hint: set MEMHERD_TOKEN or use --token-file; tokens are made with POST "
 		      "/api/v1/tokens\n",
@@ -69,7 +72,8 @@ int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret)
 
 int cli_print_json(const json_t *json)
 {
-	if (json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) < 0)
+	/* ASCII, because a terminal obeys the C1 controls, which JSON does not ask to escape. */
+	if (json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_ENSURE_ASCII) < 0)
 		return CLI_FAILED;
 	putchar('\n');
 	return CLI_OK;

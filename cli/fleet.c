@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "common/str.h"
 
+#define ALL_ROWS "10000" /* the most that REST gives at once; more than any fleet or host has */
+
 static int ask(struct cli *c, const char *path, json_t **ret)
 {
 	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
@@ -51,7 +53,7 @@ int command_hosts(struct cli *c)
 {
 	json_t *answer = NULL;
 	struct table t;
-	int code = ask(c, "/hosts", &answer);
+	int code = ask(c, "/hosts?limit=" ALL_ROWS, &answer);
 
 	if (code)
 		return code;
@@ -87,34 +89,6 @@ int command_status(struct cli *c)
 	return command_hosts(c);
 }
 
-/* The id of the host of that name or id. */
-static int find_host(struct cli *c, const char *name, char *id, size_t size)
-{
-	json_t *answer = NULL;
-	const json_t *h;
-	size_t i;
-	int code = ask(c, "/hosts", &answer);
-
-	if (code)
-		return code;
-	code = CLI_NOT_FOUND;
-	json_array_foreach (json_object_get(answer, "items"), i, h) {
-		const char *host_name = field_text(h, "name");
-		const char *host_id = field_text(h, "id");
-
-		if (!host_name || !host_id ||
-		    (strcmp(host_name, name) != 0 && strcmp(host_id, name) != 0))
-			continue;
-		str_copy(id, size, host_id);
-		code = CLI_OK;
-		break;
-	}
-	json_decref(answer);
-	if (code)
-		fprintf(stderr, "memherd: no host '%s'\n", name);
-	return code;
-}
-
 int command_ps(struct cli *c)
 {
 	static const char *const headings[] = {">PID", ">RSS",    ">ANON",   ">SWAP",   ">THREADS",
@@ -122,14 +96,14 @@ int command_ps(struct cli *c)
 	json_t *answer = NULL;
 	const json_t *p;
 	struct table t;
-	char id[64];
-	char path[128];
+	char host[512];
+	char path[600];
 	size_t i;
-	int code = find_host(c, c->args[0], id, sizeof(id));
+	int code;
 
-	if (code)
-		return code;
-	snprintf(path, sizeof(path), "/hosts/%s/processes?limit=1000", id);
+	if (rest_escape(c->rest, c->args[0], host, sizeof(host)) < 0)
+		return cli_usage("ps");
+	snprintf(path, sizeof(path), "/hosts/%s/processes?limit=" ALL_ROWS, host);
 	code = ask(c, path, &answer);
 	if (code)
 		return code;

@@ -11,6 +11,7 @@
 
 #define ANSWER_MAX  ((size_t)64 * 1024 * 1024)
 #define TIMEOUT_SEC 60L
+#define CONNECT_SEC 10L
 
 struct rest {
 	CURL *curl;
@@ -123,6 +124,7 @@ static int transfer(struct rest *r, const char *url, struct curl_slist *list,
 	curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, answer);
 	curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, text);
 	curl_easy_setopt(r->curl, CURLOPT_TIMEOUT, TIMEOUT_SEC);
+	curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SEC);
 	curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
 	/* A proxy of the environment has no business between an operator and a local port. */
 	curl_easy_setopt(r->curl, CURLOPT_PROXY, "");

@@ -13,8 +13,8 @@ static int create(struct cli *c)
 	int64_t uses = 1;
 	int code;
 
-	if ((c->ttl && str_parse_duration(c->ttl, &ttl_us) < 0) ||
-	    (c->uses && str_parse_int(c->uses, &uses) < 0)) {
+	if ((c->ttl && (str_parse_duration(c->ttl, &ttl_us) < 0 || ttl_us < 1000000)) ||
+	    (c->uses && (str_parse_int(c->uses, &uses) < 0 || uses < 1))) {
 		json_decref(body);
 		return cli_usage("enroll-token");
 	}

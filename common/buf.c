@@ -153,7 +153,7 @@ void buf_varint(struct buf *b, uint64_t v)
 
 void buf_zigzag(struct buf *b, int64_t v)
 {
-	buf_varint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+	buf_varint(b, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
 }
 
 int buf_status(const struct buf *b)

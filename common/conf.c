@@ -57,8 +57,10 @@ static const char *show_number(const struct conf_option *o, int64_t v, char *out
 			snprintf(out, STR_UNIT_SIZE, "%" PRId64 "min", v / 60000000);
 		else if (v % 1000000 == 0)
 			snprintf(out, STR_UNIT_SIZE, "%" PRId64 "s", v / 1000000);
-		else
+		else if (v % 1000 == 0)
 			snprintf(out, STR_UNIT_SIZE, "%" PRId64 "ms", v / 1000);
+		else
+			snprintf(out, STR_UNIT_SIZE, "%" PRId64 "us", v);
 	} else {
 		snprintf(out, STR_UNIT_SIZE, "%" PRId64, v);
 	}
@@ -166,15 +168,40 @@ struct load {
 	struct error *err;
 	int rc; /* of the first option that was refused, at bad_line */
 	int bad_line;
+	int long_line; /* the first one that inih has no room for, or 0 */
 };
 
-/* inih as Debian builds it does not tell the handler the line: count while it reads. */
+/* The rest of a line that was too long, so that it is not taken for a line of its own. */
+static void skip_line(FILE *f)
+{
+	int c;
+
+	do
+		c = fgetc(f);
+	while (c != EOF && c != '\n');
+}
+
+/*
+ * inih as Debian builds it does not tell the handler the line: count while it reads. It takes an
+ * indented line for the continuation of the value before, which would swallow an option without a
+ * word: the indent is cut.
+ */
 static char *read_line(char *out, int size, void *stream)
 {
 	struct load *l = stream;
+	size_t n;
 
+	if (!fgets(out, size, l->f))
+		return NULL;
 	l->line++;
-	return fgets(out, size, l->f);
+	n = strlen(out);
+	if (n + 1 == (size_t)size && out[n - 1] != '\n') {
+		skip_line(l->f);
+		if (!l->long_line)
+			l->long_line = l->line;
+	}
+	memmove(out, out + strspn(out, " \t"), n + 1 - strspn(out, " \t"));
+	return out;
 }
 
 static int on_line(void *user, const char *section, const char *name, const char *value)
@@ -182,7 +209,7 @@ static int on_line(void *user, const char *section, const char *name, const char
 	struct load *l = user;
 	auto_free char *where = NULL;
 
-	if (l->rc < 0)
+	if (l->rc < 0 || l->long_line)
 		return 0;
 	if (asprintf(&where, "%s:%d", l->path, l->line) < 0) {
 		where = NULL;
@@ -212,6 +239,9 @@ static int load_file(const struct conf_table *t, void *settings, const char *pat
 	fclose(l.f);
 	if (first_bad < 0)
 		return error_set(err, -ENOMEM, "cannot read '%s'", path);
+	if (l.long_line && (l.rc == 0 || l.long_line < l.bad_line))
+		return error_set(err, -EINVAL, "%s:%d: the line is longer than %d bytes", path,
+				 l.long_line, INI_MAX_LINE - 2);
 	if (first_bad > 0 && (l.rc == 0 || first_bad < l.bad_line))
 		return error_set(err, -EINVAL, "%s:%d: expected 'key = value'", path, first_bad);
 	return l.rc;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/str.h"
+
 int error_set(struct error *err, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -44,6 +46,9 @@ void error_wrap(struct error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(err->msg))
-		snprintf(err->msg + n, sizeof(err->msg) - (size_t)n, ": %s", inner);
+	if (n < 0 || (size_t)n + 2 >= sizeof(err->msg))
+		return;
+	/* What no longer fits is cut, on purpose. */
+	memcpy(err->msg + n, ": ", 2);
+	str_copy(err->msg + n + 2, sizeof(err->msg) - (size_t)n - 2, inner);
 }

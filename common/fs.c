@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -97,6 +99,10 @@ int fs_write(const char *path, mode_t mode, const void *data, size_t len, struct
 		tmp = NULL;
 		return error_set(err, -ENOMEM, "no memory to write '%s'", path);
 	}
+	/* Left by a crash of the same pid, which in a container is the rule: no other process of
+	 * ours writes this path. */
+	if (unlink(tmp) < 0 && errno != ENOENT)
+		return error_sys(err, -errno, "cannot remove '%s'", tmp);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return error_sys(err, -errno, "cannot create '%s'", tmp);
@@ -146,24 +152,48 @@ int fs_check_private(const char *path, struct error *err)
 	return 0;
 }
 
-int fs_check_root_owned(const char *path, struct error *err)
+/* One name on the way: who may change what it stands for? A link's own mode says nothing. */
+static int check_step(const char *path, bool last, struct error *err)
 {
-	auto_free char *copy = strdup(path);
-	const char *what[2] = {path, NULL};
 	struct stat st;
 
-	if (!copy)
-		return error_set(err, -ENOMEM, "no memory to check '%s'", path);
-	what[1] = dirname(copy);
-	for (size_t i = 0; i < ARRAY_SIZE(what); i++) {
-		if (stat(what[i], &st) < 0)
-			return error_sys(err, -errno, "cannot look at '%s'", what[i]);
-		if (st.st_uid != 0)
-			return error_set(err, -EPERM, "'%s' belongs to uid %u, expected root",
-					 what[i], (unsigned)st.st_uid);
-		if (st.st_mode & 022)
-			return error_set(err, -EPERM, "'%s' is writable by others (mode %04o)",
-					 what[i], (unsigned)(st.st_mode & 07777));
-	}
+	if (lstat(path, &st) < 0)
+		return error_sys(err, -errno, "cannot look at '%s'", path);
+	if (st.st_uid != 0)
+		return error_set(err, -EPERM, "'%s' belongs to uid %u, expected root", path,
+				 (unsigned)st.st_uid);
+	/* In a sticky folder nobody takes away what is root's. */
+	if (!S_ISLNK(st.st_mode) && st.st_mode & 022 && (last || !(st.st_mode & S_ISVTX)))
+		return error_set(err, -EPERM, "'%s' is writable by others (mode %04o)", path,
+				 (unsigned)(st.st_mode & 07777));
 	return 0;
+}
+
+static int check_chain(const char *path, struct error *err)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+	int rc = check_step("/", false, err);
+
+	if (*path != '/' || len >= sizeof(part))
+		return error_set(err, -EINVAL, "'%s' is not an absolute path", path);
+	for (size_t n = 1; rc == 0 && n <= len; n++) {
+		if (path[n] != '/' && path[n] != '\0')
+			continue;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		rc = check_step(part, n == len, err);
+	}
+	return rc;
+}
+
+int fs_check_root_owned(const char *path, struct error *err)
+{
+	auto_free char *real = realpath(path, NULL);
+	int rc;
+
+	if (!real)
+		return error_sys(err, -errno, "cannot look at '%s'", path);
+	rc = *path == '/' ? check_chain(path, err) : 0;
+	return rc < 0 ? rc : check_chain(real, err);
 }

@@ -23,7 +23,8 @@ int fs_mkdir(const char *path, mode_t mode, struct error *err) must_use;
 /* -EPERM unless path is a regular file without access for group or others, owned by the
  * effective user or root: the rule for every file that holds a secret. */
 int fs_check_private(const char *path, struct error *err) must_use;
-/* -EPERM unless path and its folder are owned by root and not writable by anyone else. */
+/* -EPERM unless path, every folder on the way to it and every link are root's and nobody else can
+ * write or replace them. */
 int fs_check_root_owned(const char *path, struct error *err) must_use;
 
 #endif

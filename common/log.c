@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/str.h"
+
 #define LINE_MAX_BYTES 2048
 
 static struct {
@@ -34,30 +36,28 @@ void log_init(const char *ident, enum log_level max, enum log_format format)
 	log_state.journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-/* Copies in to out, escaping what could end a line or a JSON string early. */
-static void escape(char *out, size_t size, const char *in, bool json)
+/* Prints safe text as the inside of a JSON string. */
+static void print_quoted(FILE *out, const char *text)
 {
-	size_t n = 0;
-
-	for (; *in && n + 7 < size; in++) {
-		unsigned char c = (unsigned char)*in;
-
-		if (json && (c == '"' || c == '\\')) {
-			out[n++] = '\\';
-			out[n++] = (char)c;
-		} else if (c < 0x20 || c == 0x7f) {
-			n += (size_t)snprintf(out + n, size - n, json ? "\\u%04x" : "\\x%02x", c);
-		} else {
-			out[n++] = (char)c;
-		}
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc(*text, out);
 	}
-	out[n] = '\0';
+}
+
+static void print_json(FILE *out, enum log_level level, const char *when, long ms, const char *text)
+{
+	fprintf(out, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"ident\":\"%s\",\"msg\":\"", when,
+		ms, levels[level].name, log_state.ident);
+	print_quoted(out, text);
+	fputs("\"}\n", out);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	char raw[LINE_MAX_BYTES];
-	char text[LINE_MAX_BYTES * 2];
+	char text[LINE_MAX_BYTES * 4];
 	char when[32];
 	struct timespec ts;
 	struct tm tm;
@@ -68,16 +68,13 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
-	escape(text, sizeof(text), raw, log_state.format == LOG_FORMAT_JSON);
+	str_safe(text, sizeof(text), raw, strlen(raw));
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	if (log_state.format == LOG_FORMAT_JSON)
-		fprintf(stderr,
-			"{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"ident\":\"%s\",\"msg\":\"%s\"}"
-			"\n",
-			when, ts.tv_nsec / 1000000, levels[level].name, log_state.ident, text);
+		print_json(stderr, level, when, ts.tv_nsec / 1000000, text);
 	else if (log_state.journal)
 		fprintf(stderr, "<%d>%s %s\n", levels[level].syslog, log_state.ident, text);
 	else

@@ -4,7 +4,7 @@
  *
  * Only owners log (session, link, action, main); libraries and parsers return errors. Under
  * systemd (JOURNAL_STREAM set) a line begins with '<N>', the syslog level. Control characters
- * in a line are shown as \xNN, so nothing a process is called can forge a line.
+ * and invalid UTF-8 are shown as \xNN, so nothing a process is called can forge a line.
  */
 #ifndef MEMHERD_COMMON_LOG_H
 #define MEMHERD_COMMON_LOG_H

@@ -284,12 +284,36 @@ char *str_time(char buf[STR_TIME_SIZE], int64_t wall_us)
 	return buf;
 }
 
-/* ':00', 'Z' or '+hh:mm' after the seconds and their fraction; seconds east of UTC. */
+/* Exactly n digits at *s, which moves behind them; -1 when there are fewer. */
+static int take_digits(const char **s, unsigned n)
+{
+	int v = 0;
+
+	for (; n; n--, (*s)++) {
+		if (!isdigit((unsigned char)**s))
+			return -1;
+		v = v * 10 + (**s - '0');
+	}
+	return v;
+}
+
+/* As take_digits, then the one byte that must follow. */
+static int take_part(const char **s, unsigned n, char behind)
+{
+	int v = take_digits(s, n);
+
+	if (v < 0 || **s != behind)
+		return -1;
+	(*s)++;
+	return v;
+}
+
+/* 'Z' or '+hh:mm' to the end of the text; seconds east of UTC. */
 static int parse_offset(const char *s, int64_t *ret)
 {
+	int sign = *s == '-' ? -1 : 1;
 	int h;
 	int m;
-	int used = 0;
 
 	if (strcmp(s, "Z") == 0 || strcmp(s, "z") == 0) {
 		*ret = 0;
@@ -297,21 +321,46 @@ static int parse_offset(const char *s, int64_t *ret)
 	}
 	if (*s != '+' && *s != '-')
 		return -EINVAL;
-	if (sscanf(s + 1, "%2d:%2d%n", &h, &m, &used) != 2 || s[1 + used] || h > 23 || m > 59 ||
-	    h < 0 || m < 0)
+	s++;
+	h = take_part(&s, 2, ':');
+	m = h < 0 ? -1 : take_digits(&s, 2);
+	if (m < 0 || h > 23 || m > 59 || *s)
 		return -EINVAL;
-	*ret = (h * 3600 + m * 60) * (*s == '-' ? -1 : 1);
+	*ret = (int64_t)(h * 3600 + m * 60) * sign;
 	return 0;
+}
+
+/* 'YYYY-MM-DDThh:mm:ss' into seconds since 1970; *s moves behind it. */
+static int parse_date_time(const char **s, int64_t *ret)
+{
+	struct tm tm = {0};
+	int leap;
+	int sec;
+	int day;
+
+	tm.tm_year = take_part(s, 4, '-') - 1900;
+	tm.tm_mon = tm.tm_year < -1900 ? -1 : take_part(s, 2, '-') - 1;
+	day = tm.tm_mon < 0 ? -1 : take_part(s, 2, 'T');
+	tm.tm_mday = day;
+	tm.tm_hour = day < 1 ? -1 : take_part(s, 2, ':');
+	tm.tm_min = tm.tm_hour < 0 ? -1 : take_part(s, 2, ':');
+	tm.tm_sec = tm.tm_min < 0 ? -1 : take_digits(s, 2);
+	if (tm.tm_sec < 0 || tm.tm_mon > 11 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+		return -EINVAL;
+	/* timegm turns the 31st of November into the 1st of December; a leap second may pass. */
+	sec = MIN_OF(tm.tm_sec, 59);
+	leap = tm.tm_sec - sec;
+	tm.tm_sec = sec;
+	*ret = timegm(&tm) + leap;
+	return tm.tm_mday == day ? 0 : -EINVAL;
 }
 
 int str_parse_time(const char *s, int64_t now_us, int64_t *ret_us)
 {
-	struct tm tm = {0};
 	int64_t offset;
+	int64_t sec;
 	int64_t us = 0;
 	int64_t back;
-	const char *rest;
-	int used = 0;
 
 	if (strcmp(s, "now") == 0) {
 		*ret_us = now_us;
@@ -323,25 +372,17 @@ int str_parse_time(const char *s, int64_t now_us, int64_t *ret_us)
 		*ret_us = now_us - back;
 		return 0;
 	}
-	if (sscanf(s, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-		   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6 ||
-	    used != 19)
+	if (parse_date_time(&s, &sec) < 0)
 		return -EINVAL;
-	if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
-	    tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
-		return -EINVAL;
-	rest = s + used;
-	if (*rest == '.') {
+	if (*s == '.') {
 		int64_t scale = 100000;
 
-		for (rest++; isdigit((unsigned char)*rest); rest++, scale /= 10)
-			us += (*rest - '0') * scale;
+		for (s++; isdigit((unsigned char)*s); s++, scale /= 10)
+			us += (*s - '0') * scale;
 	}
-	if (parse_offset(rest, &offset) < 0)
+	if (parse_offset(s, &offset) < 0)
 		return -EINVAL;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	*ret_us = ((int64_t)timegm(&tm) - offset) * 1000000 + us;
+	*ret_us = (sec - offset) * 1000000 + us;
 	return 0;
 }
 

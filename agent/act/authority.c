@@ -25,6 +25,8 @@ int authority_load(const char *key_path, const char *uuid_path, struct authority
 	int rc = fs_check_root_owned(key_path, err);
 
 	if (rc == 0)
+		rc = fs_check_root_owned(uuid_path, err);
+	if (rc == 0)
 		rc = read_line(key_path, key, sizeof(key), err);
 	if (rc == 0)
 		rc = read_line(uuid_path, uuid, sizeof(uuid), err);

@@ -10,12 +10,13 @@
 
 struct tls_ctx;
 
-#define CREDENTIALS_KEY         "host.key" /* PEM, 0600, never leaves the host */
-#define CREDENTIALS_CERT        "host.pem" /* written last: there = enrolled */
-#define CREDENTIALS_CA          "ca.pem"
+#define CREDENTIALS_KEY       "host.key" /* PEM, 0600, never leaves the host */
+#define CREDENTIALS_CERT      "host.pem" /* written last: there = enrolled */
+#define CREDENTIALS_CA        "ca.pem"
+#define CREDENTIALS_COLLECTOR "collector" /* host:port of the stream */
+/* In trust_dir: whoever can write these two commands the root helper. */
 #define CREDENTIALS_UUID        "host_uuid"   /* text */
-#define CREDENTIALS_COMMAND_KEY "command.pub" /* hex; read by memherd-actd */
-#define CREDENTIALS_COLLECTOR   "collector"   /* host:port of the stream */
+#define CREDENTIALS_COMMAND_KEY "command.pub" /* hex */
 
 /* The option 'collector', or what enrolment wrote; -ENOENT when there is neither. */
 int credentials_address(const struct agent_options *o, char host[OPTIONS_HOST_SIZE], uint16_t *port,

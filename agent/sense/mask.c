@@ -13,9 +13,10 @@
 
 struct masker {
 	const char *p;
-	const char *end; /* of the input; *end is not read */
-	const char *arg; /* where the present argument began */
-	bool cut;        /* there was more input */
+	const char *end;     /* of the input; *end is not read */
+	const char *arg;     /* where the present argument began */
+	const char *program; /* the last one seen of those that we know */
+	bool cut;            /* there was more input */
 	char *out;
 	size_t len;
 };
@@ -62,9 +63,10 @@ static size_t squeeze(char *dst, size_t size, const char *s, size_t n)
 static bool names_secret(const char *s, size_t n)
 {
 	static const char *const words[] = {
-		"password",  "passwd",    "passphrase", "pwd",           "secret",
-		"apikey",    "accesskey", "privatekey", "credential",    "authorization",
-		"secretkey", "authkey",   "signingkey", "encryptionkey", "connectionstring",
+		"password",   "passwd",        "passphrase",       "pwd",
+		"secret",     "apikey",        "accesskey",        "privatekey",
+		"credential", "authorization", "secretkey",        "authkey",
+		"signingkey", "encryptionkey", "connectionstring", "bearer",
 	};
 	char name[128];
 	const char *token;
@@ -108,6 +110,32 @@ static void mask_value(struct masker *m, const char *p, bool whole)
 	m->p = stop;
 }
 
+/* Is [s, s + n) a scheme of an Authorization header (RFC 9110 section 11.4)? */
+static bool is_scheme(const char *s, size_t n)
+{
+	static const char *const schemes[] = {"bearer", "basic", "digest", "token", "apikey"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		if (n == strlen(schemes[i]) && strncasecmp(s, schemes[i], n) == 0)
+			return true;
+	return false;
+}
+
+/* 'Authorization: Bearer x': the scheme may show, what follows it is the secret. */
+static const char *skip_scheme(struct masker *m, const char *p)
+{
+	const char *s = p;
+
+	while (s < m->end && isalpha((unsigned char)*s))
+		s++;
+	if (s == m->end || *s != ' ' || !is_scheme(p, (size_t)(s - p)))
+		return p;
+	while (s < m->end && *s == ' ')
+		s++;
+	put(m, p, (size_t)(s - p));
+	return s;
+}
+
 /*
  * After a secret's name: copies the separator and masks the value. Handles '=', ':' (a closing
  * quote and blanks around it, as in JSON and headers) and, for an option, the gap before the
@@ -132,6 +160,8 @@ static void mask_after_name(struct masker *m, const char *name)
 		while (s < m->end && *s == ' ' && colon)
 			s++;
 		put(m, m->p, (size_t)(s - m->p));
+		if (colon && !whole)
+			s = skip_scheme(m, s);
 		mask_value(m, s, whole);
 		return;
 	}
@@ -170,50 +200,122 @@ static void mask_userinfo(struct masker *m)
 	m->p = at;
 }
 
-static bool program_is(const struct masker *m, const char *start, const char *prefix)
-{
-	size_t n = strnlen(start, (size_t)(m->end - start));
-	const char *slash = memrchr(start, '/', n);
-	const char *base = slash ? slash + 1 : start;
+/* Options that only the program's name makes a secret; PAIR hides what follows the colon. */
+enum option_form { NEXT = 1, JOINED = 2, PAIR = 4 };
 
-	n -= (size_t)(base - start);
-	return n >= strlen(prefix) && strncasecmp(base, prefix, strlen(prefix)) == 0;
+static const struct {
+	const char *program; /* its name begins so */
+	const char *option;
+	unsigned form;
+} program_options[] = {
+	{"mysql", "-p", JOINED},
+	{"mariadb", "-p", JOINED},
+	{"sshpass", "-p", JOINED | NEXT},
+	{"mongo", "-p", JOINED | NEXT},
+	{"redis-cli", "-a", JOINED | NEXT},
+	{"ldap", "-w", JOINED | NEXT},
+	{"curl", "-u", JOINED | NEXT | PAIR},
+	{"curl", "--user", NEXT | PAIR},
+	{"curl", "--proxy-user", NEXT | PAIR},
+	{"wget", "-u", JOINED | NEXT | PAIR},
+};
+
+/* Where a word that begins at p ends: an argument of its own may hold blanks, a word of a shell's
+ * command line does not. */
+static const char *word_end(const struct masker *m, const char *p, bool whole)
+{
+	while (p < m->end && *p && (whole || !(is_gap(*p) || strchr("&;|\"')", *p))))
+		p++;
+	return p;
 }
 
-/* Options whose meaning only the program's name tells. True when the argument was written. */
-static bool mask_by_program(struct masker *m, const char *start)
+/* Is [p, end) a program of the table? sudo, env and sh put it anywhere. */
+static void note_program(struct masker *m, const char *p, const char *end)
 {
-	const char *s = m->p;
-	size_t n = strnlen(s, (size_t)(m->end - s));
-	bool next = false;
-	const char *colon;
+	const char *slash = memrchr(p, '/', (size_t)(end - p));
+	size_t n;
 
-	if (n > 2 && memcmp(s, "-p", 2) == 0 && s[2] != '=' &&
-	    (program_is(m, start, "mysql") || program_is(m, start, "mariadb") ||
-	     program_is(m, start, "sshpass"))) {
-		put(m, s, 2);
+	p = slash ? slash + 1 : p;
+	n = (size_t)(end - p);
+	for (size_t i = 0; i < ARRAY_SIZE(program_options); i++) {
+		const char *name = program_options[i].program;
+
+		if (n >= strlen(name) && strncasecmp(p, name, strlen(name)) == 0)
+			m->program = name;
+	}
+}
+
+/* The secret at m->p that ends there: hidden, of a pair only what follows the colon. */
+static void hide(struct masker *m, const char *end, unsigned form)
+{
+	const char *colon = form & PAIR ? memchr(m->p, ':', (size_t)(end - m->p)) : NULL;
+
+	if (form & PAIR)
+		put(m, m->p, (size_t)((colon ? colon + 1 : end) - m->p));
+	if (colon || !(form & PAIR))
 		put_mask(m);
-		m->p = s + n;
+	m->p = end;
+}
+
+static bool mask_option(struct masker *m, const char *end, const char *option, unsigned form)
+{
+	size_t n = strlen(option);
+	const char *s = m->p + n;
+	bool own;
+
+	if ((size_t)(end - m->p) < n || memcmp(m->p, option, n) != 0)
+		return false;
+	if (s < end && ((form & JOINED && *s != '=') || (form & PAIR && *s == '='))) {
+		s += *s == '=';
+		put(m, m->p, (size_t)(s - m->p));
+		m->p = s;
+		hide(m, end, form);
 		return true;
 	}
-	if (!program_is(m, start, "curl") && !program_is(m, start, "wget"))
+	if (s < end || !(form & NEXT))
 		return false;
-	if ((n == 2 && memcmp(s, "-u", 2) == 0) || (n == 6 && memcmp(s, "--user", 6) == 0))
-		next = true;
-	else if (n < 3 || memcmp(s, "-u", 2) != 0)
+	while (s < m->end && is_gap(*s))
+		s++;
+	if (s == m->end)
 		return false;
-	if (next) {
-		if (s + n + 1 >= m->end)
-			return false;
-		put(m, s, n + 1);
-		s += n + 1;
-		n = strnlen(s, (size_t)(m->end - s));
+	own = s[-1] == '\0';
+	put(m, m->p, (size_t)(s - m->p));
+	m->p = s;
+	if (!own && (*s == '"' || *s == '\''))
+		put(m, m->p++, 1);
+	hide(m, word_end(m, m->p, own), form);
+	return true;
+}
+
+/* At the beginning of a word. True when the option and its secret were written. */
+static bool mask_by_program(struct masker *m)
+{
+	const char *end = word_end(m, m->p, m->p == m->arg);
+
+	if (*m->p != '-') {
+		note_program(m, m->p, word_end(m, m->p, false));
+		return false;
 	}
-	colon = memchr(s, ':', n);
-	put(m, s, colon ? (size_t)(colon + 1 - s) : n);
-	if (colon)
-		put_mask(m);
-	m->p = s + n;
+	for (size_t i = 0; m->program && i < ARRAY_SIZE(program_options); i++)
+		if (strcmp(program_options[i].program, m->program) == 0 &&
+		    mask_option(m, end, program_options[i].option, program_options[i].form))
+			return true;
+	return false;
+}
+
+/* 'X-Auth: Bearer x', whatever the header's name. */
+static bool mask_after_bearer(struct masker *m, const char *name)
+{
+	const char *s = m->p;
+
+	if (m->p - name != 6 || strncasecmp(name, "bearer", 6) != 0)
+		return false;
+	while (s < m->end && *s == ' ')
+		s++;
+	if (s == m->p || s == m->end)
+		return false;
+	put(m, m->p, (size_t)(s - m->p));
+	mask_value(m, s, false);
 	return true;
 }
 
@@ -235,8 +337,14 @@ static void step(struct masker *m)
 	while (m->p < m->end && is_word(*m->p))
 		m->p++;
 	put(m, name, (size_t)(m->p - name));
-	if (names_secret(name, (size_t)(m->p - name)))
+	if (!mask_after_bearer(m, name) && names_secret(name, (size_t)(m->p - name)))
 		mask_after_name(m, name);
+}
+
+/* A word may begin here: after a gap, a quote or what ends a shell's command. */
+static bool begins_word(const struct masker *m)
+{
+	return m->p == m->arg || is_gap(m->p[-1]) || strchr("&;|(\"'", m->p[-1]);
 }
 
 size_t mask_cmdline(char *out, size_t size, const void *raw, size_t len)
@@ -255,7 +363,7 @@ size_t mask_cmdline(char *out, size_t size, const void *raw, size_t len)
 
 		if (begins)
 			m.arg = m.p;
-		if (begins && m.p != start && mask_by_program(&m, start))
+		if (begins_word(&m) && mask_by_program(&m))
 			continue;
 		step(&m);
 	}

@@ -110,6 +110,18 @@ static bool take_cursor(struct call *c, struct command_filter *f)
 	return false;
 }
 
+static bool is_state(const char *word)
+{
+	static const char *const states[] = {"queued",  "sent",    "running",
+					     "done",    "failed",  "ineffective",
+					     "expired", "refused", "unknown"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(states[i], word) == 0)
+			return true;
+	return false;
+}
+
 void action_list(struct call *c)
 {
 	const char *host = query_get(&c->query, "host");
@@ -124,9 +136,13 @@ void action_list(struct call *c)
 	if (!call_limit(c) || !take_cursor(c, &f) ||
 	    !call_query_int(c, "alert", 0, 1, INT64_MAX, &f.alert_id))
 		return;
+	if (f.state && !is_state(f.state)) {
+		call_fail(c, 400, "there is no state '%.64s' of an action", f.state);
+		return;
+	}
 	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
-	rc = c->api->ctx.db ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
@@ -159,7 +175,7 @@ void action_get(struct call *c)
 		call_fail(c, 404, "there is no action '%.64s'", c->params[0]);
 		return;
 	}
-	rc = c->api->ctx.db ? store_command_get(c->api->ctx.db, id, on_action, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_command_get(c->api->ctx.db, id, on_action, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
@@ -301,8 +317,9 @@ static void issue(struct call *c, struct action_request *req, const char *target
 	req->actor = c->who.name;
 	body = http_request_body(c->req, &len);
 	sha256(req->request_hash, body, len);
-	rc = c->api->ctx.dispatch ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
-				  : -ENOTCONN;
+	rc = c->api->ctx.dispatch && api_db(c->api)
+		     ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
+		     : -ENOTCONN;
 	if (rc < 0)
 		refuse_issue(c, rc, &err);
 }

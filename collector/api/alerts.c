@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/api/api.h"
+#include "collector/api/change.h"
 #include "collector/api/resource.h"
 #include "collector/api/view.h"
 #include "collector/store/store_alert.h"
@@ -86,7 +87,7 @@ void alert_list(struct call *c)
 		return;
 	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
-	rc = c->api->ctx.db ? store_alert_list(c->api->ctx.db, &f, on_alerts, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_alert_list(c->api->ctx.db, &f, on_alerts, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
@@ -117,21 +118,41 @@ void alert_get(struct call *c)
 
 	if (!call_id(c, c->params[0], &id))
 		return;
-	rc = c->api->ctx.db ? store_alert_get(c->api->ctx.db, id, on_alert, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_alert_get(c->api->ctx.db, id, on_alert, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
 
+static void on_acked(struct call *c)
+{
+	call_reply(c, 200);
+}
+
+static json_t *take_acked(struct call *c, const struct db_result *r, bool *ret_idle)
+{
+	struct alert_row row;
+
+	store_alert_row(r, 0, &row);
+	c->object_id = row.alert_id;
+	*ret_idle = row.acked_us != c->now_us;
+	write_alert(&c->json, &row);
+	return json_pack("{s:s, s:s, s:s}", "rule", row.rule, "host", row.host, "subject",
+			 row.subject);
+}
+
 void alert_ack(struct call *c)
 {
+	static const struct change_kind kind = {.action = "alert.ack",
+						.target = "alert",
+						.take = take_acked,
+						.done = on_acked,
+						.missing = "alert"};
+	struct db_tx *tx;
 	int64_t id;
-	int rc;
 
 	if (!call_id(c, c->params[0], &id))
 		return;
-	rc = c->api->ctx.db
-		     ? store_alert_ack(c->api->ctx.db, id, c->who.name, c->now_us, on_alert, c)
-		     : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	tx = change_begin(c, &kind);
+	if (tx)
+		change_commit(c, tx, store_alert_ack(tx, id, c->who.name, c->now_us, change_row));
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "collector/api/call.h"
+#include "collector/api/pulse.h"
 #include "collector/api/route.h"
 #include "collector/store/store_token.h"
 #include "common/clock.h"
@@ -20,6 +21,11 @@
 const char *api_cookie_name(const struct api *a)
 {
 	return http_is_tls(a->http) ? "__Host-memherd" : "memherd";
+}
+
+struct db *api_db(const struct api *a)
+{
+	return pulse_alive(a->pulse) ? a->ctx.db : NULL;
 }
 
 unsigned api_port(const struct api *a)
@@ -209,7 +215,7 @@ static int set_up(struct api *a, const struct http_config *http, struct error *e
 	if (rc < 0)
 		return rc;
 	a->refresh = evtimer_new(a->base, on_refresh, a);
-	if (!a->refresh || auth_new(&a->auth) < 0)
+	if (!a->refresh || auth_new(&a->auth) < 0 || pulse_new(a->base, a->ctx.db, &a->pulse) < 0)
 		return error_sys(err, -ENOMEM, "cannot start the web server");
 	rc = auth_load_admin(a->auth, a->ctx.admin_token_path, err);
 	if (rc < 0)
@@ -254,6 +260,7 @@ void api_free(struct api **slot)
 		call_fail(c, 503, "the collector is shutting down");
 	http_free(&a->http);
 	auth_free(&a->auth);
+	pulse_free(&a->pulse);
 	if (a->refresh)
 		event_free(a->refresh);
 	a->magic = 0;

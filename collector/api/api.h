@@ -20,6 +20,7 @@ struct db;
 struct dispatch;
 struct event_base;
 struct json_writer;
+struct pulse;
 struct registry;
 struct store;
 
@@ -52,6 +53,7 @@ struct api {
 	struct api_context ctx; /* the strings of it are lent too */
 	struct auth *auth;
 	struct http *http;
+	struct pulse *pulse;
 	struct event *refresh;    /* of the database's tokens */
 	bool loaded;              /* tokens came from the database at least once */
 	TAILQ_HEAD(, call) calls; /* not ended yet */
@@ -71,5 +73,8 @@ void api_login_url(struct api *a, const char *host, char *out, size_t size);
 void api_reload_tokens(struct api *a);
 /* The cookie's name: __Host- demands TLS. */
 const char *api_cookie_name(const struct api *a);
+
+/* The database, or NULL while it does not answer. */
+struct db *api_db(const struct api *a) must_use;
 
 #endif

@@ -58,7 +58,7 @@ void audit_list(struct call *c)
 
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 0, INT64_MAX, &after))
 		return;
-	rc = c->api->ctx.db ? store_audit_list(c->api->ctx.db, after, c->limit + 1, on_rows, c)
+	rc = api_db(c->api) ? store_audit_list(c->api->ctx.db, after, c->limit + 1, on_rows, c)
 			    : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);

@@ -161,6 +161,10 @@ void call_fail_db(struct call *c, int rc)
 					 : "the database cannot be reached");
 		return;
 	}
+	if (rc == -EINPROGRESS) {
+		call_fail(c, 503, "the database was lost; it is not known whether this was stored");
+		return;
+	}
 	call_fail(c, 500, "the database refused the statement");
 }
 

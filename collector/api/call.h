@@ -27,6 +27,7 @@
 #define CALL_LIMIT_MAX    10000 /* rows of a list */
 
 struct api;
+struct change_kind;
 struct route;
 
 struct call {
@@ -46,6 +47,8 @@ struct call {
 	int64_t object_id;
 	int limit;
 	int metric;
+	const struct change_kind *change;
+	int verdict;                   /* of what a change's statement gave */
 	char secret[CALL_SECRET_SIZE]; /* shown once; wiped with the call */
 	TAILQ_ENTRY(call) entry;
 };

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "collector/api/api.h"
+#include "collector/api/change.h"
 #include "collector/api/resource.h"
 #include "collector/store/store_token.h"
 #include "common/clock.h"
@@ -32,45 +35,54 @@ static void on_list(void *arg, int rc, const struct db_result *r,
 		    const struct error *err unused_arg)
 {
 	struct call *c = call_of(arg);
-	struct enroll_token_row row;
+	struct enroll_token_row row = {0};
+	char cursor[24];
+	size_t n;
+	size_t shown;
 
 	if (rc < 0) {
 		call_fail_db(c, rc);
 		return;
 	}
+	n = db_rows(r);
+	shown = MIN_OF(n, (size_t)c->limit);
 	call_list(c);
-	for (size_t i = 0; i < db_rows(r); i++) {
+	for (size_t i = 0; i < shown; i++) {
 		store_enroll_row(r, i, &row);
 		write_row(&c->json, &row, NULL);
 	}
-	call_list_end(c, NULL);
+	snprintf(cursor, sizeof(cursor), "%" PRId64, row.token_id);
+	call_list_end(c, n > shown ? cursor : NULL);
 }
 
 void enroll_token_list(struct call *c)
 {
+	int64_t before;
 	int rc;
 
-	if (!call_limit(c))
+	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 1, INT64_MAX, &before))
 		return;
-	rc = c->api->ctx.db ? store_enroll_list(c->api->ctx.db, c->now_us, c->limit, on_list, c)
+	rc = api_db(c->api) ? store_enroll_list(c->api->ctx.db, c->now_us, before, c->limit + 1,
+						on_list, c)
 			    : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
 
-static void on_added(void *arg, int rc, const struct db_result *r,
-		     const struct error *err unused_arg)
+static void on_added(struct call *c)
 {
-	struct call *c = call_of(arg);
+	call_reply(c, 201);
+}
+
+static json_t *take_added(struct call *c, const struct db_result *r, bool *ret_idle unused_arg)
+{
 	struct enroll_token_row row;
 
-	if (rc < 0 || db_rows(r) == 0) {
-		call_fail_db(c, rc);
-		return;
-	}
 	store_enroll_row(r, 0, &row);
+	c->object_id = row.token_id;
 	write_row(&c->json, &row, c->secret);
-	call_reply(c, 201);
+	return json_pack("{s:s, s:i, s:I}", "note", row.note, "uses", row.uses_left, "expires_us",
+			 (json_int_t)row.expires_us);
 }
 
 /* What the person carries to the host, into c->secret; only the hash of its secret is kept. */
@@ -93,10 +105,14 @@ static int make_token(struct call *c, uint8_t hash[SHA256_SIZE])
 void enroll_token_add(struct call *c)
 {
 	static const char *const names[] = {"ttl_seconds", "uses", "note", NULL};
+	static const struct change_kind kind = {.action = "enroll_token.create",
+						.target = "enroll-token",
+						.take = take_added,
+						.done = on_added};
 	struct enroll_token_row row = {.created_by = c->who.name};
+	struct db_tx *tx;
 	int64_t ttl;
 	int64_t uses;
-	int rc;
 
 	if (!call_object(c, names) ||
 	    !call_int(c, "ttl_seconds", TTL_PRESET_S, 1, TTL_MAX_S, &ttl) ||
@@ -109,32 +125,38 @@ void enroll_token_add(struct call *c)
 	}
 	row.expires_us = c->now_us + ttl * USEC_PER_SEC;
 	row.uses_left = (int32_t)uses;
-	rc = c->api->ctx.db ? store_enroll_add(c->api->ctx.db, &row, on_added, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	tx = change_begin(c, &kind);
+	if (tx)
+		change_commit(c, tx, store_enroll_add(tx, &row, change_row));
 }
 
-static void on_revoked(void *arg, int rc, const struct db_result *r,
-		       const struct error *err unused_arg)
+static void on_revoked(struct call *c)
 {
-	struct call *c = call_of(arg);
+	call_reply_empty(c, 204);
+}
 
-	if (rc < 0)
-		call_fail_db(c, rc);
-	else if (db_rows(r) == 0)
-		call_fail(c, 404, "there is no token '%.64s' in force", c->params[0]);
-	else
-		call_reply_empty(c, 204);
+static json_t *take_revoked(struct call *c, const struct db_result *r, bool *ret_idle unused_arg)
+{
+	struct enroll_token_row row;
+
+	store_enroll_row(r, 0, &row);
+	c->object_id = row.token_id;
+	return json_pack("{s:s, s:s}", "note", row.note, "created_by", row.created_by);
 }
 
 void enroll_token_revoke(struct call *c)
 {
+	static const struct change_kind kind = {.action = "enroll_token.revoke",
+						.target = "enroll-token",
+						.take = take_revoked,
+						.done = on_revoked,
+						.missing = "valid token"};
+	struct db_tx *tx;
 	int64_t id;
-	int rc;
 
 	if (!call_id(c, c->params[0], &id))
 		return;
-	rc = c->api->ctx.db ? store_enroll_revoke(c->api->ctx.db, id, on_revoked, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	tx = change_begin(c, &kind);
+	if (tx)
+		change_commit(c, tx, store_enroll_revoke(tx, id, change_row));
 }

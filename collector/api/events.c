@@ -100,7 +100,7 @@ void event_list(struct call *c)
 		return;
 	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1; /* one more tells whether there is a next page */
-	rc = c->api->ctx.db ? store_event_list(c->api->ctx.db, &f, on_events, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_event_list(c->api->ctx.db, &f, on_events, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }

@@ -81,7 +81,7 @@ void fleet_get(struct call *c)
 	write_worst(c, &worst);
 	jw_k_num(&c->json, "ingest_lag_seconds",
 		 x->stats ? (double)x->stats->ingest_lag_us / USEC_PER_SEC : 0);
-	jw_k_bool(&c->json, "database", x->db && db_ready(x->db));
+	jw_k_bool(&c->json, "database", api_db(c->api) != NULL);
 	jw_object_end(&c->json);
 	call_reply(c, 200);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/api/api.h"
+#include "collector/api/pulse.h"
 #include "collector/api/resource.h"
 #include "collector/stats.h"
 #include "common/clock.h"
@@ -21,8 +22,8 @@ void ready_get(struct call *c)
 	const struct api_context *x = &c->api->ctx;
 	const char *why = NULL;
 
-	if (!x->db || !db_ready(x->db))
-		why = x->db ? db_trouble(x->db) : "no database is configured";
+	if (!api_db(c->api))
+		why = pulse_trouble(c->api->pulse);
 	else if (x->stats && x->stats->ingest_lag_us > LAG_MAX_US)
 		why = "samples wait longer than a minute to be stored";
 	jw_object(&c->json);

@@ -44,6 +44,10 @@ void host_list(struct call *c)
 
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 0, INT32_MAX, &after))
 		return;
+	if (include && strcmp(include, "spark") != 0) {
+		call_fail(c, 400, "parameter 'include' can only be 'spark', not '%.64s'", include);
+		return;
+	}
 	list = collect(c->api->ctx.registry, (int32_t)after, &n);
 	if (!list) {
 		call_fail(c, 503, "out of memory");
@@ -52,7 +56,7 @@ void host_list(struct call *c)
 	limit = (size_t)c->limit;
 	call_list(c);
 	for (size_t i = 0; i < n && i < limit; i++)
-		view_host(&c->json, list[i], c->now_us, include && strcmp(include, "spark") == 0);
+		view_host(&c->json, list[i], c->now_us, include);
 	if (n > limit)
 		snprintf(cursor, sizeof(cursor), "%d", list[limit - 1]->host_id);
 	call_list_end(c, n > limit ? cursor : NULL);

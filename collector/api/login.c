@@ -2,13 +2,14 @@
 #include <stdio.h>
 
 #include "collector/api/api.h"
+#include "collector/api/change.h"
 #include "collector/api/resource.h"
 #include "common/clock.h"
 
 static const char sorry[] =
 	"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>memherd</title>"
 	"<h1>This login is over</h1><p>A login link is good once and for ten "
-	"minutes. Get another: <code>memherd login</code> on a machine with a "
+	"minutes. Get another: <code>memherd login-link</code> on a machine with a "
 	"token.</p></html>\n";
 
 static void set_cookie(struct call *c, const char *value, int max_age)
@@ -37,8 +38,7 @@ void login_get(struct call *c)
 	call_reply_text(c, 303, "text/plain; charset=utf-8", "/\n", 2);
 }
 
-/* For 'memherd login': a link for whoever holds an admin token. */
-void login_link_add(struct call *c)
+static void on_announced(struct call *c)
 {
 	char text[AUTH_TOKEN_SIZE];
 	char url[512];
@@ -52,6 +52,23 @@ void login_link_add(struct call *c)
 	jw_k_int(&c->json, "expires_seconds", 600);
 	jw_object_end(&c->json);
 	call_reply(c, 201);
+}
+
+static json_t *take_link(struct call *c, const struct db_result *r unused_arg,
+			 bool *ret_idle unused_arg)
+{
+	return json_pack("{s:s}", "address", http_request_address(c->req));
+}
+
+/* For 'memherd login': a link for whoever holds an admin token. */
+void login_link_add(struct call *c)
+{
+	static const struct change_kind kind = {.action = "login_link.create",
+						.target = "login-link",
+						.take = take_link,
+						.done = on_announced};
+
+	change_announce(c, &kind);
 }
 
 void logout_post(struct call *c)

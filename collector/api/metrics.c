@@ -229,7 +229,7 @@ void metrics_get(struct call *c)
 		.http_refused = peers->refused,
 		.http_connections = peers->open,
 		.auth_failures = a->failures,
-		.database_up = a->ctx.db && db_ready(a->ctx.db),
+		.database_up = api_db(a) != NULL,
 		.now_us = c->now_us,
 	};
 

@@ -88,17 +88,23 @@ static int parse_cursor(const char *text, double *ret_key, int64_t *ret_id)
 	return str_parse_int(end + 1, ret_id);
 }
 
-static size_t first_after(const struct ranked *list, size_t n, const char *cursor)
+/* The place of the first row after the page before; false when the call has been ended. */
+static bool take_cursor(struct call *c, const struct ranked *list, size_t n, size_t *ret)
 {
+	const char *cursor = query_get(&c->query, "cursor");
 	struct process place = {0};
 	struct ranked last = {.p = &place};
-	size_t i = 0;
 
-	if (!cursor || parse_cursor(cursor, &last.key, &place.proc_id) < 0)
-		return 0;
-	while (i < n && by_key(&list[i], &last) <= 0)
-		i++;
-	return i;
+	*ret = 0;
+	if (!cursor)
+		return true;
+	if (parse_cursor(cursor, &last.key, &place.proc_id) < 0) {
+		call_fail(c, 400, "cursor '%.64s' is not one that was given here", cursor);
+		return false;
+	}
+	while (*ret < n && by_key(&list[*ret], &last) <= 0)
+		(*ret)++;
+	return true;
 }
 
 void host_processes(struct call *c)
@@ -122,7 +128,8 @@ void host_processes(struct call *c)
 		call_fail(c, 503, "out of memory");
 		return;
 	}
-	i = first_after(list, n, query_get(&c->query, "cursor"));
+	if (!take_cursor(c, list, n, &i))
+		return;
 	end = MIN_OF(n, i + (size_t)c->limit);
 	call_list(c);
 	for (; i < end; i++)
@@ -143,6 +150,7 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_k_int(w, "pid", p->pid);
 	jw_k_int(w, "ppid", p->ppid);
 	jw_k_int(w, "uid", p->uid);
+	jw_k_id(w, "start_ticks", p->start_ticks);
 	jw_k_str(w, "comm", p->comm);
 	jw_k_str(w, "cmdline", p->cmdline);
 	jw_k_str(w, "exe", p->exe);
@@ -190,7 +198,7 @@ void process_get(struct call *c)
 		call_reply(c, 200);
 		return;
 	}
-	rc = c->api->ctx.db ? store_process_get(c->api->ctx.db, id, on_process, c) : -ENOTCONN;
+	rc = api_db(c->api) ? store_process_get(c->api->ctx.db, id, on_process, c) : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);
 }

@@ -82,7 +82,7 @@ static void ask(struct call *c)
 		call_fail(c, 400, "parameter 'from' must be before 'to'");
 		return;
 	}
-	rc = c->api->ctx.store
+	rc = c->api->ctx.store && api_db(c->api)
 		     ? store_series(c->api->ctx.store, c->host_id, c->object_id,
 				    (unsigned)c->metric, from, to, (size_t)max, on_series, c)
 		     : -ENOTCONN;
@@ -134,7 +134,7 @@ void process_series(struct call *c)
 		ask(c);
 		return;
 	}
-	rc = c->api->ctx.db ? store_process_get(c->api->ctx.db, c->object_id, on_owner, c)
+	rc = api_db(c->api) ? store_process_get(c->api->ctx.db, c->object_id, on_owner, c)
 			    : -ENOTCONN;
 	if (rc < 0)
 		call_fail_db(c, rc);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "collector/api/api.h"
+#include "collector/api/change.h"
 #include "collector/api/resource.h"
 #include "collector/store/store_token.h"
 #include "common/clock.h"
@@ -57,66 +58,88 @@ static void on_tokens(void *arg, int rc, const struct db_result *r,
 
 void token_list(struct call *c)
 {
-	int rc = c->api->ctx.db ? store_token_list(c->api->ctx.db, on_tokens, c) : -ENOTCONN;
+	int rc = api_db(c->api) ? store_token_list(c->api->ctx.db, on_tokens, c) : -ENOTCONN;
 
 	if (rc < 0)
 		call_fail_db(c, rc);
 }
 
-static void on_added(void *arg, int rc, const struct db_result *r,
-		     const struct error *err unused_arg)
-{
-	struct call *c = call_of(arg);
-	struct api_token_row row;
-	unsigned scopes;
-
-	if (rc < 0 || db_rows(r) == 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	store_token_row(r, 0, &row);
-	if (scopes_parse(row.scopes, &scopes, NULL) == 0 &&
-	    auth_add_token(c->api->auth, row.token_id, row.name, row.hash, scopes, row.expires_us) <
-		    0)
-		call_fail(c, 503, "there are too many tokens");
-	else {
-		write_token(&c->json, &row, c->secret);
-		call_reply(c, 201);
-	}
-}
-
-/* The body's 'scopes', an array of words; false when the call has been ended. */
-static bool take_scopes(struct call *c, char text[SCOPES_TEXT_SIZE])
+/* The body's 'scopes', an array of words. */
+static bool read_scopes(const struct call *c, unsigned *ret, struct error *err)
 {
 	const json_t *list = json_object_get(c->body, "scopes");
-	unsigned all = 0;
 	unsigned one;
 	size_t i;
 	const json_t *v;
-	struct error err = {.msg = "'scopes' must be an array of words"};
 
+	*ret = 0;
+	error_set(err, 0, "'scopes' must be an array of words");
 	json_array_foreach (list, i, v) {
-		if (!json_is_string(v) || scopes_parse(json_string_value(v), &one, &err) < 0) {
-			all = 0;
-			break;
-		}
-		all |= one;
+		if (!json_is_string(v) || scopes_parse(json_string_value(v), &one, err) < 0)
+			return false;
+		*ret |= one;
 	}
-	if (!all) {
+	return *ret != 0;
+}
+
+/* False when the call has been ended. */
+static bool take_scopes(struct call *c, char text[SCOPES_TEXT_SIZE])
+{
+	struct error err;
+	unsigned scopes;
+
+	if (!read_scopes(c, &scopes, &err)) {
 		call_invalid(c, "/scopes", "%s", err.msg);
 		return false;
 	}
-	scopes_format(all, '\n', text);
+	scopes_format(scopes, '\n', text);
 	return true;
+}
+
+static int64_t expires_of(const struct call *c)
+{
+	int64_t ttl = json_integer_value(json_object_get(c->body, "ttl_seconds"));
+
+	return ttl ? c->now_us + ttl * USEC_PER_SEC : 0;
+}
+
+/* Again from the body: after the commit the statement's row is gone. */
+static void on_added(struct call *c)
+{
+	const char *name = json_string_value(json_object_get(c->body, "name"));
+	uint8_t hash[SHA256_SIZE];
+	unsigned scopes = 0;
+
+	sha256(hash, c->secret, strlen(c->secret));
+	if (!read_scopes(c, &scopes, NULL) ||
+	    auth_add_token(c->api->auth, c->object_id, name, hash, scopes, expires_of(c)) < 0)
+		call_fail(c, 503, "there are too many tokens");
+	else
+		call_reply(c, 201);
+}
+
+static json_t *take_added(struct call *c, const struct db_result *r, bool *ret_idle unused_arg)
+{
+	struct api_token_row row;
+
+	store_token_row(r, 0, &row);
+	c->object_id = row.token_id;
+	write_token(&c->json, &row, c->secret);
+	return json_pack("{s:s, s:s, s:I}", "name", row.name, "scopes", row.scopes, "expires_us",
+			 (json_int_t)row.expires_us);
 }
 
 void token_add(struct call *c)
 {
 	static const char *const names[] = {"name", "scopes", "ttl_seconds", NULL};
+	static const struct change_kind kind = {.action = "token.create",
+						.target = "token",
+						.take = take_added,
+						.done = on_added};
 	struct api_token_row row = {.created_by = c->who.name};
 	char scopes[SCOPES_TEXT_SIZE];
+	struct db_tx *tx;
 	int64_t ttl;
-	int rc;
 
 	if (!call_object(c, names) || !call_string(c, "name", NULL, 50, &row.name) ||
 	    !take_scopes(c, scopes) || !call_int(c, "ttl_seconds", 0, 0, TTL_MAX_S, &ttl))
@@ -126,39 +149,41 @@ void token_add(struct call *c)
 		return;
 	}
 	row.scopes = scopes;
-	row.expires_us = ttl ? c->now_us + ttl * USEC_PER_SEC : 0;
+	row.expires_us = expires_of(c);
 	auth_make_token(c->secret, row.hash);
-	rc = c->api->ctx.db ? store_token_add(c->api->ctx.db, &row, on_added, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	tx = change_begin(c, &kind);
+	if (tx)
+		change_commit(c, tx, store_token_add(tx, &row, change_row));
 }
 
-static void on_revoked(void *arg, int rc, const struct db_result *r,
-		       const struct error *err unused_arg)
+static void on_revoked(struct call *c)
 {
-	struct call *c = call_of(arg);
-
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	if (db_rows(r) == 0) {
-		call_fail(c, 404, "there is no token '%.64s' in force", c->params[0]);
-		return;
-	}
-	auth_remove_token(c->api->auth, db_int(r, 0, 0));
+	auth_remove_token(c->api->auth, c->object_id);
 	call_reply_empty(c, 204);
+}
+
+static json_t *take_revoked(struct call *c, const struct db_result *r, bool *ret_idle unused_arg)
+{
+	struct api_token_row row;
+
+	store_token_row(r, 0, &row);
+	c->object_id = row.token_id;
+	return json_pack("{s:s, s:s}", "name", row.name, "created_by", row.created_by);
 }
 
 void token_revoke(struct call *c)
 {
+	static const struct change_kind kind = {.action = "token.revoke",
+						.target = "token",
+						.take = take_revoked,
+						.done = on_revoked,
+						.missing = "valid token"};
+	struct db_tx *tx;
 	int64_t id;
-	int rc;
 
 	if (!call_id(c, c->params[0], &id))
 		return;
-	rc = c->api->ctx.db ? store_token_revoke(c->api->ctx.db, id, c->now_us, on_revoked, c)
-			    : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	tx = change_begin(c, &kind);
+	if (tx)
+		change_commit(c, tx, store_token_revoke(tx, id, c->now_us, change_row));
 }

@@ -37,6 +37,15 @@ void view_metric(struct json_writer *w, const struct metric_info *m, int64_t v)
 		jw_num(w, (double)v * metric_scale(m->unit));
 }
 
+/* Zero is what was never told. */
+static void write_count(struct json_writer *w, const char *key, int64_t v)
+{
+	if (v)
+		jw_k_int(w, key, v);
+	else
+		jw_k_null(w, key);
+}
+
 static void view_spark(struct json_writer *w, const struct trend *t)
 {
 	jw_key(w, "spark");
@@ -69,6 +78,18 @@ void view_culprit(struct json_writer *w, struct host *h, int64_t now_us)
 	jw_object_end(w);
 }
 
+/* What the greeting and the heartbeats tell; null until there was one. */
+static void view_agent(struct json_writer *w, const struct host *h)
+{
+	write_count(w, "cpus", h->cpus);
+	jw_k_str(w, "kernel", h->kernel && *h->kernel ? h->kernel : NULL);
+	jw_k_num(w, "interval_seconds", h->interval_ms ? h->interval_ms / 1000.0 : NAN);
+	jw_k_str(w, "agent_version", h->version && *h->version ? h->version : NULL);
+	write_count(w, "agent_rss_bytes", (int64_t)h->agent_rss_bytes);
+	jw_k_num(w, "agent_cpu_seconds",
+		 h->agent_rss_bytes ? (double)h->agent_cpu_us / USEC_PER_SEC : NAN);
+}
+
 void view_host(struct json_writer *w, struct host *h, int64_t now_us, bool spark)
 {
 	int64_t tto = host_time_to_oom_us(h, now_us);
@@ -86,12 +107,7 @@ void view_host(struct json_writer *w, struct host *h, int64_t now_us, bool spark
 		if (i != HOST_METRIC_PROCESSES)
 			view_metric(w, &host_metric_infos[i], h->v[i]);
 	jw_k_int(w, "processes", HASH_COUNT(h->processes));
-	jw_k_int(w, "cpus", h->cpus);
-	jw_k_str(w, "kernel", h->kernel);
-	jw_k_num(w, "interval_seconds", h->interval_ms / 1000.0);
-	jw_k_str(w, "agent_version", h->version);
-	jw_k_int(w, "agent_rss_bytes", (int64_t)h->agent_rss_bytes);
-	jw_k_num(w, "agent_cpu_seconds", (double)h->agent_cpu_us / USEC_PER_SEC);
+	view_agent(w, h);
 	view_culprit(w, h, now_us);
 	jw_k_num(w, "time_to_oom_seconds", tto < 0 ? NAN : (double)(tto / USEC_PER_SEC));
 	if (spark)

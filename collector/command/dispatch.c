@@ -271,9 +271,12 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 	if (rc == -EEXIST) {
 		error_set(&taken, rc, "this idempotency key was used for another request");
 		err = &taken;
-	}
-	if (rc < 0 && rc != -EEXIST)
+	} else if (rc == -EBUSY) {
+		error_set(&taken, rc, "another action is under way on this process");
+		err = &taken;
+	} else if (rc < 0) {
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
+	}
 	if (rc == 0) {
 		log_issue(row);
 		if (is_connected(a->dispatch, row->host_id) &&

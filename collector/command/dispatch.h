@@ -65,7 +65,8 @@ struct action_request {
 
 /*
  * rc 0: row is new. rc 1: row is what the same key gave before. Else row is NULL and rc is -EEXIST
- * (the key stands for another request), -EINPROGRESS (the commit's outcome is not known: ask again
+ * (the key stands for another request), -EBUSY (an action that is no dry run is under way on the
+ * process, and this is none either), -EINPROGRESS (the commit's outcome is not known: ask again
  * with the same key) or the database's error.
  */
 typedef void dispatch_done(void *arg, int rc, const struct action_row *row,

@@ -154,6 +154,15 @@ static int on_key(void *arg, struct db_tx *tx unused_arg, const struct db_result
 	return -EEXIST;
 }
 
+/* The audit table's lock puts issuers in a row: what is not there now does not come meanwhile. */
+static int on_open(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	return db_rows(r) ? e->verdict = -EBUSY : 0;
+}
+
 static int on_counter(void *arg, struct db_tx *tx, const struct db_result *r)
 {
 	struct entry *e = arg;
@@ -217,6 +226,8 @@ static int issue_steps(struct entry *e, struct db_tx *tx)
 
 	if (e->has_key)
 		rc = store_command_by_key(tx, e->row.host_id, e->row.actor, e->key, on_key);
+	if (rc == 0 && !e->row.dry_run)
+		rc = store_command_open(tx, e->row.host_id, e->row.proc_id, on_open);
 	return rc < 0 ? rc : store_counter_next(tx, COUNTER_NAME, on_counter);
 }
 

@@ -23,9 +23,9 @@ struct ledger {
 
 /*
  * rc 0: written, row is how it stands now (in failure: as it was handed in). rc 1 (issue): the key
- * had led to row already. -EEXIST (issue): the key stands for another request. -ENOENT (finish,
- * expire): nothing to do. Else the database's error. body is the signed command (issue, rc 0), else
- * NULL. From the loop, once.
+ * had led to row already. -EEXIST (issue): the key stands for another request. -EBUSY (issue):
+ * another action is under way on the process. -ENOENT (finish, expire): nothing to do. Else the
+ * database's error. body is the signed command (issue, rc 0), else NULL. From the loop, once.
  */
 typedef void ledger_done(void *arg, int rc, const struct action_row *row,
 			 const struct command_request *body, const struct error *err);

@@ -30,6 +30,7 @@
 #define BACKOFF_MIN_US (500 * MSEC_PER_SEC)
 #define BACKOFF_MAX_US (10 * USEC_PER_SEC)
 #define STABLE_US      (60 * USEC_PER_SEC)
+#define LOG_MAX        (16 << 20) /* of server.log, looked at before each start */
 
 struct embedded {
 	unsigned magic;
@@ -160,7 +161,8 @@ static int open_dir(struct embedded *e, struct error *err)
 	rc = check_reach(e, err);
 	if (rc < 0)
 		return rc;
-	if (chown(e->dir, e->uid, e->gid) < 0 || chmod(e->dir, 0700) < 0)
+	/* A unit that is not root's may forbid the call as such. */
+	if ((geteuid() == 0 && chown(e->dir, e->uid, e->gid) < 0) || chmod(e->dir, 0700) < 0)
 		return error_sys(err, -errno, "'%s'", e->dir);
 	path_in(e, "lock", path);
 	e->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -184,11 +186,12 @@ static int data_version(const struct embedded *e)
 /* ---- processes ---- */
 
 /* Becomes the server's user and the program; does not return. */
-static void child_exec(const struct embedded *e, pid_t parent, int log_fd, char *const argv[])
+static void child_exec(const struct embedded *e, pid_t parent, const char *log, char *const argv[])
 {
 	static char *const env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin",
 				    (char *)(uintptr_t) "LC_ALL=C.UTF-8", NULL};
 	sigset_t none;
+	int log_fd;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -201,8 +204,9 @@ static void child_exec(const struct embedded *e, pid_t parent, int log_fd, char 
 	/* after setuid, which clears it */
 	if (prctl(PR_SET_PDEATHSIG, SIGINT) < 0 || getppid() != parent)
 		_exit(125);
-	dup2(log_fd, STDOUT_FILENO);
-	dup2(log_fd, STDERR_FILENO);
+	log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (log_fd < 0 || dup2(log_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0)
+		_exit(124);
 	if (chdir("/") < 0 || syscall(SYS_close_range, 3u, ~0u, 0u) < 0)
 		_exit(125);
 	execve(argv[0], argv, env);
@@ -210,22 +214,32 @@ static void child_exec(const struct embedded *e, pid_t parent, int log_fd, char 
 	_exit(127);
 }
 
+/* One old one is kept: a server that cannot start says so every few seconds. */
+static void turn_log(const struct embedded *e, const char *path)
+{
+	char old[PATH_MAX];
+	struct stat st;
+
+	path_in(e, "server.log.1", old);
+	if (lstat(path, &st) == 0 && st.st_size > LOG_MAX && rename(path, old) < 0)
+		log_warn("database=embedded error=\"cannot rename '%s': %s\"", path,
+			 strerror(errno));
+}
+
 static int spawn(struct embedded *e, char *const argv[], pid_t *ret, struct error *err)
 {
 	char path[PATH_MAX];
 	pid_t parent = getpid(), pid;
-	auto_close int log_fd = -1;
+	struct stat st;
 
 	path_in(e, "server.log", path);
-	log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (log_fd < 0)
-		return error_sys(err, -errno, "'%s'", path);
-	e->log_at = lseek(log_fd, 0, SEEK_END);
+	turn_log(e, path);
+	e->log_at = lstat(path, &st) == 0 ? st.st_size : 0;
 	pid = fork();
 	if (pid < 0)
 		return error_sys(err, -errno, "fork");
 	if (pid == 0)
-		child_exec(e, parent, log_fd, argv);
+		child_exec(e, parent, path, argv);
 	*ret = pid;
 	return 0;
 }
@@ -257,19 +271,23 @@ static int make_cluster(struct embedded *e, struct error *err)
 	return error_set(err, -EIO, "cannot make a database in '%s': %s", e->dir, why);
 }
 
-static int write_private(const struct embedded *e, const char *name, const char *content,
-			 struct error *err)
+/* The folder is the server's user's: as root we would follow a link that it put there. */
+static int write_as_server(const struct embedded *e, const char *name, const char *content,
+			   struct error *err)
 {
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
 	char path[PATH_MAX];
 	int rc;
 
 	path_in(e, name, path);
-	rc = fs_write(path, 0600, content, strlen(content), err);
-	if (rc < 0)
-		return rc;
-	if (chown(path, e->uid, e->gid) < 0)
-		return error_sys(err, -errno, "'%s'", path);
-	return 0;
+	if (uid == 0 && (setegid(e->gid) < 0 || seteuid(e->uid) < 0))
+		rc = error_sys(err, -errno, "cannot act as user '%s'", e->user);
+	else
+		rc = fs_write(path, 0600, content, strlen(content), err);
+	if (uid == 0 && (seteuid(uid) < 0 || setegid(gid) < 0))
+		abort();
+	return rc;
 }
 
 /* Who may connect: over the socket, the server's user and the collector's, as the one role. */
@@ -281,9 +299,10 @@ static int write_access(const struct embedded *e, struct error *err)
 
 	snprintf(ident, sizeof(ident), "memherd \"%s\" " ROLE "\nmemherd \"%s\" " ROLE "\n",
 		 e->user, me ? me->pw_name : e->user);
-	rc = write_private(e, "data/pg_ident.conf", ident, err);
+	rc = write_as_server(e, "data/pg_ident.conf", ident, err);
 	if (rc == 0)
-		rc = write_private(e, "data/pg_hba.conf", "local all all peer map=memherd\n", err);
+		rc = write_as_server(e, "data/pg_hba.conf", "local all all peer map=memherd\n",
+				     err);
 	return rc;
 }
 

@@ -53,12 +53,12 @@ int store_alert_resolve(struct db *db, const struct alert_row *row, db_done *don
 	return db_query(db, Q_ALERT_RESOLVE, params, ARRAY_SIZE(params), done, arg);
 }
 
-int store_alert_ack(struct db *db, int64_t alert_id, const char *by, int64_t now_us, db_done *done,
-		    void *arg)
+int store_alert_ack(struct db_tx *tx, int64_t alert_id, const char *by, int64_t now_us,
+		    db_check *check)
 {
 	const struct db_param params[] = {DB_P_INT8(alert_id), DB_P_TIME(now_us), DB_P_TEXT(by)};
 
-	return db_query(db, Q_ALERT_ACK, params, ARRAY_SIZE(params), done, arg);
+	return db_tx_query(tx, Q_ALERT_ACK, params, ARRAY_SIZE(params), check);
 }
 
 int store_alert_list(struct db *db, const struct alert_filter *f, db_done *done, void *arg)

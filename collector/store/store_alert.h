@@ -40,9 +40,9 @@ int store_alert_update(struct db *db, const struct alert_row *row, db_done *done
 /* resolved_us, resolved_value, last value and doc. */
 int store_alert_resolve(struct db *db, const struct alert_row *row, db_done *done,
 			void *arg) must_use;
-/* The first one who acknowledges stands. */
-int store_alert_ack(struct db *db, int64_t alert_id, const char *by, int64_t now_us, db_done *done,
-		    void *arg) must_use;
+/* The first one who acknowledges stands. A step, so that its audit row goes with it. */
+int store_alert_ack(struct db_tx *tx, int64_t alert_id, const char *by, int64_t now_us,
+		    db_check *check) must_use;
 
 struct alert_filter {
 	const char *state; /* NULL = all */

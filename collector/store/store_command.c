@@ -88,6 +88,13 @@ int store_command_by_key(struct db_tx *tx, int32_t host_id, const char *actor, c
 	return db_tx_query(tx, Q_COMMAND_BY_KEY, params, ARRAY_SIZE(params), check);
 }
 
+int store_command_open(struct db_tx *tx, int32_t host_id, int64_t proc_id, db_check *check)
+{
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_INT8(proc_id)};
+
+	return db_tx_query(tx, Q_COMMAND_OPEN, params, ARRAY_SIZE(params), check);
+}
+
 int store_counter_next(struct db_tx *tx, const char *name, db_check *check)
 {
 	const struct db_param params[] = {DB_P_TEXT(name)};

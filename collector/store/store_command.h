@@ -64,6 +64,9 @@ int store_command_get(struct db *db, const uint8_t cmd_id[16], db_done *done, vo
 /* The row of an idempotency key, or none. */
 int store_command_by_key(struct db_tx *tx, int32_t host_id, const char *actor, const char *key,
 			 db_check *check) must_use;
+/* A row when an action that is no dry run is under way on the process, else none. */
+int store_command_open(struct db_tx *tx, int32_t host_id, int64_t proc_id,
+		       db_check *check) must_use;
 /* The next value of the counter of that name: one int8. A transaction that is rolled back gives it
  * back, so it is used only after the commit. */
 int store_counter_next(struct db_tx *tx, const char *name, db_check *check) must_use;

@@ -24,5 +24,6 @@ void store_process_row(const struct db_result *r, size_t i, struct process_row *
 		.service = db_text(r, i, 10),
 		.first_seen_us = db_time(r, i, 11),
 		.last_seen_us = db_is_null(r, i, 12) ? 0 : db_time(r, i, 12),
+		.start_ticks = db_int(r, i, 13),
 	};
 }

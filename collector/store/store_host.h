@@ -23,6 +23,7 @@ struct process_row {
 	const char *service;
 	int64_t first_seen_us;
 	int64_t last_seen_us; /* 0 = not seen to end */
+	int64_t start_ticks;
 };
 
 /* One row or none, of whichever host has it. */

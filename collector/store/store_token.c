@@ -13,7 +13,7 @@ int store_token_list(struct db *db, db_done *done, void *arg)
 	return db_query(db, Q_TOKEN_LIST, NULL, 0, done, arg);
 }
 
-int store_token_add(struct db *db, const struct api_token_row *row, db_done *done, void *arg)
+int store_token_add(struct db_tx *tx, const struct api_token_row *row, db_check *check)
 {
 	const struct db_param params[] = {
 		DB_P_TEXT(row->name),
@@ -23,14 +23,14 @@ int store_token_add(struct db *db, const struct api_token_row *row, db_done *don
 		row->expires_us ? DB_P_TIME(row->expires_us) : DB_P_NULL,
 	};
 
-	return db_query(db, Q_TOKEN_ADD, params, ARRAY_SIZE(params), done, arg);
+	return db_tx_query(tx, Q_TOKEN_ADD, params, ARRAY_SIZE(params), check);
 }
 
-int store_token_revoke(struct db *db, int64_t token_id, int64_t now_us, db_done *done, void *arg)
+int store_token_revoke(struct db_tx *tx, int64_t token_id, int64_t now_us, db_check *check)
 {
 	const struct db_param params[] = {DB_P_INT8(token_id), DB_P_TIME(now_us)};
 
-	return db_query(db, Q_TOKEN_REVOKE, params, ARRAY_SIZE(params), done, arg);
+	return db_tx_query(tx, Q_TOKEN_REVOKE, params, ARRAY_SIZE(params), check);
 }
 
 void store_token_row(const struct db_result *r, size_t i, struct api_token_row *ret)
@@ -51,14 +51,16 @@ void store_token_row(const struct db_result *r, size_t i, struct api_token_row *
 		memcpy(ret->hash, hash, len);
 }
 
-int store_enroll_list(struct db *db, int64_t now_us, int limit, db_done *done, void *arg)
+int store_enroll_list(struct db *db, int64_t now_us, int64_t before_id, int limit, db_done *done,
+		      void *arg)
 {
-	const struct db_param params[] = {DB_P_TIME(now_us), DB_P_INT4(limit)};
+	const struct db_param params[] = {DB_P_TIME(now_us), DB_P_INT8(before_id),
+					  DB_P_INT4(limit)};
 
 	return db_query(db, Q_ENROLL_LIST, params, ARRAY_SIZE(params), done, arg);
 }
 
-int store_enroll_add(struct db *db, const struct enroll_token_row *row, db_done *done, void *arg)
+int store_enroll_add(struct db_tx *tx, const struct enroll_token_row *row, db_check *check)
 {
 	const struct db_param params[] = {
 		DB_P_BYTES(row->hash, SHA256_SIZE),
@@ -68,14 +70,14 @@ int store_enroll_add(struct db *db, const struct enroll_token_row *row, db_done 
 		DB_P_TEXT(row->note),
 	};
 
-	return db_query(db, Q_ENROLL_ADD, params, ARRAY_SIZE(params), done, arg);
+	return db_tx_query(tx, Q_ENROLL_ADD, params, ARRAY_SIZE(params), check);
 }
 
-int store_enroll_revoke(struct db *db, int64_t token_id, db_done *done, void *arg)
+int store_enroll_revoke(struct db_tx *tx, int64_t token_id, db_check *check)
 {
 	const struct db_param params[] = {DB_P_INT8(token_id)};
 
-	return db_query(db, Q_ENROLL_REVOKE, params, ARRAY_SIZE(params), done, arg);
+	return db_tx_query(tx, Q_ENROLL_REVOKE, params, ARRAY_SIZE(params), check);
 }
 
 void store_enroll_row(const struct db_result *r, size_t i, struct enroll_token_row *ret)

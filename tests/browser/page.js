@@ -184,6 +184,7 @@ async function main() {
 			"--disable-component-update", "--disable-sync"],
 	});
 	const page = await context.newPage();
+	context.setDefaultTimeout(15000);
 	await watch(page);
 	await fleet(page);
 	await processes(page);

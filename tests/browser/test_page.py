@@ -20,7 +20,7 @@ from stack import Stack, wait_for  # noqa: E402
 MODULES = ROOT / "build/npm-browser"
 CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<img src=x onerror=alert(1)>"
-POLICY = "allow trim exe=/usr/bin/python3* max=60/h cooldown=1s\ndeny *\n"
+POLICY = "allow trim uid>=1000 exe=/usr/bin/python3* max=60/h cooldown=1s\ndeny *\n"
 CHECKS = re.findall(r'check\("(\w+)"', (HERE / "page.js").read_text())
 
 
@@ -39,12 +39,13 @@ def results():
     try:
         with Stack(rules=(ROOT / "tools/demo/demo.rules").read_text(), policy=POLICY) as stack:
             stack.up()
-            leak = subprocess.Popen([sys.executable, ROOT / "tools/demo/leak.py", "4"])
-            programs.append(leak)
+            # Where user nobody, whom the policy allows to be trimmed, can read it.
+            stack.write("leak.py", (ROOT / "tools/demo/leak.py").read_text())
+            leak = stack.start("leak", sys.executable, stack.path("leak.py"), 4, user="nobody")
             programs.append(subprocess.Popen([HOSTILE, "300"], executable="/usr/bin/sleep"))
             programs.append(hostile_comm())
             wait_for("a firing alert", lambda: stack.items("/alerts?state=firing"), 90)
-            yield drive(stack, leak.pid, [p.pid for p in programs[1:]], profile)
+            yield drive(stack, leak.pid, [p.pid for p in programs], profile)
     finally:
         for p in programs:
             p.kill()

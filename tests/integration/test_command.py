@@ -109,6 +109,11 @@ def d(pg, tmp_path):
         yield driver
 
 
+def finish(d, c):
+    d.say(f"result 1 {c['id']} 1 10 5 ok")
+    assert d.expect("finished")
+
+
 def issue(d, host=1, proc=100, action="trim", dry=0, key="-", digest=1, expires=0):
     return fields(d.ask(f"issue {host} {proc} {action} {dry} {key} {digest} {expires}", "issued"))
 
@@ -151,7 +156,7 @@ def test_counters_rise_over_restarts(pg, tmp_path):
     for _ in range(2):
         with Driver(pg, tmp_path) as d:
             d.say("up 1")
-            seen += [int(issue(d)["counter"]) for _ in range(3)]
+            seen += [int(issue(d, dry=1)["counter"]) for _ in range(3)]
     assert seen == sorted(set(seen))
 
 
@@ -177,13 +182,35 @@ def test_one_key_is_one_action(pg, d):
     assert (first["rc"], again["rc"]) == ("0", "1") and first["id"] == again["id"]
     line = d.ask("issue 1 100 trim 0 k1 2 0", "issued")
     assert line == "issued rc=-17 this idempotency key was used for another request"
-    assert issue(d, key="k2", digest=2)["rc"] == "0"
+    assert issue(d, key="k2", digest=2, dry=1)["rc"] == "0"
     for _ in range(6):
         d.say("issue 2 200 trim 0 same 1 0")
     ids = {fields(d.expect("issued"))["id"] for _ in range(6)}
     assert len(ids) == 1, "also when they come at once"
     assert pg.query("SELECT count(*) FROM command")[0][0] == 3
     assert audit(pg) == ["command.issue"] * 3
+
+
+def test_one_process_has_one_action_at_a_time(pg, d):
+    busy = "issued rc=-16 another action is under way on this process"
+    d.say("up 1")
+    first = issue(d, key="k")
+    assert first["rc"] == "0"
+    assert d.ask("issue 1 100 trim 0 - 1 0", "issued") == busy
+    assert issue(d, key="k")["rc"] == "1", "the same request has the same answer"
+    assert issue(d, dry=1)["rc"] == "0", "a dry run changes nothing"
+    assert issue(d, host=2, proc=200)["rc"] == "0", "another process is free"
+    finish(d, first)
+    second = issue(d)
+    assert second["rc"] == "0"
+    finish(d, second)
+    # also when they come at once
+    for _ in range(4):
+        d.say("issue 1 100 trim 0 - 1 0")
+    answers = [d.expect("issued") for _ in range(4)]
+    assert answers.count(busy) == 3
+    assert audit(pg).count("command.issue") == 5
+    assert d.ask("verify", "chain").startswith("chain ok")
 
 
 @pytest.mark.parametrize("change,rc,says", [
@@ -258,7 +285,7 @@ def test_a_result_survives_a_database_that_is_away(pg, d):
     ("DELETE FROM audit WHERE audit_id = %s", "does not follow the row before it")])
 def test_the_audit_chain_detects_an_edit(pg, d, edit, says):
     for _ in range(3):
-        issue(d)
+        issue(d, dry=1)
     assert d.ask("verify", "chain") == "chain ok rows=3"
     second = pg.query("SELECT audit_id FROM audit ORDER BY audit_id OFFSET 1 LIMIT 1")[0][0]
     pg.query(edit, second)

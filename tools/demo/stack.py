@@ -169,6 +169,7 @@ class Stack:
         options = {
             "collector": f"127.0.0.1:{self.stream}",
             "state_dir": self.path("agent"),
+            "trust_dir": self.path("root"),
             "interval": self.interval,
             "window": self.window,
             "user": agent_user(),
@@ -188,8 +189,8 @@ class Stack:
         self.conf("actd.conf", "actd", {
             "socket": self.path("actd.sock"),
             "policy": self.path("root", "policy"),
-            "command_key": self.path("agent", "command.pub"),
-            "host_uuid_file": self.path("agent", "host_uuid"),
+            "command_key": self.path("root", "command.pub"),
+            "host_uuid_file": self.path("root", "host_uuid"),
             "journal": self.path("root", "journal"),
             "client_user": agent_user(),
         })

@@ -216,10 +216,21 @@ function newPlot(data) {
 	return new uPlot({
 		width: plotWidth(),
 		height: 300,
-		series: [{}, ...SERIES.map(line)],
-		axes: [axis, { ...axis, size: 72, values: (_, vs) => vs.map(bytes) }],
+		series: [{ label: "time", value: (_, t) => (t ? new Date(t * 1000).toLocaleString() : "–") }, ...SERIES.map(line)],
+		axes: [{ ...axis, values: (_, ts) => ts.map((t) => moment(t, ts)) }, { ...axis, size: 72, incrs: POWERS, values: (_, vs) => vs.map(bytes) }],
 		scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.05] } },
 	}, data, $("chart"));
+}
+
+// Steps of the axis that are round in bytes: 64 MiB, not 50,000,000.
+const POWERS = Array.from({ length: 50 }, (_, i) => 2 ** i);
+
+// A time as the axis says it: no finer than its steps, with the day when they are days.
+function moment(t, all) {
+	const step = all.length > 1 ? all[1] - all[0] : 60;
+	const at = new Date(t * 1000);
+	if (step >= 43200) return at.toLocaleDateString([], { month: "short", day: "numeric" });
+	return at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: step < 60 ? "2-digit" : undefined, hourCycle: "h23" });
 }
 
 const plotWidth = () => Math.max(240, $("chart").clientWidth);
@@ -244,7 +255,10 @@ async function draw() {
 		? `RSS went from ${bytes(rss[0][1])} to ${bytes(rss.at(-1)[1])} in ${duration(rss.at(-1)[0] - rss[0][0])}; ${rss.length} points.`
 		: "No samples in this time.";
 	if (state.plot) state.plot.setData(data);
-	else state.plot = newPlot(data);
+	else {
+		state.plot = newPlot(data);
+		$("process").scrollIntoView({ block: "nearest" });
+	}
 }
 
 // ---- actions ----

@@ -127,6 +127,25 @@ static void on_alert(void *arg unused_arg, int rc, const struct db_result *r,
 	fflush(stdout);
 }
 
+static int on_ack_row(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	on_alert(arg, 0, r, NULL);
+	return 0;
+}
+
+static int ack_alert(struct driver *d, int64_t alert_id, const char *by)
+{
+	struct db_tx *tx = NULL;
+	int rc = db_tx_new(d->db, &tx);
+
+	if (!rc)
+		rc = store_alert_ack(tx, alert_id, by, clock_wall_us(), on_ack_row);
+	if (!rc)
+		rc = db_tx_commit(&tx, NULL, d);
+	db_tx_free(&tx);
+	return rc;
+}
+
 static void obey_alert(struct driver *d, const char *line)
 {
 	struct alert_row a = {.rule = "leak",
@@ -156,7 +175,7 @@ static void obey_alert(struct driver *d, const char *line)
 		a.last_value = NAN;
 		rc = store_alert_resolve(d->db, &a, on_alert, d);
 	} else if (sscanf(line, "ack %" SCNd64 " %63s", &a.alert_id, key) == 2) {
-		rc = store_alert_ack(d->db, a.alert_id, key, clock_wall_us(), on_alert, d);
+		rc = ack_alert(d, a.alert_id, key);
 	} else if (sscanf(line, "list %63s %" SCNd64 " %d", key, &f.before_id, &f.limit) == 3) {
 		f.state = strcmp(key, "-") == 0 ? NULL : key;
 		rc = store_alert_list(d->db, &f, on_alert, d);

@@ -171,6 +171,8 @@ static int set_up(void **state)
 	assert_int_equal(conf_defaults(&agent_options_table, &w->o, NULL), 0);
 	snprintf(path, sizeof(path), "%s/state", w->folder);
 	assert_int_equal(conf_set(&agent_options_table, &w->o, "state_dir", path, "", NULL), 0);
+	snprintf(path, sizeof(path), "%s/trust", w->folder);
+	assert_int_equal(conf_set(&agent_options_table, &w->o, "trust_dir", path, "", NULL), 0);
 	assert_int_equal(conf_set(&agent_options_table, &w->o, "user", "nobody", "", NULL), 0);
 	*state = w;
 	return 0;
@@ -190,12 +192,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void read_state(const struct world *w, const char *name, char *out, size_t size,
-		       struct stat *st)
+static void read_in(const char *folder, const char *name, char *out, size_t size, struct stat *st)
 {
 	char path[192];
 
-	snprintf(path, sizeof(path), "%s/%s", w->o.state_dir, name);
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	assert_int_equal(stat(path, st), 0);
 	assert_true(fs_read_small(AT_FDCWD, path, out, size) > 0);
 }
@@ -222,16 +223,16 @@ static void a_token_becomes_a_working_identity(void **state)
 	start(w, ACCEPT);
 	if (enroll_run(&w->o, &w->token, false, &err) < 0)
 		fail_msg("%s", err.msg);
-	read_state(w, CREDENTIALS_KEY, text, sizeof(text), &st);
+	read_in(w->o.state_dir, CREDENTIALS_KEY, text, sizeof(text), &st);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	if (geteuid() == 0)
 		assert_int_not_equal(st.st_uid, 0);
-	read_state(w, CREDENTIALS_COMMAND_KEY, text, sizeof(text), &st);
+	read_in(w->o.trust_dir, CREDENTIALS_COMMAND_KEY, text, sizeof(text), &st);
 	assert_int_equal(st.st_mode & 0777, 0644);
 	assert_int_equal(st.st_uid, geteuid());
 	assert_int_equal(strlen(text), 65);
 	assert_memory_equal(text, "4200", 4);
-	read_state(w, CREDENTIALS_UUID, text, sizeof(text), &st);
+	read_in(w->o.trust_dir, CREDENTIALS_UUID, text, sizeof(text), &st);
 	assert_string_equal(text, "aabb0000-0000-0000-0000-000000000000\n");
 	assert_int_equal(credentials_address(&w->o, host, &port, NULL), 0);
 	assert_string_equal(host, "127.0.0.1");
@@ -239,6 +240,25 @@ static void a_token_becomes_a_working_identity(void **state)
 	if (geteuid() != 0) /* the key is another user's now */
 		assert_int_equal(credentials_load(&w->o, &tls, NULL), 0);
 	tls_ctx_free(&tls);
+}
+
+/* Else link, which runs as that user, could become the one whom the root helper obeys. */
+static void the_root_helpers_trust_is_never_the_agents_to_change(void **state)
+{
+	struct world *w = *state;
+	struct error err = {""};
+
+	if (geteuid() != 0)
+		skip();
+	start(w, ACCEPT);
+	assert_int_equal(mkdir(w->o.trust_dir, 0755), 0);
+	assert_int_equal(chown(w->o.trust_dir, 65534, 65534), 0);
+	assert_int_equal(enroll_run(&w->o, &w->token, false, &err), -EPERM);
+	assert_says(err, "trust_dir");
+	assert_not_enrolled(w);
+	/* a host that takes no commands needs none */
+	assert_int_equal(conf_set(&agent_options_table, &w->o, "trust_dir", "", "", NULL), 0);
+	assert_int_equal(enroll_run(&w->o, &w->token, false, &err), 0);
 }
 
 static void an_enrolment_is_not_overwritten_unasked(void **state)
@@ -251,13 +271,13 @@ static void an_enrolment_is_not_overwritten_unasked(void **state)
 
 	start(w, ACCEPT);
 	assert_int_equal(enroll_run(&w->o, &w->token, false, &err), 0);
-	read_state(w, CREDENTIALS_KEY, text, sizeof(text), &before);
+	read_in(w->o.state_dir, CREDENTIALS_KEY, text, sizeof(text), &before);
 	assert_int_equal(enroll_run(&w->o, &w->token, false, &err), -EEXIST);
 	assert_says(err, "--force");
-	read_state(w, CREDENTIALS_KEY, text, sizeof(text), &after);
+	read_in(w->o.state_dir, CREDENTIALS_KEY, text, sizeof(text), &after);
 	assert_int_equal(before.st_ino, after.st_ino);
 	assert_int_equal(enroll_run(&w->o, &w->token, true, &err), 0);
-	read_state(w, CREDENTIALS_KEY, text, sizeof(text), &after);
+	read_in(w->o.state_dir, CREDENTIALS_KEY, text, sizeof(text), &after);
 	assert_int_not_equal(before.st_ino, after.st_ino);
 }
 
@@ -337,6 +357,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(a_token_becomes_a_working_identity),
+		T(the_root_helpers_trust_is_never_the_agents_to_change),
 		T(an_enrolment_is_not_overwritten_unasked),
 		T(refusals_leave_nothing_behind),
 		T(a_collector_of_another_pin_never_hears_the_secret),

@@ -326,6 +326,11 @@ static void without_a_key_nothing_is_done(void **state)
 	assert_int_equal(chmod(p->options.command_key, 0666), 0);
 	r = submit(p, &c);
 	expect_refusal(&r, "writable by others");
+	assert_int_equal(chmod(p->options.command_key, 0644), 0);
+	assert_int_equal(chown(p->options.host_uuid_file, 65534, 65534), 0);
+	r = submit(p, &c);
+	expect_refusal(&r, "uuid' belongs to uid 65534");
+	assert_int_equal(chown(p->options.host_uuid_file, 0, 0), 0);
 	write_text(p->options.command_key, "abc\n");
 	r = submit(p, &c);
 	expect_refusal(&r, "hex digits");

@@ -8,6 +8,7 @@
 
 #include "collector/store/embedded_bin.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "tests/support/pg.h"
 
 static void runs_as_somebody_else_and_answers(void **state unused_arg)
@@ -120,12 +121,66 @@ static void a_damaged_folder_is_told_from_the_log(void **state unused_arg)
 	pg_stop(&pg);
 }
 
+static void its_log_is_bounded(void **state unused_arg)
+{
+	struct embedded_config cfg;
+	struct error err;
+	char path[128];
+	struct stat st;
+	struct pg pg;
+
+	pg_start(&pg);
+	embedded_free(&pg.server);
+	snprintf(path, sizeof(path), "%s/server.log", pg.dir);
+	assert_int_equal(truncate(path, 17 << 20), 0);
+	cfg = (struct embedded_config){.dir = pg.dir};
+	if (embedded_start(&cfg, &pg.server, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > 0 && st.st_size < 1 << 20);
+	strcat(path, ".1");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 17 << 20);
+	pg_stop(&pg);
+}
+
+/* Whoever has taken over the database's user must not write as root by it. */
+static void nothing_is_written_with_more_than_its_rights(void **state unused_arg)
+{
+	struct embedded_config cfg;
+	struct embedded *e;
+	struct error err;
+	char roots[] = "/tmp/memherd-test-XXXXXX";
+	char data[128], aside[128], path[128];
+	struct pg pg;
+
+	if (geteuid() != 0)
+		skip();
+	pg_start(&pg);
+	embedded_free(&pg.server);
+	assert_non_null(mkdtemp(roots));
+	snprintf(path, sizeof(path), "%s/PG_VERSION", roots);
+	assert_int_equal(fs_write(path, 0600, "15\n", 3, NULL), 0);
+	snprintf(data, sizeof(data), "%s/data", pg.dir);
+	snprintf(aside, sizeof(aside), "%s/aside", pg.dir);
+	assert_int_equal(rename(data, aside), 0);
+	assert_int_equal(symlink(roots, data), 0);
+	cfg = (struct embedded_config){.dir = pg.dir};
+	assert_int_equal(embedded_start(&cfg, &e, &err), -EACCES);
+	snprintf(path, sizeof(path), "%s/pg_hba.conf", roots);
+	assert_true(access(path, F_OK) < 0);
+	pg_stop(&pg);
+	nftw(roots, pg_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_as_somebody_else_and_answers),
 		cmocka_unit_test(dies_with_its_parent),
 		cmocka_unit_test(messages_say_what_to_do),
+		cmocka_unit_test(its_log_is_bounded),
+		cmocka_unit_test(nothing_is_written_with_more_than_its_rights),
 		cmocka_unit_test(a_damaged_folder_is_told_from_the_log),
 	};
 

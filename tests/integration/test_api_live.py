@@ -1,0 +1,753 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every route on the real thing: collector with PostgreSQL, agent, root helper and a program that leaks.
+Answers are held against collector/api/openapi.json."""
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+import psutil
+import psycopg2
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools/demo"))
+from stack import HERE, Program, Stack, wait_for  # noqa: E402
+
+OPENAPI = json.loads((ROOT / "collector/api/openapi.json").read_text())
+RULES = """rule big on process where cmdline ~ "*/api_leak.py*" {
+    why "it grows";
+    warmup 1s;
+    level log when rss > 1MiB for 1s;
+}
+"""
+POLICY = "allow trim uid>=1000 exe=/usr/bin/python3* max=100/h cooldown=1s\ndeny *\n"
+HOSTILE = 'od"d\\na me.py'
+ENDED = {"done", "failed", "ineffective", "expired", "refused", "unknown"}
+STATES = ENDED | {"queued", "sent", "running"}
+KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+
+# ---- the description as a judge ----
+
+def is_kind(value, kind):
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, KINDS[kind])
+
+
+def resolve(schema):
+    while "$ref" in schema:
+        schema = OPENAPI["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+def judge(value, schema, where="answer"):
+    """The part of JSON Schema that the description uses; stricter: members that it does not tell of are wrong."""
+    schema = resolve(schema)
+    if "enum" in schema:
+        assert value in schema["enum"], f"{where}: {value!r}"
+    if "type" in schema:
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        assert any(is_kind(value, k) for k in kinds), f"{where}: {value!r} is not {kinds}"
+    if schema.get("format") == "date-time" and value is not None:
+        assert RFC3339.fullmatch(value), f"{where}: {value!r} is not RFC 3339 in UTC"
+    if isinstance(value, dict) and "properties" in schema:
+        missing = set(schema.get("required", [])) - set(value)
+        assert not missing, f"{where} lacks {missing}"
+        unknown = set(value) - set(schema["properties"])
+        assert not unknown, f"{where} has {unknown}, which is not described"
+        for k, v in value.items():
+            judge(v, schema["properties"][k], f"{where}.{k}")
+    if isinstance(value, list):
+        for i, v in enumerate(value):
+            prefix = schema.get("prefixItems")
+            if prefix:
+                assert len(value) == len(prefix), f"{where}: {len(value)} items"
+                judge(v, prefix[i], f"{where}[{i}]")
+            elif "items" in schema:
+                judge(v, schema["items"], f"{where}[{i}]")
+
+
+def described(method, path):
+    for pattern, methods in OPENAPI["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path) and method.lower() in methods:
+            return methods[method.lower()]
+    raise AssertionError(f"{method} {path} is not described")
+
+
+class Client:
+    """Asks as someone and holds each answer against the description."""
+
+    def __init__(self, stack, token=None):
+        self.stack = stack
+        self.token = token or stack.token
+
+    def ask(self, method, path, body=None, **headers):
+        headers = {k.replace("_", "-"): v for k, v in headers.items()}
+        headers["Authorization"] = f"Bearer {self.token}"
+        status, fields, data = self.stack.request(method, "/api/v1" + path, body, headers, token=False)
+        answer = json.loads(data) if data else None
+        if status >= 400 and fields["Content-Type"] != "application/json":
+            assert fields["Content-Type"] == "application/problem+json", (status, data)
+            judge(answer, {"$ref": "#/components/schemas/Problem"}, f"{method} {path}")
+            assert answer["status"] == status and answer["trace_id"] == fields["X-Request-Id"]
+        elif status < 400:
+            operation = described(method, path.split("?")[0])
+            assert str(status) in operation["responses"], (method, path, status)
+            content = operation["responses"][str(status)].get("content")
+            assert (content is None) == (data == b""), (method, path, data)
+            if content:
+                judge(answer, content["application/json"]["schema"], f"{method} {path}")
+        return status, fields, answer
+
+    def get(self, path):
+        status, _, answer = self.ask("GET", path)
+        assert status == 200, (path, answer)
+        return answer
+
+    def post(self, path, body=None, **headers):
+        return self.ask("POST", path, body, **headers)
+
+    def pages(self, path, limit):
+        """All items of a list, page by page."""
+        mark = "&" if "?" in path else "?"
+        items, cursor = [], None
+        while True:
+            more = f"&cursor={urllib.parse.quote(cursor)}" if cursor else ""
+            page = self.get(f"{path}{mark}limit={limit}{more}")
+            assert len(page["items"]) <= limit
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if not cursor:
+                return items
+            assert len(page["items"]) == limit
+
+    def act(self, target, **members):
+        body = {"type": "trim", "target": target, "reason": "a test", **members}
+        return self.post("/actions", body, Idempotency_Key=str(uuid.uuid4()))
+
+    def ended(self, action):
+        return wait_for("the action's end", lambda: (a := self.get(f"/actions/{action}"))["state"] in ENDED and a, 20)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    s = Stack(window="1min", interval="1s", rules=RULES, policy=POLICY)
+    try:
+        s.start_collector()
+        s.enroll_agent()
+        s.start_actd()
+        s.start_agent()
+        for name in ("api_leak.py", HOSTILE):
+            s.write(name, (HERE / "leak.py").read_text())
+        s.leak = s.start("leak", "/usr/bin/python3", s.path("api_leak.py"), 1, user="nobody")
+        s.odd = s.start("odd", "/usr/bin/python3", s.path(HOSTILE), 0.1, user="nobody")
+        wait_for("the first alert", lambda: s.items("/alerts"), 40)
+        yield s
+        assert s.programs["collector"].alive(), s.programs["collector"].tail()
+    finally:
+        s.close()
+
+
+@pytest.fixture
+def admin(stack):
+    return Client(stack)
+
+
+@pytest.fixture
+def host(admin):
+    return admin.get("/hosts")["items"][0]
+
+
+def process_of(admin, host, program):
+    items = admin.get(f"/hosts/{host['id']}/processes?limit=10000")["items"]
+    return next(p for p in items if p["pid"] == program.pid)
+
+
+@pytest.fixture
+def leak(stack, admin, host):
+    return process_of(admin, host, stack.leak)
+
+
+# ---- reading ----
+
+def test_host(stack, admin, host):
+    memory = psutil.virtual_memory()
+    assert host["connected"] and host["can_act"] and host["name"] == socket.gethostname().split(".")[0]
+    assert host["total_bytes"] == memory.total
+    assert abs(host["available_bytes"] - memory.available) < memory.total / 4
+    assert host["id"].isdigit() and uuid.UUID(host["uuid"])
+    seen = datetime.datetime.fromisoformat(host["last_seen"].replace("Z", "+00:00"))
+    assert abs(time.time() - seen.timestamp()) < 10
+    assert host["cpus"] == os.cpu_count() and host["interval_seconds"] == 1
+    assert "spark" not in host
+    one = admin.get(f"/hosts/{host['id']}")
+    assert one["uuid"] == host["uuid"] == admin.get(f"/hosts/{host['name']}")["uuid"]
+    spark = admin.get("/hosts?include=spark")["items"][0]["spark"]
+    times = [t for t, _ in spark]
+    assert times == sorted(times) and abs(times[-1] - time.time()) < 120
+    assert all(0 < v <= memory.total for _, v in spark)
+
+
+def test_fleet(admin, host):
+    fleet = admin.get("/fleet")
+    assert fleet["hosts"] == {"total": 1, "connected": 1} and fleet["database"]
+    assert fleet["processes"] > 3
+    wait_for("the counts of alerts", lambda: admin.get("/fleet")["alerts"]["log"] >= 1, 15)
+
+
+def test_processes(stack, admin, host, leak):
+    with open(f"/proc/{stack.leak.pid}/statm") as f:
+        rss = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert leak["service"] == "python:api_leak.py" and leak["alive"]
+    assert leak["uid"] == psutil.Process(stack.leak.pid).uids().real
+    assert abs(leak["rss_bytes"] - rss) < 20 << 20 and leak["cpu_seconds"] < 60
+    one = admin.get(f"/processes/{leak['id']}")
+    assert one["pid"] == stack.leak.pid and one["start_ticks"] == leak["start_ticks"]
+    path = f"/hosts/{host['id']}/processes"
+    ids = [p["id"] for p in admin.pages(path + "?sort=threads", 7)]
+    assert len(ids) == len(set(ids)) and leak["id"] in ids
+    by_rss = [p["rss_bytes"] or 0 for p in admin.get(path)["items"]]
+    assert by_rss == sorted(by_rss, reverse=True)
+    assert [p["id"] for p in admin.get(path + "?q=API_LEAK")["items"]] == [leak["id"]]
+    assert [p["id"] for p in admin.get(path + "?service=python:api_leak.py")["items"]] == [leak["id"]]
+
+
+def test_services(stack, admin, host, leak):
+    services = {s["service"]: s for s in admin.get(f"/hosts/{host['id']}/services")["items"]}
+    assert services["python:api_leak.py"]["processes"] == 1
+    assert abs(services["python:api_leak.py"]["rss_bytes"] - leak["rss_bytes"]) < 20 << 20
+
+
+def rfc3339(t):
+    return datetime.datetime.fromtimestamp(t, datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def test_series(admin, host, leak):
+    path = f"/processes/{leak['id']}/series"
+    rss = admin.get(path)
+    assert rss["metric"] == "rss" and rss["unit"] == "bytes" and rss["resolution_seconds"] == 0
+    times = [t for t, _ in rss["points"]]
+    assert times == sorted(set(times)) and abs(times[-1] - time.time()) < 10
+    assert rss["points"][-1][1] > rss["points"][0][1] > 1 << 20, "it leaks"
+    now = time.time()
+    forms = {"-15min": "now", rfc3339(now - 900): rfc3339(now + 1), rfc3339(now - 900).replace("Z", "+00:00"): "now"}
+    for start, end in forms.items():
+        some = admin.get(f"{path}?{urllib.parse.urlencode({'from': start, 'to': end})}")
+        assert some["points"][:3] == rss["points"][:3], (start, end)
+    few = admin.get(f"{path}?max_points=3")
+    assert 2 <= len(few["points"]) <= 3
+    assert admin.get(f"{path}?from=-2h&to=-1h")["points"] == []
+    assert admin.get(f"{path}?metric=cpu")["unit"] == "seconds"
+    assert admin.get(f"{path}?metric=threads")["unit"] == "count"
+    available = admin.get(f"/hosts/{host['id']}/series")
+    assert available["metric"] == "available" and available["points"]
+    assert available["points"][-1][1] <= host["total_bytes"]
+
+
+WRONG = {
+    "/hosts/nobody": (404, "nobody"),
+    "/hosts/nobody/processes": (404, "nobody"),
+    "/hosts/nobody/services": (404, "nobody"),
+    "/hosts/nobody/series": (404, "nobody"),
+    "/hosts?limit=0": (400, "limit"),
+    "/hosts?limit=10001": (400, "10000"),
+    "/hosts?limit=1e3": (400, "1e3"),
+    "/hosts?cursor=x": (400, "cursor"),
+    "/hosts?cursor=-1": (400, "cursor"),
+    "/hosts?include=all": (400, "spark"),
+    "/hosts?limit=1&limit=2": (400, "twice"),
+    "/hosts?x=%zz": (400, "escape"),
+    "/hosts/HOST/processes?sort=beauty": (400, "beauty"),
+    "/hosts/HOST/processes?cursor=1": (400, "cursor"),
+    "/hosts/HOST/processes?cursor=nan:1": (400, "cursor"),
+    "/hosts/HOST/series?metric=rss": (400, "rss"),
+    "/hosts/HOST/series?from=yesterday": (400, "yesterday"),
+    "/hosts/HOST/series?from=now&to=-1h": (400, "before"),
+    "/hosts/HOST/series?max_points=1": (400, "max_points"),
+    "/hosts/HOST/series?step=5s": (400, "step"),
+    "/processes/x": (400, "'x'"),
+    "/processes/7": (404, "'7'"),
+    "/processes/7/series": (404, "'7'"),
+    "/processes/99999999999999999999": (400, "id"),
+    "/processes/LEAK/series?metric=available": (400, "available"),
+    "/events?host=nobody": (404, "nobody"),
+    "/events?kind=party": (400, "party"),
+    "/events?cursor=1.2.3": (400, "cursor"),
+    "/events?from=2026-13-01T00:00:00Z": (400, "from"),
+    "/alerts?state=sad": (400, "sad"),
+    "/alerts?host=nobody": (404, "nobody"),
+    "/alerts?cursor=a": (400, "cursor"),
+    "/alerts/0": (400, "id"),
+    "/alerts/999999": (404, "999999"),
+    "/actions?cursor=1": (400, "cursor"),
+    "/actions?state=lazy": (400, "lazy"),
+    "/actions?alert=x": (400, "alert"),
+    "/actions/1": (404, "action"),
+    "/actions/00000000-0000-4000-8000-000000000000": (404, "action"),
+    "/audit?cursor=-1": (400, "cursor"),
+    "/enroll-tokens?cursor=x": (400, "cursor"),
+    "/nothing": (404, "nothing"),
+}
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_wrong_parameter(admin, host, leak, path):
+    status, word = WRONG[path]
+    got, _, problem = admin.ask("GET", path.replace("HOST", host["id"]).replace("LEAK", leak["id"]))
+    assert got == status and word in problem["detail"], problem
+
+
+def test_events(stack, admin, host):
+    before = time.time()
+    child = Program("short", ["/usr/bin/python3", "-c", "import time; time.sleep(3.5)"], stack.path("short.log"))
+    pid = child.pid
+    child.process.wait()
+    child.file.close()
+    find = lambda kind: next((e for e in admin.get(f"/events?kind={kind}&host={host['name']}")["items"]
+                              if e["details"].get("pid") == pid), None)
+    ended = wait_for("the exit", lambda: find("exit"), 15)
+    assert ended["host_id"] == host["id"] and int(ended["process_id"]) > 0
+    kinds = {e["kind"] for e in admin.get("/events?kind=exit")["items"]}
+    assert kinds == {"exit"}
+    late = admin.get(f"/events?from={rfc3339(before)}")["items"]
+    assert ended["process_id"] in [e["process_id"] for e in late if e["kind"] == "exit"]
+    assert admin.get("/events?from=-2h&to=-1h")["items"] == []
+    gone = admin.get(f"/processes/{ended['process_id']}")
+    assert gone["pid"] == pid and gone["alive"] is False and gone["rss_bytes"] is None
+    assert set(gone) == set(admin.get(f"/hosts/{host['id']}/processes?limit=1")["items"][0])
+    assert admin.get(f"/processes/{ended['process_id']}/series")["points"]
+
+
+def test_event_pages(admin):
+    """New events come while one reads: the pages hold still below the time of the first."""
+    to = rfc3339(time.time() - 2)
+    whole = admin.get(f"/events?to={to}&limit=10000")["items"]
+    paged = admin.pages(f"/events?to={to}", 3)
+    assert len(whole) > 3 and paged == whole
+    times = [e["time"] for e in whole]
+    assert times == sorted(times, reverse=True)
+
+
+# ---- alerts ----
+
+def execute(stack, statement):
+    with psycopg2.connect(host=str(stack.path("pg")), dbname="postgres", user="memherd") as c, c.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_alerts(stack, admin, host, leak):
+    alert = next(a for a in admin.get("/alerts?state=firing")["items"] if a["process_id"] == leak["id"])
+    assert alert["rule"] == "big" and alert["level"] == "log" and alert["host"] == host["name"]
+    assert alert["acked"] is None and alert["acked_by"] is None and alert["resolved"] is None
+    status, _, acked = admin.post(f"/alerts/{alert['id']}/ack")
+    assert status == 200 and acked["acked_by"] == "admin" and acked["acked"]
+    other = token_client(stack, admin, "second", ["read", "act:trim"])
+    status, _, again = other.post(f"/alerts/{alert['id']}/ack")
+    assert status == 200 and again["acked_by"] == "admin" and again["acked"] == acked["acked"], "the first one stands"
+    assert admin.get(f"/alerts/{alert['id']}")["acked"] == acked["acked"]
+    rows = [r for r in audit(admin) if r["action"] == "alert.ack"]
+    assert [(r["actor"], r["target"]) for r in rows] == [("admin", f"alert {alert['id']}")]
+    assert admin.post("/alerts/999999/ack")[0] == 404 and admin.post("/alerts/x/ack")[0] == 400
+    assert len([r for r in audit(admin) if r["action"] == "alert.ack"]) == 1, "what did not happen is not told"
+
+
+def test_alert_pages(stack, admin):
+    # More of them than one program makes: copies of the real one that are over.
+    execute(stack, "INSERT INTO alert (key, rule, host_id, subject, proc_id, service, level, state, opened, resolved, title, doc)"
+                 " SELECT 'old' || n, rule, host_id, subject, proc_id, service, level, 'resolved', opened, now(), title, doc"
+                 " FROM alert, generate_series(1, 7) n WHERE rule = 'big' AND state = 'firing'")
+    ids = [a["id"] for a in admin.pages("/alerts", 2)]
+    assert len(ids) == len(set(ids)) >= 8 and ids == sorted(ids, key=int, reverse=True)
+    assert {a["state"] for a in admin.get("/alerts?state=resolved")["items"]} == {"resolved"}
+
+
+# ---- actions ----
+
+def test_action_dry_run(stack, admin, host, leak):
+    status, fields, action = admin.act(f"{host['name']}:{stack.leak.pid}", dry_run=True)
+    assert status == 202 and fields["Location"] == f"/api/v1/actions/{action['id']}"
+    assert action["dry_run"] and action["process_id"] == leak["id"] and action["actor"] == "admin"
+    end = admin.ended(action["id"])
+    assert end["state"] == "done" and end["dry_run"], end
+    assert end["sent"] and end["done"] and end["reason"] == "a test"
+
+
+def test_action_runs(stack, admin, host):
+    status, _, action = admin.act(f"{host['id']}/python:api_leak.py")
+    assert status == 202 and action["pid"] == stack.leak.pid
+    end = admin.ended(action["id"])
+    assert end["state"] in ("done", "ineffective"), end
+    assert end["rss_before_bytes"] > 1 << 20
+    assert end["freed_bytes"] == end["rss_before_bytes"] - end["rss_after_bytes"]
+    assert 0 <= end["held_seconds"] < 5
+    assert stack.leak.alive()
+
+
+def test_action_refused_by_policy(stack, admin, host):
+    status, _, action = admin.act(f"{host['name']}:{stack.programs['collector'].pid}")
+    assert status == 202
+    end = admin.ended(action["id"])
+    assert end["state"] == "refused" and end["detail"], end
+
+
+def test_action_idempotency(stack, admin, host):
+    body = {"type": "trim", "target": f"{host['name']}:{stack.leak.pid}", "dry_run": True}
+    assert admin.post("/actions", body)[0] == 400
+    first = admin.post("/actions", body, Idempotency_Key="one")
+    again = admin.post("/actions", body, Idempotency_Key="one")
+    assert first[0] == again[0] == 202 and first[2]["id"] == again[2]["id"]
+    assert admin.post("/actions", {**body, "reason": "other"}, Idempotency_Key="one")[0] == 422
+    assert admin.post("/actions", body, Idempotency_Key="two")[2]["id"] != first[2]["id"]
+    other = token_client(stack, admin, "keys", ["read", "act:trim"])
+    assert other.post("/actions", body, Idempotency_Key="one")[2]["id"] != first[2]["id"], "keys are each caller's own"
+    assert admin.post("/actions", body, Idempotency_Key="k" * 129)[0] == 400
+
+
+@pytest.mark.parametrize("body, status, pointer", [
+    ({"target": "nobody:1"}, 404, None),
+    ({"target": "HOST:4194305"}, 404, None),
+    ({"target": "HOST/no-such-service"}, 404, None),
+    ({"target": "HOST:x"}, 404, None),
+    ({"target": "HOST"}, 404, None),
+    ({"target": 7}, 422, "/target"),
+    ({}, 422, "/target"),
+    ({"target": "HOST:PID", "type": "restart"}, 422, "/type"),
+    ({"target": "HOST:PID", "dry_run": "yes"}, 422, "/dry_run"),
+    ({"target": "HOST:PID", "params": {"pages": 1}}, 422, "/params"),
+    ({"target": "HOST:PID", "reason": "a\nb"}, 422, "/reason"),
+    ({"target": "HOST:PID", "reason": "r" * 5000}, 422, "/reason"),
+    ({"target": "HOST:PID", "expires_at": "2020-01-01T00:00:00Z"}, 422, "/expires_at"),
+    ({"target": "HOST:PID", "expires_at": "2099-01-01T00:00:00Z"}, 422, "/expires_at"),
+    ({"target": "HOST:PID", "color": "red"}, 422, "/color"),
+])
+def test_action_wrong(stack, admin, host, body, status, pointer):
+    body = json.loads(json.dumps({"type": "trim", **body}).replace("HOST", host["name"]).replace("PID", str(stack.leak.pid)))
+    got, _, problem = admin.post("/actions", body, Idempotency_Key=str(uuid.uuid4()))
+    assert got == status and problem["detail"], problem
+    if pointer:
+        assert problem["errors"][0]["pointer"] == pointer
+
+
+def test_action_pages(stack, admin, host):
+    for _ in range(5):
+        assert admin.act(f"{host['name']}:{stack.leak.pid}", dry_run=True)[0] == 202
+    whole = admin.get("/actions?limit=10000")["items"]
+    ids = [a["id"] for a in admin.pages("/actions", 2)]
+    assert ids == [a["id"] for a in whole] and len(set(ids)) == len(ids) >= 5
+    for a in whole:
+        admin.ended(a["id"])
+    assert {a["state"] for a in admin.get("/actions?state=done")["items"]} == {"done"}
+    assert len(admin.get(f"/actions?host={host['name']}")["items"]) == len(whole)
+
+
+# ---- tokens and scopes ----
+
+def token_client(stack, admin, name, scopes, **members):
+    status, _, token = admin.post("/tokens", {"name": name, "scopes": scopes, **members})
+    assert status == 201 and token["token"].startswith("mht_") and token["scopes"] == sorted(token["scopes"], key=scopes.index)
+    client = Client(stack, token["token"])
+    client.id = token["id"]
+    return client
+
+
+ASKED = {
+    "/hosts": ("GET", None, "read"),
+    "/fleet": ("GET", None, "read"),
+    "/events": ("GET", None, "read"),
+    "/alerts": ("GET", None, "read"),
+    "/actions": ("GET", None, "read"),
+    "/rules": ("GET", None, "read"),
+    "/rules/check": ("POST", {"text": RULES}, "read"),
+    "/actions ": ("POST", {"type": "trim", "target": "nobody:1"}, "act:trim"),
+    "/alerts/999999/ack": ("POST", None, "act:trim rules:write"),
+    "/enroll-tokens": ("GET", None, "enroll"),
+    "/enroll-tokens ": ("POST", {}, "enroll"),
+    "/enroll-tokens/999999": ("DELETE", None, "enroll"),
+    "/tokens": ("GET", None, ""),
+    "/tokens/999999": ("DELETE", None, ""),
+    "/audit": ("GET", None, ""),
+    "/login-links": ("POST", None, ""),
+}
+
+
+@pytest.mark.parametrize("scope", ["read", "act:trim", "rules:write", "enroll", "admin"])
+def test_scope(stack, admin, scope):
+    client = token_client(stack, admin, f"only {scope}", [scope])
+    for path, (method, body, needed) in ASKED.items():
+        status, _, answer = client.ask(method, path.strip(), body, Idempotency_Key="scope")
+        if scope == "admin" or scope in needed.split():
+            assert status in (200, 201, 404), (path, answer)
+        else:
+            assert status == 403 and "scope" in answer["detail"], (path, answer)
+
+
+def test_token_life(stack, admin):
+    client = token_client(stack, admin, "ops", ["read"])
+    assert client.ask("GET", "/hosts")[0] == 200
+    listed = next(t for t in admin.get("/tokens")["items"] if t["id"] == client.id)
+    assert "token" not in listed and listed["created_by"] == "admin" and listed["revoked"] is None
+    assert admin.ask("DELETE", f"/tokens/{client.id}")[0] == 204
+    assert client.ask("GET", "/hosts")[0] == 401, "at once"
+    assert admin.ask("DELETE", f"/tokens/{client.id}")[0] == 404
+    assert next(t for t in admin.get("/tokens")["items"] if t["id"] == client.id)["revoked"]
+    short = token_client(stack, admin, "short", ["read"], ttl_seconds=2)
+    assert short.ask("GET", "/hosts")[0] == 200
+    time.sleep(2.1)
+    assert short.ask("GET", "/hosts")[0] == 401
+    assert stack.sql("SELECT count(*) FROM api_token WHERE position(%s in hash::text || name) > 0", client.token) == [(0,)]
+    mine = [(r["action"], r["target"]) for r in audit(admin) if r["target"] == f"token {client.id}"]
+    assert mine == [("token.create", f"token {client.id}"), ("token.revoke", f"token {client.id}")]
+
+
+@pytest.mark.parametrize("body, pointer", [
+    ({"scopes": ["read"]}, "/name"), ({"name": "", "scopes": ["read"]}, "/name"), ({"name": "x" * 51, "scopes": ["read"]}, "/name"),
+    ({"name": "x"}, "/scopes"), ({"name": "x", "scopes": []}, "/scopes"), ({"name": "x", "scopes": ["root"]}, "/scopes"),
+    ({"name": "x", "scopes": "read"}, "/scopes"), ({"name": "x", "scopes": ["read"], "ttl_seconds": -1}, "/ttl_seconds"),
+    ({"name": "x", "scopes": ["read"], "ttl_seconds": 1.5}, "/ttl_seconds"),
+])
+def test_token_wrong(admin, body, pointer):
+    status, _, problem = admin.post("/tokens", body)
+    assert status == 422 and problem["errors"][0]["pointer"] == pointer
+
+
+def test_enroll_tokens(stack, admin):
+    made = [admin.post("/enroll-tokens", {"uses": 2, "note": f"n{i}"})[2] for i in range(5)]
+    assert all(t["uses_left"] == 2 and t["token"] for t in made)
+    ids = [t["id"] for t in admin.pages("/enroll-tokens", 2)]
+    assert len(ids) == len(set(ids)) and {t["id"] for t in made} <= set(ids)
+    assert admin.ask("DELETE", f"/enroll-tokens/{made[0]['id']}")[0] == 204
+    assert admin.ask("DELETE", f"/enroll-tokens/{made[0]['id']}")[0] == 404
+    assert made[0]["id"] not in [t["id"] for t in admin.get("/enroll-tokens?limit=1000")["items"]]
+    rows = [r["action"] for r in audit(admin) if r["target"] == f"enroll-token {made[0]['id']}"]
+    assert rows == ["enroll_token.create", "enroll_token.revoke"]
+    used = stack.sql("SELECT uses_left FROM enroll_token ORDER BY token_id LIMIT 1")
+    assert used == [(0,)], "the one that the agent used is used up"
+    for body, pointer in (({"uses": 0}, "/uses"), ({"ttl_seconds": 0}, "/ttl_seconds"), ({"note": 1}, "/note"), ({"x": 1}, "/x")):
+        status, _, problem = admin.post("/enroll-tokens", body)
+        assert status == 422 and problem["errors"][0]["pointer"] == pointer
+
+
+# ---- audit ----
+
+def audit(admin):
+    return admin.pages("/audit", 100)
+
+
+def netstring(text):
+    data = text.encode()
+    return b"%d:%s," % (len(data), data)
+
+
+def test_audit_chain(stack, admin):
+    """SHA-256 as collector/store/store_audit.h tells it, computed from the database's own bytes."""
+    rows = stack.sql("SELECT audit_id::text, (extract(epoch FROM ts) * 1000000)::int8::text, actor, action, target, doc::text, "
+                     "encode(prev, 'hex'), encode(hash, 'hex') FROM audit ORDER BY audit.audit_id")
+    head = "00" * 32
+    for _, ts, actor, action, target, doc, prev, digest in rows:
+        assert prev == head
+        text = b"".join(map(netstring, (ts, actor, action, target, doc)))
+        head = hashlib.sha256(bytes.fromhex(prev) + text).hexdigest()
+        assert digest == head, (action, target)
+    listed = admin.pages("/audit", 3)
+    assert [(r["id"], r["previous_hash"], r["hash"]) for r in listed[:len(rows)]] == [(r[0], r[6], r[7]) for r in rows]
+    assert {"token.create", "token.revoke", "enroll_token.create", "enroll_token.revoke", "alert.ack", "login_link.create",
+            "command.issue", "command.end"} <= {r[3] for r in rows}
+
+
+# ---- metrics ----
+
+SAMPLE = re.compile(r'(memherd_\w+)(?:\{((?:\w+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\S+)')
+
+
+def metrics(stack):
+    status, fields, data = stack.request("GET", "/metrics")
+    assert status == 200 and fields["Content-Type"].startswith("text/plain; version=0.0.4")
+    samples, types = {}, {}
+    for line in data.decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert name not in types, f"{name} stands twice"
+            types[name] = kind
+        elif not line.startswith("# HELP "):
+            m = SAMPLE.fullmatch(line)
+            assert m, line
+            assert m[1] in types, line
+            labels = tuple(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', m[2] or ""))
+            assert (m[1], labels) not in samples, line
+            samples[m[1], labels] = float(m[3])
+    return samples
+
+
+def test_metrics(stack, admin, host):
+    samples = metrics(stack)
+    name = (("host", host["name"]),)
+    assert samples["memherd_host_total_bytes", name] == host["total_bytes"]
+    assert samples["memherd_host_up", name] == 1 and samples["memherd_database_up", ()] == 1
+    assert samples["memherd_agents", (("state", "connected"),)] == 1
+    assert abs(samples["memherd_host_available_bytes", name] - host["available_bytes"]) < 1 << 30
+    assert samples["memherd_ingest_batches_total", ()] > 3
+    leak = samples["memherd_service_rss_bytes", name + (("service", "python:api_leak.py"),)]
+    assert leak > 1 << 20
+    status, fields, data = stack.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert status == 200 and data.endswith(b"# EOF\n")
+    assert stack.request("GET", "/metrics", token=False)[0] == 401
+
+
+def test_hostile_service_name(stack, admin, host):
+    """A program's name is anybody's text: in labels it is escaped, in JSON it is a string."""
+    odd = process_of(admin, host, stack.odd)
+    assert odd["service"].startswith("python:od\""), odd["service"]
+    label = odd["service"].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    samples = metrics(stack)
+    figures = [v for (n, labels), v in samples.items()
+               if n == "memherd_service_processes" and ("service", label) in labels]
+    assert figures == [1], label
+    found = admin.get(f"/hosts/{host['id']}/processes?service={urllib.parse.quote(odd['service'])}")["items"]
+    assert [p["id"] for p in found] == [odd["id"]]
+    assert admin.act(f"{host['name']}/{odd['service']}", dry_run=True)[0] == 202
+
+
+# ---- browsers ----
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def browse(stack, method, path, cookie=None, **headers):
+    request = urllib.request.Request(stack.url(path), method=method, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    if cookie:
+        request.add_header("Cookie", cookie)
+    try:
+        with urllib.request.build_opener(NoRedirect).open(request, timeout=10) as r:
+            return r.status, r.headers
+    except urllib.error.HTTPError as e:
+        return e.code, e.headers
+
+
+def test_login(stack, admin):
+    status, _, link = admin.post("/login-links")
+    assert status == 201
+    path = link["url"].split(str(stack.http), 1)[1]
+    status, fields = browse(stack, "GET", path)
+    assert status == 303 and fields["Location"] == "/"
+    value, *flags = fields["Set-Cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(flags)
+    assert browse(stack, "GET", path)[0] == 403, "once only"
+    assert browse(stack, "GET", "/api/v1/hosts", value)[0] == 200
+    origin = stack.url("")
+    for headers in ({}, {"Origin": origin}, {"X_Memherd_Request": "1"}, {"Origin": "http://evil.example", "X_Memherd_Request": "1"},
+                    {"Origin": "null", "X_Memherd_Request": "1"}, {"Origin": origin + "0", "X_Memherd_Request": "1"}):
+        assert browse(stack, "POST", "/api/v1/login-links", value, **headers)[0] == 403, headers
+    assert browse(stack, "POST", "/api/v1/login-links", value, Origin=origin, X_Memherd_Request="1")[0] == 201
+    assert browse(stack, "POST", "/api/v1/logout", value, Origin=origin, X_Memherd_Request="1")[0] == 204
+    assert browse(stack, "GET", "/api/v1/hosts", value)[0] == 401
+    rows = [r for r in audit(admin) if r["action"] == "login_link.create" and r["actor"] == "admin"]
+    assert [r["details"]["address"] for r in rows] == ["127.0.0.1"] * 2, "one by token, one by that token's session"
+
+
+# ---- the table, the description, the documentation ----
+
+def table():
+    text = (ROOT / "collector/api/routes.c").read_text()
+    rows = re.findall(r'\{HTTP_(\w+),\s*(V1 )?"([^"]+)",\s*([\w |]+),', text)
+    assert len(rows) > 30
+    return [(method, ("/api/v1" if v1 else "") + path, scopes) for method, v1, path, scopes in rows]
+
+
+def test_description_is_the_table():
+    mine = {(m.lower(), p.removeprefix("/api/v1")) for m, p, _ in table() if p.startswith("/api/v1")}
+    assert mine == {(m, p) for p, methods in OPENAPI["paths"].items() for m in methods}
+    text = (ROOT / "docs/API.md").read_text()
+    told = set(re.findall(r"^\| `(GET|POST|DELETE)` \| `(/[^`]*)` \|", text, re.M))
+    assert told == {(m, p) for m, p, _ in table() if p != "/{file}"}
+
+
+def test_public_routes(stack):
+    for method, path, scopes in table():
+        target = path.replace("{id}", "1").replace("{file}", "app.js")
+        status = stack.request(method, target, token=False)[0]
+        if scopes == "SCOPE_PUBLIC":
+            assert status in (200, 403 if path == "/login" else 200), (method, path, status)
+        else:
+            assert status in (401, 429), (method, path, status)
+
+
+def test_rules(admin):
+    rules = admin.get("/rules")
+    assert [r["name"] for r in rules["items"]] == ["big"]
+    assert admin.post("/rules/check", {"text": RULES})[2] == {"ok": True, "error": None}
+    status, _, answer = admin.post("/rules/check", {"text": RULES.replace("1MiB", "bananas")})
+    assert status == 200 and not answer["ok"] and "bananas" in answer["error"]
+    assert admin.post("/rules/check", {"text": 1})[0] == 422
+
+
+# ---- when parts are away; last, since they disturb ----
+
+def test_agent_away(stack, admin, host):
+    """What was last known stays, and says that it is old."""
+    stack.programs["agent"].stop()
+    away = wait_for("the host to be away", lambda: (h := admin.get(f"/hosts/{host['id']}"))["connected"] is False and h, 20)
+    assert away["total_bytes"] == host["total_bytes"] and away["processes"] > 3
+    before = away["last_seen"]
+    time.sleep(1.5)
+    assert admin.get(f"/hosts/{host['id']}")["last_seen"] == before
+    name = (("host", host["name"]),)
+    assert metrics(stack)["memherd_host_up", name] == 0
+    status, _, action = admin.act(f"{host['name']}:{stack.leak.pid}", dry_run=True)
+    assert status == 202 and action["state"] == "queued" and action["sent"] is None
+    stack.start_agent()
+    wait_for("the host to be back", lambda: admin.get(f"/hosts/{host['id']}")["connected"], 20)
+    assert admin.ended(action["id"])["state"] == "done", "what waited is done once the host is back"
+
+
+def test_database_hangs_then_is_killed(stack, admin, host):
+    data = stack.path("pg", "data") if stack.path("pg", "data").exists() else stack.path("pg")
+    master = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+    family = [master, *master.children(recursive=True)]
+    ready = lambda: stack.request("GET", "/readyz", token=False)[0]
+    assert ready() == 200
+    for p in family:
+        p.send_signal(signal.SIGSTOP)
+    try:
+        wait_for("/readyz to tell", lambda: ready() == 503, 5)
+        away(stack, admin, host)
+    finally:
+        for p in family:
+            p.send_signal(signal.SIGCONT)
+    wait_for("/readyz to be back", lambda: ready() == 200, 20)
+    assert admin.get("/events")["items"]
+    for p in family:
+        if p.is_running():
+            p.send_signal(signal.SIGKILL)
+    wait_for("/readyz to tell", lambda: ready() == 503, 5, step=0.02)
+    wait_for("/readyz to be back", lambda: ready() == 200, 30)
+    assert admin.get("/events")["items"]
+
+
+def away(stack, admin, host):
+    for path in ("/fleet", "/hosts", f"/hosts/{host['id']}", f"/hosts/{host['id']}/processes", f"/hosts/{host['id']}/services", "/rules"):
+        assert admin.ask("GET", path)[0] == 200, path
+    assert admin.get("/fleet")["database"] is False
+    assert stack.request("GET", "/healthz", token=False)[0] == 200 and metrics(stack)["memherd_database_up", ()] == 0
+    for method, path, body in (("GET", "/events", None), ("GET", "/alerts", None), ("GET", "/actions", None), ("GET", "/tokens", None),
+                               ("GET", "/audit", None), ("GET", "/enroll-tokens", None), ("GET", "/processes/7", None),
+                               ("POST", "/tokens", {"name": "x", "scopes": ["read"]}), ("POST", "/login-links", None),
+                               ("POST", "/actions", {"type": "trim", "target": f"{host['name']}:{stack.leak.pid}"})):
+        status, fields, problem = admin.ask(method, path, body, Idempotency_Key="away")
+        assert status == 503 and int(fields["Retry-After"]) > 0 and "database" in problem["detail"], (path, status, problem)

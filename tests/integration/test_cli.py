@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""build/memherd against a collector that says what each test wants: exit codes, shapes of output, and
+what it sends."""
+
+import json
+import os
+import pathlib
+import pty
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MEMHERD = pathlib.Path(os.environ.get("BIN", ROOT / "build")) / "memherd"
+HOST = {"id": "1", "name": "web-1", "connected": True, "available_bytes": 512 << 20, "total_bytes": 1 << 30,
+        "processes": 17, "time_to_oom_seconds": 7140, "last_seen": "2026-11-23T01:02:03.000Z",
+        "culprit": {"service": "", "comm": "evil\x1b[2J\tx", "pid": 42, "growth_bytes_per_hour": 100 << 20}}
+ACTION = {"id": "00000000-0000-0000-0000-000000000001", "type": "trim", "state": "queued", "dry_run": False,
+          "host": "web-1", "pid": 42, "actor": "admin", "created": "2026-11-23T01:02:03.000Z",
+          "rss_before_bytes": None, "rss_after_bytes": None, "detail": ""}
+
+
+class Collector:
+    """Answers (method, path without query) from a table; remembers what was asked."""
+
+    def __init__(self):
+        self.answers = {}
+        self.asked = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.asked.append((self.command, self.path, dict(self.headers), body))
+                status, answer = outer.answers.get((self.command, self.path.split("?")[0]), (404, problem(404)))
+                if isinstance(answer, list):
+                    answer = answer.pop(0) if len(answer) > 1 else answer[0]
+                raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            do_GET = do_POST = do_DELETE = do
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def say(self, method, path, answer, status=200):
+        self.answers[(method, "/api/v1" + path)] = (status, answer)
+
+
+def problem(status, detail="no such thing"):
+    return {"type": "about:blank", "title": "Refused", "status": status, "detail": detail}
+
+
+@pytest.fixture
+def collector():
+    c = Collector()
+    yield c
+    c.close()
+
+
+def run(collector, *argv, token="secret", stdin=subprocess.DEVNULL, url=None):
+    env = {"PATH": os.environ["PATH"], "MEMHERD_URL": url or collector.url, "MEMHERD_TOKEN": token, "LC_ALL": "C.UTF-8"}
+    return subprocess.run([MEMHERD, *argv], env=env, stdin=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_piped_output_is_tab_separated_and_inert(collector):
+    collector.say("GET", "/hosts", {"items": [HOST], "next_cursor": None})
+    r = run(collector, "hosts")
+    assert r.returncode == 0, r.stderr
+    head, row = r.stdout.splitlines()
+    assert head.split("\t")[:3] == ["HOST", "STATE", "AVAILABLE"]
+    cells = dict(zip(head.split("\t"), row.split("\t")))
+    assert cells["HOST"] == "web-1" and cells["AVAILABLE"] == "512 MiB" and cells["PID"] == "42"
+    assert cells["CULPRIT"] == "evil\\x1b[2J\\x09x"
+    assert cells["GROWTH"] == "+100 MiB/h" and cells["TIME TO OOM"] == "119 min"
+
+
+def test_a_terminal_gets_aligned_columns(collector):
+    collector.say("GET", "/hosts", {"items": [HOST], "next_cursor": None})
+    main, side = pty.openpty()
+    env = {"MEMHERD_URL": collector.url, "MEMHERD_TOKEN": "x"}
+    with subprocess.Popen([MEMHERD, "hosts"], env=env, stdout=side, stdin=subprocess.DEVNULL) as p:
+        assert p.wait(30) == 0
+    os.close(side)
+    lines = os.read(main, 65536).decode().splitlines()
+    os.close(main)
+    assert "\t" not in lines[1] and "\x1b" not in lines[1]
+    assert lines[0].index("STATE") == lines[1].index("up")
+
+
+@pytest.mark.parametrize("argv,path", [(["hosts"], "/hosts"), (["status"], "/fleet"), (["ps", "web-1"], "/hosts/web-1/processes"),
+                                       (["alerts"], "/alerts"), (["actions"], "/actions"), (["enroll-token", "list"], "/enroll-tokens")])
+def test_json_is_what_rest_said(collector, argv, path):
+    said = {"items": [{"id": "7", "name": "\x1b[2J\u009b é"}], "next_cursor": None}
+    collector.say("GET", path, said)
+    r = run(collector, *argv, "--json")
+    assert r.returncode == 0, r.stderr
+    assert json.loads(r.stdout) == said
+    assert r.stdout.isascii() and "\x1b" not in r.stdout
+
+
+def test_status_counts_and_lists(collector):
+    collector.say("GET", "/fleet", {"hosts": {"total": 2, "connected": 1}, "alerts": {"firing": 3}})
+    collector.say("GET", "/hosts", {"items": [], "next_cursor": None})
+    r = run(collector, "status")
+    assert r.returncode == 0 and r.stdout.startswith("2 hosts, 1 connected; 3 alerts firing\n")
+
+
+@pytest.mark.parametrize("status,code", [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (422, 1), (500, 1), (503, 1)])
+def test_a_problem_has_its_exit_code_and_its_words(collector, status, code):
+    collector.say("GET", "/hosts", problem(status, "why it was \x1b[2J refused"), status)
+    r = run(collector, "hosts")
+    assert r.returncode == code and r.stdout == ""
+    assert "memherd: Refused: why it was \\x1b[2J refused" in r.stderr
+
+
+@pytest.mark.parametrize("body", [b"not json", b"{", b"[1,2", b"\xff\xfe", b"{\"items\": 5}", b"[]", b"7"])
+def test_answers_that_are_none_do_no_harm(collector, body):
+    collector.say("GET", "/hosts", body)
+    assert run(collector, "hosts").returncode in (0, 1)
+    collector.say("GET", "/hosts", body, 500)
+    assert run(collector, "hosts").returncode == 1
+
+
+def test_nobody_there_is_5(collector):
+    url = collector.url
+    collector.server.server_close()
+    r = run(collector, "hosts", url=url)
+    assert r.returncode == 5
+    assert "cannot reach" in r.stderr and "MEMHERD_URL" in r.stderr
+    assert run(collector, "hosts", url="file:///etc/passwd").returncode == 5
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["ps"], ["ps", "a", "b"], ["hosts", "--nonsense"], ["trim"], ["enroll-token"],
+                                  ["enroll-token", "nonsense"], ["enroll-token", "delete"], ["enroll-token", "create", "--ttl", "x"],
+                                  ["enroll-token", "create", "--uses", "0"], ["actions", "--limit", "0"],
+                                  ["hosts", "--token-file", "/nonexistent"]])
+def test_wrong_usage_is_2_and_asks_nothing(collector, argv):
+    r = run(collector, *argv)
+    assert r.returncode == 2 and r.stderr and r.stdout == ""
+    assert collector.asked == []
+
+
+def test_help_and_version_are_data(collector):
+    assert "enroll-token" in run(collector, "--help").stdout
+    assert run(collector, "--version").stdout.startswith("memherd ")
+
+
+def test_the_token_is_sent_and_a_file_wins_over_the_environment(collector, tmp_path):
+    collector.say("GET", "/hosts", {"items": []})
+    run(collector, "hosts")
+    (tmp_path / "t").write_text("from-file\n")
+    run(collector, "hosts", "--token-file", str(tmp_path / "t"))
+    assert [a[2]["Authorization"] for a in collector.asked] == ["Bearer secret", "Bearer from-file"]
+
+
+def test_names_are_escaped_in_paths(collector):
+    assert run(collector, "ps", "../fleet?x=1").returncode == 4
+    assert collector.asked[0][1].startswith("/api/v1/hosts/..%2Ffleet%3Fx%3D1/processes?")
+    run(collector, "alerts", "--host", "a&b=c")
+    assert collector.asked[1][1] == "/api/v1/alerts?host=a%26b%3Dc"
+
+
+def test_trim_without_a_terminal_wants_yes(collector):
+    r = run(collector, "trim", "web-1:42")
+    assert r.returncode == 3 and "--yes" in r.stderr
+    assert collector.asked == []
+
+
+def test_trim_asks_once_with_a_key(collector):
+    collector.say("POST", "/actions", ACTION, 202)
+    r = run(collector, "trim", "web-1:42", "--yes", "--reason", "because")
+    assert r.returncode == 0, r.stderr
+    (_, _, headers, body), = collector.asked
+    assert json.loads(body) == {"type": "trim", "target": "web-1:42", "reason": "because", "dry_run": False}
+    assert len(headers["Idempotency-Key"]) == 32
+
+
+@pytest.mark.parametrize("state,code", [("done", 0), ("failed", 1), ("ineffective", 1), ("expired", 1), ("refused", 3)])
+def test_trim_waits_for_its_end(collector, state, code):
+    collector.say("POST", "/actions", ACTION, 202)
+    collector.say("GET", "/actions/" + ACTION["id"], [dict(ACTION, state="sent"), dict(ACTION, state=state, detail="what came")])
+    r = run(collector, "trim", "web-1:42", "--dry-run")
+    assert r.returncode == code, r.stderr
+    assert state in r.stdout and "what came" in r.stdout
+
+
+def test_a_reason_that_is_no_text_is_refused(collector):
+    r = subprocess.run([MEMHERD, "trim", "web-1:42", "--yes", "--reason", b"\xff"], env={"MEMHERD_URL": collector.url},
+                       capture_output=True, timeout=30, check=False)
+    assert r.returncode == 2 and collector.asked == []
+
+
+def test_a_new_token_is_alone_on_stdout(collector):
+    collector.say("POST", "/enroll-tokens", {"token": "T0KEN", "expires": "2026-11-23T02:00:00Z"}, 201)
+    r = run(collector, "enroll-token", "create", "--ttl", "10min", "--uses", "2", "--note", "web")
+    assert r.returncode == 0 and r.stdout == "T0KEN\n"
+    assert json.loads(collector.asked[0][3]) == {"ttl_seconds": 600, "uses": 2, "note": "web"}
+
+
+def test_ack_delete_and_login(collector):
+    collector.say("POST", "/alerts/7/ack", b"", 204)
+    assert run(collector, "ack", "7").returncode == 0
+    collector.say("DELETE", "/enroll-tokens/9", b"", 204)
+    assert run(collector, "enroll-token", "delete", "9").returncode == 0
+    collector.say("POST", "/login-links", {"url": "http://x/login?token=y"}, 201)
+    assert run(collector, "login-link").stdout == "http://x/login?token=y\n"
