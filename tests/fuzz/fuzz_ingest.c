@@ -101,7 +101,8 @@ static void feed(struct ingest *in, struct host *h, struct cursor c)
 	struct error err;
 
 	while (cursor_left(&c) >= 2) {
-		size_t len = MIN_OF((size_t)cursor_le16(&c), cursor_left(&c));
+		size_t said = cursor_le16(&c);
+		size_t len = MIN_OF(said, cursor_left(&c));
 		const uint8_t *p = cursor_bytes(&c, len);
 
 		if (!stored.epoch) {
