@@ -587,8 +587,8 @@ static void stop(struct collector *c)
 {
 	const struct timeval moment = {.tv_usec = GOODBYE_MS * 1000};
 
-	listener_free(&c->listen_enroll);
-	listener_free(&c->listen_stream);
+	listener_stop(c->listen_enroll);
+	listener_stop(c->listen_stream);
 	if (c->sessions && c->rc == 0) {
 		sessions_goodbye(c->sessions);
 		event_base_loopexit(c->base, &moment);
@@ -606,6 +606,8 @@ static void stop(struct collector *c)
 			event_free(c->signals[i]);
 	enroller_free(&c->enroller);
 	sessions_free(&c->sessions);
+	listener_free(&c->listen_enroll);
+	listener_free(&c->listen_stream);
 	dispatch_free(&c->dispatch);
 	mailer_free(&c->mailer);
 	ingest_free(&c->ingest);

@@ -158,6 +158,16 @@ static size_t list_actions(const struct incident *i, struct mail_action out[INCI
 	return i->n_actions;
 }
 
+/* What the rule measured and what an action left are newer than the registry's trend and sample. */
+static void add_what_is_newer(struct incident_mail *m, enum mail_state state)
+{
+	if (m->unit == MAIL_UNIT_BYTES_PER_HOUR && isnan(m->culprit.growth) && m->culprit.pid)
+		m->culprit.growth = m->last_value;
+	if (state == MAIL_ACTION && m->action_count &&
+	    m->actions[m->action_count - 1].after >= 0)
+		m->culprit.rss_bytes = m->actions[m->action_count - 1].after;
+}
+
 void incident_send_mail(struct incidents *all, struct incident *i, enum mail_state state)
 {
 	enum mail_unit unit = unit_of(i);
@@ -197,6 +207,7 @@ void incident_send_mail(struct incidents *all, struct incident *i, enum mail_sta
 	rule_print_rule(&rule_text, all->set, i->rule);
 	m.rule_text = (const char *)rule_text.data;
 	incident_scene_fill(&scene, &m, incident_host(all, i), incident_process(all, i), m.now_us);
+	add_what_is_newer(&m, state);
 	rc = mail_incident(all->mailer, &m, &err);
 	if (rc < 0 && rc != -ENOTSUP)
 		log_error("alert=%lld mail not sent error=\"%s\"", (long long)i->alert_id, err.msg);
