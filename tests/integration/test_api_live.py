@@ -164,6 +164,8 @@ def stack():
         wait_for("the first alert", lambda: s.items("/alerts"), 40)
         yield s
         assert s.programs["collector"].alive(), s.programs["collector"].tail()
+        s.programs["agent"].stop()
+        assert s.programs["collector"].stop() == 0, s.programs["collector"].tail(40)
     finally:
         s.close()
 
