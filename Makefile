@@ -255,9 +255,12 @@ install: all ## programs, units and example configuration under DESTDIR and PREF
 	install -m 755 $(B)/memherd-agent $(B)/memherd-actd $(B)/memherd-collector '$(DESTDIR)$(PREFIX)/sbin/'
 	install -d '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples'
 	install -m 644 README.md CHANGELOG.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/memherd/'
-	install -m 644 deploy/examples/* '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples/'
+	install -m 644 deploy/examples/*.conf deploy/examples/policy '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples/'
+	install -m 644 deploy/examples/rules.d/*.rules '$(DESTDIR)/etc/memherd/rules.d/'
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	install -m 644 deploy/systemd/*.service '$(DESTDIR)$(PREFIX)/lib/systemd/system/'
+	install -d '$(DESTDIR)/usr/lib/sysusers.d'
+	install -m 644 deploy/systemd/memherd.sysusers '$(DESTDIR)/usr/lib/sysusers.d/memherd.conf'
 
 help: ## this list
 	@awk 'BEGIN{FS=":.*## "} /^##@/{printf "\n%s\n",substr($$0,5)} /^[a-z%][a-zA-Z0-9_%-]*:.*## /{printf "  make %-20s %s\n",$$1,$$2}' $(MAKEFILE_LIST)

@@ -32,7 +32,6 @@
 #include "common/tls.h"
 
 #define COLLECTOR_MAGIC 0xc011ec70u
-#define EMBEDDED_PREFIX "embedded:"
 #define DB_CONNECTIONS  4
 #define DRAIN_US        (10 * USEC_PER_SEC)
 #define GOODBYE_MS      300
@@ -139,7 +138,7 @@ static int open_identity(struct collector *c, struct error *err)
 static int start_embedded(struct collector *c, const char **ret_conninfo, struct error *err)
 {
 	const struct embedded_config config = {
-		.dir = c->o->database + strlen(EMBEDDED_PREFIX),
+		.dir = c->o->database + strlen(COLLECTOR_EMBEDDED),
 		.user = *c->o->database_user ? c->o->database_user : NULL,
 	};
 	int rc = embedded_start(&config, &c->embedded, err);
@@ -154,12 +153,8 @@ static int find_database(struct collector *c, const char **ret_conninfo, struct 
 {
 	const char *d = c->o->database;
 
-	if (str_starts(d, EMBEDDED_PREFIX))
+	if (str_starts(d, COLLECTOR_EMBEDDED))
 		return start_embedded(c, ret_conninfo, err);
-	if (!str_starts(d, "postgresql://") && !str_starts(d, "postgres://"))
-		return error_set(err, -EINVAL,
-				 "database = '%s': expected embedded:FOLDER or postgresql://...",
-				 d);
 	*ret_conninfo = d;
 	return 0;
 }
@@ -243,6 +238,7 @@ static void on_connected(void *arg, struct host *h)
 {
 	struct collector *c = arg;
 
+	incidents_expect(c->incidents, h);
 	dispatch_host_up(c->dispatch, h->host_id);
 }
 
@@ -255,8 +251,16 @@ static void on_result(void *arg, struct host *h, const uint8_t *body, size_t len
 		log_warn("host=%d result of an action not taken error=\"%s\"", h->host_id, err.msg);
 }
 
+static void on_disconnected(void *arg, struct host *h)
+{
+	struct collector *c = arg;
+
+	incidents_expect(c->incidents, h);
+}
+
 static const struct sessions_ops sessions_ops = {.on_hello = on_hello,
 						 .on_connected = on_connected,
+						 .on_disconnected = on_disconnected,
 						 .on_result = on_result};
 
 static int send_command(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
@@ -461,9 +465,13 @@ static void on_hosts(void *arg, int rc, const struct db_result *r, const struct 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++) {
 		struct fleet_host f;
+		struct host *h;
 
 		store_fleet_host(r, i, &f);
-		if (!registry_host(&c->registry, f.host_id, f.uuid, f.name))
+		h = registry_host(&c->registry, f.host_id, f.uuid, f.name);
+		if (h)
+			incidents_expect(c->incidents, h);
+		else
 			rc = -ENOMEM;
 	}
 	if (rc == 0)
@@ -579,8 +587,8 @@ static void stop(struct collector *c)
 {
 	const struct timeval moment = {.tv_usec = GOODBYE_MS * 1000};
 
-	listener_free(&c->listen_enroll);
-	listener_free(&c->listen_stream);
+	listener_stop(c->listen_enroll);
+	listener_stop(c->listen_stream);
 	if (c->sessions && c->rc == 0) {
 		sessions_goodbye(c->sessions);
 		event_base_loopexit(c->base, &moment);
@@ -598,6 +606,8 @@ static void stop(struct collector *c)
 			event_free(c->signals[i]);
 	enroller_free(&c->enroller);
 	sessions_free(&c->sessions);
+	listener_free(&c->listen_enroll);
+	listener_free(&c->listen_stream);
 	dispatch_free(&c->dispatch);
 	mailer_free(&c->mailer);
 	ingest_free(&c->ingest);

@@ -37,6 +37,9 @@ void incidents_connect(struct incidents *i, struct db *db, struct mailer *mailer
 /* Takes up what was firing when the collector stopped, then calls done. */
 int incidents_restore(struct incidents *i, void (*done)(void *arg), void *arg) must_use;
 
+/* A host that is known: from now on its silence is news. At start, when it is new, and when its
+ * connection ends. */
+void incidents_expect(struct incidents *i, const struct host *h);
 void incidents_process(struct incidents *i, const struct host *h, const struct process *p,
 		       int64_t t_us);
 void incidents_host(struct incidents *i, const struct host *h, int64_t t_us);

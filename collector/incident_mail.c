@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/incident_mail.h"
 
+#include <errno.h>
 #include <math.h>
+
+#include "collector/incident_inner.h"
+#include "collector/notify/mail.h"
+#include "collector/rule/parse.h"
+#include "common/clock.h"
+#include "common/log.h"
 
 #define GROWTH_SPAN_US (30 * 60 * 1000000LL)
 
@@ -102,4 +109,118 @@ void incident_scene_fill(struct incident_scene *s, struct incident_mail *m, stru
 		s->points[m->point_count++] =
 			(struct mail_point){.t_us = p->rss.t_us[i], .bytes = kib(p->rss.v[i])};
 	m->points = s->points;
+}
+
+/* ---- the mail itself ---- */
+
+static enum mail_unit unit_of(const struct incident *i)
+{
+	if (!i->rule->measure)
+		return MAIL_UNIT_NUMBER;
+	switch (i->rule->measure->type) {
+	case RULE_BYTES:
+		return MAIL_UNIT_BYTES;
+	case RULE_BYTE_RATE:
+		return MAIL_UNIT_BYTES_PER_HOUR;
+	case RULE_DURATION:
+		return MAIL_UNIT_SECONDS;
+	case RULE_BOOL:
+	case RULE_STRING:
+	case RULE_COUNT:
+	case RULE_RATIO:
+	case RULE_COUNT_RATE:
+	case RULE_TYPE_COUNT:
+		break;
+	}
+	return MAIL_UNIT_NUMBER;
+}
+
+/* The engine's rates are per second, people read them per hour. */
+static double shown(enum mail_unit unit, double v)
+{
+	return unit == MAIL_UNIT_BYTES_PER_HOUR ? v * 3600 : v;
+}
+
+static size_t list_actions(const struct incident *i, struct mail_action out[INCIDENT_ACTIONS])
+{
+	for (size_t n = 0; n < i->n_actions; n++) {
+		const struct action_row *a = &i->actions[n];
+
+		out[n] = (struct mail_action){.t_us = a->done_us,
+					      .action = a->action,
+					      .target = a->process,
+					      .state = a->state,
+					      .detail = a->detail,
+					      .dry_run = a->dry_run,
+					      .before = a->rss_before,
+					      .after = a->rss_after};
+	}
+	return i->n_actions;
+}
+
+/* What the rule measured and what an action left are newer than the registry's trend and sample. */
+static void add_what_is_newer(struct incident_mail *m, enum mail_state state)
+{
+	if (m->unit == MAIL_UNIT_BYTES_PER_HOUR && isnan(m->culprit.growth) && m->culprit.pid)
+		m->culprit.growth = m->last_value;
+	if (state == MAIL_ACTION && m->action_count &&
+	    m->actions[m->action_count - 1].after >= 0)
+		m->culprit.rss_bytes = m->actions[m->action_count - 1].after;
+}
+
+void incident_send_mail(struct incidents *all, struct incident *i, enum mail_state state)
+{
+	enum mail_unit unit = unit_of(i);
+	char head[RULE_NAME_MAX + 1];
+	auto_buf struct buf rule_text = BUF_INIT(65536);
+	struct incident_scene scene = {0};
+	struct mail_action actions[INCIDENT_ACTIONS];
+	struct error err = {""};
+	struct incident_mail m = {
+		.incident = i->alert_id,
+		.sequence = i->mails + 1,
+		.state = state,
+		.rule = i->rule->name,
+		.level = rule_level_names[i->level],
+		.headline = head,
+		.subject_kind = rule_kind_names[i->kind],
+		.service = *i->service ? i->service : NULL,
+		.opened_us = i->opened_us,
+		.now_us = clock_wall_us(),
+		.resolved_us = i->resolved_us,
+		.unit = unit,
+		.first_value = shown(unit, i->first),
+		.peak_value = shown(unit, i->peak),
+		.last_value = shown(unit, i->last),
+		.resolved_value = i->resolved_us ? shown(unit, i->last) : NAN,
+		.actions = actions,
+		.action_count = list_actions(i, actions),
+		.why = i->rule->why,
+	};
+	int rc;
+
+	if (!all->mailer)
+		return;
+	i->unsaved = true; /* its row counts the mails, so that none is sent twice over a restart */
+	i->mails++;
+	incident_headline(i->rule, head, sizeof(head));
+	rule_print_rule(&rule_text, all->set, i->rule);
+	m.rule_text = (const char *)rule_text.data;
+	incident_scene_fill(&scene, &m, incident_host(all, i), incident_process(all, i), m.now_us);
+	add_what_is_newer(&m, state);
+	rc = mail_incident(all->mailer, &m, &err);
+	if (rc < 0 && rc != -ENOTSUP)
+		log_error("alert=%lld mail not sent error=\"%s\"", (long long)i->alert_id, err.msg);
+}
+
+void incident_want_mail(struct incidents *all, struct incident *i, enum mail_state state)
+{
+	if (i->alert_id || !i->asking) {
+		incident_send_mail(all, i, state);
+		return;
+	}
+	/* Of what happened meanwhile one mail tells. */
+	if (!i->mail_due || state != MAIL_ESCALATED)
+		i->mail_state = state;
+	i->mail_due = true;
 }

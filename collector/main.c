@@ -58,24 +58,6 @@ static int set_override(struct collector_options *o, const char *text, struct er
 	return conf_set(&collector_conf, o, copy, value, "-o", err);
 }
 
-static int set_logging(const struct collector_options *o, struct error *err)
-{
-	static const char *const names[] = {"error", "warn", "info", "debug"};
-	bool json = strcmp(o->log_format, "json") == 0;
-
-	if (!json && strcmp(o->log_format, "text") != 0)
-		return error_set(err, -EINVAL, "log_format = '%s': expected text or json",
-				 o->log_format);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(o->log_level, names[i]) != 0)
-			continue;
-		log_init("collector", (enum log_level)i, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-		return 0;
-	}
-	return error_set(err, -EINVAL, "log_level = '%s': expected error, warn, info or debug",
-			 o->log_level);
-}
-
 struct line {
 	const char *command;
 	const char *file;
@@ -123,7 +105,9 @@ static int load(struct collector_options *o, const struct line *l, struct error 
 		rc = conf_load(&collector_conf, o, l->file ? l->file : COLLECTOR_CONF, err);
 	for (size_t i = 0; !rc && i < l->n; i++)
 		rc = set_override(o, l->overrides[i], err);
-	return rc ? rc : set_logging(o, err);
+	if (!rc)
+		log_init("collector", collector_log_level(o), collector_log_format(o));
+	return rc;
 }
 
 int main(int argc, char **argv)

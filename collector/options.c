@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/options.h"
 
+#include <ctype.h>
 #include <stddef.h>
+#include <string.h>
+
+#include "collector/notify/encode.h"
+#include "common/str.h"
 
 #define O(field) offsetof(struct collector_options, field)
 #define SEC      1000000LL
@@ -73,4 +78,154 @@ static const struct conf_option options[] = {
 	{NULL},
 };
 
-const struct conf_table collector_conf = {.section = "collector", .options = options};
+/* ---- what a string must look like, so that a mistake is told with its line ---- */
+
+static const char *refuse_path(const char *value)
+{
+	return *value == '/' ? NULL : "an absolute path";
+}
+
+static const char *refuse_file(const char *value)
+{
+	return !*value || *value == '/' ? NULL : "an absolute path, or nothing";
+}
+
+static const char *refuse_database(const char *value)
+{
+	if (str_starts(value, COLLECTOR_EMBEDDED "/") || str_starts(value, "postgresql://") ||
+	    str_starts(value, "postgres://"))
+		return NULL;
+	return COLLECTOR_EMBEDDED "FOLDER with an absolute path, or postgresql://...";
+}
+
+/* Also ':port' and '[v6]:port'; port 0 takes a free one. */
+static const char *refuse_address(const char *value)
+{
+	const char *colon = strrchr(value, ':');
+	size_t len = colon ? (size_t)(colon - value) : 0;
+	bool v6 = len > 2 && value[0] == '[' && value[len - 1] == ']';
+	int64_t port;
+
+	if (!colon || !isdigit((unsigned char)colon[1]) || str_parse_int(colon + 1, &port) < 0 ||
+	    port > UINT16_MAX || strcspn(value, " \t/@") < strlen(value) ||
+	    (!v6 && memchr(value, ':', len)))
+		return "host:port";
+	return NULL;
+}
+
+static const char *refuse_host(const char *value)
+{
+	bool v6 = strspn(value, "0123456789abcdefABCDEF:.") == strlen(value);
+
+	if (strcspn(value, " \t/@") < strlen(value) || (!v6 && strchr(value, ':')))
+		return "a host name or an address, without a port";
+	return NULL;
+}
+
+static bool is_url(const char *value, const char *scheme)
+{
+	size_t n = strlen(scheme);
+
+	return str_starts(value, scheme) && value[n] && value[n] != '/' && value[n] != ':' &&
+	       str_is_safe(value, strlen(value)) && !strpbrk(value, " \"<>");
+}
+
+static const char *refuse_web_url(const char *value)
+{
+	return !*value || is_url(value, "http://") || is_url(value, "https://")
+		       ? NULL
+		       : "http://host or https://host, or nothing";
+}
+
+static const char *refuse_smtp_url(const char *value)
+{
+	return !*value || is_url(value, "smtp://") || is_url(value, "smtps://")
+		       ? NULL
+		       : "smtp://host:port or smtps://host:port, or nothing";
+}
+
+static const char *refuse_mailbox(const char *value)
+{
+	return !*value || encode_is_address(value) ? NULL : "an address like name@host";
+}
+
+static const char *const tls_words[] = {"starttls", "implicit", "none"};
+static const char *const level_words[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+static const char *const format_words[] = {
+	[LOG_FORMAT_TEXT] = "text",
+	[LOG_FORMAT_JSON] = "json",
+};
+
+static int find_word(const char *const *words, size_t n, const char *word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(words[i], word) == 0)
+			return (int)i;
+	return -1;
+}
+
+static const char *refuse_smtp_tls(const char *value)
+{
+	return find_word(tls_words, ARRAY_SIZE(tls_words), value) >= 0
+		       ? NULL
+		       : "starttls, implicit or none";
+}
+
+static const char *refuse_level(const char *value)
+{
+	return find_word(level_words, ARRAY_SIZE(level_words), value) >= 0
+		       ? NULL
+		       : "error, warn, info or debug";
+}
+
+static const char *refuse_format(const char *value)
+{
+	return find_word(format_words, ARRAY_SIZE(format_words), value) >= 0 ? NULL
+									     : "text or json";
+}
+
+static const struct {
+	const char *key;
+	const char *(*refuse)(const char *value);
+} judges[] = {
+	{"state_dir", refuse_path},          {"rules_dir", refuse_path},
+	{"smtp_password_file", refuse_file}, {"smtp_ca_file", refuse_file},
+	{"database", refuse_database},       {"listen_stream", refuse_address},
+	{"listen_enroll", refuse_address},   {"listen_http", refuse_address},
+	{"http_hosts", refuse_host},         {"public_address", refuse_host},
+	{"base_url", refuse_web_url},        {"smtp_url", refuse_smtp_url},
+	{"smtp_tls", refuse_smtp_tls},       {"mail_from", refuse_mailbox},
+	{"mail_to", refuse_mailbox},         {"log_level", refuse_level},
+	{"log_format", refuse_format},
+};
+
+static const char *refuse(const char *key, const char *value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(judges); i++)
+		if (strcmp(judges[i].key, key) == 0)
+			return judges[i].refuse(value);
+	return NULL;
+}
+
+const struct conf_table collector_conf = {
+	.section = "collector",
+	.options = options,
+	.refuse = refuse,
+};
+
+enum log_level collector_log_level(const struct collector_options *o)
+{
+	int i = find_word(level_words, ARRAY_SIZE(level_words), o->log_level);
+
+	return i < 0 ? LOG_LEVEL_INFO : (enum log_level)i;
+}
+
+enum log_format collector_log_format(const struct collector_options *o)
+{
+	return strcmp(o->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+}

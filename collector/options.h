@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "common/log.h"
 
-#define COLLECTOR_CONF "/etc/memherd/collector.conf"
+#define COLLECTOR_CONF     "/etc/memherd/collector.conf"
+#define COLLECTOR_EMBEDDED "embedded:" /* 'database' of a PostgreSQL of our own */
 
 struct collector_options {
 	char *state_dir;
@@ -46,5 +48,8 @@ struct collector_options {
 };
 
 extern const struct conf_table collector_conf;
+
+enum log_level collector_log_level(const struct collector_options *o);
+enum log_format collector_log_format(const struct collector_options *o);
 
 #endif

@@ -144,10 +144,9 @@ static void send_tick(struct sense *s, int64_t wall_us)
 		log_warn("tick_dropped reason=\"link does not keep up\"");
 }
 
-/* The next multiple of the interval on the wall clock: the grid of the stored windows. */
 static void arm_timer(struct sense *s)
 {
-	int64_t wait = s->interval_us - clock_wall_us() % s->interval_us;
+	int64_t wait = ticker_wait_us(&s->ticker, clock_wall_us());
 	struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
 
 	event_add(s->timer, &tv);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "agent/record.h"
 #include "agent/sense/describe.h"
@@ -196,10 +197,19 @@ static int tell_births(struct ticker *t, struct wire_tick *tick)
 	return 0;
 }
 
-static int encode(struct ticker *t, struct wire_tick *tick, struct buf *body)
+/* A difference cannot say that a figure is gone: all is told anew. */
+static bool host_lost_some(const struct ticker *t, const int64_t host[HOST_METRIC_COUNT])
+{
+	for (int i = 0; i < HOST_METRIC_COUNT; i++)
+		if (host[i] == METRIC_ABSENT && t->state.host[i] != METRIC_ABSENT)
+			return true;
+	return false;
+}
+
+static int encode(struct ticker *t, struct wire_tick *tick, const int64_t host[HOST_METRIC_COUNT],
+		  struct buf *body)
 {
 	int64_t v[METRIC_COUNT];
-	int64_t host[HOST_METRIC_COUNT];
 	struct delta_encoder e = {0};
 	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high);
 
@@ -213,7 +223,6 @@ static int encode(struct ticker *t, struct wire_tick *tick, struct buf *body)
 		proc_values(p, t->sampler.page_kib, v);
 		delta_process(&e, id, v);
 	}
-	sample_host(t, host);
 	delta_host(&e, host);
 	return delta_finish(&e, body);
 }
@@ -256,17 +265,29 @@ static void reserve_columns(struct ticker *t)
 
 static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 {
+	int64_t host[HOST_METRIC_COUNT];
 	int r = tell_exits(t, tick);
 
 	if (r < 0)
 		return r;
+	sample_host(t, host);
+	tick->keyframe |= host_lost_some(t, host);
 	if (tick->keyframe)
 		forget_announced(t);
 	r = tell_births(t, tick);
 	if (r < 0)
 		return r;
 	tick->skipped = t->sampler.skipped;
-	return encode(t, tick, body);
+	return encode(t, tick, host, body);
+}
+
+int64_t ticker_wait_us(const struct ticker *t, int64_t wall_us)
+{
+	int64_t interval = t->cfg.interval_us;
+	int64_t phase = (int64_t)(XXH3_64bits(t->boot_id, sizeof(t->boot_id)) % (uint64_t)interval);
+	int64_t past = (wall_us - phase) % interval;
+
+	return past < 0 ? -past : interval - past;
 }
 
 int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf *body,

@@ -44,6 +44,10 @@ void ticker_fini(struct ticker *t);
 int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf *body,
 		 bool *ret_keyframe, struct error *err) must_use;
 
+/* How long until the next round is due, 1 to interval_us. Each boot of each host has a phase of its
+ * own within the interval, so that a fleet does not send all at once. */
+int64_t ticker_wait_us(const struct ticker *t, int64_t wall_us);
+
 /* The next tick decodes without history, strings included: a new stream has begun, or a tick was
  * dropped after it was made. */
 void ticker_restart(struct ticker *t);

@@ -18,6 +18,7 @@
 /* A certificate is valid from a little before now: the host's clock may be behind. */
 #define BACKDATE_SEC 3600
 #define OUT_MAX      (32 * 1024)
+#define CERT_MAX     (8 * 1024)
 
 /* One connection on the enrolment port. It outlives its socket while a transaction is under way. */
 struct visitor {
@@ -31,7 +32,7 @@ struct visitor {
 	uint8_t uuid[16];
 	int32_t host_id;
 	char name[WIRE_NAME_MAX + 1];
-	struct buf csr;
+	struct buf cert; /* PEM; given away once the host is in the database */
 	TAILQ_ENTRY(visitor) link;
 };
 
@@ -60,7 +61,7 @@ static void visitor_free(struct visitor *v)
 	if (v->conn)
 		conn_free(&v->conn);
 	event_free(v->deadline);
-	buf_fini(&v->csr);
+	buf_fini(&v->cert);
 	free(v);
 }
 
@@ -100,15 +101,11 @@ static void refuse(struct visitor *v, const char *text)
 static void accept_host(struct visitor *v)
 {
 	const struct enroll_config *c = &v->e->config;
-	auto_buf struct buf cert = BUF_INIT(8192);
-	auto_buf struct buf ca = BUF_INIT(8192);
+	auto_buf struct buf ca = BUF_INIT(CERT_MAX);
 	struct error err = {""};
 	char uuid[UUID_TEXT_SIZE];
 
-	if (tls_ca_issue(c->ca, v->csr.data, v->csr.len, v->uuid,
-			 (int64_t)time(NULL) - BACKDATE_SEC, ENROLL_CERT_DAYS * 86400LL, &cert,
-			 &err) < 0 ||
-	    tls_ca_pem(c->ca, &ca, &err) < 0) {
+	if (tls_ca_pem(c->ca, &ca, &err) < 0) {
 		refuse(v, err.msg);
 		return;
 	}
@@ -122,7 +119,7 @@ static void accept_host(struct visitor *v)
 	      &(struct wire_enroll_reply){
 		      .error = "",
 		      .host_uuid = {v->uuid, sizeof(v->uuid)},
-		      .certificate = {cert.data, cert.len},
+		      .certificate = {v->cert.data, v->cert.len},
 		      .ca = {ca.data, ca.len},
 		      .command_key = {c->command_key, SIGN_KEY_SIZE},
 		      .stream_port = c->stream_port,
@@ -168,6 +165,17 @@ static void on_committed(void *arg, int rc, const struct db_result *r unused_arg
 		visitor_free(v);
 }
 
+/* Before the token is used up, so that a CSR that will not do costs nobody theirs. */
+static int issue(struct visitor *v, const struct wire_enroll *m, struct error *err)
+{
+	random_bytes(v->uuid, sizeof(v->uuid));
+	v->uuid[6] = (uint8_t)((v->uuid[6] & 0x0f) | 0x40); /* version 4 */
+	v->uuid[8] = (uint8_t)((v->uuid[8] & 0x3f) | 0x80);
+	return tls_ca_issue(v->e->config.ca, m->csr.data, m->csr.len, v->uuid,
+			    (int64_t)time(NULL) - BACKDATE_SEC, ENROLL_CERT_DAYS * 86400LL,
+			    &v->cert, err);
+}
+
 /* The use of the token and the new host are one transaction: neither is there without the other. */
 static int begin(struct visitor *v, const struct wire_enroll *m)
 {
@@ -176,9 +184,6 @@ static int begin(struct visitor *v, const struct wire_enroll *m)
 	int rc;
 
 	sha256(hash, m->secret.data, m->secret.len);
-	random_bytes(v->uuid, sizeof(v->uuid));
-	v->uuid[6] = (uint8_t)((v->uuid[6] & 0x0f) | 0x40); /* version 4 */
-	v->uuid[8] = (uint8_t)((v->uuid[8] & 0x3f) | 0x80);
 	rc = db_tx_new(v->e->config.db, &tx);
 	if (!rc)
 		rc = db_tx_query(tx, Q_FLEET_ENROLL_TAKE,
@@ -208,13 +213,13 @@ static void on_frame(void *arg, struct conn *c unused_arg, const struct frame *f
 	}
 	v->asked = true;
 	listener_greeted(&v->admission);
-	if (wire_unpack_enroll(&arena, f->payload, f->len, &m, &err) < 0) {
+	if (wire_unpack_enroll(&arena, f->payload, f->len, &m, &err) < 0 ||
+	    issue(v, &m, &err) < 0) {
 		refuse(v, err.msg);
 		return;
 	}
 	str_copy(v->name, sizeof(v->name), *m.host_name ? m.host_name : "unnamed");
-	buf_put(&v->csr, m.csr.data, m.csr.len);
-	if (buf_status(&v->csr) < 0 || begin(v, &m) < 0) {
+	if (begin(v, &m) < 0) {
 		refuse(v, "the collector's database is not available, try again later");
 		return;
 	}
@@ -269,7 +274,7 @@ void enroller_accept(void *arg, int fd, const struct admission *a)
 	v->magic = VISITOR_MAGIC;
 	v->e = e;
 	v->admission = admission;
-	buf_init(&v->csr, FRAME_MAX_GREETING);
+	buf_init(&v->cert, CERT_MAX);
 	TAILQ_INSERT_TAIL(&e->visitors, v, link);
 	if (conn_accept(e->base, e->config.tls, fd, OUT_MAX, &visitor_ops, v, &v->conn, &err) < 0) {
 		log_warn("enrol connection failed error=\"%s\"", err.msg);

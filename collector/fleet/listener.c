@@ -152,11 +152,19 @@ int listener_new(struct event_base *base, const char *address, const struct list
 	return 0;
 }
 
+void listener_stop(struct listener *l)
+{
+	if (!l || !l->socket)
+		return;
+	evconnlistener_free(l->socket);
+	l->socket = NULL;
+}
+
 void listener_free(struct listener **l)
 {
 	if (!*l)
 		return;
-	evconnlistener_free((*l)->socket);
+	listener_stop(*l);
 	free(*l);
 	*l = NULL;
 }

@@ -37,6 +37,9 @@ typedef void listener_accept(void *arg, int fd, const struct admission *a);
 int listener_new(struct event_base *base, const char *address, const struct listener_limits *limits,
 		 listener_accept *accept, void *arg, struct listener **ret,
 		 struct error *err) must_use;
+/* Closes the port; the connections it admitted live on. l may be NULL. */
+void listener_stop(struct listener *l);
+/* Not before the last of its connections has ended: they are counted here. */
 void listener_free(struct listener **l);
 uint16_t listener_port(const struct listener *l);
 /* The peer has said who it is: it no longer counts against its address. */

@@ -64,13 +64,21 @@ static bool keep_text(char **slot, const char *text)
 	return true;
 }
 
+static void rename_host(struct host *h, const char *name)
+{
+	if (strcmp(h->name, name ? name : "") == 0)
+		return;
+	keep_text(&h->name, name);
+	h->rev++;
+}
+
 struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uuid[16],
 			   const char *name)
 {
 	struct host *h = registry_find_host(r, host_id);
 
 	if (h) {
-		keep_text(&h->name, name);
+		rename_host(h, name);
 		return h;
 	}
 	h = calloc(1, sizeof(*h));
@@ -95,7 +103,7 @@ struct host *registry_host(struct registry *r, int32_t host_id, const uint8_t uu
 
 void registry_describe_host(struct host *h, const struct wire_hello *m)
 {
-	keep_text(&h->name, m->host_name);
+	rename_host(h, m->host_name);
 	keep_text(&h->kernel, m->kernel);
 	keep_text(&h->version, m->version);
 	memcpy(h->boot_id, m->boot_id, sizeof(h->boot_id));

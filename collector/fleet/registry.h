@@ -61,6 +61,7 @@ struct host {
 	uint8_t uuid[16];
 	uint8_t boot_id[16];
 	char *name;
+	uint32_t rev; /* rises when the name changed */
 	char *kernel;
 	char *version; /* of the agent */
 	uint32_t cpus;

@@ -54,6 +54,7 @@ struct sessions {
 	const struct sessions_ops *ops;
 	void *arg;
 	uint64_t next_serial;
+	unsigned second_ms; /* a second of the deadlines */
 	struct sessions_stats stats;
 	TAILQ_HEAD(, session) list;
 };
@@ -71,7 +72,9 @@ static const struct session_state state_closing = {"closing", CONN_HANDSHAKE_SEC
 
 static void rearm(struct session *s)
 {
-	const struct timeval tv = {.tv_sec = s->state->deadline_sec};
+	uint64_t ms = (uint64_t)s->state->deadline_sec * s->all->second_ms;
+	const struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
+				   .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 
 	event_add(s->deadline, &tv);
 }
@@ -437,13 +440,14 @@ static void on_deadline(evutil_socket_t fd unused_arg, short what unused_arg, vo
 	struct session *s = arg;
 
 	MAGIC_CHECK(s, SESSION_MAGIC);
+	/* While reading is paused the silence is of our own making. */
+	if (s->paused) {
+		rearm(s);
+		return;
+	}
 	log_info("host=%d silent state=%s seconds=%u", s->host_id, s->state->name,
 		 s->state->deadline_sec);
-	/* While reading is paused the silence is of our own making. */
-	if (s->paused)
-		rearm(s);
-	else
-		conn_close(s->conn, "silent for too long");
+	conn_close(s->conn, "silent for too long");
 }
 
 static const struct conn_ops session_ops = {.on_open = on_open,
@@ -506,9 +510,15 @@ int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *
 	all->ingest = ingest;
 	all->ops = ops;
 	all->arg = arg;
+	all->second_ms = 1000;
 	TAILQ_INIT(&all->list);
 	*ret = all;
 	return 0;
+}
+
+void sessions_hasten(struct sessions *all, unsigned second_ms)
+{
+	all->second_ms = second_ms;
 }
 
 void sessions_free(struct sessions **all)

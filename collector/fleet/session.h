@@ -43,6 +43,8 @@ struct sessions_stats {
 int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *registry,
 		 struct store *store, struct ingest *ingest, const struct sessions_ops *ops,
 		 void *arg, struct sessions **ret) must_use;
+/* So many milliseconds for each second of the deadlines, from now on; for tests. */
+void sessions_hasten(struct sessions *all, unsigned second_ms);
 /* Tells every agent to come back soon and closes in order; run the loop a little after it. */
 void sessions_goodbye(struct sessions *all);
 void sessions_free(struct sessions **all);

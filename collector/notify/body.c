@@ -109,7 +109,7 @@ void body_action_line(struct buf *out, const struct mail_action *a)
 		body_bytes(out, a->before);
 		buf_puts(out, " -> ");
 		body_bytes(out, a->after);
-		if (a->before > a->after) {
+		if (a->before > a->after && !has(a->detail)) {
 			buf_puts(out, ", gave back ");
 			body_bytes(out, a->before - a->after);
 		}

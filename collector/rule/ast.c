@@ -162,7 +162,7 @@ static void print_meta(struct buf *b, const char *word, const char *text)
 {
 	if (!*text)
 		return;
-	buf_printf(b, "\t%s ", word);
+	buf_printf(b, "    %s ", word);
 	print_text(b, text);
 	buf_puts(b, ";\n");
 }
@@ -178,19 +178,19 @@ void rule_print_rule(struct buf *b, const struct rule_set *set, const struct rul
 	print_meta(b, "why", r->why);
 	print_meta(b, "owner", r->owner);
 	print_meta(b, "runbook", r->runbook);
-	print_for(b, "\twarmup ", r->warmup_us);
+	print_for(b, "    warmup ", r->warmup_us);
 	buf_puts(b, ";\n");
 	if (r->missing != RULE_MISSING_HOLD) {
 		print_for(b,
-			  r->missing == RULE_MISSING_FIRE ? "\tmissing fire after "
-							  : "\tmissing clear after ",
+			  r->missing == RULE_MISSING_FIRE ? "    missing fire after "
+							  : "    missing clear after ",
 			  r->missing_us);
 		buf_puts(b, ";\n");
 	}
 	for (unsigned i = 0; i < r->n_levels; i++) {
 		const struct rule_level_def *l = &r->levels[i];
 
-		buf_printf(b, "\tlevel %s", rule_level_names[l->level]);
+		buf_printf(b, "    level %s", rule_level_names[l->level]);
 		print_condition(b, set, &l->on);
 		if (l->level == RULE_TRIM) {
 			buf_printf(b, " max %u per ", l->max);

@@ -161,7 +161,8 @@ static int open_dir(struct embedded *e, struct error *err)
 	rc = check_reach(e, err);
 	if (rc < 0)
 		return rc;
-	if (chown(e->dir, e->uid, e->gid) < 0 || chmod(e->dir, 0700) < 0)
+	/* A unit that is not root's may forbid the call as such. */
+	if ((geteuid() == 0 && chown(e->dir, e->uid, e->gid) < 0) || chmod(e->dir, 0700) < 0)
 		return error_sys(err, -errno, "'%s'", e->dir);
 	path_in(e, "lock", path);
 	e->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -174,12 +175,18 @@ static int open_dir(struct embedded *e, struct error *err)
 }
 
 /* The major version that the folder's data needs, 0 when there is none yet. */
-static int data_version(const struct embedded *e)
+static int data_version(const struct embedded *e, struct error *err)
 {
 	char path[PATH_MAX], text[16];
+	int major;
 
 	path_in(e, "data/PG_VERSION", path);
-	return fs_read_small(AT_FDCWD, path, text, sizeof(text)) > 0 ? atoi(text) : 0;
+	if (fs_read_small(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return 0;
+	major = atoi(text);
+	if (major <= 0)
+		return error_set(err, -EINVAL, "'%s' holds no version of PostgreSQL", path);
+	return major;
 }
 
 /* ---- processes ---- */
@@ -280,11 +287,11 @@ static int write_as_server(const struct embedded *e, const char *name, const cha
 	int rc;
 
 	path_in(e, name, path);
-	if (setegid(e->gid) < 0 || seteuid(e->uid) < 0)
+	if (uid == 0 && (setegid(e->gid) < 0 || seteuid(e->uid) < 0))
 		rc = error_sys(err, -errno, "cannot act as user '%s'", e->user);
 	else
 		rc = fs_write(path, 0600, content, strlen(content), err);
-	if (seteuid(uid) < 0 || setegid(gid) < 0)
+	if (uid == 0 && (seteuid(uid) < 0 || setegid(gid) < 0))
 		abort();
 	return rc;
 }
@@ -414,7 +421,7 @@ static void make_conninfo(struct embedded *e)
 int embedded_start(const struct embedded_config *cfg, struct embedded **ret, struct error *err)
 {
 	struct embedded *e = calloc(1, sizeof(*e));
-	int rc, major;
+	int rc, major = 0;
 
 	if (!e)
 		return error_sys(err, -ENOMEM, "embedded database");
@@ -426,8 +433,9 @@ int embedded_start(const struct embedded_config *cfg, struct embedded **ret, str
 	rc = find_user(e, cfg, err);
 	if (rc == 0)
 		rc = open_dir(e, err);
-	major = rc == 0 ? data_version(e) : 0;
 	if (rc == 0)
+		rc = major = data_version(e, err);
+	if (rc >= 0)
 		rc = embedded_bin_find(major, cfg->bin_dir, e->bin, err);
 	if (rc == 0 && !major)
 		rc = make_cluster(e, err);

@@ -179,7 +179,7 @@ struct store_replayed {
 typedef void store_on_replayed(void *arg, const struct store_replayed *r);
 typedef void store_on_replay_done(void *arg, int rc, const struct error *err);
 /* Gives back what may be in no chunk yet, and one window more so that a keyframe is among it, in
- * the order (host, epoch, seq). Nothing is sealed or dropped before it is done. */
+ * the order in which it came. Nothing is sealed or dropped before it is done. */
 int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *done,
 		 void *arg) must_use;
 

@@ -306,11 +306,12 @@ static int on_state(void *arg, struct db_tx *tx, const struct db_result *r)
 static int ask_state(struct store *s, struct db_tx *tx)
 {
 	auto_free int64_t *hosts = calloc(2 * s->n_group, sizeof(*hosts));
-	int64_t *epochs = hosts + s->n_group;
+	int64_t *epochs;
 	size_t n = 0;
 
 	if (!hosts)
 		return -ENOMEM;
+	epochs = hosts + s->n_group;
 	for (size_t i = 0; i < s->n_group; i = run_end(s, i)) {
 		if (s->group[i]->verdict != VERDICT_NONE)
 			continue;
@@ -340,13 +341,19 @@ static int on_advanced(void *arg, struct db_tx *tx, const struct db_result *r)
 
 static int add_advance(struct store *s, struct db_tx *tx)
 {
-	auto_free int64_t *v = calloc(5 * s->n_group, sizeof(*v));
-	int64_t *hosts = v, *epochs = v + s->n_group, *conns = epochs + s->n_group,
-		*firsts = conns + s->n_group, *lasts = firsts + s->n_group;
+	auto_free int64_t *hosts = calloc(5 * MAX_OF(s->n_group, (size_t)1), sizeof(*hosts));
+	int64_t *epochs;
+	int64_t *conns;
+	int64_t *firsts;
+	int64_t *lasts;
 	size_t n = 0;
 
-	if (!v)
+	if (!hosts)
 		return -ENOMEM;
+	epochs = hosts + s->n_group;
+	conns = epochs + s->n_group;
+	firsts = conns + s->n_group;
+	lasts = firsts + s->n_group;
 	for (size_t i = 0, end; i < s->n_group; i = end, n++) {
 		end = run_end(s, i);
 		hosts[n] = s->group[i]->b.host_id;

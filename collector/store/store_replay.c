@@ -19,8 +19,8 @@ static int ask_page(struct store *s)
 {
 	const struct store_replayed *last = &s->replay.last;
 	const struct db_param params[] = {
-		DB_P_INT8(PAGE_ROWS),       DB_P_INT4(last->host_id),     DB_P_INT8(last->epoch),
-		DB_P_INT8(last->first_seq), DB_P_TIME(s->replay.from_us),
+		DB_P_INT8(PAGE_ROWS),   DB_P_TIME(last->rcv_us),    DB_P_INT4(last->host_id),
+		DB_P_INT8(last->epoch), DB_P_INT8(last->first_seq), DB_P_TIME(s->replay.from_us),
 	};
 
 	return db_query(s->db, Q_INBOX_REPLAY, params, ARRAY_SIZE(params), on_page, s);
@@ -69,7 +69,7 @@ static void on_unsealed(void *arg, int rc, const struct db_result *r, const stru
 		return;
 	}
 	s->replay.from_us = db_time(r, 0, 0) - s->cfg.window_us;
-	s->replay.last = (struct store_replayed){.host_id = INT32_MIN, .epoch = INT64_MIN};
+	s->replay.last = (struct store_replayed){0}; /* before 1970: none */
 	rc = ask_page(s);
 	if (rc < 0)
 		replay_end(s, rc, err);

@@ -185,7 +185,7 @@ static uint8_t *put_varint(uint8_t *p, uint64_t v)
 
 static uint64_t zigzag(int64_t v)
 {
-	return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+	return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
 }
 
 static uint64_t difference(int64_t now, int64_t before)
@@ -595,12 +595,13 @@ static int seal_collect(struct window_set *ws, int64_t t0_us, struct sealed **re
 static int encode(const struct open_chunk *c, const struct chunk_spec *spec, struct buf *out)
 {
 	auto_free int64_t *times = malloc((size_t)c->n * (spec->n_columns + 1) * sizeof(*times));
-	int64_t *values = times + c->n;
+	int64_t *values;
 	struct log_reader r;
 	size_t i = 0;
 
 	if (!times)
 		return -ENOMEM;
+	values = times + c->n;
 	for (log_begin(&r, c, spec->n_columns); i < c->n && log_next(&r); i++) {
 		times[i] = r.ms;
 		for (unsigned k = 0; k < spec->n_columns; k++)

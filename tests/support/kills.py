@@ -106,8 +106,7 @@ class Kills:
         self.longest[target] = max(self.longest.get(target, 0), time.time() - at)
         # What was shown was stored, but for the batch that was under way.
         lost = {t: v for t, v in before.items() if t < at - 2 and after.get(t) != v}
-        if "link" not in names:
-            assert not lost, f"after the kill of {target}: {lost}"
+        assert not lost, f"shown and stored before, not shown after: {lost}"
 
     def pick(self):
         return self.random.choice(self.targets)

@@ -529,6 +529,50 @@ static void a_boot_id_must_be_one(void **state unused_arg)
 	end();
 }
 
+/* The wire's differences have no word for it; a stale figure would be taken for a live one. */
+static void a_host_figure_that_goes_is_gone_over_there(void **state unused_arg)
+{
+	static const char less[] = "MemTotal: 1000 kB\n";
+
+	begin(100);
+	round_trip();
+	round_trip();
+	assert_false(ends.keyframe);
+	assert_int_equal(ends.state.host[HOST_METRIC_AVAILABLE], 400);
+	fake_file("meminfo", less, sizeof(less) - 1);
+	round_trip();
+	assert_true(ends.keyframe);
+	assert_true(ends.state.host[HOST_METRIC_AVAILABLE] == METRIC_ABSENT);
+	assert_int_equal(ends.state.host[HOST_METRIC_TOTAL], 1000);
+	round_trip();
+	assert_false(ends.keyframe);
+	end();
+}
+
+static void hosts_have_phases_of_their_own(void **state unused_arg)
+{
+	struct ticker t = {.cfg = {.interval_us = 10000000}};
+	int64_t tenths[10] = {0};
+
+	for (unsigned host = 0; host < 1000; host++) {
+		int64_t now_us = 1700000000000000 + host * 12345;
+		int64_t due;
+
+		memcpy(t.boot_id, &host, sizeof(host));
+		due = now_us + ticker_wait_us(&t, now_us);
+		assert_true(due > now_us && due <= now_us + 10000000);
+		/* woken late or early, it keeps to its phase */
+		assert_int_equal(due + 300 + ticker_wait_us(&t, due + 300), due + 10000000);
+		assert_int_equal(due - 300 + ticker_wait_us(&t, due - 300), due);
+		assert_int_equal(due + ticker_wait_us(&t, due), due + 10000000);
+		tenths[due % 10000000 / 1000000]++;
+	}
+	for (int i = 0; i < 10; i++)
+		assert_in_range(tenths[i], 60, 150);
+	/* a clock that was never set */
+	assert_in_range(ticker_wait_us(&t, 0), 1, 10000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,6 +589,8 @@ int main(void)
 		cmocka_unit_test(keyframes_of_too_many_processes_get_there),
 		cmocka_unit_test(both_ends_agree_through_churn),
 		cmocka_unit_test(without_memory_a_round_is_lost_and_no_more),
+		cmocka_unit_test(a_host_figure_that_goes_is_gone_over_there),
+		cmocka_unit_test(hosts_have_phases_of_their_own),
 		cmocka_unit_test(a_boot_id_must_be_one),
 		cmocka_unit_test(a_folder_that_is_not_there_is_named),
 	};
