@@ -550,11 +550,20 @@ static int watch_signals(struct collector *c)
 	return c->tick && event_add(c->tick, &second) == 0 ? 0 : -ENOMEM;
 }
 
+static int check_secrets(const struct collector_options *o, struct error *err)
+{
+	if (!*o->smtp_password_file || fs_check_private(o->smtp_password_file, err) == 0)
+		return 0;
+	return -EINVAL;
+}
+
 static int start(struct collector *c, struct error *err)
 {
 	const char *conninfo;
-	int rc = open_identity(c, err);
+	int rc = check_secrets(c->o, err);
 
+	if (!rc)
+		rc = open_identity(c, err);
 	if (!rc)
 		rc = incidents_new(c->base, c->o->rules_dir, &c->registry, &c->incidents, err);
 	if (!rc)
@@ -671,12 +680,9 @@ int collector_check(const struct collector_options *o, struct error *err)
 	int rc;
 
 	registry_init(&registry);
-	if (*o->smtp_password_file) {
-		rc = fs_check_private(o->smtp_password_file, err);
-		if (rc < 0)
-			return -EINVAL;
-	}
-	rc = incidents_new(NULL, o->rules_dir, &registry, &i, err);
+	rc = check_secrets(o, err);
+	if (!rc)
+		rc = incidents_new(NULL, o->rules_dir, &registry, &i, err);
 	incidents_free(&i);
 	return rc;
 }

@@ -301,6 +301,17 @@ def test_trim_without_the_root_helper(stack, story):
     wait_for("the host's ability", lambda: stack.items("/hosts")[0]["can_act"] in (False, True), 1)
 
 
+def test_end_of_the_leak_is_mailed_in_its_thread(stack, story):
+    """The collector that mailed the start was another process; the mail's number goes on."""
+    story["leak"].stop(signal.SIGKILL)
+    first, last = wait_for("the mail of the end", lambda: len(mails(stack, "leak")) == 2 and mails(stack, "leak"), 30)
+    assert (first["X-Memherd-State"], last["X-Memherd-State"]) == ("firing", "resolved")
+    assert last["X-Memherd-Incident"] == first["X-Memherd-Incident"] and last["Message-ID"] != first["Message-ID"]
+    assert set((last["References"] or "").split()) & set((first["References"] or "").split())
+    alert = next(a for a in stack.items("/alerts") if a["rule"] == "leak")
+    assert alert["state"] == "resolved" and alert["resolved"]
+
+
 def test_end_leaves_nothing_behind(stack, story):
     agent = stack.programs["agent"]
     children = subprocess.run(["pgrep", "-P", str(agent.pid)], capture_output=True, text=True, check=True)

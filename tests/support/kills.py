@@ -153,6 +153,29 @@ class Kills:
         return chunks
 
 
+    def count_is_not_blind(self, said_stored):
+        """What the count is there to find, made by hand: it must see each."""
+        at = "(host_id, epoch, seq) = (SELECT host_id, epoch, seq FROM inbox ORDER BY seq DESC LIMIT 1)"
+        for harm, mend in (
+                (f"UPDATE inbox SET seq = seq + 1, last = last + 1 WHERE {at} RETURNING 1",
+                 f"UPDATE inbox SET seq = seq - 1, last = last - 1 WHERE {at} RETURNING 1"),
+                (f"INSERT INTO inbox SELECT * FROM inbox WHERE {at} RETURNING 1",
+                 f"DELETE FROM inbox WHERE {at} AND ctid = (SELECT max(ctid) FROM inbox WHERE {at}) RETURNING 1"),
+                ("UPDATE agent_stream SET last_seq = last_seq + 1 RETURNING 1",
+                 "UPDATE agent_stream SET last_seq = last_seq - 1 RETURNING 1"),
+                (f"DELETE FROM inbox WHERE {at} RETURNING 1", None)):
+            assert self.sql(harm)
+            try:
+                self.count(said_stored)
+            except AssertionError:
+                pass
+            else:
+                raise RuntimeError(f"the count did not see: {harm}")
+            if mend:
+                assert self.sql(mend)
+                self.count(said_stored)
+
+
 def run(seed, kills, targets=None):
     """kills times: something dies and the path recovers; then everything is counted."""
     with Kills(seed) as k:
@@ -166,8 +189,10 @@ def run(seed, kills, targets=None):
                 tails = "\n".join(f"---- {p.name}\n{p.tail(40)}" for p in k.stack.programs.values())
                 raise AssertionError(f"kill {n + 1} ({target}), seed {seed}: {e}\n{tails}") from e
         k.pause()
-        streams, records = k.count(k.finish())
+        said_stored = k.finish()
+        streams, records = k.count(said_stored)
         chunks = k.count_chunks()
         longest = ", ".join(f"{t} {s:.1f} s" for t, s in sorted(k.longest.items()))
         print(f"{streams} streams, {records} records, {chunks} chunks; longest recovery: {longest}")
         assert streams >= 1 and records > 2 * kills
+        k.count_is_not_blind(said_stored)
