@@ -231,12 +231,17 @@ static int load_file(const struct conf_table *t, void *settings, const char *pat
 {
 	struct load l = {.table = t, .settings = settings, .path = path, .err = err};
 	int first_bad;
+	int unread;
 
 	l.f = fopen(path, "re");
 	if (!l.f)
 		return error_sys(err, -errno, "cannot open '%s'", path);
+	errno = 0;
 	first_bad = ini_parse_stream(read_line, &l, on_line, &l);
+	unread = ferror(l.f) ? errno : 0; /* a folder opens and does not read */
 	fclose(l.f);
+	if (unread)
+		return error_sys(err, -unread, "cannot read '%s'", path);
 	if (first_bad < 0)
 		return error_set(err, -ENOMEM, "cannot read '%s'", path);
 	if (l.long_line && (l.rc == 0 || l.long_line < l.bad_line))

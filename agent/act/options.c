@@ -26,7 +26,26 @@ static const struct conf_option options[] = {
 	{0},
 };
 
-const struct conf_table act_options_table = {.section = "actd", .options = options};
+static const char *refuse(const char *key, const char *value)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+	if (strcmp(key, "log_format") == 0)
+		return strcmp(value, "json") == 0 || strcmp(value, "text") == 0 ? NULL
+										: "text or json";
+	if (strcmp(key, "log_level") != 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		if (strcmp(value, levels[i]) == 0)
+			return NULL;
+	return "error, warn, info or debug";
+}
+
+const struct conf_table act_options_table = {
+	.section = "actd",
+	.options = options,
+	.refuse = refuse,
+};
 
 int act_options_log(const struct act_options *o, struct error *err)
 {

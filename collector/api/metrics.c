@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/api/metrics.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "collector/api/api.h"
@@ -99,50 +101,100 @@ static void write_self(struct buf *out, bool openmetrics, const struct metrics_i
 
 /* ---- hosts ---- */
 
-static void host_sample(struct buf *out, const char *name, const struct host *h, double v)
+/* Sorted by name and id, so that of hosts with one name the later ones are told apart. */
+struct entry {
+	const struct host *h;
+	bool twin;
+};
+
+struct fleet {
+	struct entry *list;
+	size_t n;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct entry *x = a;
+	const struct entry *y = b;
+	int order = strcmp(x->h->name, y->h->name);
+
+	return order ? order : (x->h->host_id > y->h->host_id) - (x->h->host_id < y->h->host_id);
+}
+
+static int fleet_init(struct fleet *f, const struct registry *r)
+{
+	*f = (struct fleet){.list = calloc(HASH_COUNT(r->hosts) + 1, sizeof(*f->list))};
+	if (!f->list)
+		return -ENOMEM;
+	for (const struct host *h = r->hosts; h; h = h->hh.next)
+		f->list[f->n++].h = h;
+	qsort(f->list, f->n, sizeof(*f->list), by_name);
+	for (size_t i = 1; i < f->n; i++)
+		f->list[i].twin = strcmp(f->list[i].h->name, f->list[i - 1].h->name) == 0;
+	return 0;
+}
+
+/* Leaves the braces open. Two hosts may have one name, two samples may not have one set of labels.
+ */
+static void host_labels(struct buf *out, const char *name, const struct entry *e)
 {
 	buf_printf(out, "memherd_%s{host=\"", name);
-	metrics_label(out, h->name);
-	buf_puts(out, "\"}");
+	metrics_label(out, e->h->name);
+	if (e->twin)
+		buf_printf(out, "#%d", e->h->host_id);
+	buf_putc(out, '"');
+}
+
+static void host_sample(struct buf *out, const char *name, const struct entry *e, double v)
+{
+	host_labels(out, name, e);
+	buf_putc(out, '}');
 	value(out, v);
 }
 
-/* One family of a metric in KiB; hosts that never told it are left out. */
-static void host_bytes(struct buf *out, bool openmetrics, const struct registry *r,
-		       const char *name, enum host_metric m)
+/* Hosts that never told it are left out. */
+static double host_bytes(const struct host *h, enum host_metric m)
 {
-	const struct host *h;
-
-	family(out, openmetrics, name, "gauge", host_metric_infos[m].help);
-	for (h = r->hosts; h; h = h->hh.next)
-		if (h->v[m] != METRIC_ABSENT)
-			host_sample(out, name, h, (double)h->v[m] * metric_scale(UNIT_KIB));
+	return h->v[m] == METRIC_ABSENT ? NAN : (double)h->v[m] * metric_scale(UNIT_KIB);
 }
 
-static void write_hosts(struct buf *out, bool openmetrics, const struct metrics_input *in)
-{
-	const struct registry *r = in->registry;
-	const struct host *h;
+#define HOST_FAMILY_LIST(X)                                                                    \
+	X(total_bytes, host_metric_infos[HOST_METRIC_TOTAL].help,                              \
+	  host_bytes(h, HOST_METRIC_TOTAL))                                                    \
+	X(available_bytes, host_metric_infos[HOST_METRIC_AVAILABLE].help,                      \
+	  host_bytes(h, HOST_METRIC_AVAILABLE))                                                \
+	X(swap_total_bytes, host_metric_infos[HOST_METRIC_SWAP_TOTAL].help,                    \
+	  host_bytes(h, HOST_METRIC_SWAP_TOTAL))                                               \
+	X(swap_free_bytes, host_metric_infos[HOST_METRIC_SWAP_FREE].help,                      \
+	  host_bytes(h, HOST_METRIC_SWAP_FREE))                                                \
+	X(up, "1 when the agent is connected", h->connected)                                   \
+	X(processes, "processes alive", HASH_COUNT(h->processes))                              \
+	X(agent_rss_bytes, "memory of the agent itself",                                       \
+	  h->agent_rss_bytes ? (double)h->agent_rss_bytes : NAN)                               \
+	X(time_to_oom_seconds,                                                                 \
+	  "until no memory is available at the present rate; absent when it is not shrinking", \
+	  time_to_oom(h, now_us))
 
-	host_bytes(out, openmetrics, r, "host_total_bytes", HOST_METRIC_TOTAL);
-	host_bytes(out, openmetrics, r, "host_available_bytes", HOST_METRIC_AVAILABLE);
-	host_bytes(out, openmetrics, r, "host_swap_total_bytes", HOST_METRIC_SWAP_TOTAL);
-	host_bytes(out, openmetrics, r, "host_swap_free_bytes", HOST_METRIC_SWAP_FREE);
-	family(out, openmetrics, "host_up", "gauge", "1 when the agent is connected");
-	for (h = r->hosts; h; h = h->hh.next)
-		host_sample(out, "host_up", h, h->connected);
-	family(out, openmetrics, "host_processes", "gauge", "processes alive");
-	for (h = r->hosts; h; h = h->hh.next)
-		host_sample(out, "host_processes", h, HASH_COUNT(h->processes));
-	family(out, openmetrics, "host_agent_rss_bytes", "gauge", "memory of the agent itself");
-	for (h = r->hosts; h; h = h->hh.next)
-		host_sample(out, "host_agent_rss_bytes", h, (double)h->agent_rss_bytes);
-	family(out, openmetrics, "host_time_to_oom_seconds", "gauge",
-	       "until no memory is available at the present rate; absent when it is not shrinking");
-	for (h = r->hosts; h; h = h->hh.next)
-		if (host_time_to_oom_us(h, in->now_us) >= 0)
-			host_sample(out, "host_time_to_oom_seconds", h,
-				    (double)host_time_to_oom_us(h, in->now_us) / USEC_PER_SEC);
+static double time_to_oom(const struct host *h, int64_t now_us)
+{
+	int64_t us = host_time_to_oom_us(h, now_us);
+
+	return us < 0 ? NAN : (double)us / USEC_PER_SEC;
+}
+
+static void write_hosts(struct buf *out, bool openmetrics, const struct fleet *f, int64_t now_us)
+{
+#define X(name, help, figure)                                            \
+	family(out, openmetrics, "host_" #name, "gauge", help);          \
+	for (size_t i = 0; i < f->n; i++) {                              \
+		const struct host *h = f->list[i].h;                     \
+		double v = figure;                                       \
+                                                                         \
+		if (!isnan(v))                                           \
+			host_sample(out, "host_" #name, &f->list[i], v); \
+	}
+	HOST_FAMILY_LIST(X)
+#undef X
 }
 
 /* ---- services ---- */
@@ -162,16 +214,15 @@ static double figure_of(const struct service_sum *s, enum service_figure f)
 	return (double)s->processes;
 }
 
-static void host_services_figure(struct buf *out, const char *name, const struct host *h,
+static void host_services_figure(struct buf *out, const char *name, const struct entry *e,
 				 enum service_figure f, int64_t now_us)
 {
 	size_t n;
-	struct service_sum *list = services_of(h, now_us, &n);
+	struct service_sum *list = services_of(e->h, now_us, &n);
 
 	for (size_t i = 0; list && i < n && i < METRICS_SERVICES_TOP; i++) {
-		buf_printf(out, "memherd_%s{host=\"", name);
-		metrics_label(out, h->name);
-		buf_puts(out, "\",service=\"");
+		host_labels(out, name, e);
+		buf_puts(out, ",service=\"");
 		metrics_label(out, list[i].name);
 		buf_puts(out, "\"}");
 		value(out, figure_of(&list[i], f));
@@ -179,7 +230,7 @@ static void host_services_figure(struct buf *out, const char *name, const struct
 	free(list);
 }
 
-static void write_services(struct buf *out, bool openmetrics, const struct metrics_input *in)
+static void write_services(struct buf *out, bool openmetrics, const struct fleet *f, int64_t now_us)
 {
 	static const struct {
 		const char *name;
@@ -195,25 +246,29 @@ static void write_services(struct buf *out, bool openmetrics, const struct metri
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		const struct host *h;
-
 		family(out, openmetrics, families[i].name, "gauge", families[i].help);
-		for (h = in->registry->hosts; h; h = h->hh.next)
-			host_services_figure(out, families[i].name, h, families[i].figure,
-					     in->now_us);
+		for (size_t j = 0; j < f->n; j++)
+			host_services_figure(out, families[i].name, &f->list[j], families[i].figure,
+					     now_us);
 	}
 }
 
-void metrics_write(struct buf *out, const struct metrics_input *in, bool openmetrics)
+int metrics_write(struct buf *out, const struct metrics_input *in, bool openmetrics)
 {
+	struct fleet fleet;
+
+	if (fleet_init(&fleet, in->registry) < 0)
+		return -ENOMEM;
 	write_self(out, openmetrics, in);
 	if (in->stats)
 		write_stats(out, openmetrics, in->stats);
 	write_agents(out, openmetrics, in->registry);
-	write_hosts(out, openmetrics, in);
-	write_services(out, openmetrics, in);
+	write_hosts(out, openmetrics, &fleet, in->now_us);
+	write_services(out, openmetrics, &fleet, in->now_us);
 	if (openmetrics)
 		buf_puts(out, "# EOF\n");
+	free(fleet.list);
+	return buf_status(out);
 }
 
 void metrics_get(struct call *c)
@@ -233,8 +288,7 @@ void metrics_get(struct call *c)
 		.now_us = c->now_us,
 	};
 
-	metrics_write(&c->out, &in, openmetrics);
-	if (buf_status(&c->out) < 0)
+	if (metrics_write(&c->out, &in, openmetrics) < 0)
 		call_fail(c, 500, "the metrics are larger than %d bytes", CALL_BODY_MAX);
 	else
 		call_reply_text(c, 200, openmetrics ? TYPE_OPEN : TYPE_TEXT, c->out.data,

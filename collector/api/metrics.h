@@ -10,6 +10,7 @@
 #include "collector/fleet/registry.h"
 #include "collector/stats.h"
 #include "common/buf.h"
+#include "common/check.h"
 
 #define METRICS_SERVICES_TOP 20
 
@@ -24,7 +25,8 @@ struct metrics_input {
 	int64_t now_us;
 };
 
-void metrics_write(struct buf *out, const struct metrics_input *in, bool openmetrics);
+/* -ENOMEM, or buf_status of out. Of hosts with one name the later ones are 'NAME#ID'. */
+int metrics_write(struct buf *out, const struct metrics_input *in, bool openmetrics) must_use;
 /* A label's value between its quotes: backslash, quote and line end escaped, as the formats say. */
 void metrics_label(struct buf *out, const char *value);
 

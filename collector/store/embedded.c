@@ -175,12 +175,18 @@ static int open_dir(struct embedded *e, struct error *err)
 }
 
 /* The major version that the folder's data needs, 0 when there is none yet. */
-static int data_version(const struct embedded *e)
+static int data_version(const struct embedded *e, struct error *err)
 {
 	char path[PATH_MAX], text[16];
+	int major;
 
 	path_in(e, "data/PG_VERSION", path);
-	return fs_read_small(AT_FDCWD, path, text, sizeof(text)) > 0 ? atoi(text) : 0;
+	if (fs_read_small(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return 0;
+	major = atoi(text);
+	if (major <= 0)
+		return error_set(err, -EINVAL, "'%s' holds no version of PostgreSQL", path);
+	return major;
 }
 
 /* ---- processes ---- */
@@ -415,7 +421,7 @@ static void make_conninfo(struct embedded *e)
 int embedded_start(const struct embedded_config *cfg, struct embedded **ret, struct error *err)
 {
 	struct embedded *e = calloc(1, sizeof(*e));
-	int rc, major;
+	int rc, major = 0;
 
 	if (!e)
 		return error_sys(err, -ENOMEM, "embedded database");
@@ -427,8 +433,9 @@ int embedded_start(const struct embedded_config *cfg, struct embedded **ret, str
 	rc = find_user(e, cfg, err);
 	if (rc == 0)
 		rc = open_dir(e, err);
-	major = rc == 0 ? data_version(e) : 0;
 	if (rc == 0)
+		rc = major = data_version(e, err);
+	if (rc >= 0)
 		rc = embedded_bin_find(major, cfg->bin_dir, e->bin, err);
 	if (rc == 0 && !major)
 		rc = make_cluster(e, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Leaves ahead of time, and old ones dropped: detached concurrently first, because an insert would
- * queue behind a drop that waits for a reader. One leaf at a time.
+ * queue behind a drop that waits for a reader. One leaf at a time. Of what has no leaves the old
+ * rows are deleted, some at a time.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -9,10 +10,12 @@
 
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/str.h"
 
 #define MAGIC       0x72657461u
 #define INTERVAL_US (60 * USEC_PER_SEC)
+#define ROWS_MAX    5000 /* deleted of a table in one round */
 
 /* The leaf that is going. */
 struct dropping {
@@ -187,6 +190,49 @@ static int ask_list(struct store *s)
 	return db_query(s->db, Q_PARTITION_LIST, &p, 1, on_listed, s);
 }
 
+/* ---- rows ---- */
+
+static void on_deleted(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct store *s = arg;
+
+	(void)r;
+	MAGIC_CHECK(s, STORE_MAGIC);
+	if (rc < 0)
+		log_warn("store error=\"cannot delete what is old: %s\"", err ? err->msg : "");
+	if (ask_list(s) < 0)
+		retain_end(s);
+}
+
+static int delete_rows(struct store *s)
+{
+	int64_t now = clock_wall_us();
+	const struct {
+		enum query q;
+		int64_t keep_us;
+	} tables[] = {
+		/* as long as figures of theirs are there */
+		{Q_RETAIN_PROCESS, MAX_OF(s->cfg.keep_chunk_us, s->cfg.keep_rollup_us)},
+		{Q_RETAIN_MAIL, s->cfg.keep_event_us},
+		{Q_RETAIN_DEAD_LETTER, s->cfg.keep_chunk_us},
+		{Q_RETAIN_GAP, s->cfg.keep_rollup_us},
+	};
+	struct db_tx *tx;
+	int rc = db_tx_new(s->db, &tx);
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(tables); i++) {
+		const struct db_param params[] = {DB_P_TIME(now - tables[i].keep_us),
+						  DB_P_INT4(ROWS_MAX)};
+
+		rc = db_tx_query(tx, tables[i].q, params, ARRAY_SIZE(params), NULL);
+	}
+	if (rc == 0)
+		rc = db_tx_commit(&tx, on_deleted, s);
+	if (rc < 0)
+		db_tx_free(&tx);
+	return rc;
+}
+
 /* ---- ahead ---- */
 
 static void on_made(void *arg, int rc, const struct db_result *r, const struct error *err)
@@ -194,8 +240,10 @@ static void on_made(void *arg, int rc, const struct db_result *r, const struct e
 	struct store *s = arg;
 	int64_t now = clock_wall_us();
 
-	(void)r, (void)err;
+	(void)r;
 	MAGIC_CHECK(s, STORE_MAGIC);
+	if (rc < 0)
+		log_warn("store error=\"cannot make leaves ahead: %s\"", err ? err->msg : "");
 	for (int t = 0; rc == 0 && t < PARTITION_TABLES; t++) {
 		int64_t at = now;
 
@@ -203,7 +251,8 @@ static void on_made(void *arg, int rc, const struct db_result *r, const struct e
 		     i++, at = partition_end((enum partition_table)t, at))
 			partition_remember(&s->partitions, (enum partition_table)t, at);
 	}
-	if (rc < 0 || ask_list(s) < 0)
+	/* Also when that failed: a full disk gets room by what goes. */
+	if (delete_rows(s) < 0)
 		retain_end(s);
 }
 

@@ -35,6 +35,9 @@ CREATE TABLE process (
     PRIMARY KEY (host_id, proc_id)
 );
 CREATE INDEX process_service ON process (host_id, service, first_seen DESC);
+-- For their retention.
+CREATE INDEX process_ended ON process (last_seen) WHERE last_seen IS NOT NULL;
+CREATE INDEX process_open ON process (first_seen) WHERE last_seen IS NULL;
 
 -- How far each stream of an agent is stored: updated in the transaction that stores.
 CREATE TABLE agent_stream (

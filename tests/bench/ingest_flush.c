@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <ftw.h>
+#include <libpq-fe.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,49 +39,50 @@ static void on_acked(void *arg, const struct store_acked *a)
 	acked++;
 }
 
-struct wait {
-	bool done;
-	int rc;
-};
+/* ---- PostgreSQL by itself ---- */
 
-static void on_done(void *arg, int rc, const struct db_result *r, const struct error *err)
+static PGconn *pg;
+
+static void check(PGresult *r, ExecStatusType want)
 {
-	struct wait *w = arg;
-
-	(void)r;
-	if (rc < 0)
-		fprintf(stderr, "%s\n", err->msg);
-	*w = (struct wait){.done = true, .rc = rc};
+	if (PQresultStatus(r) != want) {
+		fprintf(stderr, "%s\n", PQerrorMessage(pg));
+		exit(1);
+	}
+	PQclear(r);
 }
 
-static void wait_for(struct wait *w)
+static void run(const char *sql)
 {
-	while (!w->done)
-		event_base_loop(base, EVLOOP_ONCE);
-	if (w->rc < 0)
-		exit(1);
+	check(PQexec(pg, sql), PGRES_COMMAND_OK);
 }
 
-static void run(enum query q)
+static void copy(const char *table, const struct buf *rows)
 {
-	struct wait w = {.done = false};
+	char sql[64];
 
-	if (db_query(store_db(store), q, NULL, 0, on_done, &w) < 0)
+	snprintf(sql, sizeof(sql), "COPY %s FROM STDIN (FORMAT binary)", table);
+	check(PQexec(pg, sql), PGRES_COPY_IN);
+	if (PQputCopyData(pg, (const char *)rows->data, (int)rows->len) != 1 ||
+	    PQputCopyEnd(pg, NULL) != 1)
 		exit(1);
-	wait_for(&w);
+	check(PQgetResult(pg), PGRES_COMMAND_OK);
+	while (PQgetResult(pg))
+		;
 }
 
-static void copy(enum query q, const struct buf *rows)
+/* A row per sample of a process, what this design is compared with; and the same batches without
+ * index, partition or check. */
+static void make_tables(void)
 {
-	struct buf mine = BUF_INIT(rows->max);
-	struct wait w = {.done = false};
-	struct db_tx *tx;
+	char sql[1024] = "CREATE TABLE bench_wide (ts timestamptz, host_id int4, proc_id int8";
 
-	buf_put(&mine, rows->data, rows->len);
-	if (db_tx_new(store_db(store), &tx) < 0 || db_tx_copy(tx, q, &mine) < 0 ||
-	    db_tx_commit(&tx, on_done, &w) < 0)
-		exit(1);
-	wait_for(&w);
+	for (int k = 3; k < WIDE_COLUMNS; k++)
+		snprintf(sql + strlen(sql), sizeof(sql) - strlen(sql), ", m%d int4", k);
+	strcat(sql, ")");
+	run(sql);
+	run("CREATE TABLE bench_opaque (rcv timestamptz, host_id int4, epoch int8, seq int8, "
+	    "last int8, t0 timestamptz, skew_us int8, codec int2, d bytea)");
 }
 
 static void wide_rows(struct buf *b)
@@ -192,15 +194,14 @@ static void measure(double seconds, struct tally t[3])
 
 	wide_rows(&wide);
 	opaque_rows(&opaque);
-	run(Q_BENCH_WIDE_MAKE);
-	run(Q_BENCH_OPAQUE_MAKE);
+	make_tables();
 	for (int round = 0; clock_boot_us() < end; round++) {
 		int64_t at[4] = {clock_boot_us()};
 
-		copy(Q_BENCH_WIDE_COPY, &wide);
+		copy("bench_wide", &wide);
 		at[1] = clock_boot_us();
 		for (int i = 0; i < 10; i++)
-			copy(Q_BENCH_OPAQUE_COPY, &opaque);
+			copy("bench_opaque", &opaque);
 		at[2] = clock_boot_us();
 		for (int i = 0; i < 10; i++)
 			flush_once();
@@ -210,12 +211,10 @@ static void measure(double seconds, struct tally t[3])
 			t[k].units += k == 0 ? WIDE_ROWS : 10.0 * HOSTS;
 		}
 		if (round % 20 == 19) {
-			run(Q_BENCH_WIDE_EMPTY);
-			run(Q_BENCH_OPAQUE_EMPTY);
+			run("TRUNCATE bench_wide, bench_opaque");
 		}
 	}
-	run(Q_BENCH_WIDE_DROP);
-	run(Q_BENCH_OPAQUE_DROP);
+	run("DROP TABLE bench_wide, bench_opaque");
 	buf_fini(&wide);
 	buf_fini(&opaque);
 }
@@ -261,9 +260,15 @@ int main(int argc, char **argv)
 	}
 	while (!store_ready(store))
 		event_base_loop(base, EVLOOP_ONCE);
+	pg = PQconnectdb(embedded_conninfo(e));
+	if (PQstatus(pg) != CONNECTION_OK) {
+		fprintf(stderr, "%s\n", PQerrorMessage(pg));
+		return 1;
+	}
 	open_streams();
 	measure(argc > 1 ? atof(argv[1]) : 45, t);
 	report(t);
+	PQfinish(pg);
 	store_free(&store);
 	embedded_free(&e);
 	event_base_free(base);

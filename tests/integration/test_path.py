@@ -286,7 +286,7 @@ def test_restarted_collector_goes_on(stack, still, story, sig):
     assert len(mails(stack, "leak")) == leak_mails == 1
     # Nor is a trim repeated that a rule asked for: the rule has one in ten minutes.
     assert trims == stack.sql(by_rule)
-    assert alert["evidence"]["mails"] == 1
+    assert alert["evidence"]["state"]["mails"] == 1
     for pid in ours:
         assert_whole(points(stack, now[pid]["id"]))
     for child in still:

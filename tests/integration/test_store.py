@@ -38,8 +38,7 @@ def test_statement_prepares(pg, name, sql):
     c.close()
 
 
-@pytest.mark.parametrize("name,sql", [s for s in statements() if utility(s[1]) and "COPY" in s[1]
-                                      and not s[0].startswith("bench_")])
+@pytest.mark.parametrize("name,sql", [s for s in statements() if utility(s[1]) and "COPY" in s[1]])
 def test_copy_names_columns(pg, name, sql):
     table, columns = re.search(r"COPY (\w+) \(([^)]*)\)", sql).groups()
     there = {r[0] for r in pg.query(

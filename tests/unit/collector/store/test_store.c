@@ -72,7 +72,7 @@ static void store_up(int64_t window_us)
 
 static int64_t number(const char *sql)
 {
-	char command[1024], line[64] = "";
+	char command[4096], line[64] = "";
 	FILE *f;
 
 	/* another client than ours reads what we wrote */
@@ -380,6 +380,40 @@ static void old_leaves_are_dropped(void **state unused_arg)
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 4"), 700);
 }
 
+/* A host that starts a process a second makes 30 million rows a year. */
+static void old_rows_are_deleted(void **state unused_arg)
+{
+#define PROCESS(id, boot, first, last)                                                        \
+	"INSERT INTO process VALUES (77, " #id ", '00000000-0000-0000-0000-00000000000" #boot \
+	"', 1, 1, 1, 0, 'c', '', '', '', '', now() - interval '" first "', " last ");"
+	size_t rows;
+
+	(void)number(PROCESS(1, 1, "400d", "now() - interval '100d'") /* long ended */
+		     PROCESS(2, 1, "400d", "now() - interval '80d'")  /* not so long */
+		     PROCESS(3, 1, "400d", "NULL")                    /* went down with its boot */
+		     PROCESS(4, 2, "1d", "NULL") PROCESS(5, 2, "100d", "NULL") /* lives */
+		     "INSERT INTO mail (created, sender, recipients, message, state) VALUES "
+		     "(now() - interval '400d', 'a', 'old', '', 'sent'), "
+		     "(now() - interval '400d', 'a', 'waits', '', 'queued'), "
+		     "(now() - interval '1d', 'a', 'new', '', 'failed');"
+		     "INSERT INTO dead_letter VALUES (77, 1, 1, now() - interval '20d', 'x', ''), "
+		     "(77, 1, 2, now(), 'x', '');"
+		     "INSERT INTO gap VALUES (77, 1, 1, 2, 1, 1, NULL, now() - interval '100d'), "
+		     "(77, 1, 3, 4, 1, 1, NULL, now()); SELECT 1");
+	store_free(&store);
+	store_up(1800 * SEC);
+	replay(&rows);
+	WAIT_FOR(number("SELECT count(*) FROM process WHERE host_id = 77") == 3);
+	assert_int_equal(number("SELECT sum(proc_id) FROM process WHERE host_id = 77"), 2 + 4 + 5);
+	assert_int_equal(number("SELECT count(*) FROM mail WHERE recipients = 'old'"), 0);
+	assert_int_equal(number("SELECT count(*) FROM mail WHERE recipients <> 'old'"), 2);
+	assert_int_equal(number("SELECT sum(seq) FROM dead_letter WHERE host_id = 77"), 2);
+	assert_int_equal(number("SELECT sum(from_seq) FROM gap WHERE host_id = 77"), 3);
+	(void)number("DELETE FROM process WHERE host_id = 77; DELETE FROM mail; "
+		     "DELETE FROM gap WHERE host_id = 77; "
+		     "DELETE FROM dead_letter WHERE host_id = 77; SELECT 1");
+}
+
 static void another_window_is_refused(void **state unused_arg)
 {
 	struct store_config cfg;
@@ -446,6 +480,7 @@ int main(void)
 		cmocka_unit_test(streams_come_back_in_the_order_of_time),
 		cmocka_unit_test(unsealed_batches_come_back),
 		cmocka_unit_test(old_leaves_are_dropped),
+		cmocka_unit_test(old_rows_are_deleted),
 		cmocka_unit_test(another_window_is_refused),
 		cmocka_unit_test(migrations_run_once),
 	};

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/api/metrics.h"
+
+#include "common/clock.h"
+#include "tests/support/test.h"
+
+#define NOW_US (1700000000 * USEC_PER_SEC)
+
+struct page {
+	struct registry registry;
+	struct buf out;
+};
+
+static struct host *add_host(struct page *p, int32_t id, const char *name)
+{
+	const uint8_t uuid[16] = {(uint8_t)id};
+	struct host *h = registry_host(&p->registry, id, uuid, name);
+
+	assert_non_null(h);
+	return h;
+}
+
+static void add_process(struct host *h, int64_t id, const char *service, int64_t rss_kib)
+{
+	const struct wire_process info = {.pid = (uint32_t)id,
+					  .comm = "c",
+					  .cmdline = "c",
+					  .exe = "/c",
+					  .cgroup = "/",
+					  .service = service};
+	struct process *p = registry_process(h, id, &info, NOW_US);
+	int64_t v[METRIC_COUNT];
+
+	assert_non_null(p);
+	for (int i = 0; i < METRIC_COUNT; i++)
+		v[i] = METRIC_ABSENT;
+	v[METRIC_RSS] = rss_kib;
+	registry_sample(p, v, NOW_US);
+}
+
+static void print(struct page *p, bool openmetrics)
+{
+	const struct metrics_input in = {.registry = &p->registry, .now_us = NOW_US};
+
+	assert_int_equal(metrics_write(&p->out, &in, openmetrics), 0);
+	buf_putc(&p->out, '\0');
+}
+
+static unsigned count(const struct page *p, const char *text)
+{
+	const char *at = (const char *)p->out.data;
+	unsigned n = 0;
+
+	while ((at = strstr(at, text))) {
+		at += strlen(text);
+		n++;
+	}
+	return n;
+}
+
+static int set_up(void **state)
+{
+	struct page *p = calloc(1, sizeof(*p));
+
+	registry_init(&p->registry);
+	buf_init(&p->out, 1 << 20);
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct page *p = *state;
+
+	registry_fini(&p->registry);
+	buf_fini(&p->out);
+	free(p);
+	return 0;
+}
+
+static void hosts_of_one_name_have_two_labels(void **state)
+{
+	struct page *p = *state;
+
+	add_host(p, 7, "web");
+	add_host(p, 3, "web");
+	add_host(p, 5, "db")->connected = true;
+	print(p, false);
+	assert_int_equal(count(p, "\nmemherd_host_up{host=\"web\"} 0\n"), 1);
+	assert_int_equal(count(p, "\nmemherd_host_up{host=\"web#7\"} 0\n"), 1);
+	assert_int_equal(count(p, "\nmemherd_host_up{host=\"db\"} 1\n"), 1);
+	assert_int_equal(count(p, "# TYPE memherd_host_up gauge\n"), 1);
+}
+
+static void what_was_never_told_has_no_sample(void **state)
+{
+	struct page *p = *state;
+
+	add_host(p, 1, "web");
+	print(p, false);
+	assert_int_equal(count(p, "memherd_host_total_bytes{"), 0);
+	assert_int_equal(count(p, "memherd_host_time_to_oom_seconds{"), 0);
+	assert_int_equal(count(p, "memherd_host_agent_rss_bytes{"), 0);
+	assert_int_equal(count(p, "memherd_host_processes{host=\"web\"} 0\n"), 1);
+}
+
+static void labels_are_escaped(void **state)
+{
+	struct page *p = *state;
+	struct host *h = add_host(p, 1, "a\"b");
+
+	add_process(h, 1, "x\\y\nz", 2048);
+	add_process(h, 2, "x\\y\nz", 1024);
+	print(p, true);
+	assert_int_equal(
+		count(p, "\nmemherd_service_rss_bytes{host=\"a\\\"b\",service=\"x\\\\y\\nz\"} "
+			 "3145728\n"),
+		1);
+	assert_int_equal(count(p, "memherd_service_processes{"), 1);
+	assert_int_equal(count(p, "# TYPE memherd_http_requests counter\n"), 1);
+	assert_string_equal((const char *)p->out.data + p->out.len - strlen("# EOF\n") - 1,
+			    "# EOF\n");
+}
+
+static void services_are_bounded(void **state)
+{
+	struct page *p = *state;
+	struct host *h = add_host(p, 1, "web");
+	char name[16];
+
+	for (int i = 1; i <= 3 * METRICS_SERVICES_TOP; i++) {
+		snprintf(name, sizeof(name), "s%d", i);
+		add_process(h, i, name, 1000 + i);
+	}
+	print(p, false);
+	assert_int_equal(count(p, "\nmemherd_service_rss_bytes{"), METRICS_SERVICES_TOP);
+	assert_int_equal(count(p, "service=\"s60\"} "), 3); /* the largest, in each family */
+	assert_int_equal(count(p, "service=\"s1\"} "), 0);
+}
+
+static void a_small_buffer_is_an_error(void **state)
+{
+	struct page *p = *state;
+	const struct metrics_input in = {.registry = &p->registry, .now_us = NOW_US};
+	struct buf small = BUF_INIT(64);
+
+	assert_true(metrics_write(&small, &in, false) < 0);
+	buf_fini(&small);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(hosts_of_one_name_have_two_labels, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_was_never_told_has_no_sample, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(labels_are_escaped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(services_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_small_buffer_is_an_error, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
