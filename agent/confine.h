@@ -12,7 +12,7 @@
 #include "common/error.h"
 
 enum confine_role {
-	CONFINE_SENSE, /* no socket but AF_UNIX */
+	CONFINE_SENSE, /* no socket but the one it has */
 	CONFINE_LINK,  /* no process_vm_readv */
 };
 

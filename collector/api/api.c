@@ -35,9 +35,10 @@ unsigned api_port(const struct api *a)
 
 void api_login_url(struct api *a, const char *host, char *out, size_t size)
 {
+	const struct principal admin = {.name = "admin", .scopes = SCOPE_ADMIN};
 	char text[AUTH_TOKEN_SIZE];
 
-	auth_login_new(a->auth, "admin", SCOPE_ADMIN, clock_boot_us(), text);
+	auth_login_new(a->auth, &admin, clock_boot_us(), text);
 	snprintf(out, size, "%s://%s:%u/login?token=%s", http_is_tls(a->http) ? "https" : "http",
 		 host, api_port(a), text);
 }

@@ -34,6 +34,7 @@ struct session {
 	uint8_t hash[SHA256_SIZE];
 	bool used;
 	unsigned scopes;
+	int64_t token_id; /* whose holder asked for it; 0 = none of the database */
 	int64_t begun_us;
 	int64_t seen_us;
 	char name[AUTH_NAME_SIZE];
@@ -286,27 +287,48 @@ static struct session *session_place(struct session *list, size_t n)
 	return best;
 }
 
-static void session_put(struct session *s, const char *name, unsigned scopes, int64_t boot_us,
+static void session_put(struct session *s, const struct principal *who, int64_t boot_us,
 			char text[AUTH_TOKEN_SIZE])
 {
 	*s = (struct session){.used = true,
-			      .scopes = scopes,
+			      .scopes = who->scopes,
+			      .token_id = who->token_id,
 			      .begun_us = boot_us,
 			      .seen_us = boot_us};
-	str_copy(s->name, sizeof(s->name), name);
+	str_copy(s->name, sizeof(s->name), who->name);
 	auth_make_token(text, s->hash);
 }
 
-void auth_login_new(struct auth *a, const char *name, unsigned scopes, int64_t boot_us,
+/* What a token opened ends with it. */
+static bool is_revoked(const struct auth *a, const struct session *s)
+{
+	if (!s->token_id)
+		return false;
+	for (const struct api_token *t = a->tokens; t; t = t->hh.next)
+		if (t->token_id == s->token_id)
+			return false;
+	return true;
+}
+
+static struct principal holder_of(const struct session *s)
+{
+	struct principal who = {.scopes = s->scopes, .session = true, .token_id = s->token_id};
+
+	str_copy(who.name, sizeof(who.name), s->name);
+	return who;
+}
+
+void auth_login_new(struct auth *a, const struct principal *who, int64_t boot_us,
 		    char text[AUTH_TOKEN_SIZE])
 {
-	session_put(session_place(a->logins, AUTH_LOGINS_MAX), name, scopes, boot_us, text);
+	session_put(session_place(a->logins, AUTH_LOGINS_MAX), who, boot_us, text);
 }
 
 int auth_login(struct auth *a, const char *text, int64_t boot_us, char session[AUTH_TOKEN_SIZE])
 {
 	uint8_t hash[SHA256_SIZE];
 	struct session *login;
+	struct principal who;
 
 	if (!hash_of(text, strlen(text), hash))
 		return -EACCES;
@@ -314,10 +336,10 @@ int auth_login(struct auth *a, const char *text, int64_t boot_us, char session[A
 	if (!login)
 		return -EACCES;
 	login->used = false;
-	if (boot_us - login->begun_us > LOGIN_US)
+	if (boot_us - login->begun_us > LOGIN_US || is_revoked(a, login))
 		return -EACCES;
-	session_put(session_place(a->sessions, AUTH_SESSIONS_MAX), login->name, login->scopes,
-		    boot_us, session);
+	who = holder_of(login);
+	session_put(session_place(a->sessions, AUTH_SESSIONS_MAX), &who, boot_us, session);
 	return 0;
 }
 
@@ -347,13 +369,13 @@ int auth_session(struct auth *a, const char *cookies, const char *cookie_name, i
 	s = session_find(a->sessions, AUTH_SESSIONS_MAX, hash);
 	if (!s)
 		return -EACCES;
-	if (boot_us - s->seen_us > SESSION_IDLE_US || boot_us - s->begun_us > SESSION_END_US) {
+	if (boot_us - s->seen_us > SESSION_IDLE_US || boot_us - s->begun_us > SESSION_END_US ||
+	    is_revoked(a, s)) {
 		s->used = false;
 		return -EACCES;
 	}
 	s->seen_us = boot_us;
-	*ret = (struct principal){.scopes = s->scopes, .session = true};
-	str_copy(ret->name, sizeof(ret->name), s->name);
+	*ret = holder_of(s);
 	return 0;
 }
 

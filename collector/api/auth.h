@@ -77,8 +77,9 @@ void auth_remove_token(struct auth *a, int64_t token_id);
 /* value is the Authorization field. 0, -EACCES. */
 int auth_bearer(struct auth *a, const char *value, int64_t wall_us, struct principal *ret) must_use;
 
-/* A secret for /login?token=, good once and for ten minutes. The oldest gives way to it. */
-void auth_login_new(struct auth *a, const char *name, unsigned scopes, int64_t boot_us,
+/* A secret for /login?token=, good once, for ten minutes and while who's token is in force, as is
+ * the session that comes of it. The oldest gives way to it. */
+void auth_login_new(struct auth *a, const struct principal *who, int64_t boot_us,
 		    char text[AUTH_TOKEN_SIZE]);
 /* Trades it for a session, whose secret goes into a cookie. -EACCES. */
 int auth_login(struct auth *a, const char *text, int64_t boot_us,

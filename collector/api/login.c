@@ -43,7 +43,7 @@ static void on_announced(struct call *c)
 	char text[AUTH_TOKEN_SIZE];
 	char url[512];
 
-	auth_login_new(c->api->auth, c->who.name, c->who.scopes, clock_boot_us(), text);
+	auth_login_new(c->api->auth, &c->who, clock_boot_us(), text);
 	snprintf(url, sizeof(url), "%s://%s/login?token=%s",
 		 http_is_tls(c->api->http) ? "https" : "http", http_request_header(c->req, "Host"),
 		 text);
@@ -60,7 +60,7 @@ static json_t *take_link(struct call *c, const struct db_result *r unused_arg,
 	return json_pack("{s:s}", "address", http_request_address(c->req));
 }
 
-/* For 'memherd login': a link for whoever holds an admin token. */
+/* For 'memherd login-link': a link for whoever holds an admin token. */
 void login_link_add(struct call *c)
 {
 	static const struct change_kind kind = {.action = "login_link.create",

@@ -164,6 +164,8 @@ def stack():
         wait_for("the first alert", lambda: s.items("/alerts"), 40)
         yield s
         assert s.programs["collector"].alive(), s.programs["collector"].tail()
+        s.programs["agent"].stop()
+        assert s.programs["collector"].stop() == 0, s.programs["collector"].tail(40)
     finally:
         s.close()
 
@@ -662,6 +664,13 @@ def test_login(stack, admin):
     assert browse(stack, "POST", "/api/v1/login-links", value, Origin=origin, X_Memherd_Request="1")[0] == 201
     assert browse(stack, "POST", "/api/v1/logout", value, Origin=origin, X_Memherd_Request="1")[0] == 204
     assert browse(stack, "GET", "/api/v1/hosts", value)[0] == 401
+    boss = token_client(stack, admin, "boss", ["admin"])
+    links = [boss.post("/login-links")[2]["url"].split(str(stack.http), 1)[1] for _ in range(2)]
+    value = browse(stack, "GET", links[0])[1]["Set-Cookie"].split("; ")[0]
+    assert browse(stack, "GET", "/api/v1/hosts", value)[0] == 200
+    assert admin.ask("DELETE", f"/tokens/{boss.id}")[0] == 204
+    assert browse(stack, "GET", "/api/v1/hosts", value)[0] == 401, "a session ends with the token that opened it"
+    assert browse(stack, "GET", links[1])[0] == 403
     rows = [r for r in audit(admin) if r["action"] == "login_link.create" and r["actor"] == "admin"]
     assert [r["details"]["address"] for r in rows] == ["127.0.0.1"] * 2, "one by token, one by that token's session"
 

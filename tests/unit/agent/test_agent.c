@@ -28,6 +28,7 @@ struct hello {
 	unsigned fds;
 	bool no_new_privs;
 	bool inet;   /* could make a network socket */
+	bool local;  /* could make a local one */
 	bool ptrace; /* was let into ptrace() */
 	uint64_t epoch;
 	uint64_t prev_epoch;
@@ -48,17 +49,21 @@ static unsigned count_fds(void)
 static void say(char who, const struct link_start *s)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int local = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	struct hello h = {.who = who,
 			  .pid = getpid(),
 			  .uid = getuid(),
 			  .caps = daemon_caps(),
 			  .no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1,
 			  .inet = fd >= 0,
+			  .local = local >= 0,
 			  .epoch = s ? s->epoch : 0,
 			  .prev_epoch = s ? s->prev_epoch : 0};
 
 	if (fd >= 0)
 		close(fd);
+	if (local >= 0)
+		close(local);
 	errno = 0;
 	/* of a process that is not ours to trace: ESRCH from the call itself, EPERM from the filter
 	 */
@@ -195,6 +200,8 @@ static void each_has_only_what_it_needs(void **state)
 	assert_int_equal(l.fds, 4);
 	assert_false(s.inet);
 	assert_true(l.inet);
+	assert_false(s.local);
+	assert_true(l.local);
 #ifndef MEMHERD_ASAN
 	assert_false(s.ptrace);
 	assert_false(l.ptrace);

@@ -50,6 +50,7 @@ struct far {
 	bool act;
 	unsigned batches;
 	unsigned heartbeats;
+	bool beat_act; /* as the last of them said */
 	uint64_t committed;
 	uint64_t gapped;
 	uint64_t again; /* numbers that came although they were committed */
@@ -162,7 +163,11 @@ static void far_frame(void *arg, struct conn *c unused_arg, const struct frame *
 	else if (fr->type == FRAME_BATCH)
 		far_batch(f, &a, fr);
 	else if (fr->type == FRAME_HEARTBEAT) {
+		struct wire_heartbeat beat;
+
+		assert_int_equal(wire_unpack_heartbeat(&a, fr->payload, fr->len, &beat, NULL), 0);
 		f->heartbeats++;
+		f->beat_act = beat.act;
 		if (!f->no_echo && f->conn)
 			(void)!conn_send(f->conn, FRAME_HEARTBEAT, fr->payload, fr->len);
 	} else if (fr->type == FRAME_COMMAND_RESULT) {
@@ -790,6 +795,23 @@ static void commands_reach_actd_one_after_the_other(void **state)
 	close(listener);
 }
 
+/* memherd-actd may be started after the agent. */
+static void heartbeats_say_whether_actd_is_there(void **state)
+{
+	struct world *w = *state;
+	int listener;
+
+	w->far.heartbeat_ms = 50;
+	start(w);
+	run_until(w, w->far.heartbeats >= 2, 5000);
+	assert_false(w->far.beat_act);
+	listener = listen_as_actd(w);
+	run_until(w, w->far.beat_act, 2000);
+	close(listener);
+	run_until(w, !w->far.beat_act, 2000);
+	assert_int_equal(w->far.hellos, 1);
+}
+
 static void without_actd_the_answer_is_unreachable(void **state)
 {
 	struct world *w = *state;
@@ -895,6 +917,7 @@ int main(void)
 		T(not_enrolled_waits_and_then_works),
 		T(nonsense_from_sense_ends_only_the_intake),
 		T(commands_reach_actd_one_after_the_other),
+		T(heartbeats_say_whether_actd_is_there),
 		T(without_actd_the_answer_is_unreachable),
 		T(an_actd_that_dies_leaves_unknown),
 		T(a_flood_of_commands_is_bounded),

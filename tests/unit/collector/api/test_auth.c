@@ -33,8 +33,37 @@ static void tokens_expire_and_are_revoked(void **state unused_arg)
 	auth_free(&a);
 }
 
+static void what_a_token_opened_ends_with_it(void **state unused_arg)
+{
+	const struct principal ops = {.name = "token:ops", .scopes = SCOPE_READ, .token_id = 7};
+	struct auth *a = NULL;
+	struct principal who;
+	char text[AUTH_TOKEN_SIZE];
+	char first[AUTH_TOKEN_SIZE];
+	char second[AUTH_TOKEN_SIZE];
+	char session[AUTH_TOKEN_SIZE];
+	char cookies[120];
+	uint8_t hash[SHA256_SIZE];
+
+	assert_int_equal(auth_new(&a), 0);
+	auth_make_token(text, hash);
+	assert_int_equal(auth_add_token(a, 7, "ops", hash, SCOPE_READ, 0), 0);
+	auth_login_new(a, &ops, MINUTE, first);
+	auth_login_new(a, &ops, MINUTE, second);
+	assert_int_equal(auth_login(a, first, MINUTE, session), 0);
+	snprintf(cookies, sizeof(cookies), "memherd=%s", session);
+	assert_int_equal(auth_session(a, cookies, "memherd", MINUTE, &who), 0);
+	assert_string_equal(who.name, "token:ops");
+	assert_true(who.token_id == 7);
+	auth_remove_token(a, 7);
+	assert_int_equal(auth_session(a, cookies, "memherd", MINUTE, &who), -EACCES);
+	assert_int_equal(auth_login(a, second, MINUTE, session), -EACCES);
+	auth_free(&a);
+}
+
 static void a_login_is_good_once_and_a_session_ends(void **state unused_arg)
 {
+	const struct principal admin = {.name = "admin", .scopes = SCOPE_ADMIN};
 	struct auth *a = NULL;
 	struct principal who;
 	char login[AUTH_TOKEN_SIZE];
@@ -43,9 +72,9 @@ static void a_login_is_good_once_and_a_session_ends(void **state unused_arg)
 	int64_t t = 100 * MINUTE;
 
 	assert_int_equal(auth_new(&a), 0);
-	auth_login_new(a, "admin", SCOPE_ADMIN, t, login);
+	auth_login_new(a, &admin, t, login);
 	assert_int_equal(auth_login(a, login, t + 11 * MINUTE, session), -EACCES);
-	auth_login_new(a, "admin", SCOPE_ADMIN, t, login);
+	auth_login_new(a, &admin, t, login);
 	assert_int_equal(auth_login(a, login, t + 9 * MINUTE, session), 0);
 	assert_int_equal(auth_login(a, login, t + 9 * MINUTE, session), -EACCES);
 	snprintf(cookies, sizeof(cookies), "x=1; memherd=%s; y=2", session);
@@ -55,7 +84,7 @@ static void a_login_is_good_once_and_a_session_ends(void **state unused_arg)
 	assert_true(who.session);
 	/* seen each half hour, and yet over after twelve */
 	assert_int_equal(auth_session(a, cookies, "memherd", t + 28 * MINUTE, &who), -EACCES);
-	auth_login_new(a, "admin", SCOPE_ADMIN, t, login);
+	auth_login_new(a, &admin, t, login);
 	assert_int_equal(auth_login(a, login, t, session), 0);
 	snprintf(cookies, sizeof(cookies), "memherd=%s", session);
 	assert_int_equal(auth_session(a, cookies, "other", t, &who), -EACCES);
@@ -97,6 +126,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tokens_expire_and_are_revoked),
+		cmocka_unit_test(what_a_token_opened_ends_with_it),
 		cmocka_unit_test(a_login_is_good_once_and_a_session_ends),
 		cmocka_unit_test(only_failures_are_slowed),
 		cmocka_unit_test(scopes_are_words),
