@@ -109,7 +109,7 @@ static const char *refuse_address(const char *value)
 	if (!colon || !isdigit((unsigned char)colon[1]) || str_parse_int(colon + 1, &port) < 0 ||
 	    port > UINT16_MAX || strcspn(value, " \t/@") < strlen(value) ||
 	    (!v6 && memchr(value, ':', len)))
-		return "host:port";
+		return "address:port";
 	return NULL;
 }
 
