@@ -28,7 +28,7 @@ static const struct {
 	{"database",
 	 {"embedded:/var/lib/x", "postgresql://u@h/db", "postgres:///db?host=/run"},
 	 {"", "embedded:", "embedded:relative", "mysql://h/db", "host=x dbname=y"},
-	 "embedded:FOLDER"},
+	 "embedded:/FOLDER"},
 	{"listen_stream",
 	 {"0.0.0.0:7421", ":7421", "[::]:0", "db-1.example:65535"},
 	 {"", "7421", "h:", "h:http", "h:65536", "h:-1", "::1:7421"},
