@@ -95,7 +95,7 @@ static const char *refuse_database(const char *value)
 	if (str_starts(value, COLLECTOR_EMBEDDED "/") || str_starts(value, "postgresql://") ||
 	    str_starts(value, "postgres://"))
 		return NULL;
-	return COLLECTOR_EMBEDDED "FOLDER with an absolute path, or postgresql://...";
+	return COLLECTOR_EMBEDDED "/FOLDER or postgresql://...";
 }
 
 /* Also ':port' and '[v6]:port'; port 0 takes a free one. */
@@ -109,7 +109,7 @@ static const char *refuse_address(const char *value)
 	if (!colon || !isdigit((unsigned char)colon[1]) || str_parse_int(colon + 1, &port) < 0 ||
 	    port > UINT16_MAX || strcspn(value, " \t/@") < strlen(value) ||
 	    (!v6 && memchr(value, ':', len)))
-		return "host:port";
+		return "address:port";
 	return NULL;
 }
 
