@@ -219,6 +219,25 @@ static int put_trusted(const struct files *f, const char *name, const char *text
 	return fs_write(path, 0644, text, strlen(text), err);
 }
 
+/* Two agents of one host would each make the other's memherd-actd refuse every command. */
+static int trust_is_free(const struct agent_options *o, struct error *err)
+{
+	auto_free char *path = NULL;
+
+	if (!*o->trust_dir)
+		return 0;
+	if (asprintf(&path, "%s/%s", o->trust_dir, CREDENTIALS_UUID) < 0) {
+		path = NULL;
+		return error_set(err, -ENOMEM, "no memory");
+	}
+	if (access(path, F_OK) == 0)
+		return error_set(err, -EEXIST,
+				 "'%s' is there already: an agent of this host is enrolled "
+				 "(--force replaces it)",
+				 path);
+	return 0;
+}
+
 /* Said before the token is used up. */
 static int make_trust_dir(const struct files *f, struct error *err)
 {
@@ -323,7 +342,9 @@ int enroll_run(const struct agent_options *o, const struct token *token, bool fo
 				 "this host is enrolled already: '%s/%s' is there (--force "
 				 "replaces it)",
 				 o->state_dir, CREDENTIALS_CERT);
-	if (f.give)
+	if (!force)
+		rc = trust_is_free(o, err);
+	if (rc == 0 && f.give)
 		rc = daemon_find_user(o->user, &f.user, err);
 	if (rc == 0)
 		rc = fs_mkdir(o->state_dir, 0755, err);

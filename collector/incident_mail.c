@@ -163,8 +163,7 @@ static void add_what_is_newer(struct incident_mail *m, enum mail_state state)
 {
 	if (m->unit == MAIL_UNIT_BYTES_PER_HOUR && isnan(m->culprit.growth) && m->culprit.pid)
 		m->culprit.growth = m->last_value;
-	if (state == MAIL_ACTION && m->action_count &&
-	    m->actions[m->action_count - 1].after >= 0)
+	if (state == MAIL_ACTION && m->action_count && m->actions[m->action_count - 1].after >= 0)
 		m->culprit.rss_bytes = m->actions[m->action_count - 1].after;
 }
 

@@ -22,7 +22,7 @@ static const char *refuse_database(const char *value)
 	if (str_starts(value, COLLECTOR_EMBEDDED "/") || str_starts(value, "postgresql://") ||
 	    str_starts(value, "postgres://"))
 		return NULL;
-	return COLLECTOR_EMBEDDED "FOLDER with an absolute path, or postgresql://...";
+	return COLLECTOR_EMBEDDED "/FOLDER or postgresql://...";
 }
 
 static const char *refuse_host(const char *value)

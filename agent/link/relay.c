@@ -110,6 +110,24 @@ static void fail_first(struct relay *r, enum command_status status, const char *
 	r->done(r->arg, out);
 }
 
+/*
+ * memherd-actd says nothing of a command whose signature it refuses, not even its id; the collector
+ * must still know which of its commands was refused.
+ */
+static void name_answer(const struct command_request *q, uint8_t out[COMMAND_RESULT_SIZE])
+{
+	static const uint8_t nobody[16];
+	struct command_result res;
+	struct command c;
+
+	if (command_result_unpack(out, COMMAND_RESULT_SIZE, &res, NULL) < 0 ||
+	    memcmp(res.id, nobody, sizeof(nobody)) != 0 ||
+	    command_unpack(q->body, sizeof(q->body), &c, NULL) < 0)
+		return;
+	memcpy(res.id, c.id, sizeof(res.id));
+	command_result_pack(out, &res);
+}
+
 static void start_first(struct relay *r);
 
 static void on_answer(evutil_socket_t fd, short what, void *arg)
@@ -130,6 +148,7 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 		if (n != COMMAND_RESULT_SIZE) {
 			fail_first(r, COMMAND_UNKNOWN, "memherd-actd ended without an answer");
 		} else {
+			name_answer(&r->queue[r->first], out);
 			hang_up(r);
 			r->first = (r->first + 1) % RELAY_QUEUE;
 			r->n--;

@@ -2,6 +2,7 @@
 """memherd-agent as a program: real sense, real link, mutual TLS, against a collector written here
 (so that it shares no code with ours). What is killed comes back; what was acked is never sent
 again, what was not is never lost."""
+import base64
 import os
 import shutil
 import signal
@@ -327,3 +328,18 @@ def test_bad_tokens_are_named(tmp_path, token, says):
     assert says in r.stderr
     assert r.returncode == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_a_second_agent_of_a_host_is_told_so(tmp_path):
+    host = b"127.0.0.1"
+    raw = bytes([1, len(host)]) + host + (1).to_bytes(2, "big") + bytes(64)
+    token = tmp_path / "token"
+    token.write_text("mh1." + base64.urlsafe_b64encode(raw).decode().rstrip("="))
+    trust = tmp_path / "trust"
+    trust.mkdir()
+    (trust / "host_uuid").write_text("another\n")
+    r = subprocess.run([AGENT, "enroll", "-c", "/dev/null", "-o", f"state_dir={tmp_path}/s", "-o",
+                        f"trust_dir={trust}", "-o", "user=nobody", "--token-file", str(token)],
+                       capture_output=True, text=True, timeout=20)
+    assert r.returncode == 1 and f"'{trust}/host_uuid' is there already" in r.stderr
+    assert (trust / "host_uuid").read_text() == "another\n"

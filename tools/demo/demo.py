@@ -134,7 +134,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rules = (HERE / "demo.rules").read_text()
     policy = "allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=10s\ndeny *\n"
-    stack = Stack(window="1min", interval="1s", rules=rules, policy=policy)
+    stack = Stack(window="1min", interval="1s", policy=policy)
+    # This demo's programs, not those of another one on this machine.
+    stack.rules = rules.replace('"*/', f'"*{stack.dir}/')
     try:
         story = run(stack, seconds)
     except KeyboardInterrupt:
