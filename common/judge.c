@@ -19,7 +19,7 @@ const char *judge_address(const char *value)
 	char host[ADDRESS_HOST_SIZE];
 	uint16_t port;
 
-	return address_parse(value, host, &port) == 0 ? NULL : "host:port";
+	return address_parse(value, host, &port) == 0 ? NULL : "address:port";
 }
 
 const char *judge_log_level(const char *value)

@@ -39,8 +39,10 @@ static void on_series(void *arg, int rc, const struct point *points, size_t n,
 	jw_key(&c->json, "points");
 	jw_array(&c->json);
 	for (size_t i = 0; i < n; i++) {
+		int64_t ms = points[i].t_us / 1000;
+
 		jw_array(&c->json);
-		jw_num(&c->json, (double)(points[i].t_us / 1000) / STEP_PER_SECOND);
+		jw_num(&c->json, (double)ms / STEP_PER_SECOND);
 		if (points[i].v == METRIC_ABSENT)
 			jw_null(&c->json);
 		else

@@ -46,7 +46,7 @@ static void what_is_no_address_is_refused(void **state unused_arg)
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(address_parse(bad[i], host, &port), -EINVAL);
-		assert_string_equal(judge_address(bad[i]), "host:port");
+		assert_string_equal(judge_address(bad[i]), "address:port");
 	}
 	assert_string_equal(host, "kept");
 	assert_int_equal(port, 7);
