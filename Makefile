@@ -184,6 +184,8 @@ check-browser: all ## the dashboard in a real Chromium
 	$(Q)tools/run-tests browser
 check-fault: all ## kill -9 everything, many times, and count what is stored
 	$(Q)tools/run-tests fault
+# An exit code of its own: a report is never the failure that a test expects of a program.
+check-asan: export ASAN_OPTIONS := exitcode=86
 check-asan: ## unit and integration tests under address and undefined sanitizers
 	$(Q)$(MAKE) -j2 VARIANT=asan all tests
 	$(Q)B=build/asan-gcc BIN=$(CURDIR)/build/asan-gcc tools/run-tests unit integration; rc=$$?; $(MAKE) all >/dev/null; exit $$rc
@@ -210,7 +212,7 @@ fuzz: ## fuzz one parser: make fuzz T=frame S=60
 	$(Q)tools/deps fuzz
 	$(Q)$(MAKE) -j2 VARIANT=fuzz build/fuzz-clang/fuzz/$(T)
 	$(Q)mkdir -p build/fuzz-corpus/$(T) tests/fuzz/corpus/$(T)
-	build/fuzz-clang/fuzz/$(T) -max_total_time=$(S) -rss_limit_mb=512 -timeout=5 -max_len=65536 \
+	ASAN_OPTIONS=quarantine_size_mb=64 build/fuzz-clang/fuzz/$(T) -max_total_time=$(S) -rss_limit_mb=512 -timeout=5 -max_len=65536 \
 		-artifact_prefix=build/fuzz-corpus/ build/fuzz-corpus/$(T) tests/fuzz/corpus/$(T)
 fuzzers: $(addprefix $(B)/fuzz/,$(FUZZERS)) ## build the fuzz targets as replay programs
 
