@@ -67,10 +67,10 @@ OWN = {
         "not a duration": ("window = soon", "window = 'soon': expected a duration such as"),
         "out of range": ("window = 1s", "window = '1s': expected 10s to 1h"),
         "not yes or no": ("remediation = perhaps", "remediation = 'perhaps': expected yes or no"),
-        "not an address": ("listen_stream = nonsense", "listen_stream = 'nonsense': expected host:port"),
-        "not a port": ("listen_http = 127.0.0.1:99999", "listen_http = '127.0.0.1:99999': expected host:port"),
-        "another database": ("database = mysql://x", "database = 'mysql://x': expected embedded:FOLDER"),
-        "relative folder": ("database = embedded:here", "database = 'embedded:here': expected embedded:FOLDER with an absolute path"),
+        "not an address": ("listen_stream = nonsense", "listen_stream = 'nonsense': expected address:port"),
+        "not a port": ("listen_http = 127.0.0.1:99999", "listen_http = '127.0.0.1:99999': expected address:port"),
+        "another database": ("database = mysql://x", "database = 'mysql://x': expected embedded:/FOLDER"),
+        "relative folder": ("database = embedded:here", "database = 'embedded:here': expected embedded:/FOLDER or postgresql://..."),
         "another mail protocol": ("smtp_url = gopher://x", "smtp_url = 'gopher://x': expected smtp://"),
         "another kind of TLS": ("smtp_tls = maybe", "smtp_tls = 'maybe': expected starttls, implicit or none"),
     },
@@ -189,10 +189,11 @@ def enroll(stack, tmp_path, token):
     folder.mkdir(exist_ok=True)
     conf = tmp_path / "agent.conf"
     conf.write_text(f"[agent]\nstate_dir = {folder}\nuser = {agent_user()}\n"
-                    f"collector = 127.0.0.1:{stack.stream}\n")
+                    f"collector = 127.0.0.1:{stack.stream}\n"
+                    f"trust_dir = {tmp_path}/trust\n")
     r = run("memherd-agent", "enroll", "-c", conf, stdin=token + "\n")
     if r.returncode:
-        assert not (folder / "host.pem").exists() and not (folder / "host_uuid").exists()
+        assert not (folder / "host.pem").exists() and not (tmp_path / "trust" / "host_uuid").exists()
     return r
 
 
