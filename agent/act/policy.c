@@ -68,9 +68,10 @@ static const char *const denied_comms[] = {
 	"systemd*", "(sd-*", "init",    "sshd*",     "dbus-*",      "*udevd",  "agetty",
 	"getty",    "login", "polkitd", "postgres*", "containerd*", "dockerd", "memherd*",
 };
-static const char *const denied_exes[] = {
-	"*/memherd*", "*/systemd/systemd*", "*/sshd",    "*/dbus-*",
-	"*/postgres", "*/agetty",           "*/dockerd", "*/containerd*",
+/* By the file's name alone: what stands in a folder called memherd may be anybody's. */
+static const char *const denied_programs[] = {
+	"memherd",  "memherd-*", "systemd*", "sshd*",       "dbus-*",
+	"postgres", "agetty",    "dockerd",  "containerd*",
 };
 
 static bool matches_any(const char *const *globs, size_t n, const char *text)
@@ -83,6 +84,8 @@ static bool matches_any(const char *const *globs, size_t n, const char *text)
 
 static const char *always_denied(const struct process *p)
 {
+	const char *program = strrchr(p->exe, '/');
+
 	if (p->pid <= 1)
 		return "pid 1 is never touched";
 	if (p->kernel_thread)
@@ -90,7 +93,8 @@ static const char *always_denied(const struct process *p)
 	if (p->pid == getpid() || p->pid == getppid())
 		return "memherd does not act on itself";
 	if (matches_any(denied_comms, ARRAY_SIZE(denied_comms), p->comm) ||
-	    matches_any(denied_exes, ARRAY_SIZE(denied_exes), p->exe))
+	    matches_any(denied_programs, ARRAY_SIZE(denied_programs),
+			program ? program + 1 : p->exe))
 		return "a program that is always left alone";
 	return NULL;
 }

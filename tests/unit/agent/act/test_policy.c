@@ -119,6 +119,11 @@ static void some_are_never_touched(void **state unused_arg)
 	p = worker();
 	str_copy(p.exe, sizeof(p.exe), "/usr/lib/systemd/systemd");
 	assert_false(judge("allow *", &p).allowed);
+	str_copy(p.exe, sizeof(p.exe), "/usr/local/sbin/memherd-agent");
+	assert_false(judge("allow *", &p).allowed);
+	/* a service that lives in a folder of one of those names is anybody's */
+	str_copy(p.exe, sizeof(p.exe), "/home/me/memherd/venv/bin/python3");
+	assert_true(judge("allow *", &p).allowed);
 	p = worker();
 	p.kernel_thread = true;
 	assert_false(judge("allow *", &p).allowed);
