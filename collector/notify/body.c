@@ -2,6 +2,7 @@
 #include "collector/notify/body.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "collector/notify/encode.h"
 #include "common/clock.h"
@@ -252,6 +253,24 @@ static void fact_values(struct buf *out, const struct incident_mail *m)
 	put_value(out, "peak", m->peak_value, m->unit);
 	put_value(out, "last", m->last_value, m->unit);
 	put_value(out, "when resolved", m->resolved_value, m->unit);
+}
+
+bool body_rule_line(const struct incident_mail *m, size_t *at, char line[BODY_RULE_MAX])
+{
+	static const char more[] = "...";
+	const char *s = m->rule_text ? m->rule_text + *at : "";
+	size_t room = BODY_RULE_MAX - MIN_OF(*at, (size_t)BODY_RULE_MAX);
+	size_t len = strcspn(s, "\n");
+	bool cut = len >= room;
+	size_t n;
+
+	if (!*s)
+		return false;
+	n = str_safe(line, BODY_RULE_MAX - strlen(more), s, MIN_OF(len, room));
+	if (cut)
+		memcpy(line + n, more, sizeof(more));
+	*at += cut ? strlen(s) : len + (s[len] == '\n');
+	return true;
 }
 
 const struct body_fact body_facts[] = {

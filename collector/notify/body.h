@@ -12,7 +12,7 @@
 #define BODY_HTML_MAX ((size_t)96 * 1024) /* Gmail clips at 102 KB */
 #define BODY_NAME_MAX 80                  /* bytes shown of a name */
 #define BODY_CMD_MAX  200                 /* of a command line, a detail, a sentence */
-#define BODY_RULE_MAX 2000
+#define BODY_RULE_MAX 2000                /* of a rule's text, all its lines together */
 #define BODY_FACT_MAX 640
 #define BODY_BARS     48 /* columns of a sparkline */
 
@@ -52,6 +52,11 @@ int64_t body_span_us(int64_t from, int64_t to);
 void body_growth(struct buf *out, double bytes_per_hour);
 /* '512 MiB'; '-' when negative. */
 void body_bytes(struct buf *out, int64_t bytes);
+
+/* The next line of the rule's text as safe text; false after the last. The rule's own line ends
+ * stay; *at starts at 0. Text beyond BODY_RULE_MAX becomes '...': no rule may be so long that its
+ * mail is not sent. */
+bool body_rule_line(const struct incident_mail *m, size_t *at, char line[BODY_RULE_MAX]);
 
 /* A scrap that found no memory must not pass for an empty one. */
 static inline void body_join(struct buf *out, const struct buf *scrap)

@@ -153,6 +153,9 @@ static void put_links(struct buf *out, const struct incident_mail *m)
 
 static void put_why(struct buf *out, const struct incident_mail *m)
 {
+	char line[BODY_RULE_MAX];
+	size_t at = 0;
+
 	buf_puts(out, "<p style=\"margin:20px 0 4px 0;" FADED "\">Why this mail: rule ");
 	encode_html(out, m->rule, BODY_NAME_MAX);
 	if (m->why && *m->why) {
@@ -160,16 +163,9 @@ static void put_why(struct buf *out, const struct incident_mail *m)
 		encode_html(out, m->why, BODY_CMD_MAX);
 	}
 	buf_puts(out, "</p>\n<pre style=\"margin:0;font-size:12px;" FADED "\">");
-	for (const char *s = m->rule_text; s && *s;) {
-		const char *end = s;
-		char line[BODY_RULE_MAX];
-
-		while (*end && *end != '\n')
-			end++;
-		str_safe(line, sizeof(line), s, (size_t)(end - s));
+	while (body_rule_line(m, &at, line)) {
 		encode_html(out, line, BODY_RULE_MAX);
 		buf_puts(out, "\n");
-		s = *end ? end + 1 : end;
 	}
 	buf_puts(out, "</pre>\n");
 }

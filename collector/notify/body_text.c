@@ -98,6 +98,9 @@ static void put_links(struct buf *out, const struct incident_mail *m)
 
 static void put_why(struct buf *out, const struct incident_mail *m)
 {
+	char line[BODY_RULE_MAX];
+	size_t at = 0;
+
 	buf_puts(out, "\nWhy this mail: rule ");
 	encode_plain(out, m->rule, BODY_NAME_MAX);
 	if (m->why && *m->why) {
@@ -105,17 +108,8 @@ static void put_why(struct buf *out, const struct incident_mail *m)
 		encode_plain(out, m->why, BODY_CMD_MAX);
 	}
 	buf_puts(out, "\n");
-	/* the rule's own line ends stay, everything else in it is made safe */
-	for (const char *s = m->rule_text; s && *s;) {
-		const char *end = s;
-		char line[BODY_RULE_MAX];
-
-		while (*end && *end != '\n')
-			end++;
-		str_safe(line, sizeof(line), s, (size_t)(end - s));
+	while (body_rule_line(m, &at, line))
 		buf_printf(out, "  %s\n", line);
-		s = *end ? end + 1 : end;
-	}
 }
 
 void body_text(struct buf *out, const struct incident_mail *m)

@@ -627,10 +627,11 @@ def daemon(actd):
 
     yield go
     for p in started:
-        if p.poll() is None:
-            p.terminate()
-        p.wait(20)
+        was_alive = p.poll() is None
+        p.terminate()
+        code, said = p.wait(20), p.stderr.read()
         p.stderr.close()
+        assert not was_alive or code == 0, said
 
 
 def test_only_the_valid_command_acts(actd, daemon, spawn):

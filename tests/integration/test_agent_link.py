@@ -4,18 +4,24 @@
 again, what was not is never lost."""
 import base64
 import os
+import pathlib
 import shutil
 import signal
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
 import psutil
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools/demo"))
+from stack import sanitizer_report  # noqa: E402
 
 BIN = os.environ.get("BIN", "build")
 AGENT = os.path.join(BIN, "memherd-agent")
@@ -225,11 +231,19 @@ class World:
                  self.last() >= before + 3)
 
     def close(self):
-        if self.agent and self.agent.poll() is None:
-            self.agent.kill()
-            self.agent.wait()
+        code, report = 0, ""
+        if self.agent:
+            self.agent.terminate()
+            try:
+                code = self.agent.wait(20)
+            except subprocess.TimeoutExpired:
+                self.agent.kill()
+                code = self.agent.wait()
+            report = sanitizer_report(f"{self.folder}/log")
         self.collector.close()
         shutil.rmtree(self.folder)
+        assert not report, report
+        assert code == 0
 
 
 @pytest.fixture

@@ -50,6 +50,17 @@ def wait_for(what, check, seconds=30.0, step=0.1):
         time.sleep(step)
 
 
+REPORTS = ("ERROR: AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+
+
+def sanitizer_report(log, most=20000):
+    """What a sanitizer said in a log from its first line on, "" if nothing. Children write there too:
+    they inherit the descriptor, so giving up root does not silence them."""
+    text = pathlib.Path(log).read_text(errors="replace")
+    starts = [text.find(mark) for mark in REPORTS if mark in text]
+    return text[min(starts):][:most] if starts else ""
+
+
 class Program:
     """One of ours, with its log; stopped by pid."""
 
@@ -60,6 +71,10 @@ class Program:
         self.file = open(log, "ab")
         self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.file,
                                         stderr=self.file, env=env, user=user)
+
+    @property
+    def ours(self):
+        return pathlib.Path(self.argv[0]).parent == BIN
 
     @property
     def pid(self):
@@ -209,11 +224,30 @@ class Stack:
         return self
 
     def close(self):
-        """Stops what was started, the newest first, and removes the folder."""
+        """Stops what was started, the newest first, and removes the folder. Raises when one of memherd's
+        own programs did not end well, or when a sanitizer found something in it or in its children."""
+        faults = []
         for name in reversed(list(self.programs)):
-            self.programs[name].stop()
+            faults += self.end(self.programs[name])
         self.programs.clear()
         shutil.rmtree(self.dir, ignore_errors=True)
+        if faults:
+            raise RuntimeError("\n".join(faults))
+
+    @staticmethod
+    def end(program):
+        """Stops one; what was wrong with it, as a list. A test may have ended it before in its own way:
+        then only its log counts."""
+        was_alive = program.alive()
+        code = program.stop()
+        if not program.ours:
+            return []
+        report = sanitizer_report(program.log)
+        if report:
+            return [f"{program.name}: {report}"]
+        if was_alive and code != 0:
+            return [f"{program.name} ended with {code} on SIGTERM:\n{program.tail()}"]
+        return []
 
     def __enter__(self):
         return self

@@ -237,7 +237,9 @@ static void twenty_frozen_processes_are_reported_exactly(void **state unused_arg
 
 			assert_true(slot->live);
 			assert_true(slot->v[METRIC_RSS] >= (int64_t)(1 + 2 * i) * 1024);
+#ifndef __SANITIZE_THREAD__ /* its runtime adds one or two: only /proc's number is known then */
 			assert_int_equal(slot->v[METRIC_THREADS], 1 + i % 5);
+#endif
 			compare_with_proc(&d, pids[i], slot);
 		}
 		next_tick(&r);

@@ -220,6 +220,28 @@ static void the_html_part_stays_under_gmails_clip(void **state unused_arg)
 	assert_true(b.len < MESSAGE_MAX);
 }
 
+static void a_rule_of_any_length_is_mailed(void **state unused_arg)
+{
+	static const char *const lines[] = {"a\n", "\xff\n", "\n", "\"x\" and\n", "abc"};
+	auto_buf struct buf b = BUF_INIT(MESSAGE_MAX);
+	struct incident_mail m = incident();
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		auto_buf struct buf rule = BUF_INIT(70000);
+
+		while (rule.len < 65000)
+			buf_puts(&rule, lines[i]);
+		m.rule_text = (char *)rule.data;
+		build(&b, &m);
+		assert_has(b, "...\r\n");
+		assert_has(b, "--=_memherd_alternative--");
+	}
+	m.rule_text = "rule x:\n  mail when a > 1\n";
+	build(&b, &m);
+	assert_has(b, "\r\n  rule x:\r\n    mail when a > 1\r\n");
+	assert_null(strstr((char *)b.data, "..."));
+}
+
 static void wrong_addresses_are_refused(void **state unused_arg)
 {
 	auto_buf struct buf b = BUF_INIT(MESSAGE_MAX);
@@ -267,6 +289,7 @@ int main(void)
 		cmocka_unit_test(extreme_numbers_are_survived),
 		cmocka_unit_test(bars_show_the_shape),
 		cmocka_unit_test(the_html_part_stays_under_gmails_clip),
+		cmocka_unit_test(a_rule_of_any_length_is_mailed),
 		cmocka_unit_test(wrong_addresses_are_refused),
 		cmocka_unit_test(too_little_room_or_memory_is_an_error),
 	};
