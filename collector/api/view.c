@@ -109,7 +109,7 @@ void view_host(struct json_writer *w, struct host *h, int64_t now_us, bool spark
 	jw_k_int(w, "processes", HASH_COUNT(h->processes));
 	view_agent(w, h);
 	view_culprit(w, h, now_us);
-	jw_k_num(w, "time_to_oom_seconds", tto < 0 ? NAN : (double)(tto / USEC_PER_SEC));
+	jw_k_num(w, "time_to_oom_seconds", tto < 0 ? NAN : (double)tto / USEC_PER_SEC);
 	if (spark)
 		view_spark(w, &h->available);
 	jw_object_end(w);

@@ -7,11 +7,12 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/address.h"
 #include "common/clock.h"
-#include "common/str.h"
 
 /* Addresses share these counters by hash: a collision makes two of them share a cap, no more. */
 #define ADDRESS_SLOTS 4096
@@ -86,19 +87,15 @@ static int resolve(const char *address, struct addrinfo **ret, struct error *err
 {
 	const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 				       .ai_socktype = SOCK_STREAM};
-	auto_free char *host = strdup(address);
-	char *port = host ? strrchr(host, ':') : NULL;
-	char *name = host;
+	char host[ADDRESS_HOST_SIZE];
+	char service[8];
+	uint16_t port;
 	int rc;
 
-	if (!port)
+	if (address_parse(address, host, &port) < 0)
 		return error_set(err, -EINVAL, "address '%s': expected host:port", address);
-	*port++ = '\0';
-	if (*name == '[' && str_ends(name, "]")) {
-		name[strlen(name) - 1] = '\0';
-		name++;
-	}
-	rc = getaddrinfo(*name ? name : NULL, port, &hints, ret);
+	snprintf(service, sizeof(service), "%u", port);
+	rc = getaddrinfo(*host ? host : NULL, service, &hints, ret);
 	if (rc)
 		return error_set(err, -EINVAL, "address '%s': %s", address, gai_strerror(rc));
 	return 0;

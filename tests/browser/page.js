@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives the dashboard in a real Chromium and prints one JSON line a check: {name, ok, detail}.
-// stdin is JSON: {login, host, leak, hostile, axe, chromium, out, profile}.
+// The file named as argument is JSON: {login, host, leak, hostile, axe, chromium, out, profile}.
 "use strict";
 const fs = require("fs");
 const path = require("path");
 const modules = process.env.NODE_MODULES;
 const { chromium } = require(path.join(modules, "playwright-core"));
 
-const given = JSON.parse(fs.readFileSync(0, "utf8"));
+const given = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const trouble = [];
 const HOSTILE = "<img src=x onerror=alert(1)>";
 

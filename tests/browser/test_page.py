@@ -64,7 +64,9 @@ def drive(stack, leak, hostile, profile):
         "out": str(ROOT / "build/browser"),
         "profile": profile,
     }
-    script = subprocess.run(["node", HERE / "page.js"], input=json.dumps(given), text=True, capture_output=True,
+    # A file: Node 18 gives up on standard input that is not there at once.
+    argument = stack.write("given.json", json.dumps(given), 0o600)
+    script = subprocess.run(["node", HERE / "page.js", argument], text=True, capture_output=True,
                             timeout=400, check=False, env=dict(os.environ, NODE_MODULES=str(MODULES / "node_modules")))
     found = {}
     for line in script.stdout.splitlines():
