@@ -75,7 +75,7 @@ static const struct conf_option options[] = {
 	 "recipient of alert mails; may be repeated; none: no mail"},
 	{"log_level", CONF_STRING, O(log_level), "info", 0, 0, 0, "error, warn, info or debug"},
 	{"log_format", CONF_STRING, O(log_format), "text", 0, 0, 0, "text or json"},
-	{NULL},
+	{0},
 };
 
 /* ---- what a string must look like, so that a mistake is told with its line ---- */
