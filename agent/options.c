@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/judge.h"
 #include "common/str.h"
 
 #define SECONDS(n) ((n)*USEC_PER_SEC)
@@ -15,91 +15,12 @@
 
 #define FIELD(name) .key = #name, .offset = offsetof(struct agent_options, name)
 
-/* Every row's text is what dump-config, the example file and the manual say. */
-static const struct conf_option rows[] = {
-	{FIELD(collector), .type = CONF_STRING, .preset = "",
-	 .help = "host:port of the collector's agent stream; empty = the one enrolled with"},
-	{FIELD(state_dir), .type = CONF_STRING, .preset = "/var/lib/memherd-agent",
-	 .help = "folder of this host's key, certificates and name at the collector"},
-	{FIELD(trust_dir), .type = CONF_STRING, .preset = "/etc/memherd",
-	 .help = "root's folder for what memherd-actd trusts; empty = this host takes no commands"},
-	{FIELD(user), .type = CONF_STRING, .preset = "memherd",
-	 .help = "whom the agent's processes become when it is started as root"},
-	{FIELD(host_name), .type = CONF_STRING, .preset = "",
-	 .help = "what this host is called at the collector; empty = the system's host name"},
-	{FIELD(interval), .type = CONF_DURATION, .preset = "10s", .min = SECONDS(1),
-	 .max = MINUTES(5), .help = "time between two samples of every process"},
-	{FIELD(window), .type = CONF_DURATION, .preset = "30min", .min = SECONDS(10),
-	 .max = MINUTES(60), .help = "storage window; must equal the collector's"},
-	{FIELD(max_processes), .type = CONF_INT, .preset = "5000", .min = 16, .max = 65535,
-	 .help = "processes sampled at most; the rest is counted"},
-	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",
-	 .help = "where the proc file system of the watched host is mounted"},
-	{FIELD(actd_socket), .type = CONF_STRING, .preset = "/run/memherd/actd.sock",
-	 .help = "socket of memherd-actd; commands are refused while it is not there"},
-	{FIELD(spool_memory), .type = CONF_BYTES, .preset = "4MiB", .min = KIB(64), .max = MIB(256),
-	 .help = "memory for what the collector has not stored yet"},
-	{FIELD(reconnect_base), .type = CONF_DURATION, .preset = "1s", .min = 10000,
-	 .max = MINUTES(1), .help = "longest wait before the first retry; doubles with each"},
-	{FIELD(reconnect_cap), .type = CONF_DURATION, .preset = "5min", .min = 10000,
-	 .max = MINUTES(60), .help = "longest wait between two retries"},
-	{FIELD(reconnect_first), .type = CONF_DURATION, .preset = "30s", .min = 10000,
-	 .max = MINUTES(60),
-	 .help = "longest wait after a connection that worked, so that a fleet spreads out"},
-	{FIELD(log_level), .type = CONF_STRING, .preset = "info",
-	 .help = "error, warn, info or debug"},
-	{FIELD(log_format), .type = CONF_STRING, .preset = "text", .help = "text or json"},
-	{.key = NULL},
-};
-
-static const char *const level_words[] = {
-	[LOG_LEVEL_ERROR] = "error",
-	[LOG_LEVEL_WARN] = "warn",
-	[LOG_LEVEL_INFO] = "info",
-	[LOG_LEVEL_DEBUG] = "debug",
-};
-static const char *const format_words[] = {
-	[LOG_FORMAT_TEXT] = "text",
-	[LOG_FORMAT_JSON] = "json",
-};
-
-static int find_word(const char *const *words, size_t n, const char *word)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(words[i], word) == 0)
-			return (int)i;
-	return -1;
-}
-
-static const char *refuse_address(const char *value)
+static const char *refuse_collector(const char *value)
 {
 	char host[OPTIONS_HOST_SIZE];
 	uint16_t port;
 
 	return !*value || options_parse_address(value, host, &port) == 0 ? NULL : "host:port";
-}
-
-static const char *refuse_level(const char *value)
-{
-	return find_word(level_words, ARRAY_SIZE(level_words), value) >= 0
-		       ? NULL
-		       : "error, warn, info or debug";
-}
-
-static const char *refuse_format(const char *value)
-{
-	return find_word(format_words, ARRAY_SIZE(format_words), value) >= 0 ? NULL
-									     : "text or json";
-}
-
-static const char *refuse_path(const char *value)
-{
-	return *value == '/' ? NULL : "an absolute path";
-}
-
-static const char *refuse_path_or_none(const char *value)
-{
-	return !*value || *value == '/' ? NULL : "an absolute path or nothing";
 }
 
 static const char *refuse_user(const char *value)
@@ -114,54 +35,60 @@ static const char *refuse_host_name(const char *value)
 		       : "at most 255 bytes of printable text";
 }
 
-static const struct {
-	const char *key;
-	const char *(*refuse)(const char *value);
-} judges[] = {
-	{"collector", refuse_address},      {"log_level", refuse_level},
-	{"log_format", refuse_format},      {"state_dir", refuse_path},
-	{"proc_path", refuse_path},         {"actd_socket", refuse_path},
-	{"host_name", refuse_host_name},    {"user", refuse_user},
-	{"trust_dir", refuse_path_or_none},
+/* Every row's text is what dump-config, the example file and the manual say. */
+static const struct conf_option rows[] = {
+	{FIELD(collector), .type = CONF_STRING, .preset = "",
+	 .help = "host:port of the collector's agent stream; empty = the one enrolled with",
+	 .refuse = refuse_collector},
+	{FIELD(state_dir), .type = CONF_STRING, .preset = "/var/lib/memherd-agent",
+	 .help = "folder of this host's key, certificates and name at the collector",
+	 .refuse = judge_path},
+	{FIELD(trust_dir), .type = CONF_STRING, .preset = "/etc/memherd",
+	 .help = "root's folder for what memherd-actd trusts; empty = this host takes no commands",
+	 .refuse = judge_path_or_none},
+	{FIELD(user), .type = CONF_STRING, .preset = "memherd",
+	 .help = "whom the agent's processes become when it is started as root",
+	 .refuse = refuse_user},
+	{FIELD(host_name), .type = CONF_STRING, .preset = "",
+	 .help = "what this host is called at the collector; empty = the system's host name",
+	 .refuse = refuse_host_name},
+	{FIELD(interval), .type = CONF_DURATION, .preset = "10s", .min = SECONDS(1),
+	 .max = MINUTES(5), .help = "time between two samples of every process"},
+	{FIELD(window), .type = CONF_DURATION, .preset = "30min", .min = SECONDS(10),
+	 .max = MINUTES(60), .help = "storage window; must equal the collector's"},
+	{FIELD(max_processes), .type = CONF_INT, .preset = "5000", .min = 16, .max = 65535,
+	 .help = "processes sampled at most; the rest is counted"},
+	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",
+	 .help = "where the proc file system of the watched host is mounted", .refuse = judge_path},
+	{FIELD(actd_socket), .type = CONF_STRING, .preset = "/run/memherd/actd.sock",
+	 .help = "socket of memherd-actd; commands are refused while it is not there",
+	 .refuse = judge_path},
+	{FIELD(spool_memory), .type = CONF_BYTES, .preset = "4MiB", .min = KIB(64), .max = MIB(256),
+	 .help = "memory for what the collector has not stored yet"},
+	{FIELD(reconnect_base), .type = CONF_DURATION, .preset = "1s", .min = 10000,
+	 .max = MINUTES(1), .help = "longest wait before the first retry; doubles with each"},
+	{FIELD(reconnect_cap), .type = CONF_DURATION, .preset = "5min", .min = 10000,
+	 .max = MINUTES(60), .help = "longest wait between two retries"},
+	{FIELD(reconnect_first), .type = CONF_DURATION, .preset = "30s", .min = 10000,
+	 .max = MINUTES(60),
+	 .help = "longest wait after a connection that worked, so that a fleet spreads out"},
+	{FIELD(log_level), .type = CONF_STRING, .preset = "info",
+	 .help = "error, warn, info or debug", .refuse = judge_log_level},
+	{FIELD(log_format), .type = CONF_STRING, .preset = "text", .help = "text or json",
+	 .refuse = judge_log_format},
+	{.key = NULL},
 };
-
-static const char *refuse(const char *key, const char *value)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(judges); i++)
-		if (strcmp(judges[i].key, key) == 0)
-			return judges[i].refuse(value);
-	return NULL;
-}
 
 const struct conf_table agent_options_table = {
 	.section = "agent",
 	.options = rows,
-	.refuse = refuse,
 };
 
 int options_parse_address(const char *text, char host[OPTIONS_HOST_SIZE], uint16_t *port)
 {
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	int64_t n;
+	int rc = address_parse(text, host, port);
 
-	if (!colon || !isdigit((unsigned char)colon[1]) || str_parse_int(colon + 1, &n) < 0 ||
-	    n < 1 || n > 65535)
-		return -EINVAL;
-	if (*text == '[') { /* an IPv6 address has colons of its own */
-		if (len < 3 || text[len - 1] != ']')
-			return -EINVAL;
-		text++;
-		len -= 2;
-	} else if (memchr(text, ':', len)) {
-		return -EINVAL;
-	}
-	if (len == 0 || len >= OPTIONS_HOST_SIZE || strcspn(text, " \t/@") < len)
-		return -EINVAL;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	*port = (uint16_t)n;
-	return 0;
+	return rc == 0 && (!*host || *port == 0) ? -EINVAL : rc;
 }
 
 int options_check(const struct agent_options *o, struct error *err)
@@ -176,14 +103,16 @@ int options_check(const struct agent_options *o, struct error *err)
 
 enum log_level options_log_level(const struct agent_options *o)
 {
-	int i = find_word(level_words, ARRAY_SIZE(level_words), o->log_level);
+	int i = log_find_level(o->log_level);
 
 	return i < 0 ? LOG_LEVEL_INFO : (enum log_level)i;
 }
 
 enum log_format options_log_format(const struct agent_options *o)
 {
-	return strcmp(o->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+	int i = log_find_format(o->log_format);
+
+	return i < 0 ? LOG_FORMAT_TEXT : (enum log_format)i;
 }
 
 static char *join(const char *folder, const char *name)

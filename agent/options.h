@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/address.h"
 #include "common/conf.h"
 #include "common/log.h"
 
@@ -36,8 +37,8 @@ struct agent_options {
 
 extern const struct conf_table agent_options_table;
 
-/* 'host:port', '[v6]:port'. host has at least 256 bytes. -EINVAL when it is not that. */
-#define OPTIONS_HOST_SIZE 256
+/* An address that one can connect to: -EINVAL without a host or a port. */
+#define OPTIONS_HOST_SIZE ADDRESS_HOST_SIZE
 int options_parse_address(const char *text, char host[OPTIONS_HOST_SIZE], uint16_t *port) must_use;
 /* Values that are valid one by one and not together. */
 int options_check(const struct agent_options *o, struct error *err) must_use;

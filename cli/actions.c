@@ -24,14 +24,9 @@ static bool has_ended(const json_t *action)
 	return false;
 }
 
-static void action_table(struct table *t)
-{
-	static const char *const headings[] = {
-		"ACTION",  "TYPE",   "STATE",           "HOST", ">PID", "BY", "WHEN",
-		">BEFORE", ">AFTER", "WHAT CAME OF IT", NULL};
-
-	table_init(t, headings);
-}
+static const char *const headings[] = {"ACTION", "TYPE", "STATE",   "HOST",   ">PID",
+				       "BY",     "WHEN", ">BEFORE", ">AFTER", "WHAT CAME OF IT",
+				       NULL};
 
 static void action_row(struct table *t, const json_t *a)
 {
@@ -54,7 +49,7 @@ static int print_action(struct cli *c, const json_t *a)
 
 	if (c->json)
 		return cli_print_json(a);
-	action_table(&t);
+	table_init(&t, headings);
 	action_row(&t, a);
 	return cli_print_table(c, &t);
 }
@@ -67,37 +62,20 @@ static int get_action(struct cli *c, const char *id, json_t **ret)
 	if (rest_escape(c->rest, id, escaped, sizeof(escaped)) < 0)
 		return cli_usage("actions");
 	snprintf(path, sizeof(path), "/actions/%s", escaped);
-	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
+	return cli_get(c, path, ret);
 }
 
 static int list_actions(struct cli *c)
 {
 	char path[64] = "/actions";
-	json_t *answer = NULL;
-	const json_t *a;
-	struct table t;
-	size_t i;
 	int64_t limit;
-	int code;
 
 	if (c->limit) {
 		if (str_parse_int(c->limit, &limit) < 0 || limit < 1)
 			return cli_usage("actions");
 		snprintf(path, sizeof(path), "/actions?limit=%d", (int)MIN_OF(limit, 1000));
 	}
-	code = cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, &answer);
-	if (code)
-		return code;
-	if (c->json) {
-		code = cli_print_json(answer);
-		json_decref(answer);
-		return code;
-	}
-	action_table(&t);
-	json_array_foreach (json_object_get(answer, "items"), i, a)
-		action_row(&t, a);
-	json_decref(answer);
-	return cli_print_table(c, &t);
+	return cli_list(c, path, headings, action_row);
 }
 
 int command_actions(struct cli *c)

@@ -18,41 +18,28 @@ static int add_query(struct cli *c, char *path, size_t size, const char *key, co
 	return 0;
 }
 
+static void alert_row(struct table *t, const json_t *a)
+{
+	cell_text(t, a, "id");
+	cell_text(t, a, "state");
+	cell_text(t, a, "level");
+	cell_text(t, a, "host");
+	cell_text(t, a, "rule");
+	cell_age(t, a, "opened");
+	cell_text(t, a, "title");
+}
+
 int command_alerts(struct cli *c)
 {
 	static const char *const headings[] = {">ID",  "STATE",  "LEVEL", "HOST",
 					       "RULE", "OPENED", "WHAT",  NULL};
 	char path[1024] = "/alerts";
-	json_t *answer = NULL;
-	const json_t *a;
-	struct table t;
-	size_t i;
-	int code;
 
 	if (add_query(c, path, sizeof(path), "state", c->state) < 0 ||
 	    add_query(c, path, sizeof(path), "host", c->host) < 0 ||
 	    add_query(c, path, sizeof(path), "limit", c->limit) < 0)
 		return cli_usage("alerts");
-	code = cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, &answer);
-	if (code)
-		return code;
-	if (c->json) {
-		code = cli_print_json(answer);
-		json_decref(answer);
-		return code;
-	}
-	table_init(&t, headings);
-	json_array_foreach (json_object_get(answer, "items"), i, a) {
-		cell_text(&t, a, "id");
-		cell_text(&t, a, "state");
-		cell_text(&t, a, "level");
-		cell_text(&t, a, "host");
-		cell_text(&t, a, "rule");
-		cell_age(&t, a, "opened");
-		cell_text(&t, a, "title");
-	}
-	json_decref(answer);
-	return cli_print_table(c, &t);
+	return cli_list(c, path, headings, alert_row);
 }
 
 int command_ack(struct cli *c)

@@ -70,6 +70,34 @@ int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret)
 	return exit_of(rc);
 }
 
+int cli_get(struct cli *c, const char *path, json_t **ret)
+{
+	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
+}
+
+int cli_list(struct cli *c, const char *path, const char *const *headings,
+	     void (*row)(struct table *t, const json_t *item))
+{
+	json_t *answer = NULL;
+	const json_t *item;
+	struct table t;
+	size_t i;
+	int code = cli_get(c, path, &answer);
+
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(answer);
+	} else {
+		table_init(&t, headings);
+		json_array_foreach (json_object_get(answer, "items"), i, item)
+			row(&t, item);
+		code = cli_print_table(c, &t);
+	}
+	json_decref(answer);
+	return code;
+}
+
 int cli_print_json(const json_t *json)
 {
 	/* ASCII, because a terminal obeys the C1 controls, which JSON does not ask to escape. */

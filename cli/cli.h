@@ -65,6 +65,10 @@ int command_login_link(struct cli *c);
 
 /* Asks; on failure says why on stderr and returns the exit code, else CLI_OK and the JSON. */
 int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret) must_use;
+int cli_get(struct cli *c, const char *path, json_t **ret) must_use;
+/* GET path, then its items as a table, one by row; with --json as they came. */
+int cli_list(struct cli *c, const char *path, const char *const *headings,
+	     void (*row)(struct table *t, const json_t *item));
 /* Prints JSON as it came, for --json. */
 int cli_print_json(const json_t *json);
 int cli_print_table(const struct cli *c, struct table *t);

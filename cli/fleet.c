@@ -7,11 +7,6 @@
 
 #define ALL_ROWS "10000" /* the most that REST gives at once; more than any fleet or host has */
 
-static int ask(struct cli *c, const char *path, json_t **ret)
-{
-	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
-}
-
 static void host_row(struct table *t, const json_t *h)
 {
 	const json_t *culprit = json_object_get(h, "culprit");
@@ -36,35 +31,13 @@ static void host_row(struct table *t, const json_t *h)
 	cell_age(t, h, "last_seen");
 }
 
-static void host_table(struct table *t, const json_t *items)
+int command_hosts(struct cli *c)
 {
 	static const char *const headings[] = {"HOST",    "STATE",        ">AVAILABLE", ">TOTAL",
 					       ">PROCS",  ">TIME TO OOM", "CULPRIT",    ">PID",
 					       ">GROWTH", ">SEEN",        NULL};
-	const json_t *h;
-	size_t i;
 
-	table_init(t, headings);
-	json_array_foreach (items, i, h)
-		host_row(t, h);
-}
-
-int command_hosts(struct cli *c)
-{
-	json_t *answer = NULL;
-	struct table t;
-	int code = ask(c, "/hosts?limit=" ALL_ROWS, &answer);
-
-	if (code)
-		return code;
-	if (c->json) {
-		code = cli_print_json(answer);
-	} else {
-		host_table(&t, json_object_get(answer, "items"));
-		code = cli_print_table(c, &t);
-	}
-	json_decref(answer);
-	return code;
+	return cli_list(c, "/hosts?limit=" ALL_ROWS, headings, host_row);
 }
 
 int command_status(struct cli *c)
@@ -72,7 +45,7 @@ int command_status(struct cli *c)
 	json_t *fleet = NULL;
 	const json_t *hosts;
 	const json_t *alerts;
-	int code = ask(c, "/fleet", &fleet);
+	int code = cli_get(c, "/fleet", &fleet);
 
 	if (code)
 		return code;
@@ -89,43 +62,30 @@ int command_status(struct cli *c)
 	return command_hosts(c);
 }
 
+static void process_row(struct table *t, const json_t *p)
+{
+	const char *cmdline = field_text(p, "cmdline");
+
+	cell_number(t, p, "pid");
+	cell_bytes(t, p, "rss_bytes");
+	cell_bytes(t, p, "anon_bytes");
+	cell_bytes(t, p, "swap_bytes");
+	cell_number(t, p, "threads");
+	cell_seconds(t, p, "cpu_seconds");
+	cell_growth(t, p, "growth_bytes_per_hour");
+	cell_text(t, p, "service");
+	table_cell(t, cmdline && *cmdline ? cmdline : field_text(p, "comm"));
+}
+
 int command_ps(struct cli *c)
 {
 	static const char *const headings[] = {">PID", ">RSS",    ">ANON",   ">SWAP",   ">THREADS",
 					       ">CPU", ">GROWTH", "SERVICE", "COMMAND", NULL};
-	json_t *answer = NULL;
-	const json_t *p;
-	struct table t;
 	char host[512];
 	char path[600];
-	size_t i;
-	int code;
 
 	if (rest_escape(c->rest, c->args[0], host, sizeof(host)) < 0)
 		return cli_usage("ps");
 	snprintf(path, sizeof(path), "/hosts/%s/processes?limit=" ALL_ROWS, host);
-	code = ask(c, path, &answer);
-	if (code)
-		return code;
-	if (c->json) {
-		code = cli_print_json(answer);
-		json_decref(answer);
-		return code;
-	}
-	table_init(&t, headings);
-	json_array_foreach (json_object_get(answer, "items"), i, p) {
-		const char *cmdline = field_text(p, "cmdline");
-
-		cell_number(&t, p, "pid");
-		cell_bytes(&t, p, "rss_bytes");
-		cell_bytes(&t, p, "anon_bytes");
-		cell_bytes(&t, p, "swap_bytes");
-		cell_number(&t, p, "threads");
-		cell_seconds(&t, p, "cpu_seconds");
-		cell_growth(&t, p, "growth_bytes_per_hour");
-		cell_text(&t, p, "service");
-		table_cell(&t, cmdline && *cmdline ? cmdline : field_text(p, "comm"));
-	}
-	json_decref(answer);
-	return cli_print_table(c, &t);
+	return cli_list(c, path, headings, process_row);
 }

@@ -43,35 +43,22 @@ static int create(struct cli *c)
 	return code;
 }
 
+static void token_row(struct table *t, const json_t *k)
+{
+	cell_text(t, k, "id");
+	cell_age(t, k, "created");
+	cell_text(t, k, "created_by");
+	cell_text(t, k, "expires");
+	cell_number(t, k, "uses_left");
+	cell_text(t, k, "note");
+}
+
 static int list(struct cli *c)
 {
 	static const char *const headings[] = {">ID",        "CREATED", "BY", "EXPIRES",
 					       ">USES LEFT", "NOTE",    NULL};
-	json_t *answer = NULL;
-	const json_t *k;
-	struct table t;
-	size_t i;
-	int code = cli_ask(c, &(struct rest_request){.method = "GET", .path = "/enroll-tokens"},
-			   &answer);
 
-	if (code)
-		return code;
-	if (c->json) {
-		code = cli_print_json(answer);
-		json_decref(answer);
-		return code;
-	}
-	table_init(&t, headings);
-	json_array_foreach (json_object_get(answer, "items"), i, k) {
-		cell_text(&t, k, "id");
-		cell_age(&t, k, "created");
-		cell_text(&t, k, "created_by");
-		cell_text(&t, k, "expires");
-		cell_number(&t, k, "uses_left");
-		cell_text(&t, k, "note");
-	}
-	json_decref(answer);
-	return cli_print_table(c, &t);
+	return cli_list(c, "/enroll-tokens", headings, token_row);
 }
 
 static int delete (struct cli *c)

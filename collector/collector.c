@@ -30,6 +30,7 @@
 #include "common/sign.h"
 #include "common/str.h"
 #include "common/tls.h"
+#include "common/tls_ca.h"
 
 #define COLLECTOR_MAGIC 0xc011ec70u
 #define DB_CONNECTIONS  4

@@ -108,15 +108,15 @@ static int set_number(const struct conf_option *o, int64_t *slot, const char *va
 	return 0;
 }
 
-static int set_option(const struct conf_table *t, const struct conf_option *o, void *settings,
-		      const char *value, const char *where, bool replace, struct error *err)
+static int set_option(const struct conf_option *o, void *settings, const char *value,
+		      const char *where, bool replace, struct error *err)
 {
 	void *slot = field(o, settings);
 	const char *expected;
 
 	switch (o->type) {
 	case CONF_STRING:
-		expected = t->refuse ? t->refuse(o->key, value) : NULL;
+		expected = o->refuse ? o->refuse(value) : NULL;
 		if (expected)
 			return error_set(err, -EINVAL, "%s: %s = '%s': expected %s", where, o->key,
 					 value, expected);
@@ -139,7 +139,7 @@ static int set_option(const struct conf_table *t, const struct conf_option *o, v
 int conf_defaults(const struct conf_table *t, void *settings, struct error *err)
 {
 	for (const struct conf_option *o = t->options; o->key; o++) {
-		int rc = set_option(t, o, settings, o->preset, "default", true, err);
+		int rc = set_option(o, settings, o->preset, "default", true, err);
 
 		if (rc < 0)
 			return rc;
@@ -156,7 +156,7 @@ int conf_set(const struct conf_table *t, void *settings, const char *key, const 
 		return error_set(err, -EINVAL,
 				 "%s: unknown option '%s' (dump-config lists them all)", where,
 				 key);
-	return set_option(t, o, settings, value, where, false, err);
+	return set_option(o, settings, value, where, false, err);
 }
 
 struct load {

@@ -36,15 +36,15 @@ struct conf_option {
 	int64_t max;
 	unsigned flags;
 	const char *help; /* one line: what it is, its unit */
+	/* Optional, of a CONF_STRING: NULL when the value will do, else what was expected, so that
+	 * a word or an address that is wrong is refused with its line too. */
+	const char *(*refuse)(const char *value);
 };
 
 /* Ends with a row whose key is NULL. section is the one allowed section name. */
 struct conf_table {
 	const char *section;
 	const struct conf_option *options;
-	/* Optional, asked for each CONF_STRING: NULL when the value will do, else what was
-	 * expected, so that a word or an address that is wrong is refused with its line too. */
-	const char *(*refuse)(const char *key, const char *value);
 };
 
 /* Fills the settings with the presets; a preset that its own row refuses is a programming

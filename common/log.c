@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,6 +28,27 @@ static const struct {
 	[LOG_LEVEL_INFO] = {"info", 6},
 	[LOG_LEVEL_DEBUG] = {"debug", 7},
 };
+
+static const char *const formats[] = {
+	[LOG_FORMAT_TEXT] = "text",
+	[LOG_FORMAT_JSON] = "json",
+};
+
+int log_find_level(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		if (strcmp(levels[i].name, word) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+int log_find_format(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (strcmp(formats[i], word) == 0)
+			return (int)i;
+	return -EINVAL;
+}
 
 void log_init(const char *ident, enum log_level max, enum log_format format)
 {

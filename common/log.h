@@ -16,6 +16,9 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /* ident names the process in each line ('collector', 'sense', ...); it is not copied. */
 void log_init(const char *ident, enum log_level max, enum log_format format);
+/* The words of options 'log_level' and 'log_format': the enum's value, or -EINVAL. */
+int log_find_level(const char *word) must_use;
+int log_find_format(const char *word) must_use;
 void log_line(enum log_level level, const char *fmt, ...) printf_like(2, 3);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)

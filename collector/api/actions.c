@@ -7,6 +7,7 @@
 
 #include "collector/api/api.h"
 #include "collector/api/resource.h"
+#include "collector/api/rows.h"
 #include "collector/api/services.h"
 #include "collector/api/view.h"
 #include "collector/command/dispatch.h"
@@ -69,31 +70,18 @@ static void write_action(struct json_writer *w, const struct action_row *a)
 
 /* ---- reading ---- */
 
-static void on_actions(void *arg, int rc, const struct db_result *r,
-		       const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i, char *cursor)
 {
-	struct call *c = call_of(arg);
-	struct action_row row = {0};
-	char cursor[80];
+	struct action_row row;
 	char id[UUID_TEXT_SIZE];
-	size_t n;
-	size_t shown;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	n = db_rows(r);
-	shown = MIN_OF(n, (size_t)c->limit);
-	call_list(c);
-	for (size_t i = 0; i < shown; i++) {
-		store_command_row(r, i, &row);
-		write_action(&c->json, &row);
-	}
+	store_command_row(r, i, &row);
+	write_action(w, &row);
 	uuid_text(id, row.cmd_id);
-	snprintf(cursor, sizeof(cursor), "%" PRId64 ".%s", row.created_us, id);
-	call_list_end(c, n > shown ? cursor : NULL);
+	snprintf(cursor, ROWS_CURSOR_SIZE, "%" PRId64 ".%s", row.created_us, id);
 }
+
+static const struct row_kind action_rows = {.name = "action", .write = write_row};
 
 /* False when the call has been ended. */
 static bool take_cursor(struct call *c, struct command_filter *f)
@@ -124,60 +112,34 @@ static bool is_state(const char *word)
 
 void action_list(struct call *c)
 {
-	const char *host = query_get(&c->query, "host");
 	struct command_filter f = {.state = query_get(&c->query, "state")};
-	struct host *h = host ? view_find_host(c->api->ctx.registry, host) : NULL;
-	int rc;
+	struct db *db;
 
-	if (host && !h) {
-		call_fail(c, 404, "there is no host '%.64s'", host);
-		return;
-	}
-	if (!call_limit(c) || !take_cursor(c, &f) ||
+	if (!call_query_host(c, &f.host_id) || !call_limit(c) || !take_cursor(c, &f) ||
 	    !call_query_int(c, "alert", 0, 1, INT64_MAX, &f.alert_id))
 		return;
 	if (f.state && !is_state(f.state)) {
 		call_fail(c, 400, "there is no state '%.64s' of an action", f.state);
 		return;
 	}
-	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
-	rc = api_db(c->api) ? store_command_list(c->api->ctx.db, &f, on_actions, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
-}
-
-static void on_action(void *arg, int rc, const struct db_result *r,
-		      const struct error *err unused_arg)
-{
-	struct call *c = call_of(arg);
-	struct action_row row;
-
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	if (db_rows(r) == 0) {
-		call_fail(c, 404, "there is no action '%.64s'", c->params[0]);
-		return;
-	}
-	store_command_row(r, 0, &row);
-	write_action(&c->json, &row);
-	call_reply(c, 200);
+	db = rows_db(c, &action_rows);
+	if (db)
+		rows_asked(c, store_command_list(db, &f, rows_list, c));
 }
 
 void action_get(struct call *c)
 {
+	struct db *db;
 	uint8_t id[16];
-	int rc;
 
 	if (uuid_parse(id, c->params[0]) < 0) {
 		call_fail(c, 404, "there is no action '%.64s'", c->params[0]);
 		return;
 	}
-	rc = api_db(c->api) ? store_command_get(c->api->ctx.db, id, on_action, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	db = rows_db(c, &action_rows);
+	if (db)
+		rows_asked(c, store_command_get(db, id, rows_one, c));
 }
 
 /* ---- issuing ---- */

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "collector/api/api.h"
 #include "collector/api/change.h"
 #include "collector/api/resource.h"
-#include "collector/api/view.h"
+#include "collector/api/rows.h"
 #include "collector/store/store_alert.h"
 
 static void write_id(struct json_writer *w, const char *key, int64_t id)
@@ -43,41 +41,24 @@ static void write_alert(struct json_writer *w, const struct alert_row *a)
 	jw_object_end(w);
 }
 
-static void on_alerts(void *arg, int rc, const struct db_result *r,
-		      const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i, char *cursor)
 {
-	struct call *c = call_of(arg);
-	struct alert_row row = {0};
-	char cursor[24];
-	size_t n;
-	size_t shown;
+	struct alert_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	n = db_rows(r);
-	shown = MIN_OF(n, (size_t)c->limit);
-	call_list(c);
-	for (size_t i = 0; i < shown; i++) {
-		store_alert_row(r, i, &row);
-		write_alert(&c->json, &row);
-	}
-	snprintf(cursor, sizeof(cursor), "%" PRId64, row.alert_id);
-	call_list_end(c, n > shown ? cursor : NULL);
+	store_alert_row(r, i, &row);
+	write_alert(w, &row);
+	snprintf(cursor, ROWS_CURSOR_SIZE, "%" PRId64, row.alert_id);
 }
+
+static const struct row_kind alert_rows = {.name = "alert", .write = write_row};
 
 void alert_list(struct call *c)
 {
-	const char *host = query_get(&c->query, "host");
 	struct alert_filter f = {.state = query_get(&c->query, "state")};
-	struct host *h = host ? view_find_host(c->api->ctx.registry, host) : NULL;
-	int rc;
+	struct db *db;
 
-	if (host && !h) {
-		call_fail(c, 404, "there is no host '%.64s'", host);
+	if (!call_query_host(c, &f.host_id))
 		return;
-	}
 	if (f.state && strcmp(f.state, "firing") != 0 && strcmp(f.state, "resolved") != 0) {
 		call_fail(c, 400, "parameter 'state' must be firing or resolved, not '%.64s'",
 			  f.state);
@@ -85,42 +66,22 @@ void alert_list(struct call *c)
 	}
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 1, INT64_MAX, &f.before_id))
 		return;
-	f.host_id = h ? h->host_id : 0;
 	f.limit = c->limit + 1;
-	rc = api_db(c->api) ? store_alert_list(c->api->ctx.db, &f, on_alerts, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
-}
-
-static void on_alert(void *arg, int rc, const struct db_result *r,
-		     const struct error *err unused_arg)
-{
-	struct call *c = call_of(arg);
-	struct alert_row row;
-
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	if (db_rows(r) == 0) {
-		call_fail(c, 404, "there is no alert '%.64s'", c->params[0]);
-		return;
-	}
-	store_alert_row(r, 0, &row);
-	write_alert(&c->json, &row);
-	call_reply(c, 200);
+	db = rows_db(c, &alert_rows);
+	if (db)
+		rows_asked(c, store_alert_list(db, &f, rows_list, c));
 }
 
 void alert_get(struct call *c)
 {
+	struct db *db;
 	int64_t id;
-	int rc;
 
 	if (!call_id(c, c->params[0], &id))
 		return;
-	rc = api_db(c->api) ? store_alert_get(c->api->ctx.db, id, on_alert, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	db = rows_db(c, &alert_rows);
+	if (db)
+		rows_asked(c, store_alert_get(db, id, rows_one, c));
 }
 
 static void on_acked(struct call *c)

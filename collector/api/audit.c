@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "collector/api/api.h"
 #include "collector/api/resource.h"
+#include "collector/api/rows.h"
 #include "collector/store/store_audit.h"
 #include "common/str.h"
 
-static void write_row(struct json_writer *w, const struct audit_row *a)
+static void write_entry(struct json_writer *w, const struct audit_row *a)
 {
 	char hash[2 * SHA256_SIZE + 1];
 
@@ -26,40 +25,25 @@ static void write_row(struct json_writer *w, const struct audit_row *a)
 	jw_object_end(w);
 }
 
-static void on_rows(void *arg, int rc, const struct db_result *r,
-		    const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i, char *cursor)
 {
-	struct call *c = call_of(arg);
-	struct audit_row row = {0};
-	char cursor[24];
-	size_t n;
-	size_t shown;
+	struct audit_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	n = db_rows(r);
-	shown = MIN_OF(n, (size_t)c->limit);
-	call_list(c);
-	for (size_t i = 0; i < shown; i++) {
-		store_audit_row(r, i, &row);
-		write_row(&c->json, &row);
-	}
-	snprintf(cursor, sizeof(cursor), "%" PRId64, row.audit_id);
-	call_list_end(c, n > shown ? cursor : NULL);
+	store_audit_row(r, i, &row);
+	write_entry(w, &row);
+	snprintf(cursor, ROWS_CURSOR_SIZE, "%" PRId64, row.audit_id);
 }
 
 /* Oldest first, as the chain runs. */
 void audit_list(struct call *c)
 {
+	static const struct row_kind kind = {.name = "audit row", .write = write_row};
+	struct db *db;
 	int64_t after;
-	int rc;
 
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 0, INT64_MAX, &after))
 		return;
-	rc = api_db(c->api) ? store_audit_list(c->api->ctx.db, after, c->limit + 1, on_rows, c)
-			    : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	db = rows_db(c, &kind);
+	if (db)
+		rows_asked(c, store_audit_list(db, after, c->limit + 1, rows_list, c));
 }

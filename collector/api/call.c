@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "collector/api/api.h"
+#include "collector/api/view.h"
 #include "common/clock.h"
 #include "common/str.h"
 
@@ -213,6 +214,24 @@ bool call_limit(struct call *c)
 		return false;
 	c->limit = (int)limit;
 	return true;
+}
+
+struct host *call_host(struct call *c, const char *text)
+{
+	struct host *h = view_find_host(c->api->ctx.registry, text);
+
+	if (!h)
+		call_fail(c, 404, "there is no host '%.64s'", text);
+	return h;
+}
+
+bool call_query_host(struct call *c, int32_t *ret_id)
+{
+	const char *text = query_get(&c->query, "host");
+	const struct host *h = text ? call_host(c, text) : NULL;
+
+	*ret_id = h ? h->host_id : 0;
+	return h || !text;
 }
 
 unsigned call_json_depth(const char *text, size_t len)

@@ -28,7 +28,9 @@
 
 struct api;
 struct change_kind;
+struct host;
 struct route;
+struct row_kind;
 
 struct call {
 	unsigned magic;
@@ -47,6 +49,7 @@ struct call {
 	int64_t object_id;
 	int limit;
 	int metric;
+	const struct row_kind *rows;
 	const struct change_kind *change;
 	int verdict;                   /* of what a change's statement gave */
 	char secret[CALL_SECRET_SIZE]; /* shown once; wiped with the call */
@@ -81,6 +84,11 @@ bool call_query_int(struct call *c, const char *name, int64_t preset, int64_t mi
 bool call_query_time(struct call *c, const char *name, int64_t preset_us, int64_t *ret_us) must_use;
 /* 'limit', into c->limit. */
 bool call_limit(struct call *c) must_use;
+
+/* The host of that id or name; NULL when the call has been ended with 404. */
+struct host *call_host(struct call *c, const char *text) must_use;
+/* The id of the host that 'host' names, 0 without it. */
+bool call_query_host(struct call *c, int32_t *ret_id) must_use;
 
 /* The body must be a JSON object with no members but those in names (NULL at the end). */
 bool call_object(struct call *c, const char *const *names) must_use;

@@ -7,6 +7,7 @@
 #include "collector/api/api.h"
 #include "collector/api/change.h"
 #include "collector/api/resource.h"
+#include "collector/api/rows.h"
 #include "collector/store/store_token.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -17,7 +18,7 @@
 #define USES_MAX     10000
 #define NOTE_MAX     200
 
-static void write_row(struct json_writer *w, const struct enroll_token_row *t, const char *secret)
+static void write_token(struct json_writer *w, const struct enroll_token_row *t, const char *secret)
 {
 	jw_object(w);
 	jw_k_id(w, "id", t->token_id);
@@ -31,42 +32,26 @@ static void write_row(struct json_writer *w, const struct enroll_token_row *t, c
 	jw_object_end(w);
 }
 
-static void on_list(void *arg, int rc, const struct db_result *r,
-		    const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i, char *cursor)
 {
-	struct call *c = call_of(arg);
-	struct enroll_token_row row = {0};
-	char cursor[24];
-	size_t n;
-	size_t shown;
+	struct enroll_token_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	n = db_rows(r);
-	shown = MIN_OF(n, (size_t)c->limit);
-	call_list(c);
-	for (size_t i = 0; i < shown; i++) {
-		store_enroll_row(r, i, &row);
-		write_row(&c->json, &row, NULL);
-	}
-	snprintf(cursor, sizeof(cursor), "%" PRId64, row.token_id);
-	call_list_end(c, n > shown ? cursor : NULL);
+	store_enroll_row(r, i, &row);
+	write_token(w, &row, NULL);
+	snprintf(cursor, ROWS_CURSOR_SIZE, "%" PRId64, row.token_id);
 }
 
 void enroll_token_list(struct call *c)
 {
+	static const struct row_kind kind = {.name = "token", .write = write_row};
+	struct db *db;
 	int64_t before;
-	int rc;
 
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 1, INT64_MAX, &before))
 		return;
-	rc = api_db(c->api) ? store_enroll_list(c->api->ctx.db, c->now_us, before, c->limit + 1,
-						on_list, c)
-			    : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	db = rows_db(c, &kind);
+	if (db)
+		rows_asked(c, store_enroll_list(db, c->now_us, before, c->limit + 1, rows_list, c));
 }
 
 static void on_added(struct call *c)
@@ -80,7 +65,7 @@ static json_t *take_added(struct call *c, const struct db_result *r, bool *ret_i
 
 	store_enroll_row(r, 0, &row);
 	c->object_id = row.token_id;
-	write_row(&c->json, &row, c->secret);
+	write_token(&c->json, &row, c->secret);
 	return json_pack("{s:s, s:i, s:I}", "note", row.note, "uses", row.uses_left, "expires_us",
 			 (json_int_t)row.expires_us);
 }

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "collector/api/api.h"
 #include "collector/api/resource.h"
-#include "collector/api/view.h"
+#include "collector/api/rows.h"
 #include "collector/store/store_event.h"
 #include "common/clock.h"
 #include "proto/wire.h"
 
-#define CURSOR_SIZE    112
 #define SPAN_PRESET_US (24 * 3600 * USEC_PER_SEC)
 
 static void write_event(struct json_writer *w, const struct event_row *e)
@@ -30,29 +27,14 @@ static void write_event(struct json_writer *w, const struct event_row *e)
 	jw_object_end(w);
 }
 
-static void on_events(void *arg, int rc, const struct db_result *r,
-		      const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i, char *cursor)
 {
-	struct call *c = call_of(arg);
-	struct event_row row = {0};
-	char cursor[CURSOR_SIZE];
-	size_t n;
-	size_t shown;
+	struct event_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	n = db_rows(r);
-	shown = MIN_OF(n, (size_t)c->limit);
-	call_list(c);
-	for (size_t i = 0; i < shown; i++) {
-		store_event_row(r, i, &row);
-		write_event(&c->json, &row);
-	}
-	snprintf(cursor, sizeof(cursor), "%" PRId64 ".%" PRId32 ".%" PRId64 ".%" PRId64 ".%d",
+	store_event_row(r, i, &row);
+	write_event(w, &row);
+	snprintf(cursor, ROWS_CURSOR_SIZE, "%" PRId64 ".%" PRId32 ".%" PRId64 ".%" PRId64 ".%d",
 		 row.at.t_us, row.at.host_id, row.at.epoch, row.at.seq, row.at.idx);
-	call_list_end(c, n > shown ? cursor : NULL);
 }
 
 /* False when the call has been ended. */
@@ -81,15 +63,12 @@ static bool is_kind(const char *word)
 
 void event_list(struct call *c)
 {
-	const char *host = query_get(&c->query, "host");
+	static const struct row_kind kind = {.name = "event", .write = write_row};
 	struct event_filter f = {.kind = query_get(&c->query, "kind")};
-	struct host *h = host ? view_find_host(c->api->ctx.registry, host) : NULL;
-	int rc;
+	struct db *db;
 
-	if (host && !h) {
-		call_fail(c, 404, "there is no host '%.64s'", host);
+	if (!call_query_host(c, &f.host_id))
 		return;
-	}
 	if (f.kind && !is_kind(f.kind)) {
 		call_fail(c, 400, "there is no kind of event '%.64s'", f.kind);
 		return;
@@ -98,9 +77,8 @@ void event_list(struct call *c)
 	    !call_query_time(c, "from", c->now_us - SPAN_PRESET_US, &f.from_us) ||
 	    !call_query_time(c, "to", c->now_us + 3600 * USEC_PER_SEC, &f.to_us))
 		return;
-	f.host_id = h ? h->host_id : 0;
-	f.limit = c->limit + 1; /* one more tells whether there is a next page */
-	rc = api_db(c->api) ? store_event_list(c->api->ctx.db, &f, on_events, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	f.limit = c->limit + 1;
+	db = rows_db(c, &kind);
+	if (db)
+		rows_asked(c, store_event_list(db, &f, rows_list, c));
 }

@@ -62,19 +62,9 @@ void host_list(struct call *c)
 	call_list_end(c, n > limit ? cursor : NULL);
 }
 
-/* The host that the path names; NULL when the call has been ended with 404. */
-static struct host *path_host(struct call *c)
-{
-	struct host *h = view_find_host(c->api->ctx.registry, c->params[0]);
-
-	if (!h)
-		call_fail(c, 404, "there is no host '%.64s'", c->params[0]);
-	return h;
-}
-
 void host_get(struct call *c)
 {
-	struct host *h = path_host(c);
+	struct host *h = call_host(c, c->params[0]);
 
 	if (!h)
 		return;
@@ -84,7 +74,7 @@ void host_get(struct call *c)
 
 void host_services(struct call *c)
 {
-	struct host *h = path_host(c);
+	struct host *h = call_host(c, c->params[0]);
 	struct service_sum *list;
 	size_t n;
 

@@ -19,6 +19,7 @@
 
 #include "collector/api/guard.h"
 #include "collector/api/gzip.h"
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/sign.h"
 #include "common/str.h"
@@ -453,27 +454,19 @@ static int parse_listen(const char *text, struct sockaddr_storage *ss, socklen_t
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
-	char host[INET6_ADDRSTRLEN + 2];
-	const char *colon = strrchr(text, ':');
-	int64_t port;
-	size_t n;
+	char host[ADDRESS_HOST_SIZE];
+	uint16_t port;
 
-	if (!colon || (size_t)(colon - text) >= sizeof(host) ||
-	    str_parse_int(colon + 1, &port) < 0 || port < 0 || port > UINT16_MAX)
+	if (address_parse(text, host, &port) < 0)
 		return -EINVAL;
-	n = (size_t)(colon - text);
-	memcpy(host, text, n);
-	host[n] = '\0';
+	if (*text == '[') {
+		*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+		*len = sizeof(*v6);
+		return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
+	}
 	if (strcmp(host, "localhost") == 0)
 		str_copy(host, sizeof(host), "127.0.0.1");
-	if (host[0] == '[' && host[n - 1] == ']') {
-		host[n - 1] = '\0';
-		*v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
-					    .sin6_port = htons((uint16_t)port)};
-		*len = sizeof(*v6);
-		return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1 ? 0 : -EINVAL;
-	}
-	*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
 	*len = sizeof(*v4);
 	return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? 0 : -EINVAL;
 }

@@ -5,6 +5,7 @@
 
 #include "collector/api/api.h"
 #include "collector/api/resource.h"
+#include "collector/api/rows.h"
 #include "collector/api/view.h"
 #include "collector/store/store_host.h"
 #include "common/str.h"
@@ -109,7 +110,7 @@ static bool take_cursor(struct call *c, const struct ranked *list, size_t n, siz
 
 void host_processes(struct call *c)
 {
-	struct host *h = view_find_host(c->api->ctx.registry, c->params[0]);
+	struct host *h = call_host(c, c->params[0]);
 	auto_free struct ranked *list = NULL;
 	char cursor[64];
 	size_t n;
@@ -117,11 +118,7 @@ void host_processes(struct call *c)
 	size_t end;
 	int sort;
 
-	if (!h) {
-		call_fail(c, 404, "there is no host '%.64s'", c->params[0]);
-		return;
-	}
-	if (!call_limit(c) || !sort_of(c, &sort))
+	if (!h || !call_limit(c) || !sort_of(c, &sort))
 		return;
 	list = rank(c, h, sort, &n);
 	if (!list) {
@@ -164,31 +161,22 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_object_end(w);
 }
 
-static void on_process(void *arg, int rc, const struct db_result *r,
-		       const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i,
+		      char *cursor unused_arg)
 {
-	struct call *c = call_of(arg);
 	struct process_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	if (db_rows(r) == 0) {
-		call_fail(c, 404, "there is no process '%.64s'", c->params[0]);
-		return;
-	}
-	store_process_row(r, 0, &row);
-	write_stored(&c->json, &row);
-	call_reply(c, 200);
+	store_process_row(r, i, &row);
+	write_stored(w, &row);
 }
 
 void process_get(struct call *c)
 {
+	static const struct row_kind kind = {.name = "process", .write = write_row};
 	struct host *h;
 	struct process *p;
+	struct db *db;
 	int64_t id;
-	int rc;
 
 	if (!call_id(c, c->params[0], &id))
 		return;
@@ -198,7 +186,7 @@ void process_get(struct call *c)
 		call_reply(c, 200);
 		return;
 	}
-	rc = api_db(c->api) ? store_process_get(c->api->ctx.db, id, on_process, c) : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	db = rows_db(c, &kind);
+	if (db)
+		rows_asked(c, store_process_get(db, id, rows_one, c));
 }

@@ -4,6 +4,7 @@
 
 #include "collector/api/api.h"
 #include "collector/api/resource.h"
+#include "collector/api/rows.h"
 #include "collector/api/view.h"
 #include "collector/store/store.h"
 #include "collector/store/store_host.h"
@@ -38,8 +39,10 @@ static void on_series(void *arg, int rc, const struct point *points, size_t n,
 	jw_key(&c->json, "points");
 	jw_array(&c->json);
 	for (size_t i = 0; i < n; i++) {
+		int64_t ms = points[i].t_us / 1000;
+
 		jw_array(&c->json);
-		jw_num(&c->json, (double)(points[i].t_us / 1000) / STEP_PER_SECOND);
+		jw_num(&c->json, (double)ms / STEP_PER_SECOND);
 		if (points[i].v == METRIC_ABSENT)
 			jw_null(&c->json);
 		else
@@ -86,18 +89,15 @@ static void ask(struct call *c)
 		     ? store_series(c->api->ctx.store, c->host_id, c->object_id,
 				    (unsigned)c->metric, from, to, (size_t)max, on_series, c)
 		     : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	rows_asked(c, rc);
 }
 
 void host_series(struct call *c)
 {
-	struct host *h = view_find_host(c->api->ctx.registry, c->params[0]);
+	struct host *h = call_host(c, c->params[0]);
 
-	if (!h) {
-		call_fail(c, 404, "there is no host '%.64s'", c->params[0]);
+	if (!h)
 		return;
-	}
 	c->host_id = h->host_id;
 	c->object_id = WINDOW_HOST;
 	ask(c);
@@ -109,14 +109,8 @@ static void on_owner(void *arg, int rc, const struct db_result *r,
 	struct call *c = call_of(arg);
 	struct process_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
+	if (!rows_found(c, rc, r))
 		return;
-	}
-	if (db_rows(r) == 0) {
-		call_fail(c, 404, "there is no process '%.64s'", c->params[0]);
-		return;
-	}
 	store_process_row(r, 0, &row);
 	c->host_id = row.host_id;
 	ask(c);
@@ -124,8 +118,9 @@ static void on_owner(void *arg, int rc, const struct db_result *r,
 
 void process_series(struct call *c)
 {
+	static const struct row_kind kind = {.name = "process"};
 	struct host *h;
-	int rc;
+	struct db *db;
 
 	if (!call_id(c, c->params[0], &c->object_id))
 		return;
@@ -134,8 +129,7 @@ void process_series(struct call *c)
 		ask(c);
 		return;
 	}
-	rc = api_db(c->api) ? store_process_get(c->api->ctx.db, c->object_id, on_owner, c)
-			    : -ENOTCONN;
-	if (rc < 0)
-		call_fail_db(c, rc);
+	db = rows_db(c, &kind);
+	if (db)
+		rows_asked(c, store_process_get(db, c->object_id, on_owner, c));
 }

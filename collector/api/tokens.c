@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <string.h>
 
 #include "collector/api/api.h"
 #include "collector/api/change.h"
 #include "collector/api/resource.h"
+#include "collector/api/rows.h"
 #include "collector/store/store_token.h"
 #include "common/clock.h"
 
@@ -38,30 +38,23 @@ static void write_token(struct json_writer *w, const struct api_token_row *t, co
 	jw_object_end(w);
 }
 
-static void on_tokens(void *arg, int rc, const struct db_result *r,
-		      const struct error *err unused_arg)
+static void write_row(struct json_writer *w, const struct db_result *r, size_t i,
+		      char *cursor unused_arg)
 {
-	struct call *c = call_of(arg);
 	struct api_token_row row;
 
-	if (rc < 0) {
-		call_fail_db(c, rc);
-		return;
-	}
-	call_list(c);
-	for (size_t i = 0; i < db_rows(r); i++) {
-		store_token_row(r, i, &row);
-		write_token(&c->json, &row, NULL);
-	}
-	call_list_end(c, NULL);
+	store_token_row(r, i, &row);
+	write_token(w, &row, NULL);
 }
 
+/* All at once: they are few. */
 void token_list(struct call *c)
 {
-	int rc = api_db(c->api) ? store_token_list(c->api->ctx.db, on_tokens, c) : -ENOTCONN;
+	static const struct row_kind kind = {.name = "token", .write = write_row};
+	struct db *db = rows_db(c, &kind);
 
-	if (rc < 0)
-		call_fail_db(c, rc);
+	if (db)
+		rows_asked(c, store_token_list(db, rows_list, c));
 }
 
 /* The body's 'scopes', an array of words. */

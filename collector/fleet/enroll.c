@@ -11,6 +11,7 @@
 #include "common/sign.h"
 #include "common/str.h"
 #include "common/tls.h"
+#include "common/tls_ca.h"
 #include "proto/conn.h"
 #include "proto/wire.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/tls.h"
+#include "common/tls_ca.h"
 
 #include <errno.h>
 #include <ftw.h>

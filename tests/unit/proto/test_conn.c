@@ -14,6 +14,7 @@
 
 #include "common/fs.h"
 #include "common/tls.h"
+#include "common/tls_ca.h"
 #include "tests/support/test.h"
 
 #define OUT_MAX (1u << 20)

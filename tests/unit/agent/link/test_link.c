@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "common/tls.h"
+#include "common/tls_ca.h"
 #include "proto/command.h"
 #include "proto/conn.h"
 #include "tests/support/test.h"

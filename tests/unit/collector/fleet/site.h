@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/tls.h"
+#include "common/tls_ca.h"
 #include "proto/conn.h"
 #include "proto/wire.h"
 #include "tests/support/test.h"

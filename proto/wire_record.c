@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What agents sample: a batch of records, each a tick, an event or a gap. */
+#include <errno.h>
+#include <string.h>
+
+#include "proto/wire.h"
+#include "proto/wire_rules.h"
+
+static uint32_t pid_of(struct rules *r, uint32_t pid, uint32_t min, const char *field)
+{
+	rules_demand(r, pid >= min && pid <= INT32_MAX, "'%s' of %u is out of range", field, pid);
+	return pid;
+}
+
+static uint32_t id_of(struct rules *r, uint32_t id, const char *field)
+{
+	rules_demand(r, id < WIRE_MAX_PROCESSES, "'%s' of %u is not below %u", field, id,
+		     WIRE_MAX_PROCESSES);
+	return id;
+}
+
+static struct wire_rec record_of(struct rules *r, const Memherd__Record *m, uint64_t before)
+{
+	rules_demand(r, m->seq >= 1 && m->seq <= WIRE_SEQ_MAX, "'seq' of %llu is out of range",
+		     (unsigned long long)m->seq);
+	rules_demand(r, m->seq > before, "'seq' of %llu does not follow %llu",
+		     (unsigned long long)m->seq, (unsigned long long)before);
+	rules_demand(r, m->kind >= WIRE_TICK && m->kind <= WIRE_GAP, "unknown record kind %u",
+		     m->kind);
+	return (struct wire_rec){
+		.seq = m->seq,
+		.kind = (enum wire_record)m->kind,
+		.body = m->body.data,
+		.len = m->body.len,
+	};
+}
+
+int wire_unpack_batch(struct arena *a, const uint8_t *data, size_t len, struct wire_batch *ret,
+		      struct error *err)
+{
+	struct rules r = {"batch", err, 0};
+	Memherd__Batch *m;
+
+	r.code = rules_unpack(&memherd__batch__descriptor, r.what, a, data, len, &m, err);
+	if (r.code)
+		return r.code;
+	rules_demand(&r, m->epoch, "epoch 0");
+	rules_demand(&r, m->n_records >= 1 && m->n_records <= WIRE_MAX_RECORDS,
+		     "%zu records, 1 to %d are allowed", m->n_records, WIRE_MAX_RECORDS);
+	if (r.code)
+		return r.code;
+	*ret = (struct wire_batch){.epoch = m->epoch, .n = m->n_records};
+	ret->records = arena_calloc(a, ret->n, sizeof(*ret->records));
+	rules_memory(&r, ret->records);
+	for (size_t i = 0; i < ret->n && !r.code; i++)
+		ret->records[i] = record_of(&r, m->records[i], i ? ret->records[i - 1].seq : 0);
+	return r.code;
+}
+
+static struct wire_process process_of(struct rules *r, const Memherd__ProcessInfo *m)
+{
+	struct wire_process p = {
+		.id = id_of(r, m->id, "id"),
+		.pid = pid_of(r, m->pid, 1, "pid"),
+		.start_ticks = rules_counter(r, m->start_ticks, "start_ticks"),
+		.ppid = pid_of(r, m->ppid, 0, "ppid"),
+		.uid = m->uid,
+		.fresh = m->fresh,
+		.known = m->known,
+		.comm = rules_text(r, m->comm, WIRE_COMM_MAX, "comm"),
+		.cmdline = rules_text(r, m->cmdline, WIRE_CMDLINE_MAX, "cmdline"),
+		.exe = rules_text(r, m->exe, WIRE_PATH_MAX, "exe"),
+		.cgroup = rules_text(r, m->cgroup, WIRE_PATH_MAX, "cgroup"),
+		.service = rules_text(r, m->service, WIRE_NAME_MAX, "service"),
+	};
+
+	rules_demand(r, !p.known || !(*p.comm || *p.cmdline || *p.exe || *p.cgroup || *p.service),
+		     "process %u is known and yet described", p.pid);
+	return p;
+}
+
+static void born_of(struct rules *r, struct arena *a, const Memherd__Tick *m, struct wire_tick *ret)
+{
+	ret->born = arena_calloc(a, m->n_born, sizeof(*ret->born));
+	rules_memory(r, ret->born);
+	for (size_t i = 0; i < m->n_born && !r->code; i++)
+		ret->born[i] = process_of(r, m->born[i]);
+	ret->n_born = m->n_born;
+}
+
+/* Turns gaps into ids where they lie. */
+static void ids_from_gaps(struct rules *r, uint32_t *v, size_t n)
+{
+	uint64_t id = 0;
+
+	for (size_t i = 0; i < n && !r->code; i++) {
+		rules_demand(r, i == 0 || v[i], "ids do not ascend");
+		id += v[i];
+		rules_demand(r, id < WIRE_MAX_PROCESSES, "id %llu is not below %u",
+			     (unsigned long long)id, WIRE_MAX_PROCESSES);
+		v[i] = (uint32_t)id;
+	}
+}
+
+static void ids_ascend(struct rules *r, const uint32_t *v, size_t n, const char *field)
+{
+	for (size_t i = 0; i < n && !r->code; i++) {
+		id_of(r, v[i], field);
+		rules_demand(r, i == 0 || v[i] > v[i - 1], "'%s' does not ascend", field);
+	}
+}
+
+static void columns_of(struct rules *r, struct arena *a, const Memherd__Tick *m,
+		       struct wire_tick *ret)
+{
+	bool seen[METRIC_COUNT] = {false};
+
+	ret->columns =
+		arena_calloc(a, MIN_OF(m->n_columns, (size_t)METRIC_COUNT), sizeof(*ret->columns));
+	rules_memory(r, ret->columns);
+	for (size_t i = 0; i < m->n_columns && !r->code; i++) {
+		const Memherd__Column *c = m->columns[i];
+
+		/* A newer agent may know more metrics than we do. */
+		if (c->metric >= METRIC_COUNT)
+			continue;
+		rules_demand(r, !seen[c->metric], "metric %u twice", c->metric);
+		rules_demand(r, c->n_gap == c->n_delta, "metric %u: %zu ids but %zu values",
+			     c->metric, c->n_gap, c->n_delta);
+		ids_from_gaps(r, c->gap, c->n_gap);
+		ids_ascend(r, c->lost, c->n_lost, "lost");
+		if (r->code)
+			return;
+		seen[c->metric] = true;
+		ret->columns[ret->n_columns++] = (struct wire_column){
+			.metric = (enum metric)c->metric,
+			.n = c->n_gap,
+			.ids = c->gap,
+			.deltas = c->delta,
+			.n_lost = c->n_lost,
+			.lost = c->lost,
+		};
+	}
+}
+
+static void host_of(struct rules *r, Memherd__Tick *m, struct wire_tick *ret)
+{
+	bool seen[HOST_METRIC_COUNT] = {false};
+	size_t n = 0;
+
+	rules_demand(r, m->n_host_metric == m->n_host_delta, "%zu host metrics but %zu values",
+		     m->n_host_metric, m->n_host_delta);
+	for (size_t i = 0; i < m->n_host_metric && !r->code; i++) {
+		uint32_t metric = m->host_metric[i];
+
+		if (metric >= HOST_METRIC_COUNT)
+			continue;
+		rules_demand(r, !seen[metric], "host metric %u twice", metric);
+		seen[metric] = true;
+		m->host_metric[n] = metric;
+		m->host_delta[n++] = m->host_delta[i];
+	}
+	ret->host_metrics = m->host_metric;
+	ret->host_deltas = m->host_delta;
+	ret->n_host = n;
+}
+
+int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wire_tick *ret,
+		     struct error *err)
+{
+	struct rules r = {"tick", err, 0};
+	Memherd__Tick *m;
+
+	r.code = rules_unpack(&memherd__tick__descriptor, r.what, a, data, len, &m, err);
+	if (r.code)
+		return r.code;
+	*ret = (struct wire_tick){
+		.t_wall_us = rules_wall(&r, m->t_wall_us, "t_wall_us"),
+		.t_boot_us = rules_counter(&r, m->t_boot_us, "t_boot_us"),
+		.interval_ms = m->interval_ms,
+		.keyframe = m->keyframe,
+		.skipped = m->skipped,
+		.exited = m->exited,
+		.n_exited = m->n_exited,
+	};
+	rules_blob(&r, m->boot_id, m->keyframe ? UUID_SIZE : 0, m->keyframe ? UUID_SIZE : 0,
+		   "boot_id");
+	if (!r.code && m->keyframe)
+		memcpy(ret->boot_id, m->boot_id.data, UUID_SIZE);
+	for (size_t i = 0; i < m->n_exited; i++)
+		id_of(&r, m->exited[i], "exited");
+	born_of(&r, a, m, ret);
+	columns_of(&r, a, m, ret);
+	host_of(&r, m, ret);
+	return r.code;
+}
+
+static const char **texts(struct rules *r, struct arena *a, char **from, size_t n, size_t max,
+			  const char *field)
+{
+	const char **to;
+
+	if (r->code)
+		return NULL;
+	to = arena_calloc(a, n, sizeof(*to));
+	rules_memory(r, to);
+	for (size_t i = 0; i < n && !r->code; i++)
+		to[i] = rules_text(r, from[i], max, field);
+	return to;
+}
+
+int wire_unpack_event(struct arena *a, const uint8_t *data, size_t len, struct wire_event *ret,
+		      struct error *err)
+{
+	struct rules r = {"event", err, 0};
+	Memherd__Event *m;
+
+	r.code = rules_unpack(&memherd__event__descriptor, r.what, a, data, len, &m, err);
+	if (r.code)
+		return r.code;
+	*ret = (struct wire_event){
+		.t_wall_us = rules_wall(&r, m->t_wall_us, "t_wall_us"),
+		.kind = (enum wire_event_kind)m->kind,
+		.pid = pid_of(&r, m->pid, 0, "pid"),
+		.start_ticks = rules_counter(&r, m->start_ticks, "start_ticks"),
+		.text = rules_text(&r, m->text, WIRE_TEXT_MAX, "text"),
+		.n_details = m->n_key,
+	};
+	rules_demand(&r, wire_event_word(m->kind), "unknown kind %u", m->kind);
+	rules_demand(&r, m->n_key == m->n_value, "%zu keys but %zu values", m->n_key, m->n_value);
+	rules_demand(&r, m->n_key <= WIRE_MAX_DETAILS, "%zu details, %d are allowed", m->n_key,
+		     WIRE_MAX_DETAILS);
+	ret->keys = texts(&r, a, m->key, m->n_key, WIRE_NAME_MAX, "key");
+	ret->values = texts(&r, a, m->value, m->n_key, WIRE_TEXT_MAX, "value");
+	return r.code;
+}
+
+int wire_unpack_gap(struct arena *a, const uint8_t *data, size_t len, struct wire_gap *ret,
+		    struct error *err)
+{
+	struct rules r = {"gap", err, 0};
+	Memherd__Gap *m;
+
+	r.code = rules_unpack(&memherd__gap__descriptor, r.what, a, data, len, &m, err);
+	if (r.code)
+		return r.code;
+	*ret = (struct wire_gap){
+		.to_seq = rules_counter(&r, m->to_seq, "to_seq"),
+		.records = m->records,
+		.bytes = rules_counter(&r, m->bytes, "bytes"),
+		.reason = (enum wire_gap_reason)m->reason,
+		.t_first_us = rules_wall(&r, m->t_first_us, "t_first_us"),
+		.t_last_us = rules_wall(&r, m->t_last_us, "t_last_us"),
+	};
+	rules_demand(&r, m->to_seq, "'to_seq' is 0");
+	rules_demand(&r, m->reason >= WIRE_GAP_SPOOL_FULL && m->reason <= WIRE_GAP_UNDECODABLE,
+		     "unknown reason %u", m->reason);
+	return r.code;
+}
