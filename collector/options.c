@@ -141,7 +141,7 @@ static const struct conf_option options[] = {
 	 judge_log_level},
 	{"log_format", CONF_STRING, O(log_format), "text", 0, 0, 0, "text or json",
 	 judge_log_format},
-	{NULL},
+	{0},
 };
 
 const struct conf_table collector_conf = {
