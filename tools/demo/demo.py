@@ -131,7 +131,8 @@ def main():
     seconds = int(os.environ.get("DEMO_SECONDS") or 0)
     if os.geteuid() != 0:
         sys.exit("demo: run it as root: sudo make demo")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: sys.exit(143))
     rules = (HERE / "demo.rules").read_text()
     policy = "allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=10s\ndeny *\n"
     stack = Stack(window="1min", interval="1s", policy=policy)

@@ -69,8 +69,9 @@ class Program:
         self.argv = [str(a) for a in argv]
         self.log = pathlib.Path(log)
         self.file = open(log, "ab")
+        # A session of its own: Ctrl-C reaches whoever started us, who then stops things in order.
         self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.file,
-                                        stderr=self.file, env=env, user=user)
+                                        stderr=self.file, env=env, user=user, start_new_session=True)
 
     @property
     def ours(self):
