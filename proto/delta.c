@@ -4,21 +4,34 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/identity.h"
+
 /* Values are KiB, counts and milliseconds: 2^53 is far above all and exact in JSON's numbers. */
-#define VALUE_MAX (INT64_C(1) << 53)
-#define SLOTS_MIN 64
+#define VALUE_MAX   (INT64_C(1) << 53)
+#define SLOTS_MIN   64
+#define CGROUPS_MIN 16
+
+static void all_absent(int64_t *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = METRIC_ABSENT;
+}
 
 static void clear_host(struct delta_state *s)
 {
-	for (int i = 0; i < HOST_METRIC_COUNT; i++)
-		s->host[i] = METRIC_ABSENT;
+	all_absent(s->host, HOST_METRIC_COUNT);
 }
 
 static void clear_values(struct delta_slot *slot)
 {
 	slot->live = false;
-	for (int i = 0; i < METRIC_COUNT; i++)
-		slot->v[i] = METRIC_ABSENT;
+	all_absent(slot->v, METRIC_COUNT);
+}
+
+static void clear_cgroup(struct delta_cgroup *c)
+{
+	*c = (struct delta_cgroup){0};
+	all_absent(c->v, CGROUP_METRIC_COUNT);
 }
 
 static void clear_slot(struct delta_slot *slot)
@@ -32,6 +45,8 @@ static void clear(struct delta_state *s)
 {
 	for (size_t i = 0; i < s->n_slots; i++)
 		clear_values(&s->slots[i]);
+	for (size_t i = 0; i < s->n_cgroups; i++)
+		clear_cgroup(&s->cgroups[i]);
 	clear_host(s);
 	s->ready = false;
 }
@@ -45,6 +60,7 @@ void delta_init(struct delta_state *s)
 void delta_fini(struct delta_state *s)
 {
 	free(s->slots);
+	free(s->cgroups);
 	delta_init(s);
 }
 
@@ -67,6 +83,25 @@ static int grow(struct delta_state *s, size_t id)
 	return 0;
 }
 
+static int grow_cgroups(struct delta_state *s, size_t id)
+{
+	struct delta_cgroup *cgroups;
+	size_t n = MAX_OF(s->n_cgroups, (size_t)CGROUPS_MIN);
+
+	if (id < s->n_cgroups)
+		return 0;
+	while (n <= id)
+		n *= 2;
+	cgroups = realloc(s->cgroups, n * sizeof(*cgroups));
+	if (!cgroups)
+		return -ENOMEM;
+	for (size_t i = s->n_cgroups; i < n; i++)
+		clear_cgroup(&cgroups[i]);
+	s->cgroups = cgroups;
+	s->n_cgroups = n;
+	return 0;
+}
+
 static int64_t or_zero(int64_t v)
 {
 	return v == METRIC_ABSENT ? 0 : v;
@@ -82,80 +117,84 @@ static int64_t in_range(int64_t v)
 
 /* ---- encoder ---- */
 
-static int make_columns(struct delta_encoder *e, size_t n)
+/* Room for n ids in each of n_metrics columns. */
+static struct wire_column *make_columns(struct arena *a, unsigned n_metrics, size_t n)
 {
-	struct wire_column *columns = arena_calloc(e->arena, METRIC_COUNT, sizeof(*columns));
+	struct wire_column *columns = arena_calloc(a, n_metrics, sizeof(*columns));
 
-	if (!columns)
-		return -ENOMEM;
-	for (int i = 0; i < METRIC_COUNT; i++) {
+	for (unsigned i = 0; columns && i < n_metrics; i++) {
 		struct wire_column *c = &columns[i];
 
-		c->metric = (enum metric)i;
-		c->ids = arena_alloc(e->arena, n * sizeof(*c->ids));
-		c->deltas = arena_alloc(e->arena, n * sizeof(*c->deltas));
-		c->lost = arena_alloc(e->arena, n * sizeof(*c->lost));
+		c->metric = i;
+		c->ids = arena_alloc(a, n * sizeof(*c->ids));
+		c->deltas = arena_alloc(a, n * sizeof(*c->deltas));
+		c->lost = arena_alloc(a, n * sizeof(*c->lost));
 		if (!c->ids || !c->deltas || !c->lost)
-			return -ENOMEM;
+			return NULL;
 	}
-	e->tick->columns = columns;
-	e->tick->n_columns = METRIC_COUNT;
-	return 0;
+	return columns;
+}
+
+static void mark(uint8_t *bits, size_t n, uint32_t id)
+{
+	if (id < n)
+		bits[id / 8] |= (uint8_t)(1u << id % 8);
+}
+
+static bool is_marked(const uint8_t *bits, uint32_t id)
+{
+	return bits[id / 8] & 1u << id % 8;
 }
 
 static int mark_reborn(struct delta_encoder *e)
 {
-	e->reborn = arena_calloc(e->arena, e->state->n_slots / 8 + 1, 1);
-	if (!e->reborn)
-		return -ENOMEM;
-	for (size_t i = 0; i < e->tick->n_born; i++) {
-		uint32_t id = e->tick->born[i].id;
+	const struct delta_state *s = e->state;
 
-		if (id < e->state->n_slots)
-			e->reborn[id / 8] |= (uint8_t)(1u << id % 8);
-	}
+	e->reborn = arena_calloc(e->arena, s->n_slots / 8 + 1, 1);
+	e->reborn_cgroups = arena_calloc(e->arena, s->n_cgroups / 8 + 1, 1);
+	if (!e->reborn || !e->reborn_cgroups)
+		return -ENOMEM;
+	for (size_t i = 0; i < e->tick->n_born; i++)
+		mark(e->reborn, s->n_slots, e->tick->born[i].id);
+	for (size_t i = 0; i < e->tick->n_cgroups; i++)
+		mark(e->reborn_cgroups, s->n_cgroups, e->tick->cgroups[i].id);
 	return 0;
 }
 
 int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
-		struct wire_tick *tick, size_t n_processes)
+		struct wire_tick *tick, size_t n_processes, size_t n_cgroups)
 {
 	*e = (struct delta_encoder){.state = s,
 				    .arena = a,
 				    .tick = tick,
-				    .max_processes = n_processes};
+				    .max_processes = n_processes,
+				    .max_cgroups = n_cgroups};
 	tick->host_metrics = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_metrics));
 	tick->host_deltas = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_deltas));
 	tick->n_host = 0;
+	tick->columns = make_columns(a, METRIC_COUNT, n_processes);
+	tick->n_columns = METRIC_COUNT;
+	tick->cgroup_columns = make_columns(a, CGROUP_METRIC_COUNT, n_cgroups);
+	tick->n_cgroup_columns = CGROUP_METRIC_COUNT;
 	/* After a tick that half came in there is no base to differ from. */
 	e->failed = (!tick->keyframe && !s->ready) || n_processes > WIRE_MAX_PROCESSES ||
-		    !tick->host_metrics || !tick->host_deltas || mark_reborn(e) < 0 ||
-		    make_columns(e, n_processes) < 0;
+		    n_cgroups > WIRE_MAX_CGROUPS || !tick->host_metrics || !tick->host_deltas ||
+		    !tick->columns || !tick->cgroup_columns || mark_reborn(e) < 0;
 	return e->failed ? -ENOMEM : 0;
 }
 
-/* Whether the base of this id may be used: not in a keyframe, not of a process that went. */
-static const struct delta_slot *base_of(const struct delta_encoder *e, uint32_t id)
+/* Puts what differs from the base (NULL = nothing known) into the columns. */
+static void put_changes(struct delta_encoder *e, struct wire_column *columns, unsigned n_metrics,
+			size_t room, uint32_t id, const int64_t *base, const int64_t *v)
 {
-	const struct delta_state *s = e->state;
-
-	if (e->tick->keyframe || id >= s->n_slots || !s->slots[id].live)
-		return NULL;
-	return e->reborn[id / 8] & 1u << id % 8 ? NULL : &s->slots[id];
-}
-
-void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_COUNT])
-{
-	const struct delta_slot *base = base_of(e, id);
-
-	for (int i = 0; i < METRIC_COUNT && !e->failed; i++) {
-		struct wire_column *c = &e->tick->columns[i];
-		int64_t before = base ? base->v[i] : METRIC_ABSENT;
+	for (unsigned i = 0; i < n_metrics && !e->failed; i++) {
+		struct wire_column *c = &columns[i];
+		int64_t before = base ? base[i] : METRIC_ABSENT;
 		int64_t now = in_range(v[i]);
 
 		if (now == before)
 			continue;
-		if (c->n + c->n_lost >= e->max_processes || id >= WIRE_MAX_PROCESSES) {
+		if (c->n + c->n_lost >= room) {
 			e->failed = true;
 		} else if (now == METRIC_ABSENT) {
 			c->lost[c->n_lost++] = id;
@@ -164,6 +203,31 @@ void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_
 			c->deltas[c->n++] = now - or_zero(before);
 		}
 	}
+}
+
+void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_COUNT])
+{
+	const struct delta_state *s = e->state;
+	/* The base may be used: not in a keyframe, not of a process that went. */
+	bool based = !e->tick->keyframe && id < s->n_slots && s->slots[id].live &&
+		     !is_marked(e->reborn, id);
+
+	if (id >= WIRE_MAX_PROCESSES)
+		e->failed = true;
+	put_changes(e, e->tick->columns, METRIC_COUNT, e->max_processes, id,
+		    based ? s->slots[id].v : NULL, v);
+}
+
+void delta_cgroup(struct delta_encoder *e, uint32_t id, const int64_t v[CGROUP_METRIC_COUNT])
+{
+	const struct delta_state *s = e->state;
+	bool based = !e->tick->keyframe && id < s->n_cgroups && s->cgroups[id].live &&
+		     !is_marked(e->reborn_cgroups, id);
+
+	if (id >= WIRE_MAX_CGROUPS)
+		e->failed = true;
+	put_changes(e, e->tick->cgroup_columns, CGROUP_METRIC_COUNT, e->max_cgroups, id,
+		    based ? s->cgroups[id].v : NULL, v);
 }
 
 void delta_host(struct delta_encoder *e, const int64_t v[HOST_METRIC_COUNT])
@@ -183,31 +247,44 @@ void delta_host(struct delta_encoder *e, const int64_t v[HOST_METRIC_COUNT])
 	}
 }
 
-static void drop_empty_columns(struct wire_tick *t)
+static size_t drop_empty(struct wire_column *columns, size_t n_columns)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < t->n_columns; i++)
-		if (t->columns[i].n || t->columns[i].n_lost)
-			t->columns[n++] = t->columns[i];
-	t->n_columns = n;
+	for (size_t i = 0; i < n_columns; i++)
+		if (columns[i].n || columns[i].n_lost)
+			columns[n++] = columns[i];
+	return n;
+}
+
+/* Room in the base for what is born; all that can fail comes before the base changes. */
+static int make_room(struct delta_state *s, const struct wire_tick *t)
+{
+	size_t top = 0;
+	size_t top_cgroup = 0;
+
+	for (size_t i = 0; i < t->n_born; i++)
+		top = MAX_OF(top, (size_t)t->born[i].id);
+	for (size_t i = 0; i < t->n_cgroups; i++)
+		top_cgroup = MAX_OF(top_cgroup, (size_t)t->cgroups[i].id);
+	if (top >= WIRE_MAX_PROCESSES || top_cgroup >= WIRE_MAX_CGROUPS || grow(s, top) < 0)
+		return -ENOMEM;
+	return t->n_cgroups ? grow_cgroups(s, top_cgroup) : 0;
 }
 
 int delta_finish(struct delta_encoder *e, struct buf *out)
 {
+	struct wire_tick *t = e->tick;
 	size_t before = out->len;
-	size_t top = 0;
 
 	if (e->failed)
 		return -ENOMEM;
-	drop_empty_columns(e->tick);
-	for (size_t i = 0; i < e->tick->n_born; i++)
-		top = MAX_OF(top, (size_t)e->tick->born[i].id);
-	/* All that can fail comes before the base changes. */
-	if (top >= WIRE_MAX_PROCESSES || grow(e->state, top) < 0)
+	t->n_columns = drop_empty(t->columns, t->n_columns);
+	t->n_cgroup_columns = drop_empty(t->cgroup_columns, t->n_cgroup_columns);
+	if (make_room(e->state, t) < 0)
 		return -ENOMEM;
-	wire_pack_tick(out, e->tick);
-	if (buf_status(out) || delta_apply(e->state, e->tick, NULL) < 0) {
+	wire_pack_tick(out, t);
+	if (buf_status(out) || delta_apply(e->state, t, NULL) < 0) {
 		out->len = before;
 		return -ENOMEM;
 	}
@@ -239,6 +316,35 @@ static int be_born(struct delta_state *s, const struct wire_tick *t, struct erro
 	return 0;
 }
 
+static int cgroups_born(struct delta_state *s, const struct wire_tick *t, struct error *err)
+{
+	for (size_t i = 0; i < t->n_cgroups; i++) {
+		const struct wire_cgroup *c = &t->cgroups[i];
+
+		if (grow_cgroups(s, c->id) < 0)
+			return error_set(err, -ENOMEM, "tick: no memory for %u cgroups", c->id);
+		if (s->cgroups[c->id].live)
+			return error_set(err, -EBADMSG, "tick: cgroup id %u is born twice", c->id);
+		clear_cgroup(&s->cgroups[c->id]);
+		s->cgroups[c->id].live = true;
+		s->cgroups[c->id].cgroup_id = identity_cgroup(c->path);
+	}
+	return 0;
+}
+
+static int cgroups_go(struct delta_state *s, const struct wire_tick *t, struct error *err)
+{
+	for (size_t i = 0; i < t->n_cgroups_gone; i++) {
+		uint32_t id = t->cgroups_gone[i];
+
+		if (id >= s->n_cgroups || !s->cgroups[id].live)
+			return error_set(err, -EBADMSG, "tick: cgroup id %u goes and is not live",
+					 id);
+		clear_cgroup(&s->cgroups[id]);
+	}
+	return 0;
+}
+
 static int go_away(struct delta_state *s, const struct wire_tick *t, struct error *err)
 {
 	for (size_t i = 0; i < t->n_exited; i++) {
@@ -261,24 +367,35 @@ static int add(int64_t *v, int64_t delta, const char *name, struct error *err)
 	return 0;
 }
 
-static int add_column(struct delta_state *s, const struct wire_column *c, struct error *err)
+/* The values of an id that is live, or NULL. */
+static int64_t *process_values(const struct delta_state *s, uint32_t id)
 {
-	const char *name = metric_infos[c->metric].name;
-	int rc = 0;
+	return id < s->n_slots && s->slots[id].live ? s->slots[id].v : NULL;
+}
 
-	for (size_t i = 0; i < c->n && !rc; i++) {
-		if (c->ids[i] >= s->n_slots || !s->slots[c->ids[i]].live)
+static int64_t *cgroup_values(const struct delta_state *s, uint32_t id)
+{
+	return id < s->n_cgroups && s->cgroups[id].live ? s->cgroups[id].v : NULL;
+}
+
+static int add_column(struct delta_state *s, const struct wire_column *c, const char *name,
+		      int64_t *(*values)(const struct delta_state *s, uint32_t id),
+		      struct error *err)
+{
+	for (size_t i = 0; i < c->n + c->n_lost; i++) {
+		bool lost = i >= c->n;
+		uint32_t id = lost ? c->lost[i - c->n] : c->ids[i];
+		int64_t *v = values(s, id);
+
+		if (!v)
 			return error_set(err, -EBADMSG, "tick: '%s' of id %u, which is not live",
-					 name, c->ids[i]);
-		rc = add(&s->slots[c->ids[i]].v[c->metric], c->deltas[i], name, err);
+					 name, id);
+		if (lost)
+			v[c->metric] = METRIC_ABSENT;
+		else if (add(&v[c->metric], c->deltas[i], name, err) < 0)
+			return -EBADMSG;
 	}
-	for (size_t i = 0; i < c->n_lost && !rc; i++) {
-		if (c->lost[i] >= s->n_slots || !s->slots[c->lost[i]].live)
-			return error_set(err, -EBADMSG, "tick: '%s' of id %u, which is not live",
-					 name, c->lost[i]);
-		s->slots[c->lost[i]].v[c->metric] = METRIC_ABSENT;
-	}
-	return rc;
+	return 0;
 }
 
 static int apply(struct delta_state *s, const struct wire_tick *t, struct error *err)
@@ -287,10 +404,19 @@ static int apply(struct delta_state *s, const struct wire_tick *t, struct error 
 
 	/* An id that exits may be given to a process that is born in the same round. */
 	rc = t->keyframe ? 0 : go_away(s, t, err);
+	if (!rc && !t->keyframe)
+		rc = cgroups_go(s, t, err);
 	if (!rc)
 		rc = be_born(s, t, err);
+	if (!rc)
+		rc = cgroups_born(s, t, err);
 	for (size_t i = 0; i < t->n_columns && !rc; i++)
-		rc = add_column(s, &t->columns[i], err);
+		rc = add_column(s, &t->columns[i], metric_infos[t->columns[i].metric].name,
+				process_values, err);
+	for (size_t i = 0; i < t->n_cgroup_columns && !rc; i++)
+		rc = add_column(s, &t->cgroup_columns[i],
+				cgroup_metric_infos[t->cgroup_columns[i].metric].name,
+				cgroup_values, err);
 	for (size_t i = 0; i < t->n_host && !rc; i++)
 		rc = add(&s->host[t->host_metrics[i]], t->host_deltas[i],
 			 host_metric_infos[t->host_metrics[i]].name, err);

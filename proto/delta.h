@@ -2,7 +2,8 @@
 /*
  * delta.h - the state that turns full samples into changed-only columns and back.
  *
- * Both ends keep, per stream, the last value of each metric of each id. The encoder emits what
+ * Both ends keep, per stream, the last value of each metric of each process, of each cgroup and of
+ * the host. The encoder emits what
  * differs exactly (nothing is thresholded: slow leaks live below thresholds); the decoder adds. A
  * keyframe starts from nothing, so the two agree again whatever came before. Pure.
  */
@@ -20,9 +21,18 @@ struct delta_slot {
 	int64_t v[METRIC_COUNT]; /* METRIC_ABSENT where not had */
 };
 
+/* A cgroup, by its id. */
+struct delta_cgroup {
+	bool live;
+	int64_t cgroup_id; /* identity_cgroup() of its path */
+	int64_t v[CGROUP_METRIC_COUNT];
+};
+
 struct delta_state {
 	struct delta_slot *slots;
 	size_t n_slots; /* capacity */
+	struct delta_cgroup *cgroups;
+	size_t n_cgroups; /* capacity */
 	int64_t host[HOST_METRIC_COUNT];
 	bool ready; /* decoder: a keyframe has come */
 };
@@ -31,23 +41,26 @@ void delta_init(struct delta_state *s);
 void delta_fini(struct delta_state *s);
 
 /*
- * Encoder. For each round: delta_begin(), delta_process() for each live process in ascending
- * id, delta_exit() for each that went, delta_host(), then delta_finish() packs the tick and
- * makes its values the new base. born entries and exits are in tick before delta_begin(); columns
- * are filled here. Memory comes from the arena given at begin, which must live until finish.
+ * Encoder. For each round: delta_begin(), delta_process() for each live process and delta_cgroup()
+ * for each live cgroup in ascending id, delta_host(), then delta_finish() packs the tick and makes
+ * its values the new base. What is born and what went is in tick before delta_begin(); columns are
+ * filled here. Memory comes from the arena given at begin, which must live until finish.
  */
 struct delta_encoder {
 	struct delta_state *state;
 	struct arena *arena;
 	struct wire_tick *tick;
 	size_t max_processes;
+	size_t max_cgroups;
 	uint8_t *reborn; /* a bit for each id of the base that is given anew in this tick */
+	uint8_t *reborn_cgroups;
 	bool failed;
 };
 
 int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
-		struct wire_tick *tick, size_t n_processes) must_use;
+		struct wire_tick *tick, size_t n_processes, size_t n_cgroups) must_use;
 void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_COUNT]);
+void delta_cgroup(struct delta_encoder *e, uint32_t id, const int64_t v[CGROUP_METRIC_COUNT]);
 void delta_host(struct delta_encoder *e, const int64_t v[HOST_METRIC_COUNT]);
 /* -ENOMEM when something did not fit; the state is then unchanged and the next tick must be a
  * keyframe. */

@@ -29,3 +29,13 @@ int64_t identity_service(const char *name)
 {
 	return positive(XXH3_64bits(name, strlen(name)));
 }
+
+int64_t identity_cgroup(const char *path)
+{
+	return positive(XXH3_64bits(path, strlen(path)));
+}
+
+int64_t identity_kill(const uint8_t boot_id[16], uint64_t seq)
+{
+	return identity_process(boot_id, 0, seq);
+}

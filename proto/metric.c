@@ -15,6 +15,12 @@ const struct metric_info host_metric_infos[HOST_METRIC_COUNT] = {
 #undef X
 };
 
+const struct metric_info cgroup_metric_infos[CGROUP_METRIC_COUNT] = {
+#define X(NAME, name, kind, unit, help) {#name, METRIC_##kind, UNIT_##unit, help},
+	CGROUP_METRIC_LIST(X)
+#undef X
+};
+
 static int find(const struct metric_info *infos, int n, const char *name)
 {
 	for (int i = 0; i < n; i++)
@@ -31,6 +37,11 @@ int metric_find(const char *name)
 int host_metric_find(const char *name)
 {
 	return find(host_metric_infos, HOST_METRIC_COUNT, name);
+}
+
+int cgroup_metric_find(const char *name)
+{
+	return find(cgroup_metric_infos, CGROUP_METRIC_COUNT, name);
 }
 
 static const struct {

@@ -46,23 +46,83 @@ struct metric_info {
 	X(COLLECTED, collected, COUNTER, COUNT, "Python: objects freed by the cycle collector") \
 	X(UNCOLLECTABLE, uncollectable, COUNTER, COUNT, "Python: objects it could not free")
 
-/* X(NAME, name, kind, unit, help): of the host. Source: proc_meminfo(5). */
-#define HOST_METRIC_LIST(X)                                                                \
-	X(TOTAL, total, GAUGE, KIB, "usable memory (MemTotal)")                            \
-	X(AVAILABLE, available, GAUGE, KIB, "can be had without swapping (MemAvailable)")  \
-	X(FREE, free, GAUGE, KIB, "unused (MemFree)")                                      \
-	X(BUFFERS, buffers, GAUGE, KIB, "block device buffers")                            \
-	X(CACHED, cached, GAUGE, KIB, "page cache, shmem included")                        \
-	X(SHMEM, shmem, GAUGE, KIB, "shared memory and tmpfs")                             \
-	X(ANON, anon, GAUGE, KIB, "anonymous pages in memory (AnonPages)")                 \
-	X(SLAB_RECLAIMABLE, slab_reclaimable, GAUGE, KIB, "reclaimable kernel slab")       \
-	X(SLAB_UNRECLAIMABLE, slab_unreclaimable, GAUGE, KIB, "unreclaimable kernel slab") \
-	X(PAGE_TABLES, page_tables, GAUGE, KIB, "page tables")                             \
-	X(SWAP_TOTAL, swap_total, GAUGE, KIB, "swap space")                                \
-	X(SWAP_FREE, swap_free, GAUGE, KIB, "swap not in use")                             \
-	X(DIRTY, dirty, GAUGE, KIB, "waiting to be written back")                          \
-	X(COMMITTED, committed, GAUGE, KIB, "promised to processes (Committed_AS)")        \
-	X(PROCESSES, processes, GAUGE, COUNT, "processes seen by the agent")
+/* X(NAME, name, kind, unit, help): of the host. Sources: proc_meminfo(5), /proc/pressure/memory,
+ * /proc/vmstat, /sys/block/zramN/mm_stat, /proc/sys/vm; the last ones are the agent's own cost. */
+#define HOST_METRIC_LIST(X)                                                                      \
+	X(TOTAL, total, GAUGE, KIB, "usable memory (MemTotal)")                                  \
+	X(AVAILABLE, available, GAUGE, KIB, "can be had without swapping (MemAvailable)")        \
+	X(FREE, free, GAUGE, KIB, "unused (MemFree)")                                            \
+	X(BUFFERS, buffers, GAUGE, KIB, "block device buffers")                                  \
+	X(CACHED, cached, GAUGE, KIB, "page cache, shmem included")                              \
+	X(SHMEM, shmem, GAUGE, KIB, "shared memory and tmpfs")                                   \
+	X(ANON, anon, GAUGE, KIB, "anonymous pages in memory (AnonPages)")                       \
+	X(SLAB_RECLAIMABLE, slab_reclaimable, GAUGE, KIB, "reclaimable kernel slab")             \
+	X(SLAB_UNRECLAIMABLE, slab_unreclaimable, GAUGE, KIB, "unreclaimable kernel slab")       \
+	X(PAGE_TABLES, page_tables, GAUGE, KIB, "page tables")                                   \
+	X(SWAP_TOTAL, swap_total, GAUGE, KIB, "swap space")                                      \
+	X(SWAP_FREE, swap_free, GAUGE, KIB, "swap not in use")                                   \
+	X(DIRTY, dirty, GAUGE, KIB, "waiting to be written back")                                \
+	X(COMMITTED, committed, GAUGE, KIB, "promised to processes (Committed_AS)")              \
+	X(PROCESSES, processes, GAUGE, COUNT, "processes seen by the agent")                     \
+	X(SWAP_CACHED, swap_cached, GAUGE, KIB, "in swap and in memory (SwapCached)")            \
+	X(COMMIT_LIMIT, commit_limit, GAUGE, KIB, "what may be promised (CommitLimit)")          \
+	X(ZRAM_DATA, zram_data, GAUGE, KIB, "what zram devices hold, uncompressed")              \
+	X(ZRAM_USED, zram_used, GAUGE, KIB, "memory that zram devices take for it")              \
+	X(PSI_SOME10, psi_some10, GAUGE, PER_10000,                                              \
+	  "share of 10 s in which a task waited for memory")                                     \
+	X(PSI_FULL10, psi_full10, GAUGE, PER_10000, "share of 10 s in which all tasks waited")   \
+	X(PSI_SOME, psi_some, COUNTER, MS, "time in which a task waited for memory")             \
+	X(PSI_FULL, psi_full, COUNTER, MS, "time in which all tasks waited for memory")          \
+	X(SCAN_KSWAPD, scan_kswapd, COUNTER, COUNT, "pages scanned by kswapd")                   \
+	X(SCAN_DIRECT, scan_direct, COUNTER, COUNT, "pages scanned by tasks that needed memory") \
+	X(STEAL_KSWAPD, steal_kswapd, COUNTER, COUNT, "pages reclaimed by kswapd")               \
+	X(STEAL_DIRECT, steal_direct, COUNTER, COUNT,                                            \
+	  "pages reclaimed by tasks that needed memory")                                         \
+	X(SWAP_IN, swap_in, COUNTER, COUNT, "pages read from swap")                              \
+	X(SWAP_OUT, swap_out, COUNTER, COUNT, "pages written to swap")                           \
+	X(OOM_KILLS, oom_kills, COUNTER, COUNT, "processes killed by the kernel's OOM killer")   \
+	X(ALLOC_STALLS, alloc_stalls, COUNTER, COUNT, "allocations that had to reclaim first")   \
+	X(MAJFLT, majflt, COUNTER, COUNT, "major page faults")                                   \
+	X(REFAULTS, refaults, COUNTER, COUNT, "pages read back soon after they were reclaimed")  \
+	X(SWAPPINESS, swappiness, GAUGE, COUNT, "vm.swappiness")                                 \
+	X(OVERCOMMIT, overcommit, GAUGE, COUNT, "vm.overcommit_memory")                          \
+	X(SKIPPED, skipped, GAUGE, COUNT, "processes not sampled in this round")                 \
+	X(AGENT_RSS, agent_rss, GAUGE, KIB, "resident memory of the gathering process")          \
+	X(AGENT_CPU, agent_cpu, COUNTER, MS, "CPU time of the gathering process")                \
+	X(PSS_CPU, pss_cpu, COUNTER, MS, "CPU time spent reading PSS, part of agent_cpu")        \
+	X(PSS_READS, pss_reads, COUNTER, COUNT, "processes whose PSS was read")                  \
+	X(PSS_AGE, pss_age, GAUGE, COUNT, "age of the oldest PSS in use, seconds")               \
+	X(RING, ring, GAUGE, KIB, "memory of the flight ring")
+
+/*
+ * X(NAME, name, kind, unit, help): of one memory cgroup. Sources: memory.current, .stat, .max,
+ * .high, .events, .pressure (cgroup v2) or memory.usage_in_bytes, .stat, .limit_in_bytes,
+ * .oom_control (v1).
+ */
+#define CGROUP_METRIC_LIST(X)                                                               \
+	X(USAGE, usage, GAUGE, KIB, "all memory charged to the cgroup")                     \
+	X(WORKING_SET, working_set, GAUGE, KIB,                                             \
+	  "usage without inactive page cache, as container tools print it")                 \
+	X(ANON, anon, GAUGE, KIB, "anonymous memory")                                       \
+	X(FILE, file, GAUGE, KIB, "page cache, shmem included")                             \
+	X(SHMEM, shmem, GAUGE, KIB, "shared memory and tmpfs")                              \
+	X(KERNEL, kernel, GAUGE, KIB, "kernel memory: stacks, page tables, slab")           \
+	X(SWAP, swap, GAUGE, KIB, "swap in use")                                            \
+	X(LIMIT, limit, GAUGE, KIB, "the smallest limit of it, its ancestors and the host") \
+	X(OWN_LIMIT, own_limit, GAUGE, KIB, "its own limit; absent = none")                 \
+	X(HIGH, high, GAUGE, KIB, "where throttling begins (memory.high); absent = none")   \
+	X(SWAP_LIMIT, swap_limit, GAUGE, KIB, "limit of swap; absent = none")               \
+	X(EVENTS_HIGH, events_high, COUNTER, COUNT, "throttled at memory.high")             \
+	X(EVENTS_MAX, events_max, COUNTER, COUNT, "times the limit was hit (v1: failcnt)")  \
+	X(EVENTS_OOM, events_oom, COUNTER, COUNT,                                           \
+	  "times reclaim could not keep it below the limit")                                \
+	X(OOM_KILLS, oom_kills, COUNTER, COUNT, "processes of it that an OOM killer ended") \
+	X(PSI_SOME10, psi_some10, GAUGE, PER_10000,                                         \
+	  "share of 10 s in which a task of it waited for memory")                          \
+	X(PSI_FULL10, psi_full10, GAUGE, PER_10000,                                         \
+	  "share of 10 s in which all tasks of it waited")                                  \
+	X(PSI_SOME, psi_some, COUNTER, MS, "time in which a task of it waited for memory")  \
+	X(PROCESSES, processes, GAUGE, COUNT, "processes in it and below that are sampled")
 
 enum metric {
 #define X(NAME, name, kind, unit, help) METRIC_##NAME,
@@ -78,12 +138,21 @@ enum host_metric {
 		HOST_METRIC_COUNT
 };
 
+enum cgroup_metric {
+#define X(NAME, name, kind, unit, help) CGROUP_METRIC_##NAME,
+	CGROUP_METRIC_LIST(X)
+#undef X
+		CGROUP_METRIC_COUNT
+};
+
 extern const struct metric_info metric_infos[METRIC_COUNT];
 extern const struct metric_info host_metric_infos[HOST_METRIC_COUNT];
+extern const struct metric_info cgroup_metric_infos[CGROUP_METRIC_COUNT];
 
 /* The metric of that name, or -1. */
 int metric_find(const char *name);
 int host_metric_find(const char *name);
+int cgroup_metric_find(const char *name);
 /* What one stored unit is in the unit that users see: bytes, seconds, ratio or a count. */
 double metric_scale(enum metric_unit unit);
 /* 'bytes', 'seconds', 'ratio' or 'count'. */

@@ -25,6 +25,20 @@ const char *wire_event_word(unsigned kind)
 	return kind < ARRAY_SIZE(words) ? words[kind] : NULL;
 }
 
+const char *wire_role_word(unsigned role)
+{
+	static const char *const words[] = {"", "master", "worker"};
+
+	return role < ARRAY_SIZE(words) ? words[role] : NULL;
+}
+
+const char *wire_severity_word(unsigned severity)
+{
+	static const char *const words[] = {"info", "warn", "bad"};
+
+	return severity < ARRAY_SIZE(words) ? words[severity] : NULL;
+}
+
 /* ---- greetings ---- */
 
 static struct wire_epoch *epochs_of(struct rules *r, struct arena *a, size_t n,

@@ -19,6 +19,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/error.h"
+#include "proto/kill.h"
 #include "proto/metric.h"
 
 #define WIRE_PROTO       1u
@@ -34,9 +35,25 @@
 #define WIRE_MAX_EPOCHS    64
 #define WIRE_MAX_RECORDS   4096 /* in one batch */
 #define WIRE_MAX_DETAILS   32   /* pairs in an event */
+#define WIRE_MAX_CGROUPS   1024 /* ids are below this */
+#define WIRE_MAX_PARTIES   128  /* of a kill: tasks or growers */
+#define WIRE_MAX_LINES     32   /* of a kill: evidence or advice */
+#define WIRE_MAX_FINDINGS  64   /* of a posture */
+#define WIRE_CODE_MAX      32   /* a finding's word, a cgroup's runtime */
 #define WIRE_SEQ_MAX       INT64_MAX
 
-enum wire_record { WIRE_TICK = 1, WIRE_EVENT = 2, WIRE_GAP = 3 };
+enum wire_record { WIRE_TICK = 1, WIRE_EVENT = 2, WIRE_GAP = 3, WIRE_KILL = 4, WIRE_POSTURE = 5 };
+
+/* What a process is to its service. */
+enum wire_role { WIRE_ROLE_NONE = 0, WIRE_ROLE_MASTER = 1, WIRE_ROLE_WORKER = 2 };
+/* 'master', 'worker', or '' for none; NULL for a number that is no role. */
+const char *wire_role_word(unsigned role);
+
+/* How bad a finding of the posture is: told for the record, makes a kill likelier or a verdict less
+ * sure, or is dangerous now. */
+enum wire_severity { WIRE_INFO = 0, WIRE_WARN = 1, WIRE_BAD = 2 };
+/* 'info', 'warn', 'bad'; NULL. */
+const char *wire_severity_word(unsigned severity);
 
 /* X(NAME, number, word): kinds of event; the word is what REST and the database say. */
 #define WIRE_EVENT_LIST(X)                 \
@@ -47,7 +64,16 @@ enum wire_record { WIRE_TICK = 1, WIRE_EVENT = 2, WIRE_GAP = 3 };
 	X(PROCESS_EXIT, 5, exit)           \
 	X(ACTION, 6, action)               \
 	X(GAP, 7, gap)                     \
-	X(ALERT, 8, alert)
+	X(ALERT, 8, alert)                 \
+	X(DEATH, 9, death)                 \
+	X(OOM_KILL, 10, oom_kill)          \
+	X(ABSENT, 11, absent)              \
+	X(BACK, 12, back)                  \
+	X(PRESSURE, 13, pressure)          \
+	X(MISMATCH, 14, mismatch)          \
+	X(HOST_END, 15, host_end)          \
+	X(MEMORY, 16, memory)              \
+	X(SELF_LIMIT, 17, self_limit)
 
 enum wire_event_kind {
 #define X(NAME, number, word) WIRE_EVENT_##NAME = (number),
@@ -130,15 +156,29 @@ struct wire_process {
 	uint32_t uid;
 	bool fresh;
 	bool known; /* strings are empty: announced before in this stream */
+	enum wire_role role;
+	uint32_t slot;      /* of a worker, from 1; 0 = none */
+	uint32_t cgroup_id; /* id + 1 of its memory cgroup; 0 = none told */
 	const char *comm;
 	const char *cmdline;
 	const char *exe;
 	const char *cgroup;
 	const char *service;
+	const char *container; /* name or short id; '' = none */
+};
+
+struct wire_cgroup {
+	uint32_t id;
+	uint32_t version; /* 1 or 2 */
+	const char *path;
+	const char *name;       /* of the container or unit; '' = none known */
+	const char *runtime;    /* 'docker', 'systemd', ...; '' = none known */
+	const char *image;      /* '' = not told */
+	const char *limited_by; /* path of the cgroup whose limit holds; '' = the host's memory */
 };
 
 struct wire_column {
-	enum metric metric;
+	unsigned metric; /* enum metric or enum cgroup_metric */
 	size_t n;
 	uint32_t *ids; /* strictly ascending; on the wire as gaps */
 	int64_t *deltas;
@@ -159,6 +199,12 @@ struct wire_tick {
 	size_t n_exited;
 	struct wire_column *columns;
 	size_t n_columns;
+	struct wire_cgroup *cgroups; /* announced */
+	size_t n_cgroups;
+	uint32_t *cgroups_gone;
+	size_t n_cgroups_gone;
+	struct wire_column *cgroup_columns;
+	size_t n_cgroup_columns;
 	uint32_t *host_metrics; /* enum host_metric */
 	int64_t *host_deltas;
 	size_t n_host;
@@ -173,6 +219,60 @@ struct wire_event {
 	const char **keys;
 	const char **values;
 	size_t n_details;
+	bool has_boot_id;
+	uint8_t boot_id[16]; /* of the boot in which pid and start_ticks are meant */
+};
+
+/* A process in a kill's record: KILL_ABSENT where a figure was not had. */
+struct wire_party {
+	uint32_t pid;         /* 0 = not known */
+	uint64_t start_ticks; /* 0 = not known */
+	int64_t uid;          /* -1 = not known */
+	const char *comm;
+	const char *service;
+	const char *container;
+	int64_t v[KILL_FIGURE_COUNT];
+};
+
+struct wire_kill {
+	int64_t t_wall_us;
+	uint8_t boot_id[16];
+	uint64_t seq; /* in the kernel's log; from WIRE_KILL_SEQ_OWN: made up by the agent */
+	enum kill_cause cause;
+	enum kill_confidence confidence;
+	bool complete;
+	bool replayed;
+	struct wire_party victim;
+	struct wire_party trigger;
+	const char *victim_cgroup;
+	const char *limit_cgroup; /* '' = the host */
+	const char *limit_owner;
+	struct wire_party *tasks;
+	size_t n_tasks;
+	uint32_t tasks_total;
+	struct wire_party *growers;
+	size_t n_growers;
+	int64_t v[KILL_TOTAL_COUNT];
+	const char *verdict;
+	const char **advice;
+	size_t n_advice;
+	const char **evidence;
+	size_t n_evidence;
+	uint32_t ring_seconds;
+};
+#define WIRE_KILL_SEQ_OWN (UINT64_C(1) << 62)
+
+struct wire_finding {
+	const char *code;
+	enum wire_severity severity;
+	const char *text;
+	const char *fix;
+};
+
+struct wire_posture {
+	int64_t t_wall_us;
+	struct wire_finding *findings;
+	size_t n;
 };
 
 struct wire_gap {
@@ -231,7 +331,7 @@ struct wire_enroll_reply {
 	uint32_t stream_port;
 };
 
-/* X(name, NAME of the frame): messages that are a frame. Tick, event and gap are bodies of records.
+/* X(name): messages that are a frame, and the bodies of records (tick, event, gap, kill, posture).
  */
 #define WIRE_MESSAGE_LIST(X) \
 	X(hello)             \
@@ -245,7 +345,9 @@ struct wire_enroll_reply {
 	X(enroll_reply)      \
 	X(tick)              \
 	X(event)             \
-	X(gap)
+	X(gap)               \
+	X(kill)              \
+	X(posture)
 
 /*
  * For each: void wire_pack_<name>(struct buf *, const struct wire_<name> *) and

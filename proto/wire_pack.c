@@ -287,12 +287,31 @@ static void put_process(struct buf *b, const struct wire_process *p)
 	}
 	put_uint(b, 11, p->fresh);
 	put_uint(b, 12, p->known);
+	if (!p->known)
+		put_string(b, 13, p->container);
+	put_uint(b, 14, p->role);
+	put_uint(b, 15, p->slot);
+	put_uint(b, 16, p->cgroup_id);
 	sub_end(b, at);
 }
 
-static void put_column(struct buf *b, const struct wire_column *c)
+static void put_cgroup(struct buf *b, const struct wire_cgroup *c)
 {
-	size_t at = sub_begin(b, 7);
+	size_t at = sub_begin(b, 12);
+
+	put_uint(b, 1, c->id);
+	put_string(b, 2, c->path);
+	put_string(b, 3, c->name);
+	put_string(b, 4, c->runtime);
+	put_string(b, 5, c->image);
+	put_string(b, 6, c->limited_by);
+	put_uint(b, 7, c->version);
+	sub_end(b, at);
+}
+
+static void put_column(struct buf *b, unsigned field, const struct wire_column *c)
+{
+	size_t at = sub_begin(b, field);
 
 	put_uint(b, 1, c->metric);
 	put_gaps(b, 2, c->ids, c->n);
@@ -311,12 +330,17 @@ void wire_pack_tick(struct buf *b, const struct wire_tick *m)
 		put_process(b, &m->born[i]);
 	put_u32s(b, 6, m->exited, m->n_exited);
 	for (size_t i = 0; i < m->n_columns; i++)
-		put_column(b, &m->columns[i]);
+		put_column(b, 7, &m->columns[i]);
 	put_u32s(b, 8, m->host_metrics, m->n_host);
 	put_sints(b, 9, m->host_deltas, m->n_host);
 	put_uint(b, 10, m->skipped);
 	if (m->keyframe)
 		put_bytes(b, 11, m->boot_id, sizeof(m->boot_id));
+	for (size_t i = 0; i < m->n_cgroups; i++)
+		put_cgroup(b, &m->cgroups[i]);
+	put_u32s(b, 13, m->cgroups_gone, m->n_cgroups_gone);
+	for (size_t i = 0; i < m->n_cgroup_columns; i++)
+		put_column(b, 14, &m->cgroup_columns[i]);
 }
 
 void wire_pack_event(struct buf *b, const struct wire_event *m)
@@ -330,6 +354,81 @@ void wire_pack_event(struct buf *b, const struct wire_event *m)
 		put_element(b, 6, m->keys[i], strlen(m->keys[i]));
 	for (size_t i = 0; i < m->n_details; i++)
 		put_element(b, 7, m->values[i], strlen(m->values[i]));
+	if (m->has_boot_id)
+		put_bytes(b, 8, m->boot_id, sizeof(m->boot_id));
+}
+
+/* The figures that were had, as pairs. */
+static void put_figures(struct buf *b, unsigned field, const int64_t *v, uint32_t n)
+{
+	uint32_t ids[MAX_OF((int)KILL_FIGURE_COUNT, (int)KILL_TOTAL_COUNT)];
+	int64_t had[ARRAY_SIZE(ids)];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (v[i] == KILL_ABSENT)
+			continue;
+		ids[count] = i;
+		had[count++] = v[i];
+	}
+	put_u32s(b, field, ids, count);
+	put_sints(b, field + 1, had, count);
+}
+
+static void put_party(struct buf *b, unsigned field, const struct wire_party *p)
+{
+	size_t at = sub_begin(b, field);
+
+	put_uint(b, 1, p->pid);
+	put_uint(b, 2, p->start_ticks);
+	put_sint(b, 3, p->uid);
+	put_string(b, 4, p->comm);
+	put_string(b, 5, p->service);
+	put_string(b, 6, p->container);
+	put_figures(b, 7, p->v, KILL_FIGURE_COUNT);
+	sub_end(b, at);
+}
+
+void wire_pack_kill(struct buf *b, const struct wire_kill *m)
+{
+	put_sint(b, 1, m->t_wall_us);
+	put_bytes(b, 2, m->boot_id, sizeof(m->boot_id));
+	put_uint(b, 3, m->seq);
+	put_uint(b, 4, m->cause);
+	put_uint(b, 5, m->confidence);
+	put_uint(b, 6, m->complete);
+	put_party(b, 7, &m->victim);
+	put_party(b, 8, &m->trigger);
+	put_string(b, 9, m->victim_cgroup);
+	put_string(b, 10, m->limit_cgroup);
+	put_string(b, 11, m->limit_owner);
+	for (size_t i = 0; i < m->n_tasks; i++)
+		put_party(b, 12, &m->tasks[i]);
+	put_uint(b, 13, m->tasks_total);
+	for (size_t i = 0; i < m->n_growers; i++)
+		put_party(b, 14, &m->growers[i]);
+	put_figures(b, 15, m->v, KILL_TOTAL_COUNT);
+	put_string(b, 17, m->verdict);
+	for (size_t i = 0; i < m->n_advice; i++)
+		put_element(b, 18, m->advice[i], strlen(m->advice[i]));
+	for (size_t i = 0; i < m->n_evidence; i++)
+		put_element(b, 19, m->evidence[i], strlen(m->evidence[i]));
+	put_uint(b, 20, m->ring_seconds);
+	put_uint(b, 21, m->replayed);
+}
+
+void wire_pack_posture(struct buf *b, const struct wire_posture *m)
+{
+	put_sint(b, 1, m->t_wall_us);
+	for (size_t i = 0; i < m->n; i++) {
+		size_t at = sub_begin(b, 2);
+
+		put_string(b, 1, m->findings[i].code);
+		put_uint(b, 2, m->findings[i].severity);
+		put_string(b, 3, m->findings[i].text);
+		put_string(b, 4, m->findings[i].fix);
+		sub_end(b, at);
+	}
 }
 
 void wire_pack_gap(struct buf *b, const struct wire_gap *m)

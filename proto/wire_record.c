@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What agents sample: a batch of records, each a tick, an event or a gap. */
+/* What agents sample: a batch of records, each a tick, an event or a gap. Kills and postures are
+ * wire_kill.c's. */
 #include <errno.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ static struct wire_rec record_of(struct rules *r, const Memherd__Record *m, uint
 		     (unsigned long long)m->seq);
 	rules_demand(r, m->seq > before, "'seq' of %llu does not follow %llu",
 		     (unsigned long long)m->seq, (unsigned long long)before);
-	rules_demand(r, m->kind >= WIRE_TICK && m->kind <= WIRE_GAP, "unknown record kind %u",
+	rules_demand(r, m->kind >= WIRE_TICK && m->kind <= WIRE_POSTURE, "unknown record kind %u",
 		     m->kind);
 	return (struct wire_rec){
 		.seq = m->seq,
@@ -67,16 +68,62 @@ static struct wire_process process_of(struct rules *r, const Memherd__ProcessInf
 		.uid = m->uid,
 		.fresh = m->fresh,
 		.known = m->known,
+		.role = (enum wire_role)m->role,
+		.slot = m->slot,
+		.cgroup_id = m->cgroup_id,
 		.comm = rules_text(r, m->comm, WIRE_COMM_MAX, "comm"),
 		.cmdline = rules_text(r, m->cmdline, WIRE_CMDLINE_MAX, "cmdline"),
 		.exe = rules_text(r, m->exe, WIRE_PATH_MAX, "exe"),
 		.cgroup = rules_text(r, m->cgroup, WIRE_PATH_MAX, "cgroup"),
 		.service = rules_text(r, m->service, WIRE_NAME_MAX, "service"),
+		.container = rules_text(r, m->container, WIRE_NAME_MAX, "container"),
 	};
 
-	rules_demand(r, !p.known || !(*p.comm || *p.cmdline || *p.exe || *p.cgroup || *p.service),
+	rules_demand(r, wire_role_word(m->role), "unknown role %u", m->role);
+	rules_demand(r, m->slot < WIRE_MAX_PROCESSES, "'slot' of %u is out of range", m->slot);
+	rules_demand(r, m->cgroup_id <= WIRE_MAX_CGROUPS, "'cgroup_id' of %u is out of range",
+		     m->cgroup_id);
+	rules_demand(r,
+		     !p.known || !(*p.comm || *p.cmdline || *p.exe || *p.cgroup || *p.service ||
+				   *p.container),
 		     "process %u is known and yet described", p.pid);
 	return p;
+}
+
+static struct wire_cgroup cgroup_of(struct rules *r, const Memherd__CgroupInfo *m)
+{
+	rules_demand(r, m->id < WIRE_MAX_CGROUPS, "cgroup id %u is not below %d", m->id,
+		     WIRE_MAX_CGROUPS);
+	rules_demand(r, m->version == 1 || m->version == 2, "cgroup version %u", m->version);
+	rules_demand(r, *m->path == '/', "a cgroup's path begins with '/'");
+	return (struct wire_cgroup){
+		.id = m->id,
+		.version = m->version,
+		.path = rules_text(r, m->path, WIRE_PATH_MAX, "path"),
+		.name = rules_text(r, m->name, WIRE_NAME_MAX, "name"),
+		.runtime = rules_text(r, m->runtime, WIRE_CODE_MAX, "runtime"),
+		.image = rules_text(r, m->image, WIRE_NAME_MAX, "image"),
+		.limited_by = rules_text(r, m->limited_by, WIRE_PATH_MAX, "limited_by"),
+	};
+}
+
+static void cgroups_of(struct rules *r, struct arena *a, const Memherd__Tick *m,
+		       struct wire_tick *ret)
+{
+	rules_demand(r, m->n_cgroups <= WIRE_MAX_CGROUPS, "%zu cgroups, %d are allowed",
+		     m->n_cgroups, WIRE_MAX_CGROUPS);
+	if (r->code)
+		return;
+	ret->cgroups = arena_calloc(a, m->n_cgroups, sizeof(*ret->cgroups));
+	rules_memory(r, ret->cgroups);
+	for (size_t i = 0; i < m->n_cgroups && !r->code; i++)
+		ret->cgroups[i] = cgroup_of(r, m->cgroups[i]);
+	for (size_t i = 0; i < m->n_cgroups_gone; i++)
+		rules_demand(r, m->cgroups_gone[i] < WIRE_MAX_CGROUPS,
+			     "cgroup id %u is not below %d", m->cgroups_gone[i], WIRE_MAX_CGROUPS);
+	ret->n_cgroups = m->n_cgroups;
+	ret->cgroups_gone = m->cgroups_gone;
+	ret->n_cgroups_gone = m->n_cgroups_gone;
 }
 
 static void born_of(struct rules *r, struct arena *a, const Memherd__Tick *m, struct wire_tick *ret)
@@ -110,37 +157,49 @@ static void ids_ascend(struct rules *r, const uint32_t *v, size_t n, const char 
 	}
 }
 
-static void columns_of(struct rules *r, struct arena *a, const Memherd__Tick *m,
-		       struct wire_tick *ret)
-{
-	bool seen[METRIC_COUNT] = {false};
+/* Columns of one kind of object: metrics 0 .. n_metrics - 1. */
+struct column_rules {
+	unsigned n_metrics;
+	const char *what;
+};
 
-	ret->columns =
-		arena_calloc(a, MIN_OF(m->n_columns, (size_t)METRIC_COUNT), sizeof(*ret->columns));
-	rules_memory(r, ret->columns);
-	for (size_t i = 0; i < m->n_columns && !r->code; i++) {
-		const Memherd__Column *c = m->columns[i];
+static struct wire_column column_of(struct rules *r, Memherd__Column *c, const char *what)
+{
+	rules_demand(r, c->n_gap == c->n_delta, "%s metric %u: %zu ids but %zu values", what,
+		     c->metric, c->n_gap, c->n_delta);
+	ids_from_gaps(r, c->gap, c->n_gap);
+	ids_ascend(r, c->lost, c->n_lost, "lost");
+	return (struct wire_column){
+		.metric = c->metric,
+		.n = c->n_gap,
+		.ids = c->gap,
+		.deltas = c->delta,
+		.n_lost = c->n_lost,
+		.lost = c->lost,
+	};
+}
+
+static struct wire_column *columns_of(struct rules *r, struct arena *a,
+				      const struct column_rules *kind, Memherd__Column **from,
+				      size_t n, size_t *ret_n)
+{
+	bool seen[MAX_OF((int)METRIC_COUNT, (int)CGROUP_METRIC_COUNT)] = {false};
+	struct wire_column *to = arena_calloc(a, MIN_OF(n, (size_t)kind->n_metrics), sizeof(*to));
+
+	rules_memory(r, to);
+	for (size_t i = 0; i < n && !r->code; i++) {
+		unsigned metric = from[i]->metric;
 
 		/* A newer agent may know more metrics than we do. */
-		if (c->metric >= METRIC_COUNT)
+		if (metric >= kind->n_metrics)
 			continue;
-		rules_demand(r, !seen[c->metric], "metric %u twice", c->metric);
-		rules_demand(r, c->n_gap == c->n_delta, "metric %u: %zu ids but %zu values",
-			     c->metric, c->n_gap, c->n_delta);
-		ids_from_gaps(r, c->gap, c->n_gap);
-		ids_ascend(r, c->lost, c->n_lost, "lost");
+		rules_demand(r, !seen[metric], "%s metric %u twice", kind->what, metric);
 		if (r->code)
-			return;
-		seen[c->metric] = true;
-		ret->columns[ret->n_columns++] = (struct wire_column){
-			.metric = (enum metric)c->metric,
-			.n = c->n_gap,
-			.ids = c->gap,
-			.deltas = c->delta,
-			.n_lost = c->n_lost,
-			.lost = c->lost,
-		};
+			break;
+		seen[metric] = true;
+		to[(*ret_n)++] = column_of(r, from[i], kind->what);
 	}
+	return to;
 }
 
 static void host_of(struct rules *r, Memherd__Tick *m, struct wire_tick *ret)
@@ -168,6 +227,8 @@ static void host_of(struct rules *r, Memherd__Tick *m, struct wire_tick *ret)
 int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wire_tick *ret,
 		     struct error *err)
 {
+	static const struct column_rules processes = {METRIC_COUNT, "process"};
+	static const struct column_rules cgroups = {CGROUP_METRIC_COUNT, "cgroup"};
 	struct rules r = {"tick", err, 0};
 	Memherd__Tick *m;
 
@@ -190,23 +251,14 @@ int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wi
 	for (size_t i = 0; i < m->n_exited; i++)
 		id_of(&r, m->exited[i], "exited");
 	born_of(&r, a, m, ret);
-	columns_of(&r, a, m, ret);
+	cgroups_of(&r, a, m, ret);
+	if (r.code)
+		return r.code;
+	ret->columns = columns_of(&r, a, &processes, m->columns, m->n_columns, &ret->n_columns);
+	ret->cgroup_columns = columns_of(&r, a, &cgroups, m->cgroup_columns, m->n_cgroup_columns,
+					 &ret->n_cgroup_columns);
 	host_of(&r, m, ret);
 	return r.code;
-}
-
-static const char **texts(struct rules *r, struct arena *a, char **from, size_t n, size_t max,
-			  const char *field)
-{
-	const char **to;
-
-	if (r->code)
-		return NULL;
-	to = arena_calloc(a, n, sizeof(*to));
-	rules_memory(r, to);
-	for (size_t i = 0; i < n && !r->code; i++)
-		to[i] = rules_text(r, from[i], max, field);
-	return to;
 }
 
 int wire_unpack_event(struct arena *a, const uint8_t *data, size_t len, struct wire_event *ret,
@@ -230,8 +282,12 @@ int wire_unpack_event(struct arena *a, const uint8_t *data, size_t len, struct w
 	rules_demand(&r, m->n_key == m->n_value, "%zu keys but %zu values", m->n_key, m->n_value);
 	rules_demand(&r, m->n_key <= WIRE_MAX_DETAILS, "%zu details, %d are allowed", m->n_key,
 		     WIRE_MAX_DETAILS);
-	ret->keys = texts(&r, a, m->key, m->n_key, WIRE_NAME_MAX, "key");
-	ret->values = texts(&r, a, m->value, m->n_key, WIRE_TEXT_MAX, "value");
+	ret->keys = rules_texts(&r, a, m->key, m->n_key, WIRE_NAME_MAX, "key");
+	ret->values = rules_texts(&r, a, m->value, m->n_key, WIRE_TEXT_MAX, "value");
+	rules_blob(&r, m->boot_id, m->boot_id.len ? UUID_SIZE : 0, UUID_SIZE, "boot_id");
+	ret->has_boot_id = m->boot_id.len == UUID_SIZE;
+	if (ret->has_boot_id)
+		memcpy(ret->boot_id, m->boot_id.data, UUID_SIZE);
 	return r.code;
 }
 

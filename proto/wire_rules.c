@@ -125,6 +125,20 @@ const char *rules_text(struct rules *r, const char *s, size_t max, const char *f
 	return s;
 }
 
+const char **rules_texts(struct rules *r, struct arena *a, char **from, size_t n, size_t max,
+			 const char *field)
+{
+	const char **to;
+
+	if (r->code)
+		return NULL;
+	to = arena_calloc(a, n, sizeof(*to));
+	rules_memory(r, to);
+	for (size_t i = 0; i < n && !r->code; i++)
+		to[i] = rules_text(r, from[i], max, field);
+	return to;
+}
+
 struct wire_blob rules_blob(struct rules *r, ProtobufCBinaryData d, size_t min, size_t max,
 			    const char *field)
 {

@@ -35,6 +35,9 @@ void rules_memory(struct rules *r, const void *p);
 
 /* Each gives what it was given. */
 const char *rules_text(struct rules *r, const char *s, size_t max, const char *field);
+/* A list of them in the arena. */
+const char **rules_texts(struct rules *r, struct arena *a, char **from, size_t n, size_t max,
+			 const char *field);
 struct wire_blob rules_blob(struct rules *r, ProtobufCBinaryData d, size_t min, size_t max,
 			    const char *field);
 int64_t rules_wall(struct rules *r, int64_t us, const char *field);

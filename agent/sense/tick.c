@@ -211,7 +211,7 @@ static int encode(struct ticker *t, struct wire_tick *tick, const int64_t host[H
 {
 	int64_t v[METRIC_COUNT];
 	struct delta_encoder e = {0};
-	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high);
+	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high, 0);
 
 	if (r < 0)
 		return r;

@@ -315,6 +315,20 @@ static int take_gap(struct taking *k, const struct wire_rec *r, uint64_t *ret_la
 	return 0;
 }
 
+static int take_kill(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_kill kill;
+
+	return wire_unpack_kill(k->arena, r->body, r->len, &kill, err);
+}
+
+static int take_posture(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_posture posture;
+
+	return wire_unpack_posture(k->arena, r->body, r->len, &posture, err);
+}
+
 static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret_last,
 		       struct error *err)
 {
@@ -326,6 +340,10 @@ static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret
 		return take_event(k, r, err);
 	case WIRE_GAP:
 		return take_gap(k, r, ret_last, err);
+	case WIRE_KILL:
+		return take_kill(k, r, err);
+	case WIRE_POSTURE:
+		return take_posture(k, r, err);
 	}
 	return error_set(err, -EBADMSG, "record %" PRIu64 ": unknown kind %d", r->seq,
 			 (int)r->kind);

@@ -11,12 +11,11 @@
 #include "collector/store/chunk.h"
 #include "common/cursor.h"
 
-#define COLUMNS    METRIC_COUNT
+#define COLUMNS    MAX_OF((int)METRIC_COUNT, (int)HOST_METRIC_COUNT)
 #define LOG_FIRST  64 /* bytes at first; doubles */
 #define CHUNK_ROOM ((size_t)32 << 20)
 
-_Static_assert((int)COLUMNS >= (int)HOST_METRIC_COUNT && COLUMNS <= 32,
-	       "a log's bitmap has 32 bits");
+_Static_assert(COLUMNS <= 64, "a log's bitmap has 64 bits");
 
 /* The counters that a rollup tells the increase of. */
 static const enum metric counted[] = {METRIC_CPU, METRIC_MAJFLT, METRIC_GC2, METRIC_COLLECTED,
@@ -198,19 +197,19 @@ static uint64_t difference(int64_t now, int64_t before)
 static int log_add(struct window_set *ws, struct open_chunk *c, int64_t ms, const int64_t *v,
 		   unsigned columns)
 {
-	uint32_t changed = 0;
+	uint64_t changed = 0;
 	uint8_t *p;
-	int rc = log_room(ws, c, 15 + 10 * columns);
+	int rc = log_room(ws, c, 20 + 10 * columns);
 
 	if (rc < 0)
 		return rc;
 	for (unsigned k = 0; k < columns; k++)
 		if (v[k] != c->v[k])
-			changed |= 1u << k;
+			changed |= UINT64_C(1) << k;
 	p = put_varint(c->log + c->len, zigzag(ms - c->last_ms));
 	p = put_varint(p, changed);
 	for (unsigned k = 0; k < columns; k++) {
-		if (!(changed & 1u << k))
+		if (!(changed & UINT64_C(1) << k))
 			continue;
 		/* appearing at 0 is a difference of 0, which says 'absent': told as 1 more bit */
 		if (c->v[k] == METRIC_ABSENT)
@@ -257,7 +256,7 @@ static bool log_next(struct log_reader *r)
 	for (unsigned k = 0; k < r->columns; k++) {
 		uint64_t word;
 
-		if (!(changed & 1u << k))
+		if (!(changed & UINT64_C(1) << k))
 			continue;
 		word = cursor_varint(&r->c);
 		if (r->v[k] == METRIC_ABSENT)
@@ -424,7 +423,7 @@ static int add(struct window_set *ws, int32_t host_id, int64_t proc_id, int64_t 
 	c = chunk_get(ws, s, t0_us);
 	if (!c)
 		return -ENOMEM;
-	rc = log_room(ws, c, 15 + 10 * columns);
+	rc = log_room(ws, c, 20 + 10 * columns);
 	if (rc < 0)
 		return rc;
 	if (proc_id != WINDOW_HOST)

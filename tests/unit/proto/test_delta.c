@@ -48,7 +48,7 @@ static int encode(struct pair *p, struct wire_tick *t, unsigned live)
 
 	arena_init(&a, 1 << 20);
 	buf_reset(&p->wire);
-	rc = delta_begin(&e, &p->from, &a, t, N);
+	rc = delta_begin(&e, &p->from, &a, t, N, N);
 	for (uint32_t i = 0; i < N && !rc; i++)
 		if (live & 1u << i)
 			delta_process(&e, i, p->v[i]);
@@ -160,6 +160,64 @@ static void an_id_may_be_reused_at_once(void **state unused_arg)
 	pair_fini(&p);
 }
 
+/* One tick of cgroups alone, there and back. */
+static int cgroup_round(struct pair *p, struct wire_tick *t, unsigned live,
+			int64_t v[N][CGROUP_METRIC_COUNT])
+{
+	struct delta_encoder e;
+	struct arena a;
+	int rc;
+
+	arena_init(&a, 1 << 20);
+	buf_reset(&p->wire);
+	rc = delta_begin(&e, &p->from, &a, t, 0, N);
+	for (uint32_t i = 0; i < N && !rc; i++)
+		if (live & 1u << i)
+			delta_cgroup(&e, i, v[i]);
+	if (!rc)
+		rc = delta_finish(&e, &p->wire);
+	arena_fini(&a);
+	return rc ? rc : decode(p);
+}
+
+static void cgroups_come_through_exactly(void **state unused_arg)
+{
+	struct wire_cgroup two[] = {{.id = 1, .path = "/a", .version = 2},
+				    {.id = 4, .path = "/b", .version = 1}};
+	struct wire_cgroup heir = {.id = 1, .path = "/c", .version = 2};
+	struct wire_tick key = {.keyframe = true, .cgroups = two, .n_cgroups = 2}, t = {0};
+	struct wire_tick gone = {.cgroups_gone = (uint32_t[]){1, 4},
+				 .n_cgroups_gone = 2,
+				 .cgroups = &heir,
+				 .n_cgroups = 1};
+	int64_t v[N][CGROUP_METRIC_COUNT];
+	struct pair p;
+
+	pair_init(&p);
+	for (int i = 0; i < N; i++)
+		set_all(v[i], CGROUP_METRIC_COUNT, METRIC_ABSENT);
+	v[1][CGROUP_METRIC_USAGE] = 40;
+	v[4][CGROUP_METRIC_LIMIT] = 4096;
+	assert_int_equal(cgroup_round(&p, &key, 0x12, v), 0);
+	assert_true(p.to.cgroups[1].live && p.to.cgroups[4].live);
+	assert_memory_equal(p.to.cgroups[4].v, v[4], sizeof(v[4]));
+	v[1][CGROUP_METRIC_USAGE] = 30;
+	v[4][CGROUP_METRIC_LIMIT] = METRIC_ABSENT;
+	assert_int_equal(cgroup_round(&p, &t, 0x12, v), 0);
+	assert_memory_equal(p.to.cgroups[1].v, v[1], sizeof(v[1]));
+	assert_memory_equal(p.to.cgroups[4].v, v[4], sizeof(v[4]));
+	/* its id goes to another: nothing of the old one stays */
+	v[1][CGROUP_METRIC_USAGE] = METRIC_ABSENT;
+	v[1][CGROUP_METRIC_SWAP] = 0;
+	assert_int_equal(cgroup_round(&p, &gone, 0x2, v), 0);
+	assert_false(p.to.cgroups[4].live);
+	assert_memory_equal(p.to.cgroups[1].v, v[1], sizeof(v[1]));
+	assert_int_not_equal(p.to.cgroups[1].cgroup_id, 0);
+	t = (struct wire_tick){.cgroups_gone = (uint32_t[]){4}, .n_cgroups_gone = 1};
+	assert_int_equal(cgroup_round(&p, &t, 0x2, v), -ENOMEM); /* our own base refuses it */
+	pair_fini(&p);
+}
+
 static void a_keyframe_needs_no_history(void **state unused_arg)
 {
 	struct wire_process one[] = {born(2, true)};
@@ -250,7 +308,7 @@ static void thousands_may_be_born_at_once(void **state unused_arg)
 
 		arena_init(&a, (size_t)64 << 20);
 		v[METRIC_RSS] = 100;
-		assert_int_equal(delta_begin(&e, &s, &a, &t, MANY), 0);
+		assert_int_equal(delta_begin(&e, &s, &a, &t, MANY, 0), 0);
 		for (uint32_t i = 0; i < MANY; i++)
 			delta_process(&e, i, v);
 		assert_int_equal(delta_finish(&e, &out), 0);
@@ -294,6 +352,7 @@ int main(void)
 		cmocka_unit_test(values_come_through_exactly),
 		cmocka_unit_test(what_stays_is_not_sent),
 		cmocka_unit_test(an_id_may_be_reused_at_once),
+		cmocka_unit_test(cgroups_come_through_exactly),
 		cmocka_unit_test(a_keyframe_needs_no_history),
 		cmocka_unit_test(hostile_ticks_are_refused),
 		cmocka_unit_test(thousands_may_be_born_at_once),

@@ -405,7 +405,17 @@ static void events_come_back(void **state)
 {
 	struct fixture *f = *state;
 	const char *keys[] = {"pid", ""}, *values[] = {"", "x"}, *many[WIRE_MAX_DETAILS + 1];
-	struct wire_event m = {5, WIRE_EVENT_PROCESS_EXIT, 7, 8, "gone", keys, values, 2}, r;
+	struct wire_event m = {.t_wall_us = 5,
+			       .kind = WIRE_EVENT_PROCESS_EXIT,
+			       .pid = 7,
+			       .start_ticks = 8,
+			       .text = "gone",
+			       .keys = keys,
+			       .values = values,
+			       .n_details = 2,
+			       .has_boot_id = true,
+			       .boot_id = {1, 2, 3}},
+			  r;
 
 	PACK(f, event, &m);
 	assert_int_equal(UNPACK(f, event, &r), 0);
@@ -413,11 +423,17 @@ static void events_come_back(void **state)
 	assert_string_equal(r.keys[0], "pid");
 	assert_string_equal(r.values[1], "x");
 	assert_string_equal(r.values[0], "");
+	assert_true(r.has_boot_id);
+	assert_memory_equal(r.boot_id, m.boot_id, sizeof(r.boot_id));
 	m.kind = (enum wire_event_kind)999;
 	REFUSED(f, event, &m, "unknown kind 999");
 	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
 		many[i] = "k";
-	m = (struct wire_event){5, WIRE_EVENT_ALERT, 0, 0, "", many, many, ARRAY_SIZE(many)};
+	m = (struct wire_event){.kind = WIRE_EVENT_ALERT,
+				.text = "",
+				.keys = many,
+				.values = many,
+				.n_details = ARRAY_SIZE(many)};
 	REFUSED(f, event, &m, "33 details, 32 are allowed");
 }
 

@@ -106,7 +106,7 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 	}
 	for (int i = 0; i < HOST_METRIC_COUNT; i++)
 		host[i] = 1000 + i;
-	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE), 0);
+	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE, 0), 0);
 	for (uint32_t id = 0; id < LIVE; id++) {
 		int64_t v[METRIC_COUNT];
 
