@@ -48,7 +48,8 @@ struct agent {
 	const struct agent_parts *parts;
 	const struct daemon_user *user;
 	struct child child[2];
-	int control; /* to link */
+	int control;                /* to link */
+	struct sense_fds for_sense; /* what each sense gets beside its socket */
 	struct link_start start;
 	sigset_t signals;
 	sigset_t old_signals;
@@ -66,8 +67,9 @@ int64_t agent_backoff(int64_t *backoff_us, int64_t lived_us)
 
 /* ---- in the child ---- */
 
-static int settle_in(const struct agent *a, enum which w, pid_t supervisor, int *fd)
+static int settle_in(const struct agent *a, enum which w, pid_t supervisor, struct sense_fds *fds)
 {
+	int *const keep[] = {&fds->link, &fds->exits, &fds->trace, &fds->names};
 	struct error err = {""};
 	int rc;
 
@@ -77,7 +79,7 @@ static int settle_in(const struct agent *a, enum which w, pid_t supervisor, int 
 	signal(SIGINT,
 	       SIG_IGN); /* Ctrl-C reaches the whole group: only the supervisor acts on it */
 	sigprocmask(SIG_SETMASK, &a->old_signals, NULL);
-	rc = *fd = daemon_keep_one_fd(*fd);
+	rc = daemon_keep_fds(keep, ARRAY_SIZE(keep));
 	if (rc >= 0)
 		rc = daemon_become(a->user, kinds[w].caps, &err);
 	if (rc >= 0)
@@ -95,11 +97,14 @@ static int settle_in(const struct agent *a, enum which w, pid_t supervisor, int 
 
 _Noreturn static void live(const struct agent *a, enum which w, pid_t supervisor, int fd)
 {
-	if (settle_in(a, w, supervisor, &fd) < 0)
+	struct sense_fds fds = w == SENSE ? a->for_sense : SENSE_FDS_NONE;
+
+	fds.link = fd;
+	if (settle_in(a, w, supervisor, &fds) < 0)
 		exit(EXIT_FAILURE);
 	if (w == SENSE)
-		exit(a->parts->sense(a->options, fd));
-	exit(a->parts->link(a->options, &a->start, fd));
+		exit(a->parts->sense(a->options, &fds));
+	exit(a->parts->link(a->options, &a->start, fds.link));
 }
 
 /* ---- in the supervisor ---- */
@@ -302,10 +307,35 @@ static void supervise(struct agent *a)
 	}
 }
 
+/* With the rights that only the supervisor has; afterwards it needs no more than sense does. */
+static int open_for_sense(struct agent *a, struct error *err)
+{
+	a->for_sense = SENSE_FDS_NONE;
+	a->for_sense.exits = inherit_exits();
+	a->for_sense.trace = inherit_trace(INHERIT_TRACE_PATH);
+	if (a->for_sense.exits < 0)
+		log_warn("ends of processes are not told by the kernel error='%s'",
+			 strerror(-a->for_sense.exits));
+	a->for_sense.exits = MAX_OF(a->for_sense.exits, -1);
+	a->for_sense.trace = MAX_OF(a->for_sense.trace, -1);
+	return a->user ? 0 : daemon_become(NULL, kinds[SENSE].caps, err);
+}
+
+static void close_for_sense(struct agent *a)
+{
+	if (a->for_sense.exits >= 0)
+		close(a->for_sense.exits);
+	if (a->for_sense.trace >= 0) {
+		close(a->for_sense.trace);
+		inherit_trace_end(INHERIT_TRACE_PATH);
+	}
+}
+
 int agent_run(const struct agent_options *o, const struct agent_parts *parts, struct error *err)
 {
 	struct daemon_user user;
 	struct agent a = {.options = o, .parts = parts, .control = -1};
+	int opened;
 
 	if (geteuid() == 0) {
 		int rc = daemon_find_user(o->user, &user, err);
@@ -314,6 +344,9 @@ int agent_run(const struct agent_options *o, const struct agent_parts *parts, st
 			return rc;
 		a.user = &user;
 	}
+	opened = open_for_sense(&a, err);
+	if (opened < 0)
+		return opened;
 	sigemptyset(&a.signals);
 	sigaddset(&a.signals, SIGCHLD);
 	sigaddset(&a.signals, SIGTERM);
@@ -324,6 +357,7 @@ int agent_run(const struct agent_options *o, const struct agent_parts *parts, st
 	supervise(&a);
 	if (a.control >= 0)
 		close(a.control);
+	close_for_sense(&a);
 	sigprocmask(SIG_SETMASK, &a.old_signals, NULL);
 	return 0;
 }

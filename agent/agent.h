@@ -12,6 +12,7 @@
 #ifndef MEMHERD_AGENT_AGENT_H
 #define MEMHERD_AGENT_AGENT_H
 
+#include "agent/inherit.h"
 #include "agent/link/link.h"
 #include "agent/options.h"
 
@@ -21,7 +22,7 @@
 
 /* What the processes run, each until told to end; the exit code. */
 struct agent_parts {
-	int (*sense)(const struct agent_options *o, int fd);
+	int (*sense)(const struct agent_options *o, const struct sense_fds *fds);
 	int (*link)(const struct agent_options *o, const struct link_start *start, int control);
 };
 

@@ -98,7 +98,7 @@ static int refuse_operands(int argc, char **argv, struct error *err)
 	return 0;
 }
 
-static int sense_part(const struct agent_options *o, int fd)
+static int sense_part(const struct agent_options *o, const struct sense_fds *fds)
 {
 	const struct sense_config cfg = {
 		.proc_path = o->proc_path,
@@ -107,7 +107,7 @@ static int sense_part(const struct agent_options *o, int fd)
 		.max_processes = (size_t)o->max_processes,
 	};
 
-	return sense_run(&cfg, fd);
+	return sense_run(&cfg, fds->link);
 }
 
 static int cmd_run(int argc, char **argv, struct invocation *in)

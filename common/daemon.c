@@ -2,6 +2,7 @@
 #include "common/daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -111,13 +112,27 @@ void daemon_hide_memory(void)
 #endif
 }
 
-int daemon_keep_one_fd(int keep)
+int daemon_keep_fds(int *const fds[], size_t n)
 {
-	if (keep != FIRST_FREE_FD && dup2(keep, FIRST_FREE_FD) < 0)
-		return -errno;
-	if (close_range(FIRST_FREE_FD + 1, ~0U, 0) < 0)
-		return -errno;
-	return FIRST_FREE_FD;
+	int aside[DAEMON_FDS_MAX];
+	int next = FIRST_FREE_FD;
+
+	if (n > DAEMON_FDS_MAX)
+		return -EINVAL;
+	/* Out of the way first: one may lie where another is to go. */
+	for (size_t i = 0; i < n; i++) {
+		aside[i] = *fds[i] < 0 ? -1 : fcntl(*fds[i], F_DUPFD, FIRST_FREE_FD + (int)n);
+		if (*fds[i] >= 0 && aside[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (aside[i] < 0)
+			continue;
+		if (dup2(aside[i], next) < 0)
+			return -errno;
+		*fds[i] = next++;
+	}
+	return close_range((unsigned)next, ~0U, 0) < 0 ? -errno : 0;
 }
 
 void daemon_notify(const char *state)

@@ -38,8 +38,10 @@ uint64_t daemon_caps(void);
 int daemon_die_with(pid_t parent) must_use;
 /* No core dump, no ptrace and no /proc/PID/mem for other processes of the same user. */
 void daemon_hide_memory(void);
-/* Moves keep to descriptor 3 and closes everything above; standard ones stay. Returns 3. */
-int daemon_keep_one_fd(int keep) must_use;
+/* Moves the n descriptors (at most DAEMON_FDS_MAX; those that are -1 stay so) to 3 and above, in
+ * their order, writes where each is now, and closes everything else but the standard ones. */
+#define DAEMON_FDS_MAX 8
+int daemon_keep_fds(int *const fds[], size_t n) must_use;
 /* sd_notify(3) without the library: a datagram such as "READY=1" to $NOTIFY_SOCKET, if set. */
 void daemon_notify(const char *state);
 

@@ -72,12 +72,12 @@ static void say(char who, const struct link_start *s)
 	(void)!write(STDOUT_FILENO, &h, sizeof(h));
 }
 
-static int fake_sense(const struct agent_options *o unused_arg, int fd)
+static int fake_sense(const struct agent_options *o unused_arg, const struct sense_fds *fds)
 {
 	char byte;
 
 	say('s', NULL);
-	while (read(fd, &byte, 1) > 0)
+	while (read(fds->link, &byte, 1) > 0)
 		;
 	return 0;
 }
@@ -189,6 +189,9 @@ static void each_has_only_what_it_needs(void **state)
 	struct hello s = {0};
 	struct hello l = {0};
 	uint64_t wanted = DAEMON_CAP(CAP_SYS_PTRACE) | DAEMON_CAP(CAP_SYSLOG);
+	int exits = inherit_exits();
+	int trace = inherit_trace(INHERIT_TRACE_PATH);
+	unsigned inherited = (exits >= 0) + (trace >= 0);
 
 	both(w, 3000, &s, &l);
 	assert_int_equal(s.uid, w->uid);
@@ -196,7 +199,8 @@ static void each_has_only_what_it_needs(void **state)
 	assert_int_equal(l.caps, 0);
 	assert_int_equal(s.caps, wanted & daemon_caps());
 	assert_true(s.no_new_privs && l.no_new_privs);
-	assert_int_equal(s.fds, 4); /* the standard ones and its socket */
+	/* the standard ones, its socket, and what it could not open itself */
+	assert_int_equal(s.fds, 4 + inherited);
 	assert_int_equal(l.fds, 4);
 	assert_false(s.inet);
 	assert_true(l.inet);
@@ -208,6 +212,10 @@ static void each_has_only_what_it_needs(void **state)
 #endif
 	assert_true(l.epoch > 0 && l.epoch <= INT64_MAX);
 	assert_int_equal(l.prev_epoch, 0);
+	if (exits >= 0)
+		close(exits);
+	if (trace >= 0)
+		close(trace);
 }
 
 static void a_killed_sense_comes_back_to_the_same_link(void **state)

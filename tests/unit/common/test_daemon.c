@@ -78,11 +78,30 @@ static int one_descriptor(void)
 	EXPECT(pipe(fds) == 0);
 	for (int i = 0; i < 20; i++)
 		EXPECT(dup(fds[0]) >= 0);
-	EXPECT(daemon_keep_one_fd(fds[1]) == 3);
+	EXPECT(daemon_keep_fds((int *[]){&fds[1]}, 1) == 0);
+	EXPECT(fds[1] == 3);
 	EXPECT(fcntl(3, F_GETFD) >= 0);
 	for (int fd = 4; fd < 64; fd++)
 		EXPECT(fcntl(fd, F_GETFD) < 0);
 	EXPECT(write(3, &byte, 1) < 0 && errno == EPIPE); /* the write end; its reader is gone */
+	return 0;
+}
+
+/* They lie crosswise where they are to go, and one is not there. */
+static int several_descriptors(void)
+{
+	int fds[2];
+	int none = -1;
+	char byte = 'x';
+
+	EXPECT(pipe(fds) == 0);
+	EXPECT(fds[0] == 3 && fds[1] == 4);
+	EXPECT(daemon_keep_fds((int *[]){&fds[1], &none, &fds[0]}, 3) == 0);
+	EXPECT(fds[1] == 3 && none == -1 && fds[0] == 4);
+	EXPECT(write(3, &byte, 1) == 1 && read(4, &byte, 1) == 1);
+	for (int fd = 5; fd < 64; fd++)
+		EXPECT(fcntl(fd, F_GETFD) < 0);
+	EXPECT(daemon_keep_fds(NULL, DAEMON_FDS_MAX + 1) == -EINVAL);
 	return 0;
 }
 
@@ -102,10 +121,11 @@ static void only_wanted_capabilities_stay(void **state unused_arg)
 	assert_int_equal(in_child(stay_and_drop), 0);
 }
 
-static void only_one_descriptor_stays(void **state unused_arg)
+static void only_wanted_descriptors_stay(void **state unused_arg)
 {
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(in_child(one_descriptor), 0);
+	assert_int_equal(in_child(several_descriptors), 0);
 }
 
 static void a_parent_that_is_gone_is_noticed(void **state unused_arg)
@@ -148,7 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(root_is_left_for_good),
 		cmocka_unit_test(only_wanted_capabilities_stay),
-		cmocka_unit_test(only_one_descriptor_stays),
+		cmocka_unit_test(only_wanted_descriptors_stay),
 		cmocka_unit_test(a_parent_that_is_gone_is_noticed),
 		cmocka_unit_test(unknown_users_are_named),
 		cmocka_unit_test(systemd_hears_that_we_are_ready),
