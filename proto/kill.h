@@ -11,25 +11,29 @@
 #include <stdint.h>
 
 /* X(NAME, word, oom, help): oom = a killer acted because memory was short. */
-#define KILL_CAUSE_LIST(X)                                                                   \
-	X(UNKNOWN, unknown, 0, "vanished; nothing says how")                                 \
-	X(KERNEL_GLOBAL, kernel_global, 1, "kernel OOM killer: the host had no memory left") \
-	X(KERNEL_MEMCG, kernel_memcg, 1, "kernel OOM killer: a cgroup reached its limit")    \
-	X(KERNEL_GROUP, kernel_group, 1, "killed with its cgroup (memory.oom.group)")        \
-	X(KERNEL_SYSRQ, kernel_sysrq, 1, "kernel OOM killer, asked for by SysRq-f")          \
-	X(KERNEL_OOM, kernel_oom, 1, "kernel OOM killer; which limit is not known")          \
-	X(SYSTEMD_OOMD, systemd_oomd, 1, "systemd-oomd")                                     \
-	X(EARLYOOM, earlyoom, 1, "earlyoom")                                                 \
-	X(NOHANG, nohang, 1, "nohang")                                                       \
-	X(OOMD, oomd, 1, "oomd")                                                             \
-	X(OWN_ACTION, own_action, 0, "an action of memherd")                                 \
-	X(SERVICE_STOP, service_stop, 0, "its service manager stopped or restarted it")      \
-	X(SUPERVISOR, supervisor, 0,                                                         \
-	  "its own master process ended it, such as a worker's timeout")                     \
-	X(SIGNAL, signal, 0, "a signal; who sent it is not known")                           \
-	X(CRASH, crash, 0, "crashed: a fatal signal of its own making")                      \
-	X(EXIT_FAILURE, exit_failure, 0, "ended by itself with a failure code")              \
-	X(EXIT_CLEAN, exit_clean, 0, "ended by itself with code 0")
+#define KILL_CAUSE_LIST(X)                                                                      \
+	X(UNKNOWN, unknown, 0, "nothing is known of its end")                                   \
+	X(KERNEL_GLOBAL, kernel_global, 1, "killed by the kernel: the host had no memory left") \
+	X(KERNEL_MEMCG, kernel_memcg, 1, "killed by the kernel: a cgroup reached its limit")    \
+	X(KERNEL_GROUP, kernel_group, 1,                                                        \
+	  "killed by the kernel along with its cgroup (memory.oom.group)")                      \
+	X(KERNEL_SYSRQ, kernel_sysrq, 1,                                                        \
+	  "killed by the kernel because somebody asked for it (SysRq-f)")                       \
+	X(KERNEL_OOM, kernel_oom, 1, "killed by the kernel for memory; whose limit is unknown") \
+	X(SYSTEMD_OOMD, systemd_oomd, 1, "killed by systemd-oomd")                              \
+	X(EARLYOOM, earlyoom, 1, "ended by earlyoom")                                           \
+	X(NOHANG, nohang, 1, "ended by nohang")                                                 \
+	X(OOMD, oomd, 1, "killed by oomd")                                                      \
+	X(OWN_ACTION, own_action, 0, "ended by an action of memherd")                           \
+	X(UNIT_STOP, unit_stop, 0, "stopped by the service manager")                            \
+	X(WORKER_TIMEOUT, worker_timeout, 0, "ended by its master: it did not answer in time")  \
+	X(PARENT_DIED, parent_died, 0, "ended with its parent")                                 \
+	X(KILLED, killed, 0, "killed with SIGKILL; the sender is not known")                    \
+	X(TERMINATED, terminated, 0, "ended by another signal; the sender is not known")        \
+	X(CRASH, crash, 0, "crashed")                                                           \
+	X(MEMORY_ERROR, memory_error, 0, "probably out of memory by its own limit")             \
+	X(EXIT_CODE, exit_code, 0, "ended by itself with an error")                             \
+	X(CLEAN_EXIT, clean_exit, 0, "ended by itself without an error")
 
 enum kill_cause {
 #define X(NAME, word, oom, help) KILL_CAUSE_##NAME,

@@ -300,7 +300,7 @@ static void words_are_found_both_ways(void **state unused_arg)
 	assert_null(kill_total_name(KILL_TOTAL_COUNT));
 	assert_null(kill_confidence_word(KILL_CONFIDENCE_COUNT));
 	assert_true(kill_cause_is_oom(KILL_CAUSE_EARLYOOM));
-	assert_false(kill_cause_is_oom(KILL_CAUSE_SIGNAL));
+	assert_false(kill_cause_is_oom(KILL_CAUSE_KILLED));
 	assert_false(kill_total_is_kib(KILL_TOTAL_FAILCNT));
 	assert_null(wire_role_word(3));
 	assert_null(wire_severity_word(3));
