@@ -105,9 +105,15 @@ static int sense_part(const struct agent_options *o, const struct sense_fds *fds
 		.interval_us = o->interval,
 		.window_us = o->window,
 		.max_processes = (size_t)o->max_processes,
+		.state_dir = o->state_dir,
+		.hurry = (enum sense_hurry)options_fast_sampling(o),
+		.pss_share = (uint32_t)o->pss_cpu * 100,
+		.max_cpu = (uint32_t)o->max_cpu * 100,
+		.max_rss = o->max_rss,
+		.ring_bytes = o->ring_memory,
 	};
 
-	return sense_run(&cfg, fds->link);
+	return sense_run(&cfg, fds);
 }
 
 static int cmd_run(int argc, char **argv, struct invocation *in)

@@ -35,6 +35,25 @@ static const char *refuse_host_name(const char *value)
 		       : "at most 255 bytes of printable text";
 }
 
+static const char *const fast_words[] = {
+	[OPTIONS_FAST_AUTO] = "auto",
+	[OPTIONS_FAST_ALWAYS] = "always",
+	[OPTIONS_FAST_OFF] = "off",
+};
+
+static int find_fast(const char *value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fast_words); i++)
+		if (strcmp(fast_words[i], value) == 0)
+			return (int)i;
+	return -1;
+}
+
+static const char *refuse_fast(const char *value)
+{
+	return find_fast(value) < 0 ? "auto, always or off" : NULL;
+}
+
 /* Every row's text is what dump-config, the example file and the manual say. */
 static const struct conf_option rows[] = {
 	{FIELD(collector), .type = CONF_STRING, .preset = "",
@@ -58,6 +77,18 @@ static const struct conf_option rows[] = {
 	 .max = MINUTES(60), .help = "storage window; must equal the collector's"},
 	{FIELD(max_processes), .type = CONF_INT, .preset = "5000", .min = 16, .max = 65535,
 	 .help = "processes sampled at most; the rest is counted"},
+	{FIELD(fast_sampling), .type = CONF_STRING, .preset = "auto",
+	 .help = "sample each second: auto = while memory runs out, always, off",
+	 .refuse = refuse_fast},
+	{FIELD(pss_cpu), .type = CONF_INT, .preset = "1", .min = 0, .max = 100,
+	 .help = "percent of one core that reading PSS may take; 0 = PSS is not read"},
+	{FIELD(max_cpu), .type = CONF_INT, .preset = "10", .min = 0, .max = 100,
+	 .help = "percent of one core that gathering may take, over a minute, before it does "
+		 "less; 0 = no ceiling"},
+	{FIELD(max_rss), .type = CONF_BYTES, .preset = "32MiB", .min = 0, .max = MIB(1024),
+	 .help = "memory that gathering may take before it does less; 0 = no ceiling"},
+	{FIELD(ring_memory), .type = CONF_BYTES, .preset = "1MiB", .min = KIB(64), .max = MIB(64),
+	 .help = "memory for the last hour of every process, at most"},
 	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",
 	 .help = "where the proc file system of the watched host is mounted", .refuse = judge_path},
 	{FIELD(actd_socket), .type = CONF_STRING, .preset = "/run/memherd/actd.sock",
@@ -113,6 +144,13 @@ enum log_format options_log_format(const struct agent_options *o)
 	int i = log_find_format(o->log_format);
 
 	return i < 0 ? LOG_FORMAT_TEXT : (enum log_format)i;
+}
+
+enum options_fast options_fast_sampling(const struct agent_options *o)
+{
+	int i = find_fast(o->fast_sampling);
+
+	return i < 0 ? OPTIONS_FAST_AUTO : (enum options_fast)i;
 }
 
 static char *join(const char *folder, const char *name)

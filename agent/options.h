@@ -29,6 +29,11 @@ struct agent_options {
 	int64_t interval;
 	int64_t window;
 	int64_t max_processes;
+	char *fast_sampling;
+	int64_t pss_cpu; /* percent of one core, as max_cpu */
+	int64_t max_cpu;
+	int64_t max_rss;
+	int64_t ring_memory;
 	int64_t spool_memory;
 	int64_t reconnect_base;
 	int64_t reconnect_cap;
@@ -44,6 +49,8 @@ int options_parse_address(const char *text, char host[OPTIONS_HOST_SIZE], uint16
 int options_check(const struct agent_options *o, struct error *err) must_use;
 enum log_level options_log_level(const struct agent_options *o);
 enum log_format options_log_format(const struct agent_options *o);
+enum options_fast { OPTIONS_FAST_AUTO, OPTIONS_FAST_ALWAYS, OPTIONS_FAST_OFF };
+enum options_fast options_fast_sampling(const struct agent_options *o);
 /* state_dir/name, to be freed; NULL without memory. */
 char *options_state_path(const struct agent_options *o, const char *name) must_use;
 char *options_trust_path(const struct agent_options *o, const char *name) must_use;

@@ -17,6 +17,8 @@
 enum record_kind {
 	RECORD_TICK = 1, /* as enum wire_record */
 	RECORD_EVENT = 2,
+	RECORD_KILL = 4,
+	RECORD_POSTURE = 5,
 	RECORD_WANT_KEYFRAME = 16, /* link -> sense */
 	RECORD_SELF = 17,          /* sense -> link: struct record_self, its own cost */
 };

@@ -127,6 +127,7 @@ void proc_reset(struct proc *p)
 	*p = (struct proc){
 		.pid = p->pid,
 		.kind = PROC_LIVE,
+		.cgroup = PROC_NO_CGROUP,
 		.minflt = UINT64_MAX,
 		.majflt = UINT64_MAX,
 		.cpu_ms = UINT64_MAX,
@@ -173,6 +174,7 @@ int proctab_split(struct proctab *t, uint32_t id, uint32_t *ret_id)
 	if (r < 0)
 		return r;
 	t->procs[fresh_id] = t->procs[id];
+	t->procs[fresh_id].cgroup = PROC_NO_CGROUP; /* the old one is the member, until it leaves */
 	t->index[slot_of(t, t->procs[id].pid)] = fresh_id + 1;
 	*ret_id = fresh_id;
 	return 0;

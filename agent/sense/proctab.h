@@ -19,6 +19,8 @@
 /* A 32-bit figure that was not had. KiB then reach to 4 TiB. */
 #define PROC_ABSENT UINT32_MAX
 
+#define PROC_NO_CGROUP UINT16_MAX
+
 enum proc_kind {
 	PROC_FREE,   /* no process has this id */
 	PROC_LIVE,   /* sampled */
@@ -48,6 +50,7 @@ struct proc {
 	uint32_t seen;      /* the round that last saw it */
 	uint32_t comm_hash; /* of stat's name */
 	uint32_t program;   /* struct description's, once announced */
+	uint16_t cgroup;    /* id in the cgroup tree; PROC_NO_CGROUP = none */
 	uint8_t kind;       /* enum proc_kind */
 	bool active : 1;    /* used CPU or changed its memory when last read */
 	bool announced : 1; /* the collector knows its id in the present run of ticks */

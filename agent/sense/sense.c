@@ -5,34 +5,51 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "agent/record.h"
+#include "agent/sense/keeper.h"
 #include "agent/sense/outbox.h"
+#include "agent/sense/outlook.h"
 #include "agent/sense/procfs.h"
+#include "agent/sense/pulse.h"
+#include "agent/sense/selflimit.h"
+#include "agent/sense/strain.h"
+#include "agent/sense/teller.h"
 #include "agent/sense/tick.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "proto/wire.h"
 
-#define SENSE_MAGIC 0x53454e53u
+#define SENSE_MAGIC   0x53454e53u
+#define FAST_US       USEC_PER_SEC
+#define BEAT_US       USEC_PER_SEC
+#define OUTLOOK_EVERY (3600 * USEC_PER_SEC)
 
 struct sense {
 	unsigned magic;
 	struct event_base *base;
 	struct event *timer;
+	struct event *beat;
 	struct event *readable;
 	struct event *writable;
 	struct event *on_term;
 	struct event *on_int;
 	struct ticker ticker;
 	struct outbox outbox;
-	struct buf body; /* of the record that is being made */
-	int64_t interval_us;
-	int link_fd;
+	struct teller teller;
+	struct keeper keeper;
+	struct pulse pulse;
+	struct strain strain;
+	struct selflimit selflimit;
+	struct outlook outlook;
+	struct buf body; /* of the tick that is being made */
+	struct sense_config cfg;
+	struct sense_fds fds;
 	struct record_head request; /* from link, as far as it has come */
 	size_t request_len;
 	uint64_t dropped; /* ticks that link was too slow for */
@@ -60,43 +77,26 @@ static void flush(struct sense *s)
 	}
 }
 
-static void send_event(struct sense *s, enum wire_event_kind kind, const char *text,
-		       const char **keys, const char **values, size_t n)
-{
-	struct wire_event e = {.t_wall_us = clock_wall_us(),
-			       .kind = kind,
-			       .text = text,
-			       .keys = keys,
-			       .values = values,
-			       .n_details = n};
-
-	buf_reset(&s->body);
-	wire_pack_event(&s->body, &e);
-	if (buf_status(&s->body) < 0 ||
-	    outbox_push(&s->outbox, RECORD_EVENT, 0, e.t_wall_us, s->body.data, s->body.len) < 0)
-		log_warn("event_dropped kind=%s", wire_event_word(kind));
-}
+/* ---- what is told beside the samples ---- */
 
 static void send_start(struct sense *s)
 {
-	const char *keys[] = {"version", "interval_ms", "proc"};
+	static const char *const keys[] = {"version", "interval_ms", "proc"};
 	char interval[24];
 	const char *values[] = {MEMHERD_VERSION, interval, s->ticker.cfg.sampling.proc_path};
 
-	snprintf(interval, sizeof(interval), "%" PRId64, s->interval_us / 1000);
-	send_event(s, WIRE_EVENT_AGENT_START, "agent started", keys, values, ARRAY_SIZE(keys));
+	snprintf(interval, sizeof(interval), "%" PRId64, s->ticker.cfg.interval_us / 1000);
+	teller_say(&s->teller, WIRE_EVENT_AGENT_START, "agent started", keys, values,
+		   ARRAY_SIZE(keys));
 }
 
 /* Its own cost, for the heartbeat: the agent tells what it takes. */
 static void send_self(struct sense *s, int64_t wall_us)
 {
-	struct record_self self = {.cpu_us = (uint64_t)clock_cpu_us()};
-	char buf[128];
-	struct procfs_statm m;
-	int n = procdir_read(&s->ticker.sampler.dir, (uint32_t)getpid(), "statm", buf, sizeof(buf));
+	int64_t rss = s->ticker.survey.figures[HOST_METRIC_AGENT_RSS];
+	struct record_self self = {.cpu_us = (uint64_t)clock_cpu_us(),
+				   .rss_bytes = rss == METRIC_ABSENT ? 0 : (uint64_t)rss * 1024};
 
-	if (n > 0 && procfs_parse_statm(buf, (size_t)n, &m) == 0)
-		self.rss_bytes = m.resident * s->ticker.sampler.page_kib * 1024;
 	/* The next one says the same: a full queue may drop it. */
 	(void)!outbox_push(&s->outbox, RECORD_SELF, 0, wall_us, &self, sizeof(self));
 }
@@ -104,7 +104,7 @@ static void send_self(struct sense *s, int64_t wall_us)
 /* Once: some processes are there and cannot be read, or even pid 1 is not to be seen. */
 static void tell_hidden(struct sense *s)
 {
-	const char *keys[] = {"hidden_processes"};
+	static const char *const keys[] = {"hidden_processes"};
 	char count[16];
 	const char *values[] = {count};
 	bool blind = strcmp(s->ticker.cfg.sampling.proc_path, "/proc") == 0 &&
@@ -116,20 +116,136 @@ static void tell_hidden(struct sense *s)
 	snprintf(count, sizeof(count), "%u", s->ticker.sampler.hidden);
 	log_warn("processes_hidden count=%u pid1_visible=%s", s->ticker.sampler.hidden,
 		 blind ? "no" : "yes");
-	send_event(s, WIRE_EVENT_SENSE_TROUBLE,
+	teller_say(&s->teller, WIRE_EVENT_SENSE_TROUBLE,
 		   blind ? "other users' processes are not visible: /proc is mounted with hidepid"
 			 : "some processes cannot be read: permission denied",
 		   keys, values, ARRAY_SIZE(keys));
 }
 
-static void send_tick(struct sense *s, int64_t wall_us)
+/* A balloon, or memory that was plugged: every limit and share means something else now. */
+static void tell_memory(struct sense *s, int64_t before)
+{
+	static const char *const keys[] = {"before_bytes", "now_bytes"};
+	int64_t now = s->ticker.survey.mem_total;
+	char then_text[24], now_text[24], text[96];
+	const char *values[] = {then_text, now_text};
+
+	if (before == METRIC_ABSENT || now == METRIC_ABSENT || now == before)
+		return;
+	snprintf(then_text, sizeof(then_text), "%" PRId64, before * 1024);
+	snprintf(now_text, sizeof(now_text), "%" PRId64, now * 1024);
+	snprintf(text, sizeof(text),
+		 "the host's memory changed from %" PRId64 " to %" PRId64 " MiB", before / 1024,
+		 now / 1024);
+	log_warn("memory_changed before_kib=%" PRId64 " now_kib=%" PRId64, before, now);
+	teller_say(&s->teller, WIRE_EVENT_MEMORY, text, keys, values, ARRAY_SIZE(keys));
+}
+
+static void tell_outlook(struct sense *s, int64_t wall_us, int64_t boot_us)
+{
+	struct posture_finding findings[POSTURE_MAX];
+	size_t n;
+
+	if (s->outlook.looked_us && boot_us - s->outlook.looked_us < OUTLOOK_EVERY)
+		return;
+	n = outlook_look(&s->outlook, &s->ticker, s->fds.exits >= 0, boot_us, findings);
+	teller_posture(&s->teller, wall_us, findings, n);
+}
+
+/* ---- pace ---- */
+
+static void arm_timer(struct sense *s)
+{
+	int64_t wait = ticker_wait_us(&s->ticker, clock_wall_us());
+	struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
+
+	event_add(s->timer, &tv);
+}
+
+static void set_pace(struct sense *s)
+{
+	bool fast = selflimit_allows_extras(&s->selflimit) && s->cfg.hurry != SENSE_HURRY_OFF &&
+		    (s->pulse.fast || s->cfg.hurry == SENSE_HURRY_ALWAYS);
+	int64_t base = s->ticker.cfg.interval_us * selflimit_stretch(&s->selflimit);
+	int64_t pace = fast ? MIN_OF(FAST_US, base) : base;
+
+	if (pace == s->ticker.pace_us)
+		return;
+	ticker_pace(&s->ticker, pace);
+	if (s->timer && event_pending(s->timer, EV_TIMEOUT, NULL))
+		arm_timer(s);
+}
+
+static void tell_pressure(struct sense *s, const char *why)
+{
+	if (*why) {
+		log_info("pace=fast why=\"%s\"", why);
+		teller_say(&s->teller, WIRE_EVENT_PRESSURE, why, NULL, NULL, 0);
+	} else {
+		log_info("pace=base");
+	}
+}
+
+/* Each second: is memory running out? Three reads, and no process is touched. */
+static void feel(struct sense *s)
+{
+	struct pulse_beat b = {.boot_us = clock_boot_us(), .trigger = strain_fired(&s->strain)};
+	char why[PULSE_WHY_SIZE];
+
+	strain_read(&s->ticker.sampler.dir, &b);
+	if (pulse_feel(&s->pulse, &b, why)) {
+		tell_pressure(s, why);
+		flush(s);
+	}
+	set_pace(s);
+}
+
+/* In each round: the cgroups' figures are as fresh as they get. */
+static void feel_cgroups(struct sense *s, int64_t boot_us)
+{
+	char why[PULSE_WHY_SIZE];
+
+	if (strain_cgroups(&s->strain, &s->ticker.survey.cgroups, &s->pulse, boot_us, why))
+		tell_pressure(s, why);
+}
+
+static void judge_self(struct sense *s, int64_t boot_us)
+{
+	static const char *const keys[] = {"level", "cpu_share", "rss_bytes"};
+	int64_t rss_kib = s->ticker.survey.figures[HOST_METRIC_AGENT_RSS];
+	enum selflimit_answer answer = selflimit_judge(&s->selflimit, boot_us, clock_cpu_us(),
+						       rss_kib == METRIC_ABSENT ? -1 : rss_kib);
+	char level[16], share[16], rss[24];
+	const char *values[] = {level, share, rss};
+
+	if (answer == SELFLIMIT_AS_BEFORE)
+		return;
+	snprintf(level, sizeof(level), "%u", s->selflimit.level);
+	snprintf(share, sizeof(share), "%u.%02u%%", s->selflimit.share / 100,
+		 s->selflimit.share % 100);
+	snprintf(rss, sizeof(rss), "%" PRId64, rss_kib * 1024);
+	log_warn("self_limit level=%s cpu=%s rss=%s", level, share, rss);
+	teller_say(&s->teller, WIRE_EVENT_SELF_LIMIT,
+		   answer == SELFLIMIT_EASED ? "the agent does more again"
+					     : "the agent does less: it cost more than it may",
+		   keys, values, ARRAY_SIZE(keys));
+	survey_allow_pss(&s->ticker.survey,
+			 selflimit_allows_extras(&s->selflimit) ? s->cfg.pss_share : 0);
+	malloc_trim(0);
+	if (answer == SELFLIMIT_END)
+		stop(s, 1);
+}
+
+/* ---- the round ---- */
+
+static void send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
 {
 	struct error err;
 	bool keyframe;
 	int r;
 
 	buf_reset(&s->body);
-	r = ticker_round(&s->ticker, wall_us, clock_boot_us(), &s->body, &keyframe, &err);
+	r = ticker_round(&s->ticker, wall_us, boot_us, &s->body, &keyframe, &err);
 	if (r < 0) {
 		log_warn("tick_failed error=\"%s\"", err.msg);
 		return;
@@ -144,21 +260,21 @@ static void send_tick(struct sense *s, int64_t wall_us)
 		log_warn("tick_dropped reason=\"link does not keep up\"");
 }
 
-static void arm_timer(struct sense *s)
-{
-	int64_t wait = ticker_wait_us(&s->ticker, clock_wall_us());
-	struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
-
-	event_add(s->timer, &tv);
-}
-
 static void turn(struct sense *s)
 {
 	int64_t wall_us = clock_wall_us();
+	int64_t boot_us = clock_boot_us();
+	int64_t total = s->ticker.survey.mem_total;
 
-	send_tick(s, wall_us);
+	send_tick(s, wall_us, boot_us);
 	send_self(s, wall_us);
 	tell_hidden(s);
+	tell_memory(s, total);
+	tell_outlook(s, wall_us, boot_us);
+	feel_cgroups(s, boot_us);
+	judge_self(s, boot_us);
+	keeper_beat(&s->keeper, &s->ticker.survey, wall_us, boot_us);
+	set_pace(s);
 	flush(s);
 	arm_timer(s);
 }
@@ -169,6 +285,22 @@ static void on_timer(unused_arg evutil_socket_t fd, unused_arg short what, void 
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
 	turn(s);
+}
+
+static void on_beat(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	feel(s);
+}
+
+static void on_strain(void *arg)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	feel(s);
 }
 
 static void on_writable(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
@@ -194,7 +326,7 @@ static void take_request(struct sense *s)
 static void read_requests(struct sense *s)
 {
 	for (int i = 0; i < 16 && s->rc < 0; i++) {
-		ssize_t n = recv(s->link_fd, (char *)&s->request + s->request_len,
+		ssize_t n = recv(s->fds.link, (char *)&s->request + s->request_len,
 				 sizeof(s->request) - s->request_len, MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -222,11 +354,13 @@ static void on_signal(unused_arg evutil_socket_t fd, unused_arg short what, void
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	send_event(s, WIRE_EVENT_AGENT_STOP, "agent stopped", NULL, NULL, 0);
+	teller_say(&s->teller, WIRE_EVENT_AGENT_STOP, "agent stopped", NULL, NULL, 0);
 	/* What the socket takes now; nobody waits for the rest. */
 	(void)!outbox_flush(&s->outbox);
 	stop(s, 0);
 }
+
+/* ---- set-up ---- */
 
 static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 {
@@ -237,6 +371,8 @@ static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 			     .max_processes = (uint32_t)MIN_OF(max, (size_t)WIRE_MAX_PROCESSES),
 			     .stat_every = SAMPLER_STAT_EVERY,
 			     .full_every = SAMPLER_FULL_EVERY},
+		.survey = {.pss_share = cfg->pss_share,
+			   .ring_max_bytes = (uint32_t)cfg->ring_bytes},
 		.interval_us = cfg->interval_us ? cfg->interval_us : 10 * USEC_PER_SEC,
 		.window_us = cfg->window_us ? cfg->window_us : 1800 * USEC_PER_SEC,
 		.keyframe_us = cfg->keyframe_us ? cfg->keyframe_us : 300 * USEC_PER_SEC,
@@ -245,25 +381,32 @@ static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 
 static int start_loop(struct sense *s, struct error *err)
 {
+	const struct timeval second = {.tv_sec = BEAT_US / USEC_PER_SEC};
+
 	s->base = event_base_new();
 	if (!s->base)
 		return error_set(err, -ENOMEM, "cannot make an event loop");
 	s->timer = event_new(s->base, -1, 0, on_timer, s);
-	s->readable = event_new(s->base, s->link_fd, EV_READ | EV_PERSIST, on_readable, s);
-	s->writable = event_new(s->base, s->link_fd, EV_WRITE, on_writable, s);
+	s->beat = event_new(s->base, -1, EV_PERSIST, on_beat, s);
+	s->readable = event_new(s->base, s->fds.link, EV_READ | EV_PERSIST, on_readable, s);
+	s->writable = event_new(s->base, s->fds.link, EV_WRITE, on_writable, s);
 	s->on_term = evsignal_new(s->base, SIGTERM, on_signal, s);
 	s->on_int = evsignal_new(s->base, SIGINT, on_signal, s);
-	if (!s->timer || !s->readable || !s->writable || !s->on_term || !s->on_int ||
+	if (!s->timer || !s->beat || !s->readable || !s->writable || !s->on_term || !s->on_int ||
 	    event_add(s->readable, NULL) < 0 || event_add(s->on_term, NULL) < 0 ||
-	    event_add(s->on_int, NULL) < 0)
+	    event_add(s->on_int, NULL) < 0 ||
+	    (s->cfg.hurry == SENSE_HURRY_AUTO && event_add(s->beat, &second) < 0))
 		return error_set(err, -ENOMEM, "cannot watch the link");
+	strain_watch(&s->strain, s->base, s->ticker.cfg.sampling.proc_path, on_strain, s);
 	return 0;
 }
 
 static void end_loop(struct sense *s)
 {
-	struct event **all[] = {&s->on_int, &s->on_term, &s->writable, &s->readable, &s->timer};
+	struct event **all[] = {&s->on_int,   &s->on_term, &s->writable,
+				&s->readable, &s->beat,    &s->timer};
 
+	strain_end(&s->strain);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (*all[i])
 			event_free(*all[i]);
@@ -271,17 +414,30 @@ static void end_loop(struct sense *s)
 		event_base_free(s->base);
 }
 
-int sense_run(const struct sense_config *cfg, int link_fd)
+/* Everything that is told and kept, once the boot's id is known. */
+static void open_mouth(struct sense *s)
+{
+	char path[4096];
+	bool has_dir = s->cfg.state_dir && (size_t)snprintf(path, sizeof(path), "%s/blackbox",
+							    s->cfg.state_dir) < sizeof(path);
+
+	teller_init(&s->teller, &s->outbox, s->ticker.boot_id);
+	keeper_open(&s->keeper, has_dir ? path : NULL, s->ticker.boot_id);
+}
+
+int sense_run(const struct sense_config *cfg, const struct sense_fds *fds)
 {
 	struct ticker_config ticking = ticker_config_of(cfg);
-	struct sense s = {.magic = SENSE_MAGIC, .link_fd = link_fd, .rc = -1};
+	struct sense s = {.magic = SENSE_MAGIC, .cfg = *cfg, .fds = *fds, .rc = -1};
 	struct error err = {""};
 	int r;
 
-	s.interval_us = ticking.interval_us;
+	s.selflimit.cfg = (struct selflimit_config){.cpu_share = cfg->max_cpu,
+						    .rss_kib = cfg->max_rss / 1024};
 	buf_init(&s.body, RECORD_MAX_BODY);
-	outbox_init(&s.outbox, link_fd);
-	if (fcntl(link_fd, F_SETFL, O_NONBLOCK) < 0)
+	outbox_init(&s.outbox, fds->link);
+	cgroup_mount_find("/proc/self/mountinfo", &ticking.survey.mount);
+	if (fcntl(fds->link, F_SETFL, O_NONBLOCK) < 0)
 		r = error_sys(&err, -errno, "cannot use the link");
 	else
 		r = ticker_init(&s.ticker, &ticking, &err);
@@ -289,11 +445,13 @@ int sense_run(const struct sense_config *cfg, int link_fd)
 		log_error("start_failed error=\"%s\"", err.msg);
 		return 1;
 	}
+	open_mouth(&s);
 	r = start_loop(&s, &err);
 	if (r == 0) {
-		log_info("started interval_ms=%" PRId64 " proc=%s", s.interval_us / 1000,
+		log_info("started interval_ms=%" PRId64 " proc=%s", s.ticker.cfg.interval_us / 1000,
 			 ticking.sampling.proc_path);
 		send_start(&s);
+		keeper_recall(&s.keeper, &s.teller, clock_wall_us());
 		turn(&s);
 		event_base_dispatch(s.base);
 		log_info("stopped rounds=%u dropped=%" PRIu64, s.ticker.sampler.round, s.dropped);
@@ -302,6 +460,8 @@ int sense_run(const struct sense_config *cfg, int link_fd)
 		s.rc = 1;
 	}
 	end_loop(&s);
+	keeper_close(&s.keeper, clock_wall_us());
+	teller_fini(&s.teller);
 	outbox_fini(&s.outbox);
 	buf_fini(&s.body);
 	ticker_fini(&s.ticker);

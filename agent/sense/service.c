@@ -329,3 +329,34 @@ void service_name(char *out, size_t size, const struct service_hint *hint)
 		return;
 	str_copy(out, size, *hint->comm ? hint->comm : "unknown");
 }
+
+/* ---- a cgroup by itself ---- */
+
+static const char *runtime_of(const char *service)
+{
+	static const char *const known[] = {"docker", "podman", "containerd", "crio",     "nerdctl",
+					    "k8s",    "lxc",    "machine",    "container"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		size_t n = strlen(known[i]);
+
+		if (strncmp(service, known[i], n) == 0 && service[n] == ':')
+			return known[i];
+	}
+	return "";
+}
+
+void service_of_cgroup(char *out, size_t size, const char *path, const char **ret_runtime)
+{
+	const char *last = strrchr(path, '/');
+	struct span c = {last ? last + 1 : path, strlen(last ? last + 1 : path)};
+
+	out[0] = '\0';
+	*ret_runtime = "";
+	if (container_of_path(out, size, path)) {
+		*ret_runtime = runtime_of(out);
+	} else if (unit_of_path(out, size, path) || span_ends(c, ".slice") ||
+		   span_ends(c, ".scope")) {
+		*ret_runtime = "systemd";
+	}
+}

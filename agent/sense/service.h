@@ -25,5 +25,8 @@ struct service_hint {
 void service_name(char *out, size_t size, const struct service_hint *hint);
 /* 'docker:0123456789ab' and the like alone; false when the cgroup names no container. */
 bool service_container(char *out, size_t size, const struct procfs_cgroup *cgroup);
+/* What a cgroup is by its path alone: the container or unit that it belongs to ('' = none) and who
+ * made it ('docker', 'systemd', '' = not known). */
+void service_of_cgroup(char *out, size_t size, const char *path, const char **ret_runtime);
 
 #endif

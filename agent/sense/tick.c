@@ -8,6 +8,7 @@
 #include "agent/record.h"
 #include "agent/sense/describe.h"
 #include "agent/sense/procfs.h"
+#include "agent/sense/service.h"
 #include "common/str.h"
 
 #define ARENA_BUDGET ((size_t)48 << 20)
@@ -21,6 +22,7 @@
 #define COST_BORN    40u
 #define COST_FIGURES 60u
 #define COST_CHANGES 30u
+#define COST_CGROUP  160u
 #define CAUTION_MAX  4u
 
 static int read_boot_id(struct ticker *t, struct error *err)
@@ -41,11 +43,15 @@ int ticker_init(struct ticker *t, const struct ticker_config *cfg, struct error 
 {
 	int r;
 
-	*t = (struct ticker){.cfg = *cfg, .keyframe_due = true};
+	*t = (struct ticker){.cfg = *cfg, .keyframe_due = true, .pace_us = cfg->interval_us};
 	r = sampler_init(&t->sampler, &cfg->sampling, err);
 	if (r < 0)
 		return r;
+	if (!t->cfg.survey.interval_us)
+		t->cfg.survey.interval_us = cfg->interval_us;
 	r = read_boot_id(t, err);
+	if (r == 0)
+		r = survey_init(&t->survey, &t->cfg.survey, err);
 	if (r < 0) {
 		sampler_fini(&t->sampler);
 		return r;
@@ -59,7 +65,13 @@ void ticker_fini(struct ticker *t)
 {
 	arena_fini(&t->arena);
 	delta_fini(&t->state);
+	survey_fini(&t->survey);
 	sampler_fini(&t->sampler);
+}
+
+void ticker_pace(struct ticker *t, int64_t pace_us)
+{
+	t->pace_us = MIN_OF(pace_us, t->cfg.interval_us);
 }
 
 void ticker_restart(struct ticker *t)
@@ -69,13 +81,10 @@ void ticker_restart(struct ticker *t)
 		t->sampler.tab.procs[id].told = false;
 }
 
-static void sample_host(const struct ticker *t, int64_t v[HOST_METRIC_COUNT])
+static void count_processes(const struct ticker *t, int64_t v[HOST_METRIC_COUNT])
 {
-	char buf[8192];
-	int n = procdir_read(&t->sampler.dir, PROCDIR_NO_PID, "meminfo", buf, sizeof(buf));
 	int64_t count = 0;
 
-	procfs_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, v);
 	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
 		const struct proc *p = &t->sampler.tab.procs[id];
 
@@ -109,6 +118,12 @@ static int tell_exits(struct ticker *t, struct wire_tick *tick)
 	return 0;
 }
 
+/* The wire's number of its cgroup. */
+static uint32_t cgroup_of(const struct proc *p)
+{
+	return p->cgroup == PROC_NO_CGROUP ? 0 : p->cgroup + 1u;
+}
+
 /* The strings of one process into the tick; its cost in bytes, or why not. */
 static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 {
@@ -122,11 +137,13 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 				   .start_ticks = p->start_ticks,
 				   .fresh = p->fresh && !p->told,
 				   .known = p->told,
+				   .cgroup_id = cgroup_of(p),
 				   .comm = "",
 				   .cmdline = "",
 				   .exe = "",
 				   .cgroup = "",
-				   .service = ""};
+				   .service = "",
+				   .container = ""};
 	if (p->told)
 		return (int)cost;
 	r = describe_process(&t->sampler.dir, p->pid, &d);
@@ -135,6 +152,8 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 	if (d.start_ticks != p->start_ticks)
 		return -ESRCH;
 	p->program = d.program;
+	survey_birth(&t->survey, id, p, &d);
+	w->cgroup_id = cgroup_of(p);
 	w->ppid = d.ppid;
 	w->uid = d.uid;
 #define KEEP(field)                                                \
@@ -150,6 +169,7 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 	KEEP(exe);
 	KEEP(cgroup);
 	KEEP(service);
+	KEEP(container);
 #undef KEEP
 	return (int)cost;
 }
@@ -197,6 +217,77 @@ static int tell_births(struct ticker *t, struct wire_tick *tick)
 	return 0;
 }
 
+/* ---- cgroups ---- */
+
+/* What is announced of one; texts go into the arena. */
+static int describe_cgroup(struct ticker *t, uint16_t id, struct wire_cgroup *w)
+{
+	const struct cgroup *c = t->survey.cgroups.by_id[id];
+	const char *limit = survey_limited_by(&t->survey, c);
+	char path[WIRE_PATH_MAX + 1], limited_by[WIRE_PATH_MAX + 1], name[WIRE_NAME_MAX + 1];
+	const char *runtime = "";
+
+	str_safe(path, sizeof(path), c->path, strlen(c->path));
+	str_safe(limited_by, sizeof(limited_by), limit, strlen(limit));
+	service_of_cgroup(name, sizeof(name), c->path, &runtime);
+	*w = (struct wire_cgroup){
+		.id = id,
+		.version = (uint32_t)t->survey.cgroups.mount.version,
+		.path = arena_strndup(&t->arena, path, strlen(path)),
+		.limited_by = arena_strndup(&t->arena, limited_by, strlen(limited_by)),
+		.name = arena_strndup(&t->arena, name, strlen(name)),
+		.runtime = runtime,
+		.image = "",
+	};
+	return w->path && w->limited_by && w->name ? 0 : -ENOMEM;
+}
+
+/* Never 0. */
+static uint64_t hash_cgroup(const struct wire_cgroup *w)
+{
+	return (XXH3_64bits(w->path, strlen(w->path)) ^
+		XXH3_64bits_withSeed(w->name, strlen(w->name), 1) ^
+		XXH3_64bits_withSeed(w->limited_by, strlen(w->limited_by), 2)) |
+	       1;
+}
+
+static bool cgroup_tells(const struct cgroup *c)
+{
+	return c && !c->gone_now && (c->state == CGROUP_LIVE || c->state == CGROUP_DENIED);
+}
+
+/* Announces what is new or reads differently now, and takes back what went. */
+static int tell_cgroups(struct ticker *t, struct wire_tick *tick)
+{
+	uint32_t high = MAX_OF(t->survey.cgroups.high, t->cgroups_high);
+	int r;
+
+	if (!high)
+		return 0;
+	tick->cgroups = arena_calloc(&t->arena, high, sizeof(*tick->cgroups));
+	tick->cgroups_gone = arena_calloc(&t->arena, high, sizeof(*tick->cgroups_gone));
+	if (!tick->cgroups || !tick->cgroups_gone)
+		return -ENOMEM;
+	for (uint32_t id = 0; id < high; id++) {
+		struct wire_cgroup *w = &tick->cgroups[tick->n_cgroups];
+		uint64_t now = 0;
+
+		if (cgroup_tells(cgroup_tree_get(&t->survey.cgroups, (uint16_t)id))) {
+			r = describe_cgroup(t, (uint16_t)id, w);
+			if (r < 0)
+				return r;
+			now = hash_cgroup(w);
+		}
+		if (t->cgroup_told[id] && now != t->cgroup_told[id] && !tick->keyframe)
+			tick->cgroups_gone[tick->n_cgroups_gone++] = id;
+		if (now && now != t->cgroup_told[id])
+			tick->n_cgroups++;
+		t->cgroup_told[id] = now;
+	}
+	t->cgroups_high = t->survey.cgroups.high;
+	return 0;
+}
+
 /* A difference cannot say that a figure is gone: all is told anew. */
 static bool host_lost_some(const struct ticker *t, const int64_t host[HOST_METRIC_COUNT])
 {
@@ -206,12 +297,25 @@ static bool host_lost_some(const struct ticker *t, const int64_t host[HOST_METRI
 	return false;
 }
 
+static void encode_cgroups(struct ticker *t, struct delta_encoder *e)
+{
+	int64_t v[CGROUP_METRIC_COUNT];
+
+	for (uint16_t id = 0; id < t->survey.cgroups.high; id++) {
+		if (!t->cgroup_told[id])
+			continue;
+		survey_cgroup(&t->survey, id, v);
+		delta_cgroup(e, id, v);
+	}
+}
+
 static int encode(struct ticker *t, struct wire_tick *tick, const int64_t host[HOST_METRIC_COUNT],
 		  struct buf *body)
 {
 	int64_t v[METRIC_COUNT];
 	struct delta_encoder e = {0};
-	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high, 0);
+	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high,
+			    t->survey.cgroups.high);
 
 	if (r < 0)
 		return r;
@@ -220,9 +324,10 @@ static int encode(struct ticker *t, struct wire_tick *tick, const int64_t host[H
 
 		if (!sampler_tells(p) || !p->announced)
 			continue;
-		proc_values(p, t->sampler.page_kib, v);
+		survey_process(&t->survey, &t->sampler, id, v);
 		delta_process(&e, id, v);
 	}
+	encode_cgroups(t, &e);
 	delta_host(&e, host);
 	return delta_finish(&e, body);
 }
@@ -237,6 +342,27 @@ static void forget_announced(struct ticker *t)
 {
 	for (uint32_t id = 0; id < t->sampler.tab.high; id++)
 		t->sampler.tab.procs[id].announced = false;
+	memset(t->cgroup_told, 0, sizeof(t->cgroup_told));
+}
+
+/* Before the table forgets them. One that became another program has an heir with its pid: it
+ * did not end. */
+static void bury(struct ticker *t)
+{
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		struct proc *p = &t->sampler.tab.procs[id];
+		const struct proc *heir;
+		uint32_t now;
+
+		if (p->kind == PROC_FREE || (!p->ended && p->kind != PROC_DEAD))
+			continue;
+		now = proctab_find(&t->sampler.tab, p->pid);
+		heir = now == PROC_NO_ID || now == id ? NULL : &t->sampler.tab.procs[now];
+		if (t->on_end && ring_slot(&t->survey.ring, id) != RING_NO_SLOT &&
+		    !(heir && heir->start_ticks == p->start_ticks))
+			t->on_end(t->arg, id, p);
+		survey_exit(&t->survey, id, p);
+	}
 }
 
 /* The strings of this tick count as told once it is on its way. */
@@ -250,7 +376,9 @@ static void mark_told(struct ticker *t, const struct wire_tick *tick)
  * no page faults. What a round with many births needs beyond it is given back. */
 static void reserve_columns(struct ticker *t)
 {
-	size_t need = (size_t)t->sampler.tab.high * METRIC_COUNT * COLUMN_BYTES;
+	size_t need = ((size_t)t->sampler.tab.high * METRIC_COUNT +
+		       (size_t)t->survey.cgroups.high * CGROUP_METRIC_COUNT) *
+		      COLUMN_BYTES;
 
 	if (need <= t->columns_room) {
 		arena_reset(&t->arena);
@@ -263,18 +391,33 @@ static void reserve_columns(struct ticker *t)
 	arena_reset(&t->arena);
 }
 
+/* The slow lane of the flight ring keeps the pace of peace, whatever the pace is now. */
+static unsigned lanes_due(const struct ticker *t, int64_t wall_us)
+{
+	bool base = t->pace_us >= t->cfg.interval_us ||
+		    wall_us / t->cfg.interval_us != t->last_wall_us / t->cfg.interval_us;
+
+	return 1u << RING_FAST | (base ? 1u << RING_SLOW : 0);
+}
+
 static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 {
-	int64_t host[HOST_METRIC_COUNT];
+	int64_t *host = t->survey.figures;
 	int r = tell_exits(t, tick);
 
 	if (r < 0)
 		return r;
-	sample_host(t, host);
+	survey_host(&t->survey, &t->sampler);
+	count_processes(t, host);
 	tick->keyframe |= host_lost_some(t, host);
 	if (tick->keyframe)
 		forget_announced(t);
 	r = tell_births(t, tick);
+	if (r < 0)
+		return r;
+	survey_round(&t->survey, &t->sampler, (int64_t)tick->t_boot_us,
+		     lanes_due(t, tick->t_wall_us));
+	r = tell_cgroups(t, tick);
 	if (r < 0)
 		return r;
 	tick->skipped = t->sampler.skipped;
@@ -283,7 +426,7 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 
 int64_t ticker_wait_us(const struct ticker *t, int64_t wall_us)
 {
-	int64_t interval = t->cfg.interval_us;
+	int64_t interval = t->pace_us;
 	int64_t phase = (int64_t)(XXH3_64bits(t->boot_id, sizeof(t->boot_id)) % (uint64_t)interval);
 	int64_t past = (wall_us - phase) % interval;
 
@@ -296,7 +439,7 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 	struct wire_tick tick = {
 		.t_wall_us = wall_us,
 		.t_boot_us = (uint64_t)boot_us,
-		.interval_ms = (uint32_t)(t->cfg.interval_us / 1000),
+		.interval_ms = (uint32_t)(t->pace_us / 1000),
 		.keyframe = keyframe_is_due(t, wall_us, boot_us),
 	};
 	int r = sampler_scan(&t->sampler, err);
@@ -323,6 +466,8 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 		t->keyframe_due = true;
 		t->caution = MIN_OF(t->caution + 1, CAUTION_MAX);
 	}
+	bury(t);
+	cgroup_tree_sweep(&t->survey.cgroups);
 	sampler_sweep(&t->sampler);
 	return r;
 }

@@ -9,22 +9,33 @@
 #define MEMHERD_AGENT_SENSE_TICK_H
 
 #include "agent/sense/sampler.h"
+#include "agent/sense/survey.h"
 #include "proto/delta.h"
 
 struct ticker_config {
 	struct sampler_config sampling;
-	int64_t interval_us; /* told in each tick */
+	struct survey_config survey;
+	int64_t interval_us; /* between two rounds, when nothing is wrong */
 	int64_t keyframe_us; /* at most this long between keyframes */
 	int64_t window_us;   /* the first tick of each window of the wall clock is a keyframe */
 };
 
+/* Told of each process that ended, while its entry is still whole. */
+typedef void ticker_on_end(void *arg, uint32_t id, const struct proc *p);
+
 struct ticker {
 	struct ticker_config cfg;
 	struct sampler sampler;
+	struct survey survey;
+	uint64_t cgroup_told[CGROUP_MAX]; /* what was announced of each, hashed; 0 = nothing */
+	uint32_t cgroups_high;            /* ids that were looked at in the last round are below */
+	int64_t pace_us;                  /* between two rounds now; told in each tick */
 	struct delta_state state;
 	struct arena arena;  /* of one round */
 	size_t columns_room; /* bytes of the arena that stay from round to round */
 	uint8_t boot_id[16];
+	ticker_on_end *on_end; /* may be NULL */
+	void *arg;
 	bool keyframe_due;
 	unsigned caution;         /* halvings of what may be announced in one tick */
 	int64_t last_keyframe_us; /* since boot */
@@ -33,6 +44,9 @@ struct ticker {
 
 /* Opens /proc and reads the boot id, which each keyframe carries: -EINVAL for a text that is no
  * UUID, else what kept it from being read. */
+/* The next rounds come so far apart: interval_us, or less while memory is short. */
+void ticker_pace(struct ticker *t, int64_t pace_us);
+
 int ticker_init(struct ticker *t, const struct ticker_config *cfg, struct error *err) must_use;
 void ticker_fini(struct ticker *t);
 
@@ -44,7 +58,7 @@ void ticker_fini(struct ticker *t);
 int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf *body,
 		 bool *ret_keyframe, struct error *err) must_use;
 
-/* How long until the next round is due, 1 to interval_us. Each boot of each host has a phase of its
+/* How long until the next round is due, 1 to the pace. Each boot of each host has a phase of its
  * own within the interval, so that a fleet does not send all at once. */
 int64_t ticker_wait_us(const struct ticker *t, int64_t wall_us);
 

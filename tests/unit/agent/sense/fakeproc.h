@@ -88,7 +88,7 @@ static void fake_remove(unsigned pid)
 }
 
 /* Another process under the same pid: made first, so that it cannot get the old one's inode. */
-static void fake_replace(unsigned pid, struct fake f)
+static inline void fake_replace(unsigned pid, struct fake f)
 {
 	char from[128];
 	char to[128];

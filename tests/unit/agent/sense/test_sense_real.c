@@ -93,7 +93,7 @@ static void begin(struct reader *r)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd[0]);
 		log_init("sense", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-		exit(sense_run(&cfg, fd[1]));
+		exit(sense_run(&cfg, &(struct sense_fds){fd[1], -1, -1, -1}));
 	}
 	close(fd[1]);
 	r->fd = fd[0];

@@ -551,7 +551,7 @@ static void a_host_figure_that_goes_is_gone_over_there(void **state unused_arg)
 
 static void hosts_have_phases_of_their_own(void **state unused_arg)
 {
-	struct ticker t = {.cfg = {.interval_us = 10000000}};
+	struct ticker t = {.cfg = {.interval_us = 10000000}, .pace_us = 10000000};
 	int64_t tenths[10] = {0};
 
 	for (unsigned host = 0; host < 1000; host++) {

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sense/outlook.h"
+
+#include <string.h>
+
+#include "agent/sense/service.h"
+#include "proto/wire.h"
+
+/* Services are cgroups with processes that a manager named; containers those of an engine. */
+static void count_limits(const struct cgroup_tree *t, struct posture_facts *f)
+{
+	f->services = f->services_unlimited = 0;
+	f->containers = f->containers_unlimited = 0;
+	for (uint16_t id = 0; id < t->high; id++) {
+		const struct cgroup *c = cgroup_tree_get(t, id);
+		char name[WIRE_NAME_MAX + 1];
+		const char *runtime;
+
+		if (!c || !c->members)
+			continue;
+		service_of_cgroup(name, sizeof(name), c->path, &runtime);
+		if (!*name)
+			continue;
+		if (strcmp(runtime, "systemd") == 0) {
+			f->services++;
+			f->services_unlimited += c->unlimited;
+		} else {
+			f->containers++;
+			f->containers_unlimited += c->unlimited;
+		}
+	}
+}
+
+size_t outlook_look(struct outlook *o, const struct ticker *t, bool exits, int64_t boot_us,
+		    struct posture_finding *out)
+{
+	struct posture_paths paths = posture_system_paths;
+	struct posture_facts f;
+
+	o->looked_us = boot_us;
+	posture_clear(&f);
+	paths.proc = t->cfg.sampling.proc_path;
+	posture_gather(&paths, &f);
+	f.proc_connector = exits;
+	count_limits(&t->survey.cgroups, &f);
+	return posture_judge(&f, out, POSTURE_MAX);
+}
