@@ -28,5 +28,10 @@ bool service_container(char *out, size_t size, const struct procfs_cgroup *cgrou
 /* What a cgroup is by its path alone: the container or unit that it belongs to ('' = none) and who
  * made it ('docker', 'systemd', '' = not known). */
 void service_of_cgroup(char *out, size_t size, const char *path, const char **ret_runtime);
+/* The whole id of the innermost container that a cgroup's path names, and its runtime as in the
+ * names above ('docker:', 'k8s:', 'container:' when it is not told); false when it names none. */
+#define SERVICE_ID_LEN 64u
+bool service_container_id(const char *path, char ret_id[SERVICE_ID_LEN + 1],
+			  const char **ret_runtime);
 
 #endif

@@ -253,7 +253,7 @@ static uint64_t hash_cgroup(const struct wire_cgroup *w)
 
 static bool cgroup_tells(const struct cgroup *c)
 {
-	return c && !c->gone_now && (c->state == CGROUP_LIVE || c->state == CGROUP_DENIED);
+	return c && !c->gone_now && (c->state == CGROUP_LIVE || c->state == CGROUP_BLIND);
 }
 
 /* Announces what is new or reads differently now, and takes back what went. */
