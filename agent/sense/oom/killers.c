@@ -181,7 +181,8 @@ static bool oomd(struct text t, struct killer_note *n)
 	} else if (text_cut_last(path, " ", &path, NULL)) {
 		rest = text_of(rest.p - strlen("ruleset:["), rest.len + strlen("ruleset:["));
 	}
-	if (!path.len)
+	/* 'killer:(dry)..' says what it would have done. */
+	if (!path.len || text_cut(rest, "killer:(dry)", NULL, NULL))
 		return false;
 	n->killer = KILLER_OOMD;
 	n->act = KILLER_ACT_SIGNAL;
