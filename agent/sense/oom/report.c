@@ -230,6 +230,8 @@ static bool report_line(struct report *r, struct text t, int64_t page_kib)
 		if (!*k->limit_cgroup)
 			set_path(k->limit_cgroup, limit);
 		r->section = SECTION_CGROUP;
+	} else if (line_limit_reached(t, &limit)) {
+		set_path(k->limit_cgroup, limit);
 	} else if (text_is(t, "Mem-Info:")) {
 		r->section = SECTION_HOST;
 	} else if (figures_header(t, &r->header)) {
@@ -250,9 +252,8 @@ static void section_line(struct report *r, struct text t, int64_t page_kib)
 		figures_cgroup(t, r->kill.stat);
 		return;
 	case SECTION_HOST:
-		if (text_starts(t, "Node "))
-			r->section = SECTION_HEAD;
-		else if (text_starts(t, " ") || text_starts(t, "active_anon:"))
+		/* Not the lines of single zones: 'Node 0 DMA free:..kB'. */
+		if (text_starts(t, " ") || text_starts(t, "active_anon:"))
 			figures_host(t, page_kib, r->kill.host);
 		return;
 	case SECTION_TABLE:
