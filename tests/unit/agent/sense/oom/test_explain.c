@@ -42,7 +42,7 @@ static void a_kill_by_a_limit_is_told(void **state unused_arg)
 						    .grower = "python3 (pid 812)",
 						    .grower_pid = 812}),
 		"The kernel killed python3 (pid 812, shop) because /docker/ab12 reached its limit "
-		"of 40 MiB (38.9 MiB anonymous); python3 (pid 812) triggered it and had grown "
+		"of 40 MiB (39 MiB anonymous); python3 (pid 812) triggered it and had grown "
 		"most.");
 	k.trigger.pid = 9;
 	strcpy(k.trigger.comm, "sh");
@@ -54,7 +54,7 @@ static void a_kill_by_a_limit_is_told(void **state unused_arg)
 						    .grown_seconds = 600}),
 		"The kernel killed python3 (pid 812) because /docker/ab12 reached its limit of 40 "
 		"MiB "
-		"(38.9 MiB anonymous); sh (pid 9) triggered it; celery (pid 7) of jobs had grown "
+		"(39 MiB anonymous); sh (pid 9) triggered it; celery (pid 7) of jobs had grown "
 		"most, by 20 MiB in 10 min.");
 }
 
