@@ -2,8 +2,9 @@
 /*
  * record.h - what sense and link say to each other over their socket pair (SOCK_STREAM).
  *
- * Up: records, each a head and a body that is already the encoded Tick or Event (proto/wire.h), so
- * link queues bytes and knows nothing of processes. Down: one head without body asking for a
+ * Up: records, each a head and a body that is already the encoded Tick, Event, Kill or Posture
+ * (proto/wire.h), so link queues bytes and knows nothing of processes. All but ticks are urgent:
+ * link sends them before any tick that waits. Down: one head without body asking for a
  * keyframe (a new link, or ticks were dropped: what follows a hole must decode without history).
  * Both sides treat the other as untrusted: lengths are judged before anything is read.
  */
@@ -17,6 +18,8 @@
 enum record_kind {
 	RECORD_TICK = 1, /* as enum wire_record */
 	RECORD_EVENT = 2,
+	RECORD_KILL = 4,
+	RECORD_POSTURE = 5,
 	RECORD_WANT_KEYFRAME = 16, /* link -> sense */
 	RECORD_SELF = 17,          /* sense -> link: struct record_self, its own cost */
 };
