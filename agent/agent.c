@@ -146,9 +146,10 @@ static int start_link(struct agent *a)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	a->start.prev_epoch = a->start.epoch;
+	memcpy(a->start.prev_epochs, a->start.epochs, sizeof(a->start.epochs));
 	a->start.prev_clean = false; /* link only ends by accident before the agent does */
-	a->start.epoch = new_epoch();
+	for (enum lane_id id = 0; id < LANE_COUNT; id++)
+		a->start.epochs[id] = new_epoch();
 	rc = start_child(a, LINK, pair[1]);
 	close(pair[1]);
 	if (rc < 0)

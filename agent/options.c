@@ -95,7 +95,7 @@ static const struct conf_option rows[] = {
 	 .help = "socket of memherd-actd; commands are refused while it is not there",
 	 .refuse = judge_path},
 	{FIELD(spool_memory), .type = CONF_BYTES, .preset = "4MiB", .min = KIB(64), .max = MIB(256),
-	 .help = "memory for what the collector has not stored yet"},
+	 .help = "memory for samples not stored yet; events and kills have 1/8 more"},
 	{FIELD(reconnect_base), .type = CONF_DURATION, .preset = "1s", .min = 10000,
 	 .max = MINUTES(1), .help = "longest wait before the first retry; doubles with each"},
 	{FIELD(reconnect_cap), .type = CONF_DURATION, .preset = "5min", .min = 10000,

@@ -2,8 +2,9 @@
 /*
  * record.h - what sense and link say to each other over their socket pair (SOCK_STREAM).
  *
- * Up: records, each a head and a body that is already the encoded Tick or Event (proto/wire.h), so
- * link queues bytes and knows nothing of processes. Down: one head without body asking for a
+ * Up: records, each a head and a body that is already the encoded Tick, Event, Kill or Posture
+ * (proto/wire.h), so link queues bytes and knows nothing of processes. All but ticks are urgent:
+ * link sends them before any tick that waits. Down: one head without body asking for a
  * keyframe (a new link, or ticks were dropped: what follows a hole must decode without history).
  * Both sides treat the other as untrusted: lengths are judged before anything is read.
  */

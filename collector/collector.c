@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -218,6 +219,17 @@ static const struct ingest_ops ingest_ops = {.on_process = on_process,
 
 /* ---- connections ---- */
 
+/* A link that died took with it what it had not sent: each of its streams ends in a gap. */
+static void note_ends(struct db *db, const struct host *h, const struct wire_hello *m)
+{
+	const uint64_t ended[] = {m->prev_epoch, m->prev_urgent_epoch};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ended) && !m->prev_clean; i++)
+		if (ended[i] && store_fleet_stream_ended(db, h->host_id, (int64_t)ended[i]) < 0)
+			log_warn("host=%d end of stream %016" PRIx64 " not noted", h->host_id,
+				 ended[i]);
+}
+
 static void on_hello(void *arg, struct host *h, const struct wire_hello *m)
 {
 	struct collector *c = arg;
@@ -230,9 +242,7 @@ static void on_hello(void *arg, struct host *h, const struct wire_hello *m)
 	json_decref(doc);
 	if (info && store_fleet_hello(db, h->host_id, m->host_name, info) < 0)
 		log_debug("host=%d greeting not noted", h->host_id);
-	if (m->prev_epoch && !m->prev_clean &&
-	    store_fleet_stream_ended(db, h->host_id, (int64_t)m->prev_epoch) < 0)
-		log_warn("host=%d end of its last stream not noted", h->host_id);
+	note_ends(db, h, m);
 }
 
 static void on_connected(void *arg, struct host *h)

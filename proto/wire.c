@@ -88,6 +88,7 @@ int wire_unpack_hello(struct arena *a, const uint8_t *data, size_t len, struct w
 		.t_boot_us = rules_counter(&r, m->t_boot_us, "t_boot_us"),
 		.n_epochs = m->n_epoch,
 		.prev_epoch = m->prev_epoch,
+		.prev_urgent_epoch = m->prev_urgent_epoch,
 		.prev_clean = m->prev_clean,
 	};
 	rules_demand(&r, m->proto_min >= 1 && m->proto_min <= m->proto_max,

@@ -118,9 +118,10 @@ struct wire_hello {
 	bool act;
 	int64_t t_wall_us;
 	uint64_t t_boot_us;
-	struct wire_epoch *epochs; /* at least one; the last is live */
+	struct wire_epoch *epochs; /* at least one; all are live */
 	size_t n_epochs;
-	uint64_t prev_epoch;
+	uint64_t prev_epoch; /* of samples; 0 = none known */
+	uint64_t prev_urgent_epoch;
 	bool prev_clean;
 };
 

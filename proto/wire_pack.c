@@ -170,6 +170,7 @@ void wire_pack_hello(struct buf *b, const struct wire_hello *m)
 	put_epochs(b, 17, m->epochs, m->n_epochs, offsetof(struct wire_epoch, seq_max));
 	put_uint(b, 18, m->prev_epoch);
 	put_uint(b, 19, m->prev_clean);
+	put_uint(b, 20, m->prev_urgent_epoch);
 }
 
 void wire_pack_hello_ack(struct buf *b, const struct wire_hello_ack *m)

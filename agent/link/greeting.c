@@ -38,9 +38,10 @@ static void name_host(const struct agent_options *o, char *out, size_t size)
 }
 
 int greeting_hello(const struct agent_options *o, const struct link_start *start,
-		   const struct wire_epoch *live, bool act, struct buf *out, struct error *err)
+		   const struct wire_epoch live[LANE_COUNT], bool act, struct buf *out,
+		   struct error *err)
 {
-	struct wire_epoch epoch = *live;
+	struct wire_epoch epochs[LANE_COUNT];
 	char host[WIRE_NAME_MAX + 1];
 	char kernel[WIRE_NAME_MAX + 1] = "";
 	struct utsname uts;
@@ -57,15 +58,17 @@ int greeting_hello(const struct agent_options *o, const struct link_start *start
 		.act = act,
 		.t_wall_us = clock_wall_us(),
 		.t_boot_us = (uint64_t)clock_boot_us(),
-		.epochs = &epoch,
-		.n_epochs = 1,
-		.prev_epoch = start->prev_epoch,
+		.epochs = epochs,
+		.n_epochs = LANE_COUNT,
+		.prev_epoch = start->prev_epochs[LANE_SAMPLES],
+		.prev_urgent_epoch = start->prev_epochs[LANE_URGENT],
 		.prev_clean = start->prev_clean,
 	};
 	int rc = read_boot_id(o->proc_path, hello.boot_id, err);
 
 	if (rc < 0)
 		return rc;
+	memcpy(epochs, live, sizeof(epochs));
 	name_host(o, host, sizeof(host));
 	if (uname(&uts) == 0)
 		str_safe(kernel, sizeof(kernel), uts.release, strlen(uts.release));
@@ -73,11 +76,24 @@ int greeting_hello(const struct agent_options *o, const struct link_start *start
 	return buf_status(out) < 0 ? error_set(err, -ENOBUFS, "Hello is too large") : 0;
 }
 
-int greeting_judge(const struct wire_hello_ack *ack, uint64_t epoch, uint64_t *ret_last_seq,
-		   uint32_t *ret_heartbeat_ms, struct error *err)
+/* How often HelloAck names the stream. */
+static size_t find_epoch(const struct wire_hello_ack *ack, uint64_t epoch, uint64_t *ret_last_seq)
 {
-	uint64_t last = 0;
 	size_t found = 0;
+
+	for (size_t i = 0; i < ack->n_epochs; i++) {
+		if (ack->epochs[i].epoch != epoch)
+			continue;
+		*ret_last_seq = ack->epochs[i].seq_max;
+		found++;
+	}
+	return found;
+}
+
+int greeting_judge(const struct wire_hello_ack *ack, const uint64_t epochs[LANE_COUNT],
+		   uint64_t ret_last_seq[LANE_COUNT], uint32_t *ret_heartbeat_ms, struct error *err)
+{
+	uint64_t last[LANE_COUNT];
 
 	if (ack->proto != WIRE_PROTO)
 		return error_set(err, -EPROTO, "collector speaks protocol %u, expected %u",
@@ -87,15 +103,14 @@ int greeting_judge(const struct wire_hello_ack *ack, uint64_t epoch, uint64_t *r
 		return error_set(err, -EBADMSG, "HelloAck: heartbeat of %u ms, expected %d to %d",
 				 (unsigned)ack->heartbeat_ms, GREETING_HEARTBEAT_MIN_MS,
 				 GREETING_HEARTBEAT_MAX_MS);
-	for (size_t i = 0; i < ack->n_epochs; i++) {
-		if (ack->epochs[i].epoch != epoch)
-			continue;
-		last = ack->epochs[i].seq_max;
-		found++;
+	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
+		size_t found = find_epoch(ack, epochs[id], &last[id]);
+
+		if (found != 1)
+			return error_set(err, -EBADMSG, "HelloAck names our stream '%s' %zu times",
+					 lane_name(id), found);
 	}
-	if (found != 1)
-		return error_set(err, -EBADMSG, "HelloAck names our stream %zu times", found);
-	*ret_last_seq = last;
+	memcpy(ret_last_seq, last, sizeof(last));
 	*ret_heartbeat_ms = ack->heartbeat_ms;
 	return 0;
 }

@@ -9,16 +9,17 @@
 #include "common/buf.h"
 #include "proto/wire.h"
 
-/* Appends the Hello of the stream that holds the records live->seq_min..seq_max. */
+/* Appends the Hello of the streams that hold the records seq_min..seq_max. */
 int greeting_hello(const struct agent_options *o, const struct link_start *start,
-		   const struct wire_epoch *live, bool act, struct buf *out,
+		   const struct wire_epoch live[LANE_COUNT], bool act, struct buf *out,
 		   struct error *err) must_use;
 
 #define GREETING_HEARTBEAT_MIN_MS 50
 #define GREETING_HEARTBEAT_MAX_MS 60000
-/* What HelloAck says of our stream: the last number stored, and how often to show life (ms).
- * -EPROTO for another protocol version, -EBADMSG for what we cannot live with. */
-int greeting_judge(const struct wire_hello_ack *ack, uint64_t epoch, uint64_t *ret_last_seq,
-		   uint32_t *ret_heartbeat_ms, struct error *err) must_use;
+/* What HelloAck says of our streams: the last number stored of each, and how often to show life
+ * (ms). -EPROTO for another protocol version, -EBADMSG for what we cannot live with. */
+int greeting_judge(const struct wire_hello_ack *ack, const uint64_t epochs[LANE_COUNT],
+		   uint64_t ret_last_seq[LANE_COUNT], uint32_t *ret_heartbeat_ms,
+		   struct error *err) must_use;
 
 #endif

@@ -23,12 +23,25 @@ struct intake {
 	struct buf body;
 };
 
+static bool known_kind(unsigned kind)
+{
+	switch (kind) {
+	case RECORD_TICK:
+	case RECORD_EVENT:
+	case RECORD_KILL:
+	case RECORD_POSTURE:
+	case RECORD_SELF:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int intake_judge(const struct record_head *h, struct error *err)
 {
-	bool known = h->kind == RECORD_TICK || h->kind == RECORD_EVENT || h->kind == RECORD_SELF;
 	uint16_t flags = h->kind == RECORD_TICK ? RECORD_KEYFRAME : 0;
 
-	if (!known)
+	if (!known_kind(h->kind))
 		return error_set(err, -EBADMSG, "record of unknown kind %u", (unsigned)h->kind);
 	if (h->flags & ~flags)
 		return error_set(err, -EBADMSG, "record with unknown flags %#x",
@@ -38,6 +51,9 @@ int intake_judge(const struct record_head *h, struct error *err)
 				 RECORD_MAX_BODY);
 	if (h->kind == RECORD_SELF && h->len != sizeof(struct record_self))
 		return error_set(err, -EBADMSG, "self report of %u bytes", (unsigned)h->len);
+	/* Both begin with a time: without a body there is nothing to tell. */
+	if ((h->kind == RECORD_KILL || h->kind == RECORD_POSTURE) && h->len == 0)
+		return error_set(err, -EBADMSG, "record of kind %u is empty", (unsigned)h->kind);
 	return 0;
 }
 

@@ -10,9 +10,9 @@
 #include "agent/link/credentials.h"
 #include "agent/link/greeting.h"
 #include "agent/link/intake.h"
+#include "agent/link/lane.h"
 #include "agent/link/relay.h"
 #include "agent/link/retry.h"
-#include "agent/link/spool.h"
 #include "agent/link/window.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -22,7 +22,8 @@
 #include "proto/conn.h"
 
 #define MAGIC            0x6c696e6bU
-#define OUT_MAX          (4 * (FRAME_MAX_PAYLOAD + FRAME_HEADER_SIZE))
+#define FRAME_BYTES      (FRAME_MAX_PAYLOAD + FRAME_HEADER_SIZE)
+#define OUT_MAX          (6 * FRAME_BYTES)
 #define GREETING_US      (15 * USEC_PER_SEC)
 #define CONNECTING_US    ((CONN_HANDSHAKE_SEC + 5) * USEC_PER_SEC)
 #define CLOSING_US       ((CONN_HANDSHAKE_SEC + 5) * USEC_PER_SEC)
@@ -37,6 +38,7 @@ struct link {
 	struct event_base *base;
 	const struct agent_options *options;
 	struct link_start start;
+	uint64_t id; /* in logs: the epoch of its samples */
 	const struct link_state *state;
 	struct event *deadline;
 	struct retry retry;
@@ -48,7 +50,7 @@ struct link {
 	unsigned missed;
 	int64_t streaming_since_us;
 
-	struct spool *spool;
+	struct lanes lanes;
 	struct intake *intake;
 	bool intake_ended;
 	struct record_self sense_self;
@@ -86,7 +88,7 @@ static void arm(struct event *e, int64_t us)
 /* The one place where the state changes. */
 static void go(struct link *l, const struct link_state *to)
 {
-	log_debug("link=%016" PRIx64 " state=%s from=%s", l->start.epoch, to->name,
+	log_debug("link=%016" PRIx64 " state=%s from=%s", l->id, to->name,
 		  l->state ? l->state->name : "none");
 	l->state = to;
 	arm(l->deadline, to->limit_us(l));
@@ -123,7 +125,7 @@ static void want_keyframe(struct link *l)
 
 static bool drained(const struct link *l)
 {
-	return spool_seq_min(l->spool) > spool_seq_max(l->spool) && l->n_results == 0;
+	return lanes_drained(&l->lanes) && l->n_results == 0;
 }
 
 /* ---- going up: results, heartbeats, batches ---- */
@@ -135,7 +137,7 @@ static int send_frame(struct link *l, enum frame_type type, const struct buf *b)
 	if (rc == 0)
 		rc = conn_send(l->conn, type, b->data, b->len);
 	if (rc < 0)
-		log_warn("link=%016" PRIx64 " cannot send frame=%s error='%s'", l->start.epoch,
+		log_warn("link=%016" PRIx64 " cannot send frame=%s error='%s'", l->id,
 			 frame_name(type), strerror(-rc));
 	return rc;
 }
@@ -155,11 +157,21 @@ static void send_results(struct link *l)
 	}
 }
 
+/* Samples fill half of the output and one frame: behind them there is always place for an urgent
+ * batch, and behind that for heartbeats and results. */
+static bool output_has_room(const struct link *l)
+{
+	size_t unsent = conn_unsent(l->conn);
+
+	return lanes_next(&l->lanes) == LANE_URGENT ? unsent <= OUT_MAX - 2 * FRAME_BYTES
+						    : unsent < OUT_MAX / 2;
+}
+
 static void send_batches(struct link *l)
 {
-	while (l->state == &streaming && conn_unsent(l->conn) < OUT_MAX / 2) {
+	while (l->state == &streaming && output_has_room(l)) {
 		auto_buf struct buf b = BUF_INIT(FRAME_MAX_PAYLOAD);
-		int n = window_fill(&l->window, l->spool, l->start.epoch, &b);
+		int n = window_fill(&l->window, &l->lanes, &b);
 
 		if (n == 0)
 			return;
@@ -200,7 +212,7 @@ static void send_heartbeat(struct link *l)
 	struct spool_stats st;
 	struct wire_heartbeat beat = {.t_wall_us = clock_wall_us()};
 
-	spool_stats(l->spool, &st);
+	lanes_sum(&l->lanes, &st);
 	beat.spool_records = (uint32_t)MIN_OF(st.held_records, (uint64_t)UINT32_MAX);
 	beat.spool_bytes = st.bytes;
 	beat.rss_bytes = own_rss() + l->sense_self.rss_bytes;
@@ -213,27 +225,39 @@ static void send_heartbeat(struct link *l)
 
 /* ---- coming down: one handler a frame and state ---- */
 
+static int rewind_lane(struct link *l, enum lane_id id, uint64_t last_seq, struct error *err)
+{
+	struct spool *s = l->lanes.of[id].spool;
+	int rc;
+
+	if (last_seq < spool_seq_min(s) - 1)
+		log_warn("link=%016" PRIx64 " lane=%s collector went back from=%" PRIu64
+			 " to=%" PRIu64,
+			 l->id, lane_name(id), spool_seq_min(s) - 1, last_seq);
+	rc = spool_rewind(s, last_seq);
+	if (rc < 0)
+		return error_set(err, rc, "collector has %" PRIu64 " of our %" PRIu64 " records",
+				 last_seq, spool_seq_max(s));
+	log_info("link=%016" PRIx64 " lane=%s stored=%" PRIu64 " produced=%" PRIu64, l->id,
+		 lane_name(id), last_seq, spool_seq_max(s));
+	return 0;
+}
+
 static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, struct error *err)
 {
 	struct wire_hello_ack ack;
-	uint64_t last_seq;
+	uint64_t last_seq[LANE_COUNT];
 	int rc = wire_unpack_hello_ack(a, f->payload, f->len, &ack, err);
 
 	if (rc == 0)
-		rc = greeting_judge(&ack, l->start.epoch, &last_seq, &l->heartbeat_ms, err);
+		rc = greeting_judge(&ack, l->start.epochs, last_seq, &l->heartbeat_ms, err);
 	if (rc == 0)
 		rc = window_open(&l->window, &ack, err);
+	for (enum lane_id id = 0; rc == 0 && id < LANE_COUNT; id++)
+		rc = rewind_lane(l, id, last_seq[id], err);
 	if (rc < 0)
 		return rc;
-	if (last_seq < spool_seq_min(l->spool) - 1)
-		log_warn("link=%016" PRIx64 " collector went back from=%" PRIu64 " to=%" PRIu64,
-			 l->start.epoch, spool_seq_min(l->spool) - 1, last_seq);
-	rc = spool_rewind(l->spool, last_seq);
-	if (rc < 0)
-		return error_set(err, rc, "collector has %" PRIu64 " of our %" PRIu64 " records",
-				 last_seq, spool_seq_max(l->spool));
-	log_info("link=%016" PRIx64 " streaming peer=%s stored=%" PRIu64 " produced=%" PRIu64,
-		 l->start.epoch, conn_peer_name(l->conn), last_seq, spool_seq_max(l->spool));
+	log_info("link=%016" PRIx64 " streaming peer=%s", l->id, conn_peer_name(l->conn));
 	go(l, &streaming);
 	return 0;
 }
@@ -241,17 +265,19 @@ static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, 
 static int on_ack(struct link *l, struct arena *a, const struct frame *f, struct error *err)
 {
 	struct wire_ack ack;
+	struct lane *lane;
 	int rc = wire_unpack_ack(a, f->payload, f->len, &ack, err);
 
 	if (rc < 0)
 		return rc;
-	if (ack.epoch != l->start.epoch)
+	lane = lanes_find(&l->lanes, ack.epoch);
+	if (!lane)
 		return error_set(err, -EBADMSG, "ack of stream %016" PRIx64 ", which is not ours",
 				 ack.epoch);
-	rc = spool_ack(l->spool, ack.seq);
+	rc = spool_ack(lane->spool, ack.seq);
 	if (rc < 0)
 		return error_set(err, rc, "ack of %" PRIu64 ", which was not sent", ack.seq);
-	window_acked(&l->window, ack.seq);
+	window_acked(&l->window, (enum lane_id)(lane - l->lanes.of), ack.seq);
 	if (clock_boot_us() - l->streaming_since_us >= HEALTHY_US)
 		retry_worked(&l->retry);
 	pump(l);
@@ -282,9 +308,8 @@ static int on_goaway(struct link *l, struct arena *a, const struct frame *f, str
 
 	if (rc < 0)
 		return rc;
-	log_warn("link=%016" PRIx64 " sent away reason=%u text='%s' retry_ms=%u..%u",
-		 l->start.epoch, (unsigned)g.reason, g.text, (unsigned)g.retry_min_ms,
-		 (unsigned)g.retry_max_ms);
+	log_warn("link=%016" PRIx64 " sent away reason=%u text='%s' retry_ms=%u..%u", l->id,
+		 (unsigned)g.reason, g.text, (unsigned)g.retry_min_ms, (unsigned)g.retry_max_ms);
 	retry_ask(&l->retry, g.retry_min_ms, g.retry_max_ms);
 	hang_up(l, "collector sent us away");
 	return 0;
@@ -344,8 +369,7 @@ static void on_close(void *arg, struct conn *c unused_arg, const char *why)
 
 	MAGIC_CHECK(l, MAGIC);
 	l->conn = NULL;
-	log_info("link=%016" PRIx64 " closed while=%s why='%s'", l->start.epoch, l->state->name,
-		 why);
+	log_info("link=%016" PRIx64 " closed while=%s why='%s'", l->id, l->state->name, why);
 	if (l->stopping)
 		event_base_loopbreak(l->base);
 	else
@@ -388,7 +412,7 @@ static void enter_connecting(struct link *l)
 
 	if (connect_now(l, &err) == 0)
 		return;
-	log_warn("link=%016" PRIx64 " cannot connect error='%s'", l->start.epoch, err.msg);
+	log_warn("link=%016" PRIx64 " cannot connect error='%s'", l->id, err.msg);
 	l->conn = NULL;
 	if (l->stopping)
 		event_base_loopbreak(l->base);
@@ -399,13 +423,12 @@ static void enter_connecting(struct link *l)
 static void enter_greeting(struct link *l)
 {
 	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
-	const struct wire_epoch live = {.epoch = l->start.epoch,
-					.seq_min = spool_seq_min(l->spool),
-					.seq_max = spool_seq_max(l->spool)};
+	struct wire_epoch live[LANE_COUNT];
 	struct error err = {""};
 
+	lanes_epochs(&l->lanes, live);
 	conn_max_payload(l->conn, FRAME_MAX_PAYLOAD);
-	if (greeting_hello(l->options, &l->start, &live, relay_reachable(l->relay), &b, &err) < 0)
+	if (greeting_hello(l->options, &l->start, live, relay_reachable(l->relay), &b, &err) < 0)
 		hang_up(l, err.msg);
 	else if (send_frame(l, FRAME_HELLO, &b) < 0)
 		hang_up(l, "cannot send Hello");
@@ -489,15 +512,17 @@ static const struct link_state closing = {"closing", NULL, closing_us, close_han
 static void on_record(void *arg, const struct record_head *h, const uint8_t *body)
 {
 	struct link *l = arg;
-	bool tick = h->kind == RECORD_TICK;
+	enum wire_record kind = (enum wire_record)h->kind; /* record.h: the same numbers */
+	enum lane_id id = lane_of_kind(kind);
 
 	MAGIC_CHECK(l, MAGIC);
 	if (h->kind == RECORD_SELF) {
 		memcpy(&l->sense_self, body, sizeof(l->sense_self));
 		return;
 	}
-	if (spool_add(l->spool, tick ? WIRE_TICK : WIRE_EVENT, h->flags & RECORD_KEYFRAME,
-		      h->t_wall_us, body, h->len) == SPOOL_WANTS_KEYFRAME)
+	if (spool_add(l->lanes.of[id].spool, kind, h->flags & RECORD_KEYFRAME, h->t_wall_us, body,
+		      h->len) == SPOOL_WANTS_KEYFRAME &&
+	    id == LANE_SAMPLES)
 		want_keyframe(l);
 	pump(l);
 }
@@ -508,7 +533,7 @@ static void on_intake_end(void *arg, const char *why)
 
 	MAGIC_CHECK(l, MAGIC);
 	log_line(l->stopping ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
-		 "link=%016" PRIx64 " sense is gone why='%s'", l->start.epoch, why);
+		 "link=%016" PRIx64 " sense is gone why='%s'", l->id, why);
 	l->intake_ended = true;
 	pump(l);
 }
@@ -521,8 +546,7 @@ static void on_result(void *arg, const uint8_t result[COMMAND_RESULT_SIZE])
 
 	MAGIC_CHECK(l, MAGIC);
 	if (l->n_results == RELAY_QUEUE) {
-		log_warn("link=%016" PRIx64 " result dropped: %d wait already", l->start.epoch,
-			 RELAY_QUEUE);
+		log_warn("link=%016" PRIx64 " result dropped: %d wait already", l->id, RELAY_QUEUE);
 		return;
 	}
 	memcpy(l->results[l->n_results++], result, COMMAND_RESULT_SIZE);
@@ -542,12 +566,13 @@ int link_new(struct event_base *base, const struct agent_options *o, const struc
 			   .base = base,
 			   .options = o,
 			   .start = *start,
+			   .id = start->epochs[LANE_SAMPLES],
 			   .intake_ended = true,
 			   .retry = {.base_us = o->reconnect_base,
 				     .cap_us = o->reconnect_cap,
 				     .first_us = o->reconnect_first}};
 	l->deadline = evtimer_new(base, on_deadline, l);
-	if (!l->deadline || spool_new((size_t)o->spool_memory, &l->spool) < 0 ||
+	if (!l->deadline || lanes_init(&l->lanes, start->epochs, (size_t)o->spool_memory) < 0 ||
 	    relay_new(base, o->actd_socket, on_result, l, &l->relay) < 0) {
 		link_free(&l);
 		return error_set(err, -ENOMEM, "no memory for the link");
@@ -568,7 +593,7 @@ void link_free(struct link **l)
 	tls_ctx_free(&p->tls);
 	intake_free(&p->intake);
 	relay_free(&p->relay);
-	spool_free(&p->spool);
+	lanes_fini(&p->lanes);
 	if (p->deadline)
 		event_free(p->deadline);
 	if (p->stop_limit)
@@ -619,7 +644,7 @@ const char *link_state_name(const struct link *l)
 	return l->state->name;
 }
 
-void link_stats(const struct link *l, struct spool_stats *ret)
+void link_stats(const struct link *l, enum lane_id id, struct spool_stats *ret)
 {
-	spool_stats(l->spool, ret);
+	spool_stats(l->lanes.of[id].spool, ret);
 }

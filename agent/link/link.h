@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * link.h - the session with the collector: one stream of records up, commands down.
+ * link.h - the session with the collector: two streams of records up (lane.h), commands down.
  *
- * Records from sense (link_attach) go into the spool and leave it when the collector has said that
- * they are stored. The connection is a state machine (waiting, connecting, greeting, streaming,
- * closing; a table in link.c), each state with a deadline. Whatever goes wrong is logged here,
- * once, and ends in 'waiting'. One owner: process.c, or a test with a loop of its own.
+ * Records from sense (link_attach) go into their lane's spool and leave it when the collector has
+ * said that they are stored. The connection is a state machine (waiting, connecting, greeting,
+ * streaming, closing; a table in link.c), each state with a deadline. Whatever goes wrong is logged
+ * here, once, and ends in 'waiting'. One owner: process.c, or a test with a loop of its own.
  */
 #ifndef MEMHERD_AGENT_LINK_LINK_H
 #define MEMHERD_AGENT_LINK_LINK_H
@@ -13,17 +13,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/link/lane.h"
 #include "agent/options.h"
 #include "common/error.h"
 
 struct event_base;
 struct link;
-struct spool_stats;
 
-/* How the supervisor starts a link; both epochs are random, positive, never used twice. */
+/* How the supervisor starts a link; epochs are random, positive, never used twice. */
 struct link_start {
-	uint64_t epoch;
-	uint64_t prev_epoch; /* 0 = none known */
+	uint64_t epochs[LANE_COUNT];
+	uint64_t prev_epochs[LANE_COUNT]; /* 0 = none known */
 	bool prev_clean;
 };
 
@@ -39,6 +39,6 @@ void link_stop(struct link *l);
 
 /* 'waiting', 'connecting', 'greeting', 'streaming', 'closing'. */
 const char *link_state_name(const struct link *l);
-void link_stats(const struct link *l, struct spool_stats *ret);
+void link_stats(const struct link *l, enum lane_id id, struct spool_stats *ret);
 
 #endif

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "agent/link/spool.h"
 #include "common/log.h"
 
 #define MAGIC 0x6c70726fU
@@ -101,21 +100,29 @@ static void tear_down(struct process *p)
 		event_base_free(p->base);
 }
 
+/* Each is a stream of its own, and ends as one. */
+static void say_end(const struct process *p, const struct link_start *start, enum lane_id id)
+{
+	struct spool_stats st;
+
+	link_stats(p->link, id, &st);
+	log_info("stream=%016" PRIx64 " ends lane=%s produced=%" PRIu64 " stored=%" PRIu64
+		 " left=%" PRIu64,
+		 start->epochs[id], lane_name(id), st.produced, st.acked, st.produced - st.acked);
+}
+
 int link_run(const struct agent_options *o, const struct link_start *start, int control)
 {
 	struct process p = {.magic = MAGIC};
 	struct error err = {""};
-	struct spool_stats st;
 	int rc = set_up(&p, o, start, control, &err);
 
 	if (rc < 0) {
 		log_error("link cannot start error='%s'", err.msg);
 	} else {
 		event_base_dispatch(p.base);
-		link_stats(p.link, &st);
-		log_info("link=%016" PRIx64 " ends produced=%" PRIu64 " stored=%" PRIu64
-			 " left=%" PRIu64,
-			 start->epoch, st.produced, st.acked, st.produced - st.acked);
+		for (enum lane_id id = 0; id < LANE_COUNT; id++)
+			say_end(&p, start, id);
 	}
 	tear_down(&p);
 	close(control);

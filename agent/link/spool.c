@@ -185,14 +185,34 @@ static struct item *new_item(enum wire_record kind, bool keyframe, int64_t t_us,
 	return it;
 }
 
-static struct item *first_of(const struct spool *s, enum wire_record kind)
+/* In this order records go when the spool is full; gaps alone are few and stay. */
+enum { RANK_TICK, RANK_EVENT, RANK_KILL, RANK_NONE };
+
+static int rank_of(enum wire_record kind)
 {
+	static const int ranks[] = {
+		[WIRE_TICK] = RANK_TICK, [WIRE_EVENT] = RANK_EVENT,   [WIRE_GAP] = RANK_NONE,
+		[WIRE_KILL] = RANK_KILL, [WIRE_POSTURE] = RANK_EVENT,
+	};
+
+	return ranks[kind];
+}
+
+static struct item *first_to_go(const struct spool *s)
+{
+	struct item *found = NULL;
+	int rank = RANK_NONE;
 	struct item *it;
 
-	TAILQ_FOREACH (it, &s->items, link)
-		if (it->kind == kind)
-			return it;
-	return NULL;
+	TAILQ_FOREACH (it, &s->items, link) {
+		if (rank_of(it->kind) >= rank)
+			continue;
+		found = it;
+		rank = rank_of(it->kind);
+		if (rank == 0)
+			break;
+	}
+	return found;
 }
 
 /* Drops the oldest tick and those after it that cannot be decoded without it. */
@@ -212,23 +232,25 @@ static void drop_group(struct spool *s, struct item *it)
 	s->broken = true; /* no keyframe after it: it was the newest group */
 }
 
-/* The oldest ticks first, then the oldest events; gaps alone are few and stay. */
+static void drop_one(struct spool *s, struct item *it)
+{
+	make_gap(s, it);
+	it = join_back(s, it);
+	if (TAILQ_NEXT(it, link))
+		join_back(s, TAILQ_NEXT(it, link));
+}
+
 static void make_room(struct spool *s)
 {
 	while (s->bytes > s->max_bytes) {
-		struct item *it = first_of(s, WIRE_TICK);
+		struct item *it = first_to_go(s);
 
-		if (it) {
-			drop_group(s, it);
-			continue;
-		}
-		it = first_of(s, WIRE_EVENT);
 		if (!it)
 			return;
-		make_gap(s, it);
-		it = join_back(s, it);
-		if (TAILQ_NEXT(it, link))
-			join_back(s, TAILQ_NEXT(it, link));
+		if (it->kind == WIRE_TICK)
+			drop_group(s, it);
+		else
+			drop_one(s, it);
 	}
 }
 

@@ -4,8 +4,9 @@
  *
  * The spool numbers records from 1 without holes and keeps them until they are acked. When it is
  * full the oldest ticks go first, and always a whole group of them (a keyframe and the deltas that
- * need it), so that what is left still decodes; events stay until there is nothing else to drop.
- * What goes is replaced in its place by a gap with the same numbers, so at any time
+ * need it), so that what is left still decodes; then the oldest events and postures; kills stay
+ * until there is nothing else to drop. What goes is replaced in its place by a gap with the same
+ *numbers, so at any time
  *
  *	produced = acked + held + gapped        (counted in sequence numbers)
  *
@@ -36,13 +37,13 @@ struct spool_view {
 struct spool_stats {
 	uint64_t produced;     /* numbers given out */
 	uint64_t acked;        /* numbers known to be stored, gaps included */
-	uint64_t held_records; /* ticks and events that wait */
+	uint64_t held_records; /* that wait, without gaps */
 	uint64_t held_gapped;  /* numbers in gaps that wait */
 	uint64_t dropped;      /* numbers that ever became part of a gap */
 	size_t bytes;          /* of memory in use */
 };
 
-/* What spool_add found out. */
+/* What spool_add found out; of no meaning for a spool that gets no ticks. */
 enum spool_result {
 	SPOOL_KEPT,
 	SPOOL_WANTS_KEYFRAME, /* ticks were dropped and what comes next cannot be decoded */

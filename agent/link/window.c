@@ -25,10 +25,12 @@ int window_open(struct window *w, const struct wire_hello_ack *ack, struct error
 	return 0;
 }
 
-/* What the next batch may weigh: a frame, or what is left of the grant. */
-static size_t room(const struct window *w)
+/* What the lane's next batch may weigh: a frame, or what is left of the grant. */
+static size_t room(const struct window *w, enum lane_id id)
 {
-	if (w->n == w->max_batches || w->bytes >= w->max_bytes)
+	if (id == LANE_URGENT && w->lanes[id].n == 0)
+		return w->max_frame;
+	if (w->n >= w->max_batches || w->bytes >= w->max_bytes)
 		return 0;
 	return MIN_OF(w->max_bytes - w->bytes, w->max_frame);
 }
@@ -47,16 +49,29 @@ static void add_record(struct buf *out, const struct spool_view *v)
 	}
 }
 
-int window_fill(struct window *w, struct spool *s, uint64_t epoch, struct buf *out)
+static void charge(struct window *w, enum lane_id id, uint64_t last_seq, size_t bytes)
 {
+	struct window_lane *l = &w->lanes[id];
+	size_t at = (l->first + l->n) % WINDOW_MAX_BATCHES;
+
+	l->batches[at].last_seq = last_seq;
+	l->batches[at].bytes = bytes;
+	l->n++;
+	w->n++;
+	w->bytes += bytes;
+}
+
+static int fill_from(struct window *w, enum lane_id id, const struct lane *lane, struct buf *out)
+{
+	struct spool *s = lane->spool;
 	struct spool_view v;
-	size_t limit = room(w);
+	size_t limit = room(w, id);
 	uint64_t last = 0;
 	int n = 0;
 
-	if (limit == 0 || !spool_peek(s, &v))
+	if (limit == 0)
 		return 0;
-	wire_batch_begin(out, epoch);
+	wire_batch_begin(out, lane->epoch);
 	while (n < WIRE_MAX_RECORDS && spool_peek(s, &v)) {
 		size_t len = v.kind == WIRE_GAP ? GAP_MAX : v.len;
 		size_t cost = wire_batch_cost(v.seq, len) + BATCH_SPARE;
@@ -70,20 +85,26 @@ int window_fill(struct window *w, struct spool *s, uint64_t epoch, struct buf *o
 		spool_sent(s);
 		n++;
 	}
-	if (n == 0)
-		return 0;
-	w->batches[(w->first + w->n) % WINDOW_MAX_BATCHES].last_seq = last;
-	w->batches[(w->first + w->n) % WINDOW_MAX_BATCHES].bytes = out->len;
-	w->n++;
-	w->bytes += out->len;
+	if (n > 0)
+		charge(w, id, last, out->len);
 	return n;
 }
 
-void window_acked(struct window *w, uint64_t seq)
+int window_fill(struct window *w, const struct lanes *ls, struct buf *out)
 {
-	while (w->n && w->batches[w->first].last_seq <= seq) {
-		w->bytes -= w->batches[w->first].bytes;
-		w->first = (w->first + 1) % WINDOW_MAX_BATCHES;
+	enum lane_id id = lanes_next(ls);
+
+	return id == LANE_COUNT ? 0 : fill_from(w, id, &ls->of[id], out);
+}
+
+void window_acked(struct window *w, enum lane_id id, uint64_t seq)
+{
+	struct window_lane *l = &w->lanes[id];
+
+	while (l->n && l->batches[l->first].last_seq <= seq) {
+		w->bytes -= l->batches[l->first].bytes;
+		l->first = (l->first + 1) % WINDOW_MAX_BATCHES;
+		l->n--;
 		w->n--;
 	}
 }

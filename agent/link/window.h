@@ -2,30 +2,38 @@
 /*
  * window.h - how much may be on its way to the collector, and the batches that fill it.
  *
- * HelloAck grants bytes and batches; a batch is charged until an ack covers its last record. At
- * least one batch may always be under way, or a record larger than the grant would wait for ever.
- * Pure but for the spool that it takes records from.
+ * HelloAck grants bytes and batches, both lanes together; a batch is charged until an ack covers
+ * its last record. Samples go only while nothing urgent waits. At least one batch may always be
+ * under way, or a record larger than the grant would wait for ever; and always one of urgent
+ * records, however much of the grant samples hold: a collector that is slow to store them still
+ * hears of a kill. Pure but for the spools that it takes records from.
  */
 #ifndef MEMHERD_AGENT_LINK_WINDOW_H
 #define MEMHERD_AGENT_LINK_WINDOW_H
 
-#include "agent/link/spool.h"
+#include "agent/link/lane.h"
 #include "common/buf.h"
 #include "common/error.h"
 
 #define WINDOW_MAX_BATCHES 64
 
-struct window {
-	size_t max_frame; /* bytes of a batch */
-	size_t max_bytes;
-	size_t max_batches;
-	size_t bytes; /* under way */
+/* One lane's batches under way: a ring. */
+struct window_lane {
 	size_t first;
 	size_t n;
 	struct {
 		uint64_t last_seq;
 		size_t bytes;
-	} batches[WINDOW_MAX_BATCHES]; /* a ring */
+	} batches[WINDOW_MAX_BATCHES];
+};
+
+struct window {
+	size_t max_frame; /* bytes of a batch */
+	size_t max_bytes;
+	size_t max_batches;
+	size_t bytes; /* under way, in all lanes */
+	size_t n;     /* batches under way, in all lanes */
+	struct window_lane lanes[LANE_COUNT];
 };
 
 /* A new connection, with nothing under way. -EBADMSG for a grant in which the largest record could
@@ -33,8 +41,8 @@ struct window {
 int window_open(struct window *w, const struct wire_hello_ack *ack, struct error *err) must_use;
 /* Packs the next batch into out (empty, at least max_frame large) and charges it; the number of
  * records, 0 when nothing waits or nothing more is granted, -ENOBUFS without memory. */
-int window_fill(struct window *w, struct spool *s, uint64_t epoch, struct buf *out) must_use;
-/* Everything up to seq is stored. */
-void window_acked(struct window *w, uint64_t seq);
+int window_fill(struct window *w, const struct lanes *ls, struct buf *out) must_use;
+/* Everything of that lane up to seq is stored. */
+void window_acked(struct window *w, enum lane_id id, uint64_t seq);
 
 #endif

@@ -2,6 +2,9 @@
 /*
  * session.h - one agent's connection, from its certificate to its end.
  *
+ * A connection carries the streams that its Hello lists, all of them live and each with numbers and
+ * acknowledgements of its own: what an agent sends on one does not wait for another's.
+ *
  * States: greeting (TLS is up, Hello awaited) -> opening (the store fences older connections and
  * says what it has) -> streaming -> closing. Each but streaming has a deadline; streaming needs a
  * frame within SESSION_DEAD_SEC. A second connection of a host replaces the first: after a cut, the

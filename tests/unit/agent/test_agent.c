@@ -30,8 +30,8 @@ struct hello {
 	bool inet;   /* could make a network socket */
 	bool local;  /* could make a local one */
 	bool ptrace; /* was let into ptrace() */
-	uint64_t epoch;
-	uint64_t prev_epoch;
+	uint64_t epochs[LANE_COUNT];
+	uint64_t prev_epochs[LANE_COUNT];
 };
 
 static unsigned count_fds(void)
@@ -56,14 +56,16 @@ static void say(char who, const struct link_start *s)
 			  .caps = daemon_caps(),
 			  .no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1,
 			  .inet = fd >= 0,
-			  .local = local >= 0,
-			  .epoch = s ? s->epoch : 0,
-			  .prev_epoch = s ? s->prev_epoch : 0};
+			  .local = local >= 0};
 
 	if (fd >= 0)
 		close(fd);
 	if (local >= 0)
 		close(local);
+	if (s) {
+		memcpy(h.epochs, s->epochs, sizeof(h.epochs));
+		memcpy(h.prev_epochs, s->prev_epochs, sizeof(h.prev_epochs));
+	}
 	errno = 0;
 	/* of a process that is not ours to trace: ESRCH from the call itself, EPERM from the filter
 	 */
@@ -210,8 +212,11 @@ static void each_has_only_what_it_needs(void **state)
 	assert_false(s.ptrace);
 	assert_false(l.ptrace);
 #endif
-	assert_true(l.epoch > 0 && l.epoch <= INT64_MAX);
-	assert_int_equal(l.prev_epoch, 0);
+	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
+		assert_true(l.epochs[id] > 0 && l.epochs[id] <= INT64_MAX);
+		assert_int_equal(l.prev_epochs[id], 0);
+	}
+	assert_int_not_equal(l.epochs[LANE_URGENT], l.epochs[LANE_SAMPLES]);
 	if (exits >= 0)
 		close(exits);
 	if (trace >= 0)
@@ -234,7 +239,7 @@ static void a_killed_sense_comes_back_to_the_same_link(void **state)
 	assert_false(alive(s.pid)); /* reaped */
 }
 
-static void a_killed_link_comes_back_with_a_new_stream(void **state)
+static void a_killed_link_comes_back_with_new_streams(void **state)
 {
 	struct world *w = *state;
 	struct hello s = {0};
@@ -245,8 +250,9 @@ static void a_killed_link_comes_back_with_a_new_stream(void **state)
 	both(w, 3000, &s, &l);
 	kill(l.pid, SIGKILL);
 	both(w, 3000, &s2, &l2);
-	assert_int_not_equal(l2.epoch, l.epoch);
-	assert_int_equal(l2.prev_epoch, l.epoch);
+	assert_int_not_equal(l2.epochs[LANE_URGENT], l.epochs[LANE_URGENT]);
+	assert_int_not_equal(l2.epochs[LANE_SAMPLES], l.epochs[LANE_SAMPLES]);
+	assert_memory_equal(l2.prev_epochs, l.epochs, sizeof(l.epochs));
 	assert_int_not_equal(s2.pid, s.pid);
 	assert_false(alive(s.pid));
 }
@@ -314,7 +320,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_user_is_an_error),
 		T(each_has_only_what_it_needs),
 		T(a_killed_sense_comes_back_to_the_same_link),
-		T(a_killed_link_comes_back_with_a_new_stream),
+		T(a_killed_link_comes_back_with_new_streams),
 		T(sigterm_leaves_no_process),
 		T(they_die_with_the_supervisor),
 	};

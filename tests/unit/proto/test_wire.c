@@ -74,6 +74,7 @@ static struct wire_hello good_hello(void)
 		.epochs = two_epochs,
 		.n_epochs = 2,
 		.prev_epoch = 7,
+		.prev_urgent_epoch = 8,
 		.prev_clean = true,
 	};
 }
@@ -93,6 +94,7 @@ static void hello_comes_back(void **state)
 	assert_memory_equal(r.epochs, two_epochs, sizeof(two_epochs));
 	assert_true(r.act && r.prev_clean);
 	assert_int_equal(r.prev_epoch, 7);
+	assert_int_equal(r.prev_urgent_epoch, 8);
 }
 
 static void bad_hellos_are_refused(void **state)

@@ -28,6 +28,18 @@
 #define EPOCH    UINT64_C(0x1122334455667788)
 #define MAX_SEEN 20000
 
+static const struct link_start link_start = {
+	.epochs = {[LANE_URGENT] = EPOCH + 1, [LANE_SAMPLES] = EPOCH},
+	.prev_epochs = {[LANE_URGENT] = 71, [LANE_SAMPLES] = 72},
+};
+
+/* What one stream brought. */
+struct far_stream {
+	uint64_t committed;
+	uint64_t gapped;
+	uint32_t value[MAX_SEEN];
+};
+
 /* A collector that commits what comes in order and can be told to misbehave. */
 struct far {
 	struct event_base *base;
@@ -44,6 +56,7 @@ struct far {
 	uint32_t max_frame;
 	uint32_t max_bytes;
 	bool lie;           /* HelloAck tells of more than was produced */
+	bool one_only;      /* HelloAck names one of the streams */
 	unsigned cut_after; /* drop the connection after so many batches */
 
 	unsigned accepts;
@@ -52,10 +65,10 @@ struct far {
 	unsigned batches;
 	unsigned heartbeats;
 	bool beat_act; /* as the last of them said */
-	uint64_t committed;
-	uint64_t gapped;
+	struct far_stream of[LANE_COUNT];
 	uint64_t again; /* numbers that came although they were committed */
-	uint32_t value[MAX_SEEN];
+	unsigned kills;
+	uint64_t samples_before_kill; /* committed when the first kill came */
 	unsigned results;
 	struct command_result result;
 	char why[256];
@@ -68,7 +81,7 @@ struct world {
 	struct agent_options o;
 	struct link *link;
 	int sense;
-	uint32_t produced;
+	uint32_t produced[LANE_COUNT];
 };
 
 static void far_send(struct far *f, enum frame_type type, struct buf *b)
@@ -82,7 +95,7 @@ static void far_send(struct far *f, enum frame_type type, struct buf *b)
 static void far_hello(struct far *f, struct arena *a, const struct frame *fr)
 {
 	struct buf b = BUF_INIT(4096);
-	struct wire_epoch e = {.epoch = EPOCH, .seq_max = f->committed};
+	struct wire_epoch e[LANE_COUNT];
 	struct wire_hello h;
 	struct wire_hello_ack ack = {
 		.proto = f->proto,
@@ -91,16 +104,23 @@ static void far_hello(struct far *f, struct arena *a, const struct frame *fr)
 		.max_frame = f->max_frame,
 		.max_unacked_bytes = f->max_bytes,
 		.max_unacked_batches = 4,
-		.epochs = &e,
-		.n_epochs = 1,
+		.epochs = e,
+		.n_epochs = f->one_only ? 1 : LANE_COUNT,
 	};
 	struct error err = {""};
 
 	if (wire_unpack_hello(a, fr->payload, fr->len, &h, &err) < 0)
 		fail_msg("hello: %s", err.msg);
-	assert_int_equal(h.epochs[h.n_epochs - 1].epoch, EPOCH);
+	assert_int_equal(h.n_epochs, LANE_COUNT);
+	assert_int_equal(h.prev_epoch, link_start.prev_epochs[LANE_SAMPLES]);
+	assert_int_equal(h.prev_urgent_epoch, link_start.prev_epochs[LANE_URGENT]);
+	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
+		assert_int_equal(h.epochs[id].epoch, link_start.epochs[id]);
+		e[id] = (struct wire_epoch){.epoch = link_start.epochs[id],
+					    .seq_max = f->of[id].committed};
+	}
 	if (f->lie)
-		e.seq_max = h.epochs[h.n_epochs - 1].seq_max + 1;
+		e[LANE_SAMPLES].seq_max = h.epochs[LANE_SAMPLES].seq_max + 1;
 	f->act = h.act;
 	f->hellos++;
 	conn_max_payload(f->conn, FRAME_MAX_PAYLOAD);
@@ -108,22 +128,26 @@ static void far_hello(struct far *f, struct arena *a, const struct frame *fr)
 	far_send(f, FRAME_HELLO_ACK, &b);
 }
 
-static void far_record(struct far *f, struct arena *a, const struct wire_rec *r)
+static void far_record(struct far *f, enum lane_id id, struct arena *a, const struct wire_rec *r)
 {
+	struct far_stream *s = &f->of[id];
 	struct wire_gap g = {.to_seq = r->seq};
 
 	if (r->kind == WIRE_GAP)
 		assert_int_equal(wire_unpack_gap(a, r->body, r->len, &g, NULL), 0);
-	if (g.to_seq <= f->committed) {
+	if (g.to_seq <= s->committed) {
 		f->again++;
 		return;
 	}
-	assert_int_equal(r->seq, f->committed + 1); /* never a hole */
+	assert_int_equal(r->seq, s->committed + 1); /* never a hole */
+	assert_true(r->kind == WIRE_GAP || (r->kind == WIRE_TICK) == (id == LANE_SAMPLES));
+	if (r->kind == WIRE_KILL && f->kills++ == 0)
+		f->samples_before_kill = f->of[LANE_SAMPLES].committed;
 	if (r->kind == WIRE_GAP)
-		f->gapped += g.to_seq - r->seq + 1;
+		s->gapped += g.to_seq - r->seq + 1;
 	else if (r->len >= sizeof(uint32_t) && r->seq < MAX_SEEN)
-		memcpy(&f->value[r->seq], r->body, sizeof(uint32_t));
-	f->committed = g.to_seq;
+		memcpy(&s->value[r->seq], r->body, sizeof(uint32_t));
+	s->committed = g.to_seq;
 }
 
 static void far_ack(struct far *f, uint64_t epoch, uint64_t seq)
@@ -134,22 +158,29 @@ static void far_ack(struct far *f, uint64_t epoch, uint64_t seq)
 	far_send(f, FRAME_ACK, &b);
 }
 
+static void far_ack_lane(struct far *f, enum lane_id id)
+{
+	far_ack(f, link_start.epochs[id], f->of[id].committed);
+}
+
 static void far_batch(struct far *f, struct arena *a, const struct frame *fr)
 {
 	struct wire_batch batch;
 	struct error err = {""};
+	enum lane_id id;
 
 	if (wire_unpack_batch(a, fr->payload, fr->len, &batch, &err) < 0)
 		fail_msg("batch: %s", err.msg);
-	assert_int_equal(batch.epoch, EPOCH);
+	id = batch.epoch == EPOCH ? LANE_SAMPLES : LANE_URGENT;
+	assert_int_equal(batch.epoch, link_start.epochs[id]);
 	assert_true(fr->len <= f->max_frame);
 	for (size_t i = 0; i < batch.n; i++)
-		far_record(f, a, &batch.records[i]);
+		far_record(f, id, a, &batch.records[i]);
 	f->batches++;
 	if (f->cut_after && f->batches % f->cut_after == 0)
 		conn_close(f->conn, "cut"); /* committed, and the ack is lost */
 	else if (!f->no_acks)
-		far_ack(f, EPOCH, f->committed);
+		far_ack_lane(f, id);
 }
 
 static void far_frame(void *arg, struct conn *c unused_arg, const struct frame *fr)
@@ -294,7 +325,6 @@ static void attach(struct world *w)
 
 static void start(struct world *w)
 {
-	const struct link_start s = {.epoch = EPOCH};
 	char text[64];
 	char path[128];
 
@@ -305,7 +335,7 @@ static void start(struct world *w)
 	set(w, "reconnect_base", "20ms");
 	set(w, "reconnect_cap", "40ms");
 	set(w, "reconnect_first", "40ms");
-	assert_int_equal(link_new(w->base, &w->o, &s, &w->link, NULL), 0);
+	assert_int_equal(link_new(w->base, &w->o, &link_start, &w->link, NULL), 0);
 	attach(w);
 }
 
@@ -387,10 +417,14 @@ static bool is_streaming(const struct world *w)
 
 static bool drained(const struct world *w)
 {
-	struct spool_stats st;
+	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
+		struct spool_stats st;
 
-	link_stats(w->link, &st);
-	return st.produced == w->produced && st.acked == st.produced;
+		link_stats(w->link, id, &st);
+		if (st.produced != w->produced[id] || st.acked != st.produced)
+			return false;
+	}
+	return true;
 }
 
 static void write_all(struct world *w, const void *data, size_t len)
@@ -409,31 +443,50 @@ static void write_all(struct world *w, const void *data, size_t len)
 	}
 }
 
-/* A record whose first four bytes are its number; the first of ten is a keyframe. */
-static void produce_sized(struct world *w, size_t len)
+static uint32_t produced(const struct world *w)
+{
+	return w->produced[LANE_URGENT] + w->produced[LANE_SAMPLES];
+}
+
+/* A record whose first four bytes are its number; the first of ten ticks is a keyframe. */
+static void produce_kind(struct world *w, enum record_kind kind, size_t len)
 {
 	static uint8_t body[RECORD_MAX_BODY];
+	bool tick = kind == RECORD_TICK;
+	uint32_t *n = &w->produced[tick ? LANE_SAMPLES : LANE_URGENT];
 	struct record_head h = {.len = (uint32_t)len,
-				.kind = w->produced % 10 == 9 ? RECORD_EVENT : RECORD_TICK,
-				.flags = w->produced % 10 == 0 ? RECORD_KEYFRAME : 0,
-				.t_wall_us = 1000 + w->produced};
+				.kind = (uint16_t)kind,
+				.flags = tick && *n % 10 == 0 ? RECORD_KEYFRAME : 0,
+				.t_wall_us = 1000 + produced(w)};
 
-	w->produced++;
-	memcpy(body, &w->produced, sizeof(w->produced));
+	++*n;
+	memcpy(body, n, sizeof(*n));
 	write_all(w, &h, sizeof(h));
 	write_all(w, body, len);
 }
 
+/* One of ten is urgent. */
 static void produce(struct world *w)
 {
-	produce_sized(w, 200);
+	static const enum record_kind urgent[] = {RECORD_EVENT, RECORD_KILL, RECORD_POSTURE};
+	uint32_t n = produced(w);
+
+	produce_kind(w, n % 10 == 9 ? urgent[n / 10 % ARRAY_SIZE(urgent)] : RECORD_TICK, 200);
 }
 
 static void assert_all_there(const struct world *w)
 {
-	assert_int_equal(w->far.committed, w->produced);
-	for (uint32_t i = 1; i <= w->produced; i++)
-		assert_int_equal(w->far.value[i], i);
+	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
+		assert_int_equal(w->far.of[id].committed, w->produced[id]);
+		for (uint32_t i = 1; i <= w->produced[id]; i++)
+			assert_int_equal(w->far.of[id].value[i], i);
+	}
+}
+
+static bool all_committed(const struct world *w)
+{
+	return w->far.of[LANE_URGENT].committed == w->produced[LANE_URGENT] &&
+	       w->far.of[LANE_SAMPLES].committed == w->produced[LANE_SAMPLES];
 }
 
 static void records_arrive_in_order_and_are_freed(void **state)
@@ -477,12 +530,12 @@ static void nothing_is_lost_or_doubled_over_reconnects(void **state)
 		if (i % 7 == 0)
 			turn(w);
 	}
-	run_until(w, w->far.committed == w->produced, 10000);
+	run_until(w, all_committed(w), 10000);
 	w->far.cut_after = 0;
 	run_until(w, drained(w), 5000);
 	assert_true(w->far.hellos > 3);
 	assert_all_there(w);
-	assert_int_equal(w->far.gapped, 0);
+	assert_int_equal(w->far.of[LANE_SAMPLES].gapped + w->far.of[LANE_URGENT].gapped, 0);
 	/* HelloAck said what was stored: it was not sent again */
 	assert_int_equal(w->far.again, 0);
 }
@@ -498,10 +551,12 @@ static void the_grant_is_kept(void **state)
 	for (int i = 0; i < 200; i++)
 		produce(w);
 	run_for(w, 200);
-	assert_true(w->far.batches >= 1 && w->far.batches <= 4);
-	assert_true(w->far.committed * 200 <= 10000);
+	/* and one batch of urgent records */
+	assert_true(w->far.batches >= 2 && w->far.batches <= 5);
+	assert_true(w->far.of[LANE_SAMPLES].committed * 200 <= 10000);
 	w->far.no_acks = false;
-	far_ack(&w->far, EPOCH, w->far.committed);
+	far_ack_lane(&w->far, LANE_SAMPLES);
+	far_ack_lane(&w->far, LANE_URGENT);
 	run_until(w, drained(w), 5000);
 	assert_all_there(w);
 }
@@ -513,7 +568,8 @@ static void a_record_larger_than_the_grant_goes_alone(void **state)
 	w->far.max_bytes = 1000;
 	start(w);
 	run_until(w, is_streaming(w), 5000);
-	produce_sized(w, RECORD_MAX_BODY);
+	produce_kind(w, RECORD_TICK, RECORD_MAX_BODY);
+	produce_kind(w, RECORD_KILL, RECORD_MAX_BODY);
 	produce(w);
 	run_until(w, drained(w), 5000);
 	assert_all_there(w);
@@ -533,8 +589,72 @@ static void an_outage_longer_than_the_spool_leaves_a_gap(void **state)
 	}
 	w->far.proto = WIRE_PROTO;
 	run_until(w, drained(w), 10000);
-	assert_int_equal(w->far.committed, 2000);
-	assert_true(w->far.gapped > 1000 && w->far.gapped < 2000);
+	assert_true(all_committed(w));
+	assert_true(w->far.of[LANE_SAMPLES].gapped > 1000 && w->far.of[LANE_SAMPLES].gapped < 1800);
+	assert_int_equal(w->far.of[LANE_URGENT].gapped, 0);
+}
+
+/* ---- what is urgent ---- */
+
+static void a_kill_goes_before_the_backlog(void **state)
+{
+	struct world *w = *state;
+
+	w->far.proto = 99; /* no session comes about */
+	start(w);
+	for (int i = 0; i < 1000; i++)
+		produce_kind(w, RECORD_TICK, 1000);
+	produce_kind(w, RECORD_KILL, 3000);
+	w->far.proto = WIRE_PROTO;
+	run_until(w, drained(w), 10000);
+	assert_int_equal(w->far.samples_before_kill, 0);
+	assert_all_there(w);
+}
+
+/* The collector takes samples and does not get them stored. */
+static void a_kill_passes_samples_that_hold_the_grant(void **state)
+{
+	struct world *w = *state;
+
+	w->far.no_acks = true;
+	w->far.max_bytes = 10000;
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	for (int i = 0; i < 200; i++)
+		produce_kind(w, RECORD_TICK, 200);
+	run_until(w, w->far.batches >= 2, 5000);
+	produce_kind(w, RECORD_KILL, 5000);
+	run_until(w, w->far.kills == 1, 5000);
+	/* the one after it is within the grant again */
+	produce_kind(w, RECORD_KILL, 5000);
+	run_for(w, 100);
+	assert_int_equal(w->far.kills, 1);
+	far_ack_lane(&w->far, LANE_URGENT);
+	run_until(w, w->far.kills == 2, 5000);
+	assert_true(w->far.of[LANE_SAMPLES].committed < 200);
+	w->far.no_acks = false;
+	far_ack_lane(&w->far, LANE_URGENT);
+	far_ack_lane(&w->far, LANE_SAMPLES);
+	run_until(w, drained(w), 5000);
+	assert_all_there(w);
+}
+
+static void samples_never_displace_a_kill(void **state)
+{
+	struct world *w = *state;
+
+	set(w, "spool_memory", "64KiB");
+	w->far.proto = 99;
+	start(w);
+	for (int i = 0; i < 14; i++)
+		produce_kind(w, RECORD_KILL, 4000);
+	for (int i = 0; i < 3000; i++)
+		produce_kind(w, RECORD_TICK, 200);
+	w->far.proto = WIRE_PROTO;
+	run_until(w, drained(w), 10000);
+	assert_int_equal(w->far.kills, 14);
+	assert_int_equal(w->far.of[LANE_URGENT].gapped, 0);
+	assert_true(w->far.of[LANE_SAMPLES].gapped > 1000);
 }
 
 static void goaway_says_when_to_come_back(void **state)
@@ -587,7 +707,9 @@ static void unacceptable_frames_end_the_session_only(void **state)
 	run_until(w, is_streaming(w), 5000);
 	far_ack(&w->far, EPOCH, 5); /* never sent */
 	expect_new_session(w);
-	far_ack(&w->far, EPOCH + 1, 0); /* another's stream */
+	far_ack(&w->far, EPOCH + 1, 5); /* nor on this one */
+	expect_new_session(w);
+	far_ack(&w->far, EPOCH + 2, 0); /* another's stream */
 	expect_new_session(w);
 	assert_int_equal(conn_send(w->far.conn, FRAME_ACK, junk, sizeof(junk)), 0);
 	expect_new_session(w);
@@ -621,6 +743,9 @@ static void unacceptable_answers_to_hello(void **state)
 	run_until(w, w->far.hellos == 8, 5000);
 	assert_false(is_streaming(w));
 	w->far.lie = false;
+	w->far.one_only = true;
+	run_until(w, w->far.hellos == 10, 5000);
+	w->far.one_only = false;
 	run_until(w, is_streaming(w), 5000);
 }
 
@@ -681,6 +806,10 @@ static void nonsense_from_sense_ends_only_the_intake(void **state)
 		{.kind = RECORD_TICK, .len = UINT32_MAX},
 		{.kind = RECORD_EVENT, .flags = RECORD_KEYFRAME},
 		{.kind = RECORD_SELF, .len = 3},
+		{.kind = RECORD_KILL, .flags = RECORD_KEYFRAME, .len = 1},
+		{.kind = RECORD_KILL},
+		{.kind = RECORD_POSTURE},
+		{.kind = WIRE_GAP, .len = 1},
 	};
 
 	start(w);
@@ -693,11 +822,11 @@ static void nonsense_from_sense_ends_only_the_intake(void **state)
 		run_until(w, recv(w->sense, &byte, 1, MSG_DONTWAIT) == 0, 3000);
 		close(w->sense);
 		attach(w);
-		while (w->produced % 10)
+		while (w->produced[LANE_SAMPLES] % 10)
 			produce(w);
 	}
 	run_until(w, drained(w), 5000);
-	assert_int_equal(w->far.committed, w->produced);
+	assert_true(all_committed(w));
 }
 
 /* ---- commands ---- */
@@ -909,6 +1038,9 @@ int main(void)
 		T(the_grant_is_kept),
 		T(a_record_larger_than_the_grant_goes_alone),
 		T(an_outage_longer_than_the_spool_leaves_a_gap),
+		T(a_kill_goes_before_the_backlog),
+		T(a_kill_passes_samples_that_hold_the_grant),
+		T(samples_never_displace_a_kill),
 		T(goaway_says_when_to_come_back),
 		T(a_silent_collector_is_left),
 		T(unacceptable_frames_end_the_session_only),

@@ -157,6 +157,54 @@ static void events_alone_stay_bounded(void **state unused_arg)
 	spool_free(&s);
 }
 
+static void kills_go_last(void **state unused_arg)
+{
+	struct spool *s = make(5000);
+	struct spool_stats st;
+	struct spool_view v;
+	uint64_t next = 1;
+	unsigned kills = 0;
+
+	for (int i = 0; i < 300; i++) {
+		(void)!add(s,
+			   i == 0 || i == 150 ? WIRE_KILL
+			   : i % 2            ? WIRE_EVENT
+					      : WIRE_POSTURE,
+			   false, 300);
+		assert_sum(s);
+	}
+	spool_stats(s, &st);
+	assert_true(st.bytes <= 5000 && st.dropped > 250);
+	while (spool_peek(s, &v)) {
+		assert_int_equal(v.seq, next);
+		next = (v.kind == WIRE_GAP ? v.gap.to_seq : v.seq) + 1;
+		if (v.kind == WIRE_KILL)
+			assert_int_equal(v.seq, kills++ ? 151 : 1);
+		spool_sent(s);
+	}
+	assert_int_equal(kills, 2);
+	assert_int_equal(next, 301);
+	spool_free(&s);
+}
+
+/* Then the oldest of them go, too, and nothing grows. */
+static void kills_alone_stay_bounded(void **state unused_arg)
+{
+	struct spool *s = make(5000);
+	struct spool_stats st;
+	struct spool_view v;
+
+	for (int i = 0; i < 1000; i++)
+		(void)!add(s, WIRE_KILL, false, 300);
+	spool_stats(s, &st);
+	assert_true(st.bytes <= 5000 && st.held_records > 5);
+	assert_int_equal(st.held_records + st.held_gapped, 1000);
+	assert_true(spool_peek(s, &v));
+	assert_int_equal(v.kind, WIRE_GAP);
+	assert_int_equal(v.gap.to_seq, 1000 - st.held_records);
+	spool_free(&s);
+}
+
 static void what_the_collector_lost_becomes_a_gap(void **state unused_arg)
 {
 	struct spool *s = make(ROOMY);
@@ -360,6 +408,8 @@ int main(void)
 		cmocka_unit_test(oldest_group_goes_whole_and_events_stay),
 		cmocka_unit_test(losing_the_newest_group_asks_for_a_keyframe),
 		cmocka_unit_test(events_alone_stay_bounded),
+		cmocka_unit_test(kills_go_last),
+		cmocka_unit_test(kills_alone_stay_bounded),
 		cmocka_unit_test(what_the_collector_lost_becomes_a_gap),
 		cmocka_unit_test(a_gap_that_was_sent_does_not_grow),
 		cmocka_unit_test(random_operations_keep_the_sum),

@@ -9,6 +9,11 @@
 
 #define HOST_ID 7
 #define EPOCH   99u
+#define STREAMS 2
+
+/* What a host's Hello lists, and what of it is stored. */
+static const uint64_t epochs[STREAMS] = {98, EPOCH};
+static const int64_t stored[STREAMS] = {3, 41};
 
 /* The store and ingest as sessions see them. */
 static struct fake {
@@ -16,7 +21,7 @@ static struct fake {
 	int answer_rc;
 	store_on_stream *done;
 	void *arg;
-	uint64_t opened; /* last number told to ingest */
+	uint64_t opened[STREAMS]; /* last numbers told to ingest */
 	int ingest_rc;
 	unsigned batches;
 	size_t batch_len;
@@ -24,21 +29,21 @@ static struct fake {
 
 static void answer(void)
 {
-	const int64_t last_seq[] = {41};
 	store_on_stream *done = fake.done;
 	const struct error err = {"database away"};
 
 	fake.done = NULL;
 	if (done)
-		done(fake.arg, fake.answer_rc, 5, last_seq, 1, &err);
+		done(fake.arg, fake.answer_rc, 5, stored, STREAMS, &err);
 }
 
-int __wrap_store_stream_open(struct store *s unused_arg, int32_t host_id, const int64_t *epochs,
+int __wrap_store_stream_open(struct store *s unused_arg, int32_t host_id, const int64_t *asked,
 			     size_t n, store_on_stream *done, void *arg)
 {
 	assert_int_equal(host_id, HOST_ID);
-	assert_int_equal(n, 1);
-	assert_int_equal(epochs[0], EPOCH);
+	assert_int_equal(n, STREAMS);
+	for (size_t i = 0; i < STREAMS; i++)
+		assert_int_equal(asked[i], epochs[i]);
 	if (fake.open_rc)
 		return fake.open_rc;
 	fake.done = done;
@@ -49,9 +54,9 @@ int __wrap_store_stream_open(struct store *s unused_arg, int32_t host_id, const 
 int __wrap_ingest_open(struct ingest *in unused_arg, struct host *h unused_arg, uint64_t epoch,
 		       uint64_t committed, int64_t conn)
 {
-	assert_int_equal(epoch, EPOCH);
+	assert_true(epoch == epochs[0] || epoch == epochs[1]);
 	assert_int_equal(conn, 5);
-	fake.opened = committed;
+	fake.opened[epoch == epochs[1]] = committed;
 	return 0;
 }
 
@@ -160,7 +165,7 @@ static void connect_as(struct world *w, struct client *k, struct tls_ctx *tls)
 
 static void say_hello(struct client *k, uint32_t proto)
 {
-	struct wire_epoch epoch = {.epoch = EPOCH, .seq_min = 1, .seq_max = 50};
+	struct wire_epoch held[STREAMS] = {{epochs[0], 1, 5}, {epochs[1], 1, 50}};
 	const struct wire_hello m = {.proto_min = proto,
 				     .proto_max = proto,
 				     .version = "1",
@@ -171,8 +176,8 @@ static void say_hello(struct client *k, uint32_t proto)
 				     .interval_ms = 10000,
 				     .cpus = 2,
 				     .t_wall_us = clock_wall_us() + 100 * USEC_PER_SEC,
-				     .epochs = &epoch,
-				     .n_epochs = 1};
+				     .epochs = held,
+				     .n_epochs = STREAMS};
 	auto_buf struct buf b = BUF_INIT(4096);
 
 	wire_pack_hello(&b, &m);
@@ -212,7 +217,7 @@ static void send_text(struct client *k, enum frame_type type, const char *text)
 	client_send(k, type, &b);
 }
 
-static void a_greeting_opens_the_stream(void **state)
+static void a_greeting_opens_all_its_streams(void **state)
 {
 	struct world *w = *state;
 	auto_arena struct arena a;
@@ -226,10 +231,12 @@ static void a_greeting_opens_the_stream(void **state)
 			 0);
 	assert_int_equal(m.proto, WIRE_PROTO);
 	assert_int_equal(m.heartbeat_ms, SESSION_HEARTBEAT_MS);
-	assert_int_equal(m.n_epochs, 1);
-	assert_int_equal(m.epochs[0].epoch, EPOCH);
-	assert_int_equal(m.epochs[0].seq_max, 41);
-	assert_int_equal(fake.opened, 41);
+	assert_int_equal(m.n_epochs, STREAMS);
+	for (size_t i = 0; i < STREAMS; i++) {
+		assert_int_equal(m.epochs[i].epoch, epochs[i]);
+		assert_int_equal(m.epochs[i].seq_max, stored[i]);
+		assert_int_equal(fake.opened[i], stored[i]);
+	}
 	assert_true(w->host->connected);
 	assert_string_equal(w->host->name, "web-1");
 	assert_int_equal(w->hellos + w->ups, 2);
@@ -335,6 +342,10 @@ static void a_batch_is_acknowledged_when_it_is_stored(void **state)
 	RUN_UNTIL(w->base, w->client.acks == 1);
 	assert_int_equal(wire_unpack_ack(&a, w->client.last.data, w->client.last.len, &m, &err), 0);
 	assert_true(m.epoch == EPOCH && m.seq == 43);
+	sessions_ack(w->all, HOST_ID, epochs[0], 4); /* the other stream, behind it in time */
+	RUN_UNTIL(w->base, w->client.acks == 2);
+	assert_int_equal(wire_unpack_ack(&a, w->client.last.data, w->client.last.len, &m, &err), 0);
+	assert_true(m.epoch == epochs[0] && m.seq == 4);
 	sessions_ack(w->all, HOST_ID + 1, EPOCH, 43); /* a host that is not there */
 }
 
@@ -485,7 +496,7 @@ static void all_hear_that_we_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_greeting_opens_the_stream),
+		TEST(a_greeting_opens_all_its_streams),
 		TEST(what_is_no_greeting_is_refused),
 		TEST(another_version_is_told),
 		TEST(a_strangers_certificate_is_told),

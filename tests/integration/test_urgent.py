@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is urgent does not wait behind samples: a real link and a real collector, with a sense that
+produces what a test orders (drivers/agent.c)."""
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/support")]
+from kills import GAP_UNCLEAN_END, LANES, count_streams  # noqa: E402
+from stack import Stack, sanitizer_report, wait_for  # noqa: E402
+
+DRIVER = ROOT / os.environ.get("B", "build/release-gcc") / "drivers/agent"
+TICKS = 60              # of some 50 KB: several times what the collector lets be under way
+GRANT = 512 * 1024      # collector/fleet/session.c
+FRAME = 256 * 1024
+
+
+class World:
+    def __init__(self):
+        self.stack = Stack(agent={"spool_memory": "16MiB"})
+        self.agent = self.log = None
+        try:
+            self.stack.start_sink()
+            self.stack.start_collector()
+            self.stack.enroll_agent()
+            self.log = open(self.stack.path("driver.log"), "wb")
+            self.agent = subprocess.Popen([DRIVER, self.stack.path("agent.conf")],
+                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+            self.begun()
+        except BaseException:
+            self.close()
+            raise
+
+    def begun(self):
+        """A sense has started: its first tick and event are stored."""
+        wait_for("the streams", lambda: [n for _, n in self.streams() if n == 1] == [1] * LANES)
+
+    def order(self, what, n):
+        self.agent.stdin.write(f"{what} {n}\n".encode())
+        self.agent.stdin.flush()
+        assert self.agent.stdout.readline() == b"ok\n"
+        time.sleep(0.5)  # link reads the last of it
+
+    def said(self):
+        return self.stack.path("driver.log").read_text(errors="replace")
+
+    def child(self, name):
+        return int(re.findall(rf"child={name} pid=(\d+) started", self.said())[-1])
+
+    def streams(self):
+        """(epoch, last number) of the link that runs, newest streams only."""
+        return self.stack.sql("SELECT epoch, last_seq FROM agent_stream WHERE conn = (SELECT max(conn) FROM agent_stream)")
+
+    def wait_stored(self, ticks, others):
+        wait_for(f"{ticks} ticks and {others} others stored",
+                 lambda: sorted(n for _, n in self.streams()) == sorted((ticks, others)), 60)
+
+    def arrivals(self):
+        """[(kind, first, last, bytes)] of the streams of now in the order in which the collector got them."""
+        kinds = {e: "ticks" if n >= TICKS else "others" for e, n in self.streams()}
+        assert sorted(kinds.values()) == ["others", "ticks"]
+        rows = self.stack.sql("SELECT epoch, seq, last, length(d) FROM inbox ORDER BY rcv")
+        return [(kinds[e], first, last, size) for e, first, last, size in rows if e in kinds]
+
+    def end(self):
+        """Ends the agent in order; {epoch: stored} as its links said."""
+        self.agent.send_signal(signal.SIGTERM)
+        assert self.agent.wait(20) == 0
+        ends = re.findall(r"stream=(\w+) ends lane=\w+ produced=(\d+) stored=(\d+)", self.said())
+        assert len(ends) == LANES and all(made == stored for _, made, stored in ends), ends
+        return {int(e, 16): int(stored) for e, _, stored in ends}
+
+    def close(self):
+        report = ""
+        if self.agent and self.agent.poll() is None:
+            self.agent.kill()
+            self.agent.wait()
+        if self.log:
+            self.log.close()
+            print(self.said())
+            report = sanitizer_report(self.stack.path("driver.log"))
+        self.stack.close()
+        assert not report, report
+
+
+@pytest.fixture
+def world():
+    w = World()
+    try:
+        yield w
+    finally:
+        w.close()
+
+
+def assert_counted(world):
+    streams, records = count_streams(world.stack.sql, world.end())
+    return streams, records
+
+
+def test_after_an_outage_the_kills_are_stored_first(world):
+    assert world.stack.programs["collector"].stop() == 0
+    world.order("ticks", TICKS)
+    world.order("kills", 14)
+    world.order("events", 1)
+    world.stack.start_collector()
+    world.wait_stored(1 + TICKS, 1 + 15)
+    arrivals = [a for a in world.arrivals() if a[1] > 1]  # without what came before the outage
+    assert arrivals[0][:3] == ("others", 2, 16)
+    assert {a[0] for a in arrivals[1:]} == {"ticks"}
+    assert assert_counted(world) == (LANES, 1 + TICKS + 1 + 15)
+
+
+@contextlib.contextmanager
+def standing_still(postmaster):
+    """PostgreSQL, all of it: the postmaster first, so that nothing new is started."""
+    postmaster.suspend()
+    stopped = [postmaster]
+    try:
+        for p in postmaster.children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # one that was about to end
+                p.suspend()
+                stopped.append(p)
+        yield
+    finally:
+        for p in stopped:
+            p.resume()
+
+
+def test_a_database_that_stands_still_holds_no_kill_back(world):
+    pid = int(world.stack.path("pg/data/postmaster.pid").read_text().split()[0])
+    with standing_still(psutil.Process(pid)):
+        world.order("ticks", TICKS)
+        world.order("kills", 1)
+        world.order("postures", 1)
+    world.wait_stored(1 + TICKS, 1 + 2)
+    arrivals = [a for a in world.arrivals() if a[1] > 1]
+    at = next(i for i, a in enumerate(arrivals) if a[0] == "others")
+    before, after = arrivals[:at], arrivals[at + 1:]
+    # Behind what was under way, and before what waited.
+    assert sum(size for *_, size in before) <= GRANT + FRAME
+    assert sum(size for kind, *_, size in after if kind == "ticks") > GRANT
+    assert assert_counted(world) == (LANES, 1 + TICKS + 1 + 2)
+
+
+def test_a_killed_link_leaves_a_gap_on_each_lane(world):
+    first = dict(world.streams())
+    world.order("kills", 3)
+    world.wait_stored(1, 1 + 3)
+    ended = dict(world.streams())
+    assert ended.keys() == first.keys()
+    os.kill(world.child("link"), signal.SIGKILL)
+    wait_for("new streams", lambda: not dict(world.streams()).keys() & first.keys(), 30)
+    world.begun()
+    gaps = world.stack.sql("SELECT epoch, from_seq, to_seq, reason FROM gap")
+    assert sorted(gaps) == sorted((e, n + 1, n + 1, GAP_UNCLEAN_END) for e, n in ended.items())
+    world.order("kills", 2)
+    world.wait_stored(1, 1 + 2)
+    assert assert_counted(world) == (2 * LANES, 1 + 4 + 1 + 3)
