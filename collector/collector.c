@@ -15,6 +15,7 @@
 #include "collector/fleet/enroll.h"
 #include "collector/fleet/ingest.h"
 #include "collector/fleet/listener.h"
+#include "collector/fleet/restore.h"
 #include "collector/fleet/session.h"
 #include "collector/incident.h"
 #include "collector/notify/mail.h"
@@ -58,6 +59,7 @@ struct collector {
 	struct registry registry;
 	struct store *store;
 	struct ingest *ingest;
+	struct restore *restore;
 	struct incidents *incidents;
 	struct mailer *mailer;
 	struct dispatch *dispatch;
@@ -469,6 +471,17 @@ static void on_restored(void *arg)
 		fail(c, rc, &(struct error){"cannot read back what was stored last"});
 }
 
+static void on_known(void *arg, int rc, const struct error *err)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	if (rc == 0)
+		rc = incidents_restore(c->incidents, on_restored, c);
+	if (rc < 0)
+		fail(c, rc, err ? err : &(struct error){"cannot read what hosts told last"});
+}
+
 static void on_hosts(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
 	struct collector *c = arg;
@@ -486,9 +499,9 @@ static void on_hosts(void *arg, int rc, const struct db_result *r, const struct 
 			rc = -ENOMEM;
 	}
 	if (rc == 0)
-		rc = incidents_restore(c->incidents, on_restored, c);
+		rc = restore_new(&c->registry, store_db(c->store), on_known, c, &c->restore);
 	if (rc < 0)
-		fail(c, rc, err ? err : &(struct error){"cannot read the hosts and alerts"});
+		fail(c, rc, err ? err : &(struct error){"cannot read the hosts"});
 }
 
 /* The pool's connections come up with the loop. */
@@ -632,6 +645,7 @@ static void stop(struct collector *c)
 	mailer_free(&c->mailer);
 	ingest_free(&c->ingest);
 	store_free(&c->store);
+	restore_free(&c->restore);
 	api_free(&c->api);
 	incidents_free(&c->incidents);
 	embedded_free(&c->embedded);

@@ -15,6 +15,7 @@
 #include "collector/api/auth.h"
 #include "collector/api/http.h"
 #include "collector/api/query.h"
+#include "collector/store/series.h"
 #include "collector/store/db.h"
 #include "common/json.h"
 
@@ -47,6 +48,7 @@ struct call {
 	/* what a handler keeps between asking the database and hearing from it */
 	int32_t host_id;
 	int64_t object_id;
+	struct series_id series;
 	int limit;
 	int metric;
 	const struct row_kind *rows;

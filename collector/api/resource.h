@@ -25,6 +25,7 @@ void process_get(struct call *c);
 /* series.c */
 void host_series(struct call *c);
 void process_series(struct call *c);
+void cgroup_series(struct call *c);
 /* events.c */
 void event_list(struct call *c);
 /* alerts.c */

@@ -15,17 +15,11 @@
 #define POINTS_MAX      10000
 #define STEP_PER_SECOND 1000.0 /* times are written to the millisecond */
 
-static const struct metric_info *info_of(const struct call *c)
-{
-	return c->object_id == WINDOW_HOST ? &host_metric_infos[c->metric]
-					   : &metric_infos[c->metric];
-}
-
 static void on_series(void *arg, int rc, const struct point *points, size_t n,
 		      int64_t resolution_us, const struct error *err unused_arg)
 {
 	struct call *c = call_of(arg);
-	const struct metric_info *m = info_of(c);
+	const struct metric_info *m = &series_types[c->series.kind].infos[c->metric];
 	double scale = metric_scale(m->unit);
 
 	if (rc < 0) {
@@ -54,23 +48,22 @@ static void on_series(void *arg, int rc, const struct point *points, size_t n,
 	call_reply(c, 200);
 }
 
-/* c->host_id and c->object_id say whose series. */
+/* c->series says whose. */
 static void ask(struct call *c)
 {
 	const char *name = query_get(&c->query, "metric");
 	const char *step = query_get(&c->query, "step");
-	bool host = c->object_id == WINDOW_HOST;
+	const struct series_type *type = &series_types[c->series.kind];
 	int64_t from;
 	int64_t to;
 	int64_t max;
 	int rc;
 
 	if (!name)
-		name = host ? "available" : "rss";
-	c->metric = host ? host_metric_find(name) : metric_find(name);
+		name = type->infos[type->usual].name;
+	c->metric = type->find(name);
 	if (c->metric < 0) {
-		call_fail(c, 400, "there is no metric '%.64s' of a %s", name,
-			  host ? "host" : "process");
+		call_fail(c, 400, "there is no metric '%.64s' of a %s", name, type->name);
 		return;
 	}
 	if (step && strcmp(step, "auto") != 0) {
@@ -86,8 +79,8 @@ static void ask(struct call *c)
 		return;
 	}
 	rc = c->api->ctx.store && api_db(c->api)
-		     ? store_series(c->api->ctx.store, c->host_id, c->object_id,
-				    (unsigned)c->metric, from, to, (size_t)max, on_series, c)
+		     ? store_series(c->api->ctx.store, &c->series, (unsigned)c->metric, from, to,
+				    (size_t)max, on_series, c)
 		     : -ENOTCONN;
 	rows_asked(c, rc);
 }
@@ -98,8 +91,19 @@ void host_series(struct call *c)
 
 	if (!h)
 		return;
-	c->host_id = h->host_id;
-	c->object_id = WINDOW_HOST;
+	c->series = SERIES_OF_HOST(h->host_id);
+	ask(c);
+}
+
+/* Also of a cgroup that has gone: its id says whose series it is. */
+void cgroup_series(struct call *c)
+{
+	struct host *h = call_host(c, c->params[0]);
+	int64_t id;
+
+	if (!h || !call_id(c, c->params[1], &id))
+		return;
+	c->series = SERIES_OF_CGROUP(h->host_id, id);
 	ask(c);
 }
 
@@ -112,7 +116,7 @@ static void on_owner(void *arg, int rc, const struct db_result *r,
 	if (!rows_found(c, rc, r))
 		return;
 	store_process_row(r, 0, &row);
-	c->host_id = row.host_id;
+	c->series = SERIES_OF_PROCESS(row.host_id, c->object_id);
 	ask(c);
 }
 
@@ -125,7 +129,7 @@ void process_series(struct call *c)
 	if (!call_id(c, c->params[0], &c->object_id))
 		return;
 	if (view_find_process(c->api->ctx.registry, c->object_id, &h)) {
-		c->host_id = h->host_id;
+		c->series = SERIES_OF_PROCESS(h->host_id, c->object_id);
 		ask(c);
 		return;
 	}

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "collector/fleet/death.h"
+#include "collector/fleet/dossier.h"
 #include "collector/fleet/pack.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -50,6 +52,7 @@ struct taking {
 	struct arena *arena;
 	struct pack *pack; /* NULL while replaying */
 	int64_t rcv_us;    /* the store's receive time of the batch */
+	bool again;        /* the record at hand is in memory already */
 };
 
 int ingest_new(struct registry *registry, struct store *store, const struct ingest_ops *ops,
@@ -164,6 +167,13 @@ static void leave(struct taking *k, struct process *p, int64_t t_us, bool seen)
 	registry_remove_process(k->host, p);
 }
 
+static void leave_cgroup(struct taking *k, struct cgroup *g, int64_t t_us)
+{
+	if (k->pack)
+		pack_cgroup_gone(k->pack, g, t_us);
+	registry_remove_cgroup(k->host, g);
+}
+
 /* The processes behind the ids that a tick says have gone; read before the ids are freed. */
 static int64_t *exits_of(struct taking *k, const struct wire_tick *tick, size_t *ret_n)
 {
@@ -179,6 +189,60 @@ static int64_t *exits_of(struct taking *k, const struct wire_tick *tick, size_t 
 							   s->delta.slots[id].start_ticks);
 	}
 	return ids;
+}
+
+/* As exits_of(), of cgroups. */
+static int64_t *gone_of(struct taking *k, const struct wire_tick *tick, size_t *ret_n)
+{
+	const struct delta_state *d = &k->stream->delta;
+	int64_t *ids = arena_calloc(k->arena, tick->n_cgroups_gone, sizeof(*ids));
+
+	*ret_n = 0;
+	for (size_t i = 0; ids && i < tick->n_cgroups_gone; i++) {
+		uint32_t id = tick->cgroups_gone[i];
+
+		if (id < d->n_cgroups && d->cgroups[id].live)
+			ids[(*ret_n)++] = d->cgroups[id].cgroup_id;
+	}
+	return ids;
+}
+
+static void take_gone(struct taking *k, const int64_t *ids, size_t n, int64_t t_us)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct cgroup *g = registry_find_cgroup(k->host, ids[i]);
+
+		if (g && g->announced_us != t_us)
+			leave_cgroup(k, g, t_us);
+	}
+}
+
+static void take_cgroups(struct taking *k, const struct wire_tick *tick, int64_t t_us)
+{
+	for (size_t i = 0; i < tick->n_cgroups; i++) {
+		const struct wire_cgroup *info = &tick->cgroups[i];
+		int64_t id = identity_cgroup(info->path);
+		struct cgroup *g = registry_find_cgroup(k->host, id);
+		uint32_t rev = g ? g->rev : 0;
+
+		g = registry_cgroup(k->host, id, info, t_us);
+		if (!g)
+			continue;
+		g->announced_us = t_us;
+		if (k->pack && g->rev != rev)
+			pack_cgroup(k->pack, g, t_us);
+	}
+}
+
+/* A process tells its cgroup by the stream's id + 1. */
+static int64_t cgroup_of(const struct stream *s, const struct wire_process *info)
+{
+	const struct delta_state *d = &s->delta;
+	uint32_t id = info->cgroup_id - 1;
+
+	return info->cgroup_id && id < d->n_cgroups && d->cgroups[id].live
+		       ? d->cgroups[id].cgroup_id
+		       : 0;
 }
 
 static void take_exits(struct taking *k, const int64_t *ids, size_t n, int64_t t_us)
@@ -200,27 +264,43 @@ static void take_births(struct taking *k, const struct wire_tick *tick, int64_t 
 		bool was_known = registry_find_process(k->host, id) != NULL;
 		struct process *p = registry_process(k->host, id, info, t_us);
 
-		if (p)
-			p->announced_us = t_us;
-		if (p && k->pack && !(was_known && info->known))
+		if (!p)
+			continue;
+		p->announced_us = t_us;
+		p->cgroup_id = cgroup_of(k->stream, info);
+		if (k->pack && !(was_known && info->known))
 			pack_birth(k->pack, k->stream->boot_id, p, t_us, info->fresh && !was_known);
 	}
 }
 
-/* A keyframe names every live process: those we hold beyond it ended while nobody watched. */
+/* A keyframe names every live process and cgroup: those we hold beyond it ended while nobody
+ * watched. */
 static void take_absent(struct taking *k, const struct wire_tick *tick, int64_t t_us)
 {
 	struct process *p;
 	struct process *next;
+	struct cgroup *g;
+	struct cgroup *next_g;
 
-	if (!tick->keyframe || tick->skipped)
+	if (!tick->keyframe)
+		return;
+	HASH_ITER (hh, k->host->cgroups, g, next_g)
+		if (g->last_seen_us < t_us)
+			leave_cgroup(k, g, t_us);
+	if (tick->skipped)
 		return;
 	HASH_ITER (hh, k->host->processes, p, next)
 		if (p->last_seen_us < t_us)
 			leave(k, p, t_us, false);
 }
 
-static void take_values(struct taking *k, int64_t t_us)
+static void into_window(struct taking *k, struct series_id id, int64_t t_us, const int64_t *v)
+{
+	if (window_add(store_windows(k->in->store), &id, t_us, k->rcv_us, v) < 0)
+		k->in->stats.unwindowed++;
+}
+
+static void take_processes(struct taking *k, int64_t t_us)
 {
 	const struct delta_state *d = &k->stream->delta;
 	struct ingest *in = k->in;
@@ -236,26 +316,49 @@ static void take_values(struct taking *k, int64_t t_us)
 		if (!p)
 			continue;
 		registry_sample(p, slot->v, t_us);
-		if (window_add(store_windows(in->store), k->host->host_id, p->proc_id, t_us,
-			       k->rcv_us, slot->v) < 0)
-			in->stats.unwindowed++;
+		into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, slot->v);
 		if (in->ops->on_process)
 			in->ops->on_process(in->arg, k->host, p, t_us);
 		in->stats.samples++;
 	}
+}
+
+static void take_cgroup_values(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+
+	for (size_t id = 0; id < d->n_cgroups; id++) {
+		const struct delta_cgroup *slot = &d->cgroups[id];
+		struct cgroup *g =
+			slot->live ? registry_find_cgroup(k->host, slot->cgroup_id) : NULL;
+
+		if (!g)
+			continue;
+		registry_cgroup_sample(g, slot->v, t_us);
+		into_window(k, SERIES_OF_CGROUP(k->host->host_id, g->cgroup_id), t_us, slot->v);
+	}
+}
+
+/* Cgroups first: a rule about a process may ask for its limit. */
+static void take_values(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+
+	take_cgroup_values(k, t_us);
+	take_processes(k, t_us);
 	registry_host_sample(k->host, d->host, t_us);
-	if (window_add_host(store_windows(in->store), k->host->host_id, t_us, k->rcv_us, d->host) <
-	    0)
-		in->stats.unwindowed++;
-	if (in->ops->on_host)
-		in->ops->on_host(in->arg, k->host, t_us);
+	into_window(k, SERIES_OF_HOST(k->host->host_id), t_us, d->host);
+	if (k->in->ops->on_host)
+		k->in->ops->on_host(k->in->arg, k->host, t_us);
 }
 
 static int take_tick(struct taking *k, const struct wire_rec *r, struct error *err)
 {
 	struct wire_tick tick;
 	int64_t *exited;
+	int64_t *gone;
 	size_t n_exited;
+	size_t n_gone;
 	int64_t t_us;
 	int rc = wire_unpack_tick(k->arena, r->body, r->len, &tick, err);
 
@@ -263,6 +366,7 @@ static int take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 		return rc;
 	t_us = sample_time(k->stream, tick.t_wall_us);
 	exited = exits_of(k, &tick, &n_exited);
+	gone = gone_of(k, &tick, &n_gone);
 	rc = delta_apply(&k->stream->delta, &tick, err);
 	if (rc < 0)
 		return rc;
@@ -271,6 +375,8 @@ static int take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 		memcpy(k->host->boot_id, tick.boot_id, sizeof(k->host->boot_id));
 	}
 	k->host->interval_ms = tick.interval_ms;
+	take_cgroups(k, &tick, t_us);
+	take_gone(k, gone, n_gone, t_us);
 	take_births(k, &tick, t_us);
 	take_exits(k, exited, n_exited, t_us);
 	take_values(k, t_us);
@@ -281,17 +387,37 @@ static int take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 	return 0;
 }
 
+/* How a process ended: told to its row, too. */
+static void take_death(struct taking *k, const struct wire_event *e, const uint8_t boot_id[16],
+		       int64_t t_us)
+{
+	const struct ingest *in = k->in;
+	struct death d;
+
+	if (!death_of(e, boot_id, &d))
+		return;
+	if (k->pack)
+		pack_death(k->pack, boot_id, e, &d, t_us);
+	if (k->pack && !k->again && in->ops->on_death)
+		in->ops->on_death(in->arg, k->host, e, &d, t_us);
+}
+
 static int take_event(struct taking *k, const struct wire_rec *r, struct error *err)
 {
+	const uint8_t *boot_id;
 	struct wire_event e;
+	int64_t t_us;
 	int rc = wire_unpack_event(k->arena, r->body, r->len, &e, err);
 
 	if (rc < 0)
 		return rc;
+	/* A stream without ticks knows no boot but the one that its events tell. */
+	boot_id = e.has_boot_id ? e.boot_id : k->stream->boot_id;
+	t_us = sample_time(k->stream, e.t_wall_us);
 	if (k->pack)
-		pack_event(k->pack,
-			   e.pid ? identity_process(k->stream->boot_id, e.pid, e.start_ticks) : 0,
-			   &e, sample_time(k->stream, e.t_wall_us));
+		pack_event(k->pack, e.pid ? identity_process(boot_id, e.pid, e.start_ticks) : 0, &e,
+			   t_us);
+	take_death(k, &e, boot_id, t_us);
 	return 0;
 }
 
@@ -315,18 +441,63 @@ static int take_gap(struct taking *k, const struct wire_rec *r, uint64_t *ret_la
 	return 0;
 }
 
+/* Stored by its id whatever is known here: the store may lack what memory has. */
+static void store_kill(struct taking *k, const struct wire_kill *kill, int64_t t_us)
+{
+	auto_dossier struct dossier d = {0};
+
+	if (dossier_init(&d, k->host, kill, t_us) < 0)
+		pack_fail(k->pack);
+	else
+		pack_kill(k->pack, kill, &d, t_us);
+}
+
 static int take_kill(struct taking *k, const struct wire_rec *r, struct error *err)
 {
+	const struct ingest *in = k->in;
 	struct wire_kill kill;
+	int64_t id;
+	int64_t t_us;
+	int rc = wire_unpack_kill(k->arena, r->body, r->len, &kill, err);
 
-	return wire_unpack_kill(k->arena, r->body, r->len, &kill, err);
+	if (rc < 0)
+		return rc;
+	t_us = sample_time(k->stream, kill.t_wall_us);
+	id = identity_kill(kill.boot_id, kill.seq);
+	if (k->pack)
+		store_kill(k, &kill, t_us);
+	if (!registry_kill_is_new(k->host, id) || !k->pack)
+		return 0;
+	k->host->kills.scopes[dossier_scope(kill.cause)] += kill_cause_is_oom(kill.cause);
+	k->in->stats.kills++;
+	if (in->ops->on_kill)
+		in->ops->on_kill(in->arg, k->host, &kill, id, t_us);
+	return 0;
 }
 
 static int take_posture(struct taking *k, const struct wire_rec *r, struct error *err)
 {
+	const struct ingest *in = k->in;
+	auto_free char *findings = NULL;
 	struct wire_posture posture;
+	int64_t t_us;
+	int rc = wire_unpack_posture(k->arena, r->body, r->len, &posture, err);
 
-	return wire_unpack_posture(k->arena, r->body, r->len, &posture, err);
+	if (rc < 0)
+		return rc;
+	t_us = sample_time(k->stream, posture.t_wall_us);
+	findings = dossier_findings(&posture);
+	if (!findings) {
+		if (k->pack)
+			pack_fail(k->pack);
+		return 0;
+	}
+	registry_posture(k->host, findings, t_us);
+	if (k->pack)
+		pack_posture(k->pack, findings, t_us);
+	if (k->pack && !k->again && in->ops->on_posture)
+		in->ops->on_posture(in->arg, k->host, &posture, t_us);
+	return 0;
 }
 
 static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret_last,
@@ -366,6 +537,13 @@ static int store_tick_again(struct taking *k, const struct wire_rec *r, struct e
 		if (p && !b->known)
 			pack_birth(k->pack, k->stream->boot_id, p, t_us, b->fresh);
 	}
+	for (size_t i = 0; i < tick.n_cgroups; i++) {
+		const struct cgroup *g =
+			registry_find_cgroup(k->host, identity_cgroup(tick.cgroups[i].path));
+
+		if (g)
+			pack_cgroup(k->pack, g, t_us);
+	}
 	pack_time(k->pack, t_us);
 	return 0;
 }
@@ -404,6 +582,7 @@ static int take_records(struct taking *k, const struct wire_batch *b, struct err
 			return error_set(err, -EPROTO,
 					 "stream %016" PRIx64 ": record %" PRIu64 " after %" PRIu64,
 					 b->epoch, r->seq, s->put);
+		k->again = known;
 		rc = known ? store_again(k, r, &last, &why) : take_record(k, r, &last, &why);
 		if (rc < 0) {
 			k->in->stats.undecodable++;

@@ -12,6 +12,7 @@
 #ifndef MEMHERD_COLLECTOR_FLEET_INGEST_H
 #define MEMHERD_COLLECTOR_FLEET_INGEST_H
 
+#include "collector/fleet/death.h"
 #include "collector/fleet/registry.h"
 #include "collector/store/store.h"
 
@@ -23,6 +24,16 @@ struct ingest_ops {
 	void (*on_host)(void *arg, struct host *h, int64_t t_us);
 	/* Before the process leaves the registry. */
 	void (*on_exit)(void *arg, struct host *h, struct process *p, int64_t t_us);
+	/*
+	 * The three below are told once for what is news: not for what a connection brings again,
+	 * not while replaying, and a kill not again when the agent tells it a second time.
+	 */
+	void (*on_kill)(void *arg, struct host *h, const struct wire_kill *k, int64_t kill_id,
+			int64_t t_us);
+	void (*on_death)(void *arg, struct host *h, const struct wire_event *e,
+			 const struct death *d, int64_t t_us);
+	/* h->posture is the new one, unless there was no memory for it. */
+	void (*on_posture)(void *arg, struct host *h, const struct wire_posture *p, int64_t t_us);
 };
 
 struct ingest_stats {
@@ -33,6 +44,7 @@ struct ingest_stats {
 	uint64_t restored; /* records in memory that a new connection brought for the store again */
 	uint64_t undecodable;
 	uint64_t gaps;
+	uint64_t kills;      /* told, each once */
 	uint64_t unwindowed; /* samples that found no room in the open windows */
 	int64_t newest_us;   /* time of the newest sample */
 };

@@ -9,8 +9,9 @@
 #include "common/clock.h"
 #include "proto/frame.h"
 
-/* Strings and documents of the largest batch stay far below this. */
-#define PACK_BUDGET ((size_t)32 * 1024 * 1024)
+/* Strings and documents of the largest batch stay below this: dossiers of small parties grow most.
+ */
+#define PACK_BUDGET ((size_t)64 * 1024 * 1024)
 
 /* A growing array of one of the store's structs. */
 struct list {
@@ -27,6 +28,11 @@ struct pack {
 	struct list exited;
 	struct list events;
 	struct list gaps;
+	struct list deaths;
+	struct list cgroups;
+	struct list cgroups_gone;
+	struct list kills;
+	struct list postures;
 	int event_idx; /* within the record at hand */
 	bool failed;
 };
@@ -71,6 +77,11 @@ void pack_free(struct pack **p)
 	free((*p)->exited.items);
 	free((*p)->events.items);
 	free((*p)->gaps.items);
+	free((*p)->deaths.items);
+	free((*p)->cgroups.items);
+	free((*p)->cgroups_gone.items);
+	free((*p)->kills.items);
+	free((*p)->postures.items);
 	buf_fini(&(*p)->bytes);
 	arena_fini(&(*p)->arena);
 	free(*p);
@@ -108,8 +119,9 @@ static void add_event(struct pack *p, int64_t t_us, const char *kind, int64_t pr
 
 static json_t *describe(const struct process *proc)
 {
-	return json_pack("{s:i, s:i, s:s, s:s, s:s}", "pid", (int)proc->pid, "uid", (int)proc->uid,
-			 "comm", proc->comm, "cmdline", proc->cmdline, "service", proc->service);
+	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:s}", "pid", (int)proc->pid, "uid",
+			 (int)proc->uid, "comm", proc->comm, "cmdline", proc->cmdline, "service",
+			 proc->service, "container", proc->container);
 }
 
 void pack_birth(struct pack *p, const uint8_t boot_id[16], const struct process *proc, int64_t t_us,
@@ -130,6 +142,9 @@ void pack_birth(struct pack *p, const uint8_t boot_id[16], const struct process 
 	s->exe = keep(p, proc->exe);
 	s->cgroup = keep(p, proc->cgroup);
 	s->service = keep(p, proc->service);
+	s->container = keep(p, proc->container);
+	s->role = wire_role_word(proc->role);
+	s->slot = proc->slot;
 	s->first_seen_us = proc->first_seen_us;
 	if (fresh)
 		add_event(p, t_us, wire_event_word(WIRE_EVENT_PROCESS_START), proc->proc_id,
@@ -163,6 +178,92 @@ void pack_event(struct pack *p, int64_t proc_id, const struct wire_event *e, int
 	for (size_t i = 0; doc && i < e->n_details; i++)
 		json_object_set_new(doc, e->keys[i], json_string(e->values[i]));
 	add_event(p, t_us, wire_event_word(e->kind), proc_id, doc);
+}
+
+void pack_death(struct pack *p, const uint8_t boot_id[16], const struct wire_event *e,
+		const struct death *d, int64_t t_us)
+{
+	struct store_death *s = list_add(p, &p->deaths, sizeof(*s));
+
+	if (!s)
+		return;
+	s->proc_id = d->proc_id;
+	memcpy(s->boot_id, boot_id, sizeof(s->boot_id));
+	s->pid = e->pid;
+	s->start_ticks = e->start_ticks;
+	s->t_us = t_us;
+	s->cause = kill_cause_word(d->cause);
+	s->confidence = d->confidence < 0 ? "" : kill_confidence_word((unsigned)d->confidence);
+	s->exit_code = d->exit_code;
+	s->exit_signal = d->signal;
+	s->verdict = keep(p, d->verdict);
+}
+
+void pack_cgroup(struct pack *p, const struct cgroup *g, int64_t t_us)
+{
+	struct store_cgroup *s = list_add(p, &p->cgroups, sizeof(*s));
+
+	if (!s)
+		return;
+	s->cgroup_id = g->cgroup_id;
+	s->version = g->version;
+	s->path = keep(p, g->path);
+	s->name = keep(p, g->name);
+	s->runtime = keep(p, g->runtime);
+	s->image = keep(p, g->image);
+	s->limited_by = keep(p, g->limited_by);
+	s->t_us = t_us;
+}
+
+void pack_cgroup_gone(struct pack *p, const struct cgroup *g, int64_t t_us)
+{
+	struct store_exit *x = list_add(p, &p->cgroups_gone, sizeof(*x));
+
+	if (x)
+		*x = (struct store_exit){.proc_id = g->cgroup_id, .t_us = t_us};
+}
+
+void pack_kill(struct pack *p, const struct wire_kill *k, const struct dossier *d, int64_t t_us)
+{
+	struct store_kill *s = list_add(p, &p->kills, sizeof(*s));
+
+	if (!s)
+		return;
+	*s = (struct store_kill){
+		.kill_id = d->kill_id,
+		.t_us = t_us,
+		.seq = p->batch.last_seq + 1,
+		.cause = kill_cause_word(k->cause),
+		.confidence = kill_confidence_word(k->confidence),
+		.oom = kill_cause_is_oom(k->cause),
+		.complete = k->complete,
+		.replayed = k->replayed,
+		.proc_id = d->proc_id,
+		.pid = k->victim.pid,
+		.comm = keep(p, k->victim.comm),
+		.service = keep(p, d->service),
+		.container = keep(p, d->container),
+		.rss_bytes = d->rss_bytes,
+		.limit_cgroup = keep(p, k->limit_cgroup),
+		.limit_owner = keep(p, k->limit_owner),
+		.limit_bytes = d->limit_bytes,
+		.verdict = keep(p, k->verdict),
+		.doc = keep(p, d->doc),
+		.event = keep(p, d->event),
+	};
+}
+
+void pack_posture(struct pack *p, const char *findings, int64_t t_us)
+{
+	struct store_posture *s = list_add(p, &p->postures, sizeof(*s));
+
+	if (s)
+		*s = (struct store_posture){.t_us = t_us, .doc = keep(p, findings)};
+}
+
+void pack_fail(struct pack *p)
+{
+	p->failed = true;
 }
 
 static void add_gap(struct pack *p, const struct store_gap *g)
@@ -240,5 +341,15 @@ int pack_put(struct pack *p, struct store *store)
 	p->batch.n_events = p->events.n;
 	p->batch.gaps = p->gaps.items;
 	p->batch.n_gaps = p->gaps.n;
+	p->batch.deaths = p->deaths.items;
+	p->batch.n_deaths = p->deaths.n;
+	p->batch.cgroups = p->cgroups.items;
+	p->batch.n_cgroups = p->cgroups.n;
+	p->batch.cgroups_gone = p->cgroups_gone.items;
+	p->batch.n_cgroups_gone = p->cgroups_gone.n;
+	p->batch.kills = p->kills.items;
+	p->batch.n_kills = p->kills.n;
+	p->batch.postures = p->postures.items;
+	p->batch.n_postures = p->postures.n;
 	return store_put(store, &p->batch);
 }

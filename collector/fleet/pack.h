@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pack.h - gathers what one batch of an agent means to the store: its fresh records as bytes, and
- * the processes, exits, events and gaps found in them. Lives for one call of ingest_batch(). An
- * addition that finds no memory marks the pack, and pack_put() fails.
+ * the processes, exits, cgroups, events, deaths, kills and gaps found in them. Lives for one call
+ * of ingest_batch(). An addition that finds no memory marks the pack, and pack_put() fails.
  */
 #ifndef MEMHERD_COLLECTOR_FLEET_PACK_H
 #define MEMHERD_COLLECTOR_FLEET_PACK_H
 
+#include "collector/fleet/death.h"
+#include "collector/fleet/dossier.h"
 #include "collector/fleet/registry.h"
 #include "collector/store/store.h"
 
@@ -22,6 +24,15 @@ void pack_birth(struct pack *p, const uint8_t boot_id[16], const struct process 
 /* seen: the agent saw it go; else a keyframe showed that it had gone before. */
 void pack_exit(struct pack *p, const struct process *proc, int64_t t_us, bool seen);
 void pack_event(struct pack *p, int64_t proc_id, const struct wire_event *e, int64_t t_us);
+/* boot_id: in which the event's pid is meant. */
+void pack_death(struct pack *p, const uint8_t boot_id[16], const struct wire_event *e,
+		const struct death *d, int64_t t_us);
+void pack_cgroup(struct pack *p, const struct cgroup *g, int64_t t_us);
+void pack_cgroup_gone(struct pack *p, const struct cgroup *g, int64_t t_us);
+void pack_kill(struct pack *p, const struct wire_kill *k, const struct dossier *d, int64_t t_us);
+void pack_posture(struct pack *p, const char *findings, int64_t t_us);
+/* Something of the batch found no memory: it is not put, so that the agent sends it again. */
+void pack_fail(struct pack *p);
 void pack_gap(struct pack *p, uint64_t from, const struct wire_gap *g);
 /* The record could not be decoded: a gap of one, and an event that says why. */
 void pack_undecodable(struct pack *p, const struct wire_rec *r, const char *why);

@@ -20,18 +20,33 @@ static void process_free(struct process *p)
 	free(p->exe);
 	free(p->cgroup);
 	free(p->service);
+	free(p->container);
 	free(p);
+}
+
+static void cgroup_free(struct cgroup *g)
+{
+	free(g->path);
+	free(g->name);
+	free(g->runtime);
+	free(g->image);
+	free(g->limited_by);
+	free(g);
 }
 
 static void host_free(struct host *h)
 {
 	struct process *p;
 	struct process *next;
+	struct cgroup *g;
+	struct cgroup *next_g;
 
-	HASH_ITER (hh, h->processes, p, next) {
-		HASH_DEL(h->processes, p);
-		process_free(p);
-	}
+	HASH_ITER (hh, h->processes, p, next)
+		registry_remove_process(h, p);
+	HASH_ITER (hh, h->cgroups, g, next_g)
+		registry_remove_cgroup(h, g);
+	free(h->kills.ids);
+	free(h->posture);
 	free(h->name);
 	free(h->kernel);
 	free(h->version);
@@ -174,6 +189,8 @@ struct process *registry_find_pid(struct host *h, uint32_t pid)
 /* A keyframe names a process that was announced before without its strings: keep what is known. */
 static bool describe(struct process *p, const struct wire_process *info)
 {
+	p->role = info->role;
+	p->slot = info->slot;
 	if (info->known && p->comm)
 		return true;
 	p->rev++;
@@ -181,7 +198,7 @@ static bool describe(struct process *p, const struct wire_process *info)
 	p->uid = info->uid;
 	return keep_text(&p->comm, info->comm) && keep_text(&p->cmdline, info->cmdline) &&
 	       keep_text(&p->exe, info->exe) && keep_text(&p->cgroup, info->cgroup) &&
-	       keep_text(&p->service, info->service);
+	       keep_text(&p->service, info->service) && keep_text(&p->container, info->container);
 }
 
 struct process *registry_process(struct host *h, int64_t proc_id, const struct wire_process *info,
@@ -221,6 +238,124 @@ void registry_remove_process(struct host *h, struct process *p)
 	HASH_DEL(h->processes, p);
 	process_free(p);
 }
+
+/* ---- cgroups ---- */
+
+struct cgroup *registry_find_cgroup(struct host *h, int64_t cgroup_id)
+{
+	struct cgroup *g;
+
+	HASH_FIND(hh, h->cgroups, &cgroup_id, sizeof(cgroup_id), g);
+	return g;
+}
+
+static bool cgroup_says(const struct cgroup *g, const struct wire_cgroup *info)
+{
+	return g->rev && g->version == info->version && strcmp(g->name, info->name) == 0 &&
+	       strcmp(g->runtime, info->runtime) == 0 && strcmp(g->image, info->image) == 0 &&
+	       strcmp(g->limited_by, info->limited_by) == 0;
+}
+
+static bool cgroup_describe(struct cgroup *g, const struct wire_cgroup *info)
+{
+	if (cgroup_says(g, info))
+		return true;
+	g->rev++;
+	g->version = info->version;
+	return keep_text(&g->path, info->path) && keep_text(&g->name, info->name) &&
+	       keep_text(&g->runtime, info->runtime) && keep_text(&g->image, info->image) &&
+	       keep_text(&g->limited_by, info->limited_by);
+}
+
+static struct cgroup *cgroup_new(int64_t cgroup_id, const struct wire_cgroup *info, int64_t t_us)
+{
+	struct cgroup *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->cgroup_id = cgroup_id;
+	g->first_seen_us = t_us;
+	g->last_seen_us = t_us;
+	for (size_t i = 0; i < CGROUP_METRIC_COUNT; i++)
+		g->v[i] = METRIC_ABSENT;
+	if (cgroup_describe(g, info))
+		return g;
+	cgroup_free(g);
+	return NULL;
+}
+
+struct cgroup *registry_cgroup(struct host *h, int64_t cgroup_id, const struct wire_cgroup *info,
+			       int64_t t_us)
+{
+	struct cgroup *g = registry_find_cgroup(h, cgroup_id);
+
+	if (g) {
+		cgroup_describe(g, info);
+		return g;
+	}
+	g = cgroup_new(cgroup_id, info, t_us);
+	if (!g)
+		return NULL;
+	HASH_ADD(hh, h->cgroups, cgroup_id, sizeof(g->cgroup_id), g);
+	if (!g->hh.tbl) {
+		cgroup_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+void registry_remove_cgroup(struct host *h, struct cgroup *g)
+{
+	HASH_DEL(h->cgroups, g);
+	cgroup_free(g);
+}
+
+void registry_cgroup_sample(struct cgroup *g, const int64_t v[CGROUP_METRIC_COUNT], int64_t t_us)
+{
+	memcpy(g->v, v, sizeof(g->v));
+	g->last_seen_us = t_us;
+	trend_add(&g->working_set, t_us, v[CGROUP_METRIC_WORKING_SET]);
+}
+
+struct cgroup *registry_cgroup_of(struct host *h, const struct process *p)
+{
+	return p->cgroup_id ? registry_find_cgroup(h, p->cgroup_id) : NULL;
+}
+
+int64_t registry_limit_of(struct host *h, const struct process *p)
+{
+	const struct cgroup *g = registry_cgroup_of(h, p);
+
+	if (g && g->v[CGROUP_METRIC_LIMIT] != METRIC_ABSENT)
+		return g->v[CGROUP_METRIC_LIMIT];
+	return h->v[HOST_METRIC_TOTAL];
+}
+
+/* ---- kills, posture ---- */
+
+bool registry_kill_is_new(struct host *h, int64_t kill_id)
+{
+	struct host_kills *k = &h->kills;
+
+	for (size_t i = 0; i < MIN_OF(k->n, (size_t)REGISTRY_KILLS); i++)
+		if (k->ids[i] == kill_id)
+			return false;
+	if (!k->ids)
+		k->ids = calloc(REGISTRY_KILLS, sizeof(*k->ids));
+	if (k->ids)
+		k->ids[k->n++ % REGISTRY_KILLS] = kill_id;
+	return true;
+}
+
+void registry_posture(struct host *h, const char *findings, int64_t t_us)
+{
+	if (h->posture && t_us < h->posture_us)
+		return;
+	if (keep_text(&h->posture, findings))
+		h->posture_us = t_us;
+}
+
+/* ---- samples ---- */
 
 void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us)
 {

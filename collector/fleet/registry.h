@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * registry.h - the fleet as it is now, in memory: hosts, their processes, the latest values and
- * a short history that growth is told from. Ingest writes it, rules and REST read it; nothing here
- * does I/O or knows a connection. Long-lived references are ids (host_id, proc_id), not pointers:
- * a pointer is good until control returns to the loop.
+ * registry.h - the fleet as it is now, in memory: hosts, their processes and memory cgroups, the
+ * latest values and a short history that growth is told from. Ingest writes it, rules and REST read
+ * it; nothing here does I/O or knows a connection. Long-lived references are ids (host_id,
+ * proc_id), not pointers: a pointer is good until control returns to the loop.
  */
 #ifndef MEMHERD_COLLECTOR_FLEET_REGISTRY_H
 #define MEMHERD_COLLECTOR_FLEET_REGISTRY_H
@@ -47,13 +47,47 @@ struct process {
 	char *exe;
 	char *cgroup;
 	char *service;
-	uint32_t rev; /* rises when one of the strings changed */
+	char *container; /* '' = none */
+	enum wire_role role;
+	uint32_t slot;     /* of a worker within its service, from 1; 0 = none */
+	int64_t cgroup_id; /* of its struct cgroup; 0 = none told */
+	uint32_t rev;      /* rises when one of the strings changed */
 	int64_t first_seen_us;
 	int64_t last_seen_us;
 	int64_t announced_us;    /* time of the tick that last announced it */
 	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
 	struct trend rss;        /* KiB */
 	UT_hash_handle hh;       /* in host->processes by proc_id */
+};
+
+/* A memory cgroup. What its agent says of it is kept while it is there. */
+struct cgroup {
+	int64_t cgroup_id; /* identity_cgroup() of path */
+	char *path;
+	char *name;       /* of the container or unit; '' = none known */
+	char *runtime;    /* 'docker', 'systemd'; '' */
+	char *image;      /* '' */
+	char *limited_by; /* path of the cgroup whose limit holds; '' = the host's memory */
+	uint32_t version; /* 1 or 2 */
+	uint32_t rev;     /* rises when one of the above changed; 1 = as first told */
+	int64_t first_seen_us;
+	int64_t last_seen_us;
+	int64_t announced_us;
+	int64_t v[CGROUP_METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
+	struct trend working_set;       /* KiB */
+	UT_hash_handle hh;              /* in host->cgroups by cgroup_id */
+};
+
+/* Kills of a host that were told last, so that none is told twice; older ones are forgotten. */
+#define REGISTRY_KILLS 256
+
+/* Who killed, as /metrics counts it. */
+enum kill_scope { KILL_SCOPE_HOST, KILL_SCOPE_CGROUP, KILL_SCOPE_DAEMON, KILL_SCOPES };
+
+struct host_kills {
+	int64_t *ids;                 /* REGISTRY_KILLS of them, from the first kill on */
+	size_t n;                     /* ever added */
+	uint64_t scopes[KILL_SCOPES]; /* taken in since start */
 };
 
 struct host {
@@ -75,7 +109,11 @@ struct host {
 	int64_t v[HOST_METRIC_COUNT];
 	struct trend available;    /* KiB */
 	struct process *processes; /* uthash by proc_id */
-	UT_hash_handle hh;         /* in registry->hosts by host_id */
+	struct cgroup *cgroups;    /* uthash by cgroup_id */
+	struct host_kills kills;
+	char *posture;      /* JSON array of findings; NULL = never told */
+	int64_t posture_us; /* when it was told */
+	UT_hash_handle hh;  /* in registry->hosts by host_id */
 };
 
 struct registry {
@@ -105,6 +143,23 @@ void registry_remove_process(struct host *h, struct process *p);
 /* Takes new values and moves the trend on. */
 void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us);
 void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], int64_t t_us);
+
+/* The cgroup, made when new; NULL without memory. What is told of it is kept in step. */
+struct cgroup *registry_cgroup(struct host *h, int64_t cgroup_id, const struct wire_cgroup *info,
+			       int64_t t_us);
+struct cgroup *registry_find_cgroup(struct host *h, int64_t cgroup_id);
+void registry_remove_cgroup(struct host *h, struct cgroup *g);
+void registry_cgroup_sample(struct cgroup *g, const int64_t v[CGROUP_METRIC_COUNT], int64_t t_us);
+/* The cgroup that holds the process, NULL when its agent told none. */
+struct cgroup *registry_cgroup_of(struct host *h, const struct process *p);
+/* The smallest limit that holds for the process, KiB: of its cgroup, else the host's memory;
+ * METRIC_ABSENT when neither is known. */
+int64_t registry_limit_of(struct host *h, const struct process *p);
+
+/* True when this kill had not been told; then it is remembered. Without memory, true. */
+bool registry_kill_is_new(struct host *h, int64_t kill_id);
+/* findings: a JSON array. What is older than what is known is not taken. */
+void registry_posture(struct host *h, const char *findings, int64_t t_us);
 
 void trend_add(struct trend *t, int64_t t_us, int64_t v);
 /* Least-squares slope in units per hour over the last span, and r squared; false with fewer than

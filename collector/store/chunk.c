@@ -19,10 +19,20 @@ static const struct chunk_predictor host_predictors[] = {
 	{HOST_METRIC_AVAILABLE, 2, {{HOST_METRIC_FREE, 1}, {HOST_METRIC_CACHED, 1}}},
 };
 
+/* usage = anon + file + kernel, but for what is charged in batches a CPU. */
+static const struct chunk_predictor cgroup_predictors[] = {
+	{CGROUP_METRIC_USAGE,
+	 3,
+	 {{CGROUP_METRIC_ANON, 1}, {CGROUP_METRIC_FILE, 1}, {CGROUP_METRIC_KERNEL, 1}}},
+	{CGROUP_METRIC_WORKING_SET, 1, {{CGROUP_METRIC_USAGE, 1}}},
+};
+
 const struct chunk_spec chunk_process_spec = {METRIC_COUNT, process_predictors,
 					      ARRAY_SIZE(process_predictors)};
 const struct chunk_spec chunk_host_spec = {HOST_METRIC_COUNT, host_predictors,
 					   ARRAY_SIZE(host_predictors)};
+const struct chunk_spec chunk_cgroup_spec = {CGROUP_METRIC_COUNT, cgroup_predictors,
+					     ARRAY_SIZE(cgroup_predictors)};
 
 static const struct chunk_predictor *predictor_of(const struct chunk_spec *spec, unsigned column)
 {

@@ -62,6 +62,7 @@ struct chunk_spec {
 
 extern const struct chunk_spec chunk_process_spec; /* enum metric */
 extern const struct chunk_spec chunk_host_spec;    /* enum host_metric */
+extern const struct chunk_spec chunk_cgroup_spec;  /* enum cgroup_metric */
 
 /*
  * Appends the chunk of n samples to out. times_ms: non-decreasing, after the window's start.

@@ -112,12 +112,72 @@ struct store_process {
 	const char *exe;
 	const char *cgroup;
 	const char *service;
+	const char *container;
+	const char *role; /* wire_role_word() */
+	uint32_t slot;
 	int64_t first_seen_us;
 };
 
 struct store_exit {
 	int64_t proc_id;
 	int64_t t_us;
+};
+
+/* How a process ended. It may come before the process itself: then a row is made of it. */
+struct store_death {
+	int64_t proc_id;
+	uint8_t boot_id[16];
+	uint32_t pid;
+	uint64_t start_ticks;
+	int64_t t_us;
+	const char *cause;      /* KILL_CAUSE_LIST's word */
+	const char *confidence; /* KILL_CONFIDENCE_LIST's word; '' = not told */
+	int exit_code;          /* -1 = not known */
+	int exit_signal;        /* 0 = none known */
+	const char *verdict;    /* one sentence */
+};
+
+/* A memory cgroup, as it is told now. */
+struct store_cgroup {
+	int64_t cgroup_id;
+	uint32_t version;
+	const char *path;
+	const char *name;
+	const char *runtime;
+	const char *image;
+	const char *limited_by;
+	int64_t t_us;
+};
+
+/* A kill: stored once by its id, with an event of kind 'oom_kill'. Told again, it stays as it is
+ * unless it is better known now: read whole, or with the flight ring of that moment. */
+struct store_kill {
+	int64_t kill_id; /* identity_kill() */
+	int64_t t_us;
+	int64_t seq; /* of the record */
+	const char *cause;
+	const char *confidence;
+	bool oom; /* a killer acted because memory was short */
+	bool complete;
+	bool replayed;
+	int64_t proc_id; /* of the victim; 0 = not known */
+	uint32_t pid;
+	const char *comm; /* of the victim, as the two below */
+	const char *service;
+	const char *container;
+	int64_t rss_bytes; /* -1 = not known */
+	const char *limit_cgroup;
+	const char *limit_owner;
+	int64_t limit_bytes; /* -1 = not known */
+	const char *verdict;
+	const char *doc;   /* JSON text: the whole dossier */
+	const char *event; /* JSON text: what the event tells */
+};
+
+/* Kept when it differs from the one before. */
+struct store_posture {
+	int64_t t_us;
+	const char *doc; /* JSON text: an array of findings */
 };
 
 struct store_event {
@@ -157,6 +217,16 @@ struct store_batch {
 	size_t n_events;
 	const struct store_gap *gaps;
 	size_t n_gaps;
+	const struct store_death *deaths;
+	size_t n_deaths;
+	const struct store_cgroup *cgroups;
+	size_t n_cgroups;
+	const struct store_exit *cgroups_gone; /* proc_id is the cgroup's id */
+	size_t n_cgroups_gone;
+	const struct store_kill *kills;
+	size_t n_kills;
+	const struct store_posture *postures;
+	size_t n_postures;
 };
 
 /* Queues a copy. -ENOBUFS: the caller stops reading that connection and tries again later. */
@@ -188,14 +258,13 @@ int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *
 typedef void store_on_series(void *arg, int rc, const struct point *points, size_t n,
 			     int64_t resolution_us, const struct error *err);
 /*
- * The values of metric of a process (or of the host: proc_id WINDOW_HOST, enum host_metric) in
+ * The values of a metric of the series' kind in
  * [from, to), chunks and open windows together, oldest first. With more than max_points,
  * the time is cut into equal buckets, each told by its last value, and a gauge's by its highest
  * one too when that is not the last (two points): a spike is what people look for. resolution_us
  * is the bucket, 0 = every sample.
  */
-int store_series(struct store *s, int32_t host_id, int64_t proc_id, unsigned metric,
-		 int64_t from_us, int64_t to_us, size_t max_points, store_on_series *done,
-		 void *arg) must_use;
+int store_series(struct store *s, const struct series_id *id, unsigned metric, int64_t from_us,
+		 int64_t to_us, size_t max_points, store_on_series *done, void *arg) must_use;
 
 #endif

@@ -17,6 +17,23 @@ struct fleet_host {
 /* All hosts that are not revoked: store_fleet_host reads the rows. */
 int store_fleet_load(struct db *db, db_done *done, void *arg) must_use;
 void store_fleet_host(const struct db_result *r, size_t i, struct fleet_host *ret);
+struct fleet_posture {
+	int32_t host_id;
+	int64_t t_us;
+	const char *findings; /* JSON array; into the result */
+};
+/* Each host's newest. */
+int store_fleet_postures(struct db *db, db_done *done, void *arg) must_use;
+void store_fleet_posture(const struct db_result *r, size_t i, struct fleet_posture *ret);
+
+struct fleet_kill {
+	int32_t host_id;
+	int64_t kill_id;
+};
+/* Each host's newest, at most so many, oldest first. */
+int store_fleet_kills(struct db *db, int per_host, db_done *done, void *arg) must_use;
+void store_fleet_kill(const struct db_result *r, size_t i, struct fleet_kill *ret);
+
 /* The host greeted us; info is a JSON object. Nobody waits for it. */
 int store_fleet_hello(struct db *db, int32_t host_id, const char *name, const char *info) must_use;
 /* The stream before a host's live one ended without being drained. */

@@ -2,6 +2,7 @@
 /* Batches: queued, grouped, stored exactly once, acknowledged. */
 #include <errno.h>
 #include <event2/event.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "collector/store/store_inner.h"
@@ -33,60 +34,72 @@ static const char *bump_text(struct bump *b, const char *s)
 	return s ? bump_copy(b, s, strlen(s) + 1) : NULL;
 }
 
-static void copy_processes(struct bump *b, struct store_batch *to)
+/* Copies n structs of size and, in each, the texts at these offsets. */
+static const void *bump_rows(struct bump *b, const void *rows, size_t n, size_t size,
+			     const size_t *texts, size_t n_texts)
 {
-	struct store_process *p = bump_copy(b, to->born, to->n_born * sizeof(*p));
+	char *to = bump_copy(b, rows, n * size);
 
-	for (size_t i = 0; i < to->n_born; i++) {
-		const struct store_process *src = &to->born[i];
-		const char *comm = bump_text(b, src->comm), *cmdline = bump_text(b, src->cmdline),
-			   *exe = bump_text(b, src->exe), *cgroup = bump_text(b, src->cgroup),
-			   *service = bump_text(b, src->service);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n_texts; k++) {
+			size_t at = i * size + texts[k];
+			const char *text;
+			const char *copy;
 
-		if (!p)
-			continue;
-		p[i].comm = comm;
-		p[i].cmdline = cmdline;
-		p[i].exe = exe;
-		p[i].cgroup = cgroup;
-		p[i].service = service;
-	}
-	if (p)
-		to->born = p;
+			memcpy(&text, (const char *)rows + at, sizeof(text));
+			copy = bump_text(b, text);
+			if (to)
+				memcpy(to + at, &copy, sizeof(copy));
+		}
+	return to ? to : rows;
 }
 
-static void copy_events(struct bump *b, struct store_batch *to)
-{
-	struct store_event *e = bump_copy(b, to->events, to->n_events * sizeof(*e));
+/* The texts of a row, by struct. */
+static const size_t process_texts[] = {
+	offsetof(struct store_process, comm),    offsetof(struct store_process, cmdline),
+	offsetof(struct store_process, exe),     offsetof(struct store_process, cgroup),
+	offsetof(struct store_process, service), offsetof(struct store_process, container),
+	offsetof(struct store_process, role),
+};
+static const size_t event_texts[] = {
+	offsetof(struct store_event, kind),
+	offsetof(struct store_event, doc),
+};
+static const size_t death_texts[] = {
+	offsetof(struct store_death, cause),
+	offsetof(struct store_death, confidence),
+	offsetof(struct store_death, verdict),
+};
+static const size_t cgroup_texts[] = {
+	offsetof(struct store_cgroup, path),       offsetof(struct store_cgroup, name),
+	offsetof(struct store_cgroup, runtime),    offsetof(struct store_cgroup, image),
+	offsetof(struct store_cgroup, limited_by),
+};
+static const size_t kill_texts[] = {
+	offsetof(struct store_kill, cause),       offsetof(struct store_kill, confidence),
+	offsetof(struct store_kill, comm),        offsetof(struct store_kill, service),
+	offsetof(struct store_kill, container),   offsetof(struct store_kill, limit_cgroup),
+	offsetof(struct store_kill, limit_owner), offsetof(struct store_kill, verdict),
+	offsetof(struct store_kill, doc),         offsetof(struct store_kill, event),
+};
+static const size_t posture_texts[] = {offsetof(struct store_posture, doc)};
 
-	for (size_t i = 0; i < to->n_events; i++) {
-		const char *kind = bump_text(b, to->events[i].kind);
-		const char *doc = bump_text(b, to->events[i].doc);
-
-		if (!e)
-			continue;
-		e[i].kind = kind;
-		e[i].doc = doc;
-	}
-	if (e)
-		to->events = e;
-}
+#define COPY_ROWS(b, rows, n, texts) \
+	((rows) = bump_rows(b, rows, n, sizeof(*(rows)), texts, ARRAY_SIZE(texts)))
+#define COPY_PLAIN(b, rows, n) ((rows) = bump_rows(b, rows, n, sizeof(*(rows)), NULL, 0))
 
 static void copy_batch(struct bump *b, struct store_batch *to)
 {
-	const void *p;
-
-	copy_processes(b, to);
-	copy_events(b, to);
-	p = bump_copy(b, to->exited, to->n_exited * sizeof(*to->exited));
-	if (p)
-		to->exited = p;
-	p = bump_copy(b, to->gaps, to->n_gaps * sizeof(*to->gaps));
-	if (p)
-		to->gaps = p;
-	p = bump_copy(b, to->payload, to->payload_len);
-	if (p)
-		to->payload = p;
+	COPY_ROWS(b, to->born, to->n_born, process_texts);
+	COPY_ROWS(b, to->events, to->n_events, event_texts);
+	COPY_ROWS(b, to->deaths, to->n_deaths, death_texts);
+	COPY_ROWS(b, to->cgroups, to->n_cgroups, cgroup_texts);
+	COPY_ROWS(b, to->kills, to->n_kills, kill_texts);
+	COPY_ROWS(b, to->postures, to->n_postures, posture_texts);
+	COPY_PLAIN(b, to->exited, to->n_exited);
+	COPY_PLAIN(b, to->cgroups_gone, to->n_cgroups_gone);
+	COPY_PLAIN(b, to->gaps, to->n_gaps);
+	COPY_PLAIN(b, to->payload, to->payload_len);
 }
 
 static struct pending *pending_new(const struct store_batch *b)
@@ -109,14 +122,22 @@ static struct pending *pending_new(const struct store_batch *b)
 }
 
 /* An event's time is its host's word: one that no partition is kept for is told as received. */
+static int64_t clamp(const struct store *s, const struct pending *p, int64_t t_us)
+{
+	return t_us < p->b.rcv_us - s->cfg.keep_event_us || t_us > p->b.rcv_us + 3600 * USEC_PER_SEC
+		       ? p->b.rcv_us
+		       : t_us;
+}
+
 static void clamp_events(const struct store *s, struct pending *p)
 {
 	struct store_event *e = (struct store_event *)(void *)p->b.events;
+	struct store_kill *k = (struct store_kill *)(void *)p->b.kills;
 
 	for (size_t i = 0; i < p->b.n_events; i++)
-		if (e[i].t_us < p->b.rcv_us - s->cfg.keep_event_us ||
-		    e[i].t_us > p->b.rcv_us + 3600 * USEC_PER_SEC)
-			e[i].t_us = p->b.rcv_us;
+		e[i].t_us = clamp(s, p, e[i].t_us);
+	for (size_t i = 0; i < p->b.n_kills; i++)
+		k[i].t_us = clamp(s, p, k[i].t_us);
 }
 
 bool store_has_room(const struct store *s, size_t len)
@@ -380,6 +401,8 @@ static int add_leaves(struct store *s, struct db_tx *tx)
 		rc = store_need_leaf(s, tx, PARTITION_INBOX, b->rcv_us);
 		for (size_t k = 0; k < b->n_events && rc == 0; k++)
 			rc = store_need_leaf(s, tx, PARTITION_EVENT, b->events[k].t_us);
+		for (size_t k = 0; k < b->n_kills && rc == 0; k++)
+			rc = store_need_leaf(s, tx, PARTITION_EVENT, b->kills[k].t_us);
 	}
 	return rc;
 }
@@ -392,6 +415,8 @@ static void remember_leaves(struct store *s)
 		partition_remember(&s->partitions, PARTITION_INBOX, b->rcv_us);
 		for (size_t k = 0; k < b->n_events; k++)
 			partition_remember(&s->partitions, PARTITION_EVENT, b->events[k].t_us);
+		for (size_t k = 0; k < b->n_kills; k++)
+			partition_remember(&s->partitions, PARTITION_EVENT, b->kills[k].t_us);
 	}
 }
 

@@ -216,6 +216,10 @@ static int delete_rows(struct store *s)
 		{Q_RETAIN_MAIL, s->cfg.keep_event_us},
 		{Q_RETAIN_DEAD_LETTER, s->cfg.keep_chunk_us},
 		{Q_RETAIN_GAP, s->cfg.keep_rollup_us},
+		{Q_RETAIN_CGROUP, MAX_OF(s->cfg.keep_chunk_us, s->cfg.keep_rollup_us)},
+		{Q_RETAIN_POSTURE, s->cfg.keep_event_us},
+		/* a dossier says it all where the rest has gone */
+		{Q_RETAIN_OOM_KILL, MAX_OF(s->cfg.keep_event_us, s->cfg.keep_rollup_us)},
 	};
 	struct db_tx *tx;
 	int rc = db_tx_new(s->db, &tx);

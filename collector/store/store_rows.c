@@ -2,6 +2,8 @@
 #include "collector/store/store_rows.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "common/str.h"
 
@@ -95,114 +97,299 @@ static int add_events(struct db_tx *tx, struct pending *const *group, size_t n)
 	return add_copy(tx, Q_INGEST_EVENT, &rows, count);
 }
 
-/* Columns of n values each in one allocation. */
-static int64_t *columns(size_t k, size_t n, int64_t **v)
-{
-	int64_t *all = calloc(k * n, sizeof(*all));
+/* ---- what goes as arrays, a column each ---- */
 
-	for (size_t i = 0; all && i < k; i++)
-		v[i] = all + i * n;
-	return all;
+enum field_type {
+	FIELD_HOST,
+	FIELD_EPOCH,
+	FIELD_I64,
+	FIELD_U32,
+	FIELD_INT,
+	FIELD_BOOL,
+	FIELD_TEXT,
+	FIELD_UUID
+};
+
+/* A column: where its value stands in the row's struct, and as what it goes out. */
+struct field {
+	enum field_type type;
+	enum db_type as;
+	size_t at;
+};
+
+/* One of a batch's lists, and the statement that takes it. */
+struct row_list {
+	enum query q;
+	size_t list;  /* where its pointer is in struct store_batch */
+	size_t count; /* ... and its length */
+	size_t size;  /* of a row */
+	const struct field *fields;
+	size_t n_fields;
+};
+
+#define OF_HOST()                            \
+	{                                    \
+		FIELD_HOST, DB_INT4_ARRAY, 0 \
+	}
+#define OF_EPOCH()                            \
+	{                                     \
+		FIELD_EPOCH, DB_INT8_ARRAY, 0 \
+	}
+#define OF_I64(row, name)                                            \
+	{                                                            \
+		FIELD_I64, DB_INT8_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_TIME(row, name)                                           \
+	{                                                            \
+		FIELD_I64, DB_TIME_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_U32(row, name)                                            \
+	{                                                            \
+		FIELD_U32, DB_INT4_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_UID(row, name)                                            \
+	{                                                            \
+		FIELD_U32, DB_INT8_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_INT(row, name)                                            \
+	{                                                            \
+		FIELD_INT, DB_INT4_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_BOOL(row, name)                                            \
+	{                                                             \
+		FIELD_BOOL, DB_INT4_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_TEXT(row, name)                                            \
+	{                                                             \
+		FIELD_TEXT, DB_TEXT_ARRAY, offsetof(struct row, name) \
+	}
+#define OF_UUID(row, name)                                            \
+	{                                                             \
+		FIELD_UUID, DB_TEXT_ARRAY, offsetof(struct row, name) \
+	}
+
+static const struct field process_fields[] = {
+	OF_HOST(),
+	OF_I64(store_process, proc_id),
+	OF_UUID(store_process, boot_id),
+	OF_U32(store_process, pid),
+	OF_I64(store_process, start_ticks),
+	OF_U32(store_process, ppid),
+	OF_UID(store_process, uid),
+	OF_TEXT(store_process, comm),
+	OF_TEXT(store_process, cmdline),
+	OF_TEXT(store_process, exe),
+	OF_TEXT(store_process, cgroup),
+	OF_TEXT(store_process, service),
+	OF_TIME(store_process, first_seen_us),
+	OF_TEXT(store_process, container),
+	OF_TEXT(store_process, role),
+	OF_U32(store_process, slot),
+};
+
+static const struct field exit_fields[] = {
+	OF_HOST(),
+	OF_I64(store_exit, proc_id),
+	OF_TIME(store_exit, t_us),
+};
+
+static const struct field death_fields[] = {
+	OF_HOST(),
+	OF_I64(store_death, proc_id),
+	OF_UUID(store_death, boot_id),
+	OF_U32(store_death, pid),
+	OF_I64(store_death, start_ticks),
+	OF_TIME(store_death, t_us),
+	OF_TEXT(store_death, cause),
+	OF_TEXT(store_death, confidence),
+	OF_INT(store_death, exit_code),
+	OF_INT(store_death, exit_signal),
+	OF_TEXT(store_death, verdict),
+};
+
+static const struct field gap_fields[] = {
+	OF_HOST(),
+	OF_EPOCH(),
+	OF_I64(store_gap, from_seq),
+	OF_I64(store_gap, to_seq),
+	OF_I64(store_gap, records),
+	OF_INT(store_gap, reason),
+	OF_TIME(store_gap, t_first_us),
+	OF_TIME(store_gap, t_last_us),
+};
+
+static const struct field cgroup_fields[] = {
+	OF_HOST(),
+	OF_I64(store_cgroup, cgroup_id),
+	OF_TEXT(store_cgroup, path),
+	OF_U32(store_cgroup, version),
+	OF_TEXT(store_cgroup, name),
+	OF_TEXT(store_cgroup, runtime),
+	OF_TEXT(store_cgroup, image),
+	OF_TEXT(store_cgroup, limited_by),
+	OF_TIME(store_cgroup, t_us),
+};
+
+static const struct field kill_fields[] = {
+	OF_HOST(),
+	OF_I64(store_kill, kill_id),
+	OF_TIME(store_kill, t_us),
+	OF_EPOCH(),
+	OF_I64(store_kill, seq),
+	OF_TEXT(store_kill, cause),
+	OF_TEXT(store_kill, confidence),
+	OF_BOOL(store_kill, oom),
+	OF_BOOL(store_kill, complete),
+	OF_BOOL(store_kill, replayed),
+	OF_I64(store_kill, proc_id),
+	OF_U32(store_kill, pid),
+	OF_TEXT(store_kill, comm),
+	OF_TEXT(store_kill, service),
+	OF_TEXT(store_kill, container),
+	OF_I64(store_kill, rss_bytes),
+	OF_TEXT(store_kill, limit_cgroup),
+	OF_TEXT(store_kill, limit_owner),
+	OF_I64(store_kill, limit_bytes),
+	OF_TEXT(store_kill, verdict),
+	OF_TEXT(store_kill, doc),
+	OF_TEXT(store_kill, event),
+};
+
+static const struct field posture_fields[] = {
+	OF_HOST(),
+	OF_TIME(store_posture, t_us),
+	OF_TEXT(store_posture, doc),
+};
+
+#define LIST(query, row, list, fields)                                                             \
+	{                                                                                          \
+		query, offsetof(struct store_batch, list), offsetof(struct store_batch, n_##list), \
+			sizeof(struct row), fields, ARRAY_SIZE(fields)                             \
+	}
+
+/* In the order in which they are stored: a process before its end. */
+static const struct row_list lists[] = {
+	LIST(Q_PROCESS_ADD, store_process, born, process_fields),
+	LIST(Q_PROCESS_EXIT, store_exit, exited, exit_fields),
+	LIST(Q_PROCESS_DEATH, store_death, deaths, death_fields),
+	LIST(Q_GAP_ADD, store_gap, gaps, gap_fields),
+	LIST(Q_CGROUP_GONE, store_exit, cgroups_gone, exit_fields),
+	LIST(Q_CGROUP_ADD, store_cgroup, cgroups, cgroup_fields),
+	LIST(Q_OOM_KILL_ADD, store_kill, kills, kill_fields),
+	LIST(Q_POSTURE_ADD, store_posture, postures, posture_fields),
+};
+
+#define FIELDS_MAX 24
+
+static const char *rows_of(const struct row_list *l, const struct store_batch *b, size_t *ret_n)
+{
+	const char *rows;
+
+	memcpy(ret_n, (const char *)b + l->count, sizeof(*ret_n));
+	memcpy(&rows, (const char *)b + l->list, sizeof(rows));
+	return rows;
 }
 
-static int add_processes(struct db_tx *tx, struct pending *const *group, size_t n, size_t total)
+/* Columns under construction. */
+struct columns {
+	int64_t *ints;      /* n_fields * total */
+	const char **texts; /* as many */
+	char *uuids;        /* total: a row has one at most */
+	size_t total;
+	size_t at;
+};
+
+static void put_value(struct columns *c, size_t column, const struct field *f,
+		      const struct store_batch *b, const char *row)
 {
-	enum { HOST, PROC, PID, START, PPID, UID, SEEN, INTS };
-	enum { BOOT, COMM, CMDLINE, EXE, CGROUP, SERVICE, TEXTS };
-	int64_t *v[INTS];
-	auto_free int64_t *ints = columns(INTS, total, v);
-	auto_free const char **texts = calloc(TEXTS * total, sizeof(*texts));
-	auto_free char *boots = calloc(total, UUID_TEXT_SIZE);
-	size_t at = 0;
+	size_t at = column * c->total + c->at;
+	const char *p = row + f->at;
+	char *uuid = c->uuids + c->at * UUID_TEXT_SIZE;
 
-	if (!ints || !texts || !boots)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; stored(group[i]) && k < group[i]->b.n_born; k++, at++) {
-			const struct store_process *p = &group[i]->b.born[k];
-
-			v[HOST][at] = group[i]->b.host_id;
-			v[PROC][at] = p->proc_id;
-			v[PID][at] = p->pid;
-			v[START][at] = (int64_t)p->start_ticks;
-			v[PPID][at] = p->ppid;
-			v[UID][at] = p->uid;
-			v[SEEN][at] = p->first_seen_us;
-			uuid_text(boots + at * UUID_TEXT_SIZE, p->boot_id);
-			texts[BOOT * total + at] = boots + at * UUID_TEXT_SIZE;
-			texts[COMM * total + at] = p->comm;
-			texts[CMDLINE * total + at] = p->cmdline;
-			texts[EXE * total + at] = p->exe;
-			texts[CGROUP * total + at] = p->cgroup;
-			texts[SERVICE * total + at] = p->service;
-		}
-	const struct db_param params[] = {
-		DB_P_INT4S(v[HOST], at),
-		DB_P_INT8S(v[PROC], at),
-		DB_P_TEXTS(texts + BOOT * total, at),
-		DB_P_INT4S(v[PID], at),
-		DB_P_INT8S(v[START], at),
-		DB_P_INT4S(v[PPID], at),
-		DB_P_INT8S(v[UID], at),
-		DB_P_TEXTS(texts + COMM * total, at),
-		DB_P_TEXTS(texts + CMDLINE * total, at),
-		DB_P_TEXTS(texts + EXE * total, at),
-		DB_P_TEXTS(texts + CGROUP * total, at),
-		DB_P_TEXTS(texts + SERVICE * total, at),
-		DB_P_TIMES(v[SEEN], at),
-	};
-
-	return db_tx_query(tx, Q_PROCESS_ADD, params, ARRAY_SIZE(params), NULL);
+	switch (f->type) {
+	case FIELD_HOST:
+		c->ints[at] = b->host_id;
+		break;
+	case FIELD_EPOCH:
+		c->ints[at] = b->epoch;
+		break;
+	case FIELD_I64:
+		memcpy(&c->ints[at], p, sizeof(int64_t));
+		break;
+	case FIELD_U32:
+		c->ints[at] = *(const uint32_t *)(const void *)p;
+		break;
+	case FIELD_INT:
+		c->ints[at] = *(const int *)(const void *)p;
+		break;
+	case FIELD_BOOL:
+		c->ints[at] = *(const bool *)(const void *)p;
+		break;
+	case FIELD_TEXT:
+		memcpy(&c->texts[at], p, sizeof(const char *));
+		break;
+	case FIELD_UUID:
+		uuid_text(uuid, (const uint8_t *)p);
+		c->texts[at] = uuid;
+		break;
+	}
 }
 
-static int add_exits(struct db_tx *tx, struct pending *const *group, size_t n, size_t total)
+static void fill(struct columns *c, const struct row_list *l, const struct store_batch *b)
 {
-	int64_t *v[3];
-	auto_free int64_t *all = columns(3, total, v);
-	size_t at = 0;
+	size_t n;
+	const char *rows = rows_of(l, b, &n);
 
-	if (!all)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; stored(group[i]) && k < group[i]->b.n_exited; k++, at++) {
-			v[0][at] = group[i]->b.host_id;
-			v[1][at] = group[i]->b.exited[k].proc_id;
-			v[2][at] = group[i]->b.exited[k].t_us;
-		}
-	const struct db_param params[] = {DB_P_INT4S(v[0], at), DB_P_INT8S(v[1], at),
-					  DB_P_TIMES(v[2], at)};
-
-	return db_tx_query(tx, Q_PROCESS_EXIT, params, ARRAY_SIZE(params), NULL);
+	for (size_t i = 0; i < n; i++, c->at++)
+		for (size_t k = 0; k < l->n_fields; k++)
+			put_value(c, k, &l->fields[k], b, rows + i * l->size);
 }
 
-static int add_gaps(struct db_tx *tx, struct pending *const *group, size_t n, size_t total)
+static int send_columns(struct db_tx *tx, const struct row_list *l, const struct columns *c)
 {
-	int64_t *v[8];
-	auto_free int64_t *all = columns(8, total, v);
-	size_t at = 0;
+	struct db_param params[FIELDS_MAX];
 
-	if (!all)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; stored(group[i]) && k < group[i]->b.n_gaps; k++, at++) {
-			const struct store_gap *g = &group[i]->b.gaps[k];
+	for (size_t k = 0; k < l->n_fields; k++) {
+		const struct field *f = &l->fields[k];
+		bool text = f->as == DB_TEXT_ARRAY;
 
-			v[0][at] = group[i]->b.host_id;
-			v[1][at] = group[i]->b.epoch;
-			v[2][at] = g->from_seq;
-			v[3][at] = g->to_seq;
-			v[4][at] = g->records;
-			v[5][at] = g->reason;
-			v[6][at] = g->t_first_us;
-			v[7][at] = g->t_last_us;
-		}
-	const struct db_param params[] = {
-		DB_P_INT4S(v[0], at), DB_P_INT8S(v[1], at), DB_P_INT8S(v[2], at),
-		DB_P_INT8S(v[3], at), DB_P_INT8S(v[4], at), DB_P_INT4S(v[5], at),
-		DB_P_TIMES(v[6], at), DB_P_TIMES(v[7], at),
-	};
+		params[k] = (struct db_param){
+			.type = f->as,
+			.p = text ? (const void *)(c->texts + k * c->total)
+				  : (const void *)(c->ints + k * c->total),
+			.n = c->total,
+		};
+	}
+	return db_tx_query(tx, l->q, params, l->n_fields, NULL);
+}
 
-	return db_tx_query(tx, Q_GAP_ADD, params, ARRAY_SIZE(params), NULL);
+static int add_list(struct db_tx *tx, const struct row_list *l, struct pending *const *group,
+		    size_t n)
+{
+	struct columns c = {0};
+	int rc = -ENOMEM;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t count;
+
+		rows_of(l, &group[i]->b, &count);
+		c.total += stored(group[i]) ? count : 0;
+	}
+	if (!c.total)
+		return 0;
+	c.ints = calloc(l->n_fields * c.total, sizeof(*c.ints));
+	c.texts = calloc(l->n_fields * c.total, sizeof(*c.texts));
+	c.uuids = calloc(c.total, UUID_TEXT_SIZE);
+	if (c.ints && c.texts && c.uuids) {
+		for (size_t i = 0; i < n; i++)
+			if (stored(group[i]))
+				fill(&c, l, &group[i]->b);
+		rc = send_columns(tx, l, &c);
+	}
+	free(c.ints);
+	free(c.texts);
+	free(c.uuids);
+	return rc;
 }
 
 static int add_dead_letter(struct db_tx *tx, const struct pending *p)
@@ -220,25 +407,12 @@ static int add_dead_letter(struct db_tx *tx, const struct pending *p)
 
 int store_rows_add(struct db_tx *tx, struct pending *const *group, size_t n)
 {
-	size_t born = 0, exited = 0, gaps = 0;
-	int rc;
+	int rc = add_inbox(tx, group, n);
 
-	for (size_t i = 0; i < n; i++) {
-		if (!stored(group[i]))
-			continue;
-		born += group[i]->b.n_born;
-		exited += group[i]->b.n_exited;
-		gaps += group[i]->b.n_gaps;
-	}
-	rc = add_inbox(tx, group, n);
-	if (rc == 0 && born)
-		rc = add_processes(tx, group, n, born);
-	if (rc == 0 && exited)
-		rc = add_exits(tx, group, n, exited);
+	for (size_t i = 0; i < ARRAY_SIZE(lists) && rc == 0; i++)
+		rc = add_list(tx, &lists[i], group, n);
 	if (rc == 0)
 		rc = add_events(tx, group, n);
-	if (rc == 0 && gaps)
-		rc = add_gaps(tx, group, n, gaps);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (group[i]->verdict == VERDICT_STORE && group[i]->dead)
 			rc = add_dead_letter(tx, group[i]);

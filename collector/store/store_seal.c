@@ -6,8 +6,8 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <string.h>
 
-#include "collector/store/chunk.h"
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,7 +16,6 @@
 #define ROWS_MAX            ((size_t)512 << 20)
 #define PARTS_PER_SEAL      8  /* chunks of one series in one seal: full ones are followed */
 #define PATIENCE            20 /* graces, for a window that late data keeps coming into */
-#define KIND_HOST           1
 #define SEAL_ROLLUP_COLUMNS 18
 
 struct seal_part {
@@ -68,8 +67,8 @@ static void put_chunk(struct buf *b, const struct seal *l, const struct seal_par
 {
 	const struct db_param fields[] = {
 		DB_P_TIME(l->t0_us),
-		DB_P_INT4(p->w.host_id),
-		DB_P_INT8(p->w.proc_id),
+		DB_P_INT4(p->w.id.host_id),
+		DB_P_INT8(p->w.id.obj_id),
 		DB_P_INT2(part),
 		DB_P_INT2((int64_t)p->w.n),
 		DB_P_INT2(CHUNK_CODEC),
@@ -83,10 +82,10 @@ static void put_host_chunk(struct buf *b, const struct seal *l, const struct sea
 			   int64_t part)
 {
 	const struct db_param fields[] = {
-		DB_P_TIME(l->t0_us),    DB_P_INT4(p->w.host_id),
-		DB_P_INT2(KIND_HOST),   DB_P_INT8(0),
-		DB_P_INT2(part),        DB_P_INT2((int64_t)p->w.n),
-		DB_P_INT2(CHUNK_CODEC), DB_P_BYTES(l->data.data + p->at, p->len),
+		DB_P_TIME(l->t0_us),     DB_P_INT4(p->w.id.host_id),
+		DB_P_INT2(p->w.id.kind), DB_P_INT8(p->w.id.obj_id),
+		DB_P_INT2(part),         DB_P_INT2((int64_t)p->w.n),
+		DB_P_INT2(CHUNK_CODEC),  DB_P_BYTES(l->data.data + p->at, p->len),
 	};
 
 	put_fields(b, fields, ARRAY_SIZE(fields));
@@ -101,8 +100,8 @@ static void put_rollup(struct buf *b, const struct store *s, const struct seal_p
 	const struct window_figures *f = &p->w.figures;
 	const struct db_param fields[SEAL_ROLLUP_COLUMNS] = {
 		DB_P_TIME(hour),
-		DB_P_INT4(p->w.host_id),
-		DB_P_INT8(p->w.proc_id),
+		DB_P_INT4(p->w.id.host_id),
+		DB_P_INT8(p->w.id.obj_id),
 		DB_P_INT2((t0 - hour) / s->cfg.window_us * (INT16_MAX / windows) + part),
 		DB_P_INT4((int64_t)p->w.n),
 		or_null(f->rss_min),
@@ -138,13 +137,12 @@ static void fill_rows(struct store *s, int64_t seals, struct seal_rows *rows)
 	for (size_t i = 0; i < s->seal.n; i++) {
 		const struct seal_part *p = &s->seal.parts[i];
 
-		if (before && before->w.host_id == p->w.host_id &&
-		    before->w.proc_id == p->w.proc_id)
+		if (before && memcmp(&before->w.id, &p->w.id, sizeof(p->w.id)) == 0)
 			part++;
 		else
 			part = (seals - 1) * PARTS_PER_SEAL;
 		before = p;
-		if (p->w.proc_id == WINDOW_HOST) {
+		if (p->w.id.kind != SERIES_PROCESS) {
 			put_host_chunk(&rows->hosts, &s->seal, p, part);
 			continue;
 		}

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "collector/store/chunk.h"
 #include "collector/store/store_inner.h"
 
 #define MAGIC         0x73657269u
@@ -21,7 +20,7 @@ struct series_query {
 	unsigned magic;
 	store_on_series *done;
 	void *arg;
-	const struct chunk_spec *spec;
+	const struct series_type *type;
 	unsigned metric;
 	bool counter;
 	int64_t from_us, to_us;
@@ -88,7 +87,8 @@ static int add_chunk(struct series_query *q, int64_t t0_us, const uint8_t *data,
 	values = times + n;
 	rc = chunk_decode_times(data, len, (size_t)n, times, err);
 	if (rc == 0)
-		rc = chunk_decode_column(q->spec, data, len, q->metric, (size_t)n, values, err);
+		rc = chunk_decode_column(q->type->spec, data, len, q->metric, (size_t)n, values,
+					 err);
 	if (rc < 0)
 		return rc;
 	drop_sealed(&q->memory, t0_us + times[0] * 1000, t0_us + times[n - 1] * 1000);
@@ -180,35 +180,31 @@ static int64_t *grid(const struct store *s, int64_t from_us, int64_t to_us, size
 	return v;
 }
 
-static int ask(struct store *s, struct series_query *q, int32_t host_id, int64_t proc_id)
+static int ask(struct store *s, struct series_query *q, const struct series_id *id)
 {
 	size_t n;
 	auto_free int64_t *t0 = grid(s, q->from_us, q->to_us, &n);
 
 	if (!t0)
 		return -ERANGE;
-	const struct db_param of_process[] = {DB_P_INT4(host_id), DB_P_INT8(proc_id),
-					      DB_P_TIMES(t0, n), DB_P_TIME(t0[0]),
-					      DB_P_TIME(q->to_us)};
-	const struct db_param of_host[] = {DB_P_INT4(host_id), DB_P_TIMES(t0, n), DB_P_TIME(t0[0]),
-					   DB_P_TIME(q->to_us)};
+	const struct db_param params[] = {DB_P_INT4(id->host_id), DB_P_INT8(id->obj_id),
+					  DB_P_TIMES(t0, n),      DB_P_TIME(t0[0]),
+					  DB_P_TIME(q->to_us),    DB_P_INT2(id->kind)};
+	bool process = id->kind == SERIES_PROCESS;
 
-	if (proc_id == WINDOW_HOST)
-		return db_query(s->db, Q_SERIES_HOST, of_host, ARRAY_SIZE(of_host), on_chunks, q);
-	return db_query(s->db, Q_SERIES_PROCESS, of_process, ARRAY_SIZE(of_process), on_chunks, q);
+	return db_query(s->db, process ? Q_SERIES_PROCESS : Q_SERIES_OBJECT, params,
+			ARRAY_SIZE(params) - process, on_chunks, q);
 }
 
-int store_series(struct store *s, int32_t host_id, int64_t proc_id, unsigned metric,
-		 int64_t from_us, int64_t to_us, size_t max_points, store_on_series *done,
-		 void *arg)
+int store_series(struct store *s, const struct series_id *id, unsigned metric, int64_t from_us,
+		 int64_t to_us, size_t max_points, store_on_series *done, void *arg)
 {
-	bool host = proc_id == WINDOW_HOST;
+	const struct series_type *type = &series_types[id->kind];
 	struct series_query *q;
 	int rc;
 
 	from_us = MAX_OF(from_us, 0);
-	if (metric >= (host ? (unsigned)HOST_METRIC_COUNT : (unsigned)METRIC_COUNT) ||
-	    from_us >= to_us || max_points < 2)
+	if (metric >= type->spec->n_columns || from_us >= to_us || max_points < 2)
 		return -EINVAL;
 	q = calloc(1, sizeof(*q));
 	if (!q)
@@ -217,18 +213,17 @@ int store_series(struct store *s, int32_t host_id, int64_t proc_id, unsigned met
 		.magic = MAGIC,
 		.done = done,
 		.arg = arg,
-		.spec = host ? &chunk_host_spec : &chunk_process_spec,
+		.type = type,
 		.metric = metric,
-		.counter = (host ? host_metric_infos : metric_infos)[metric].kind == METRIC_COUNTER,
+		.counter = type->infos[metric].kind == METRIC_COUNTER,
 		.from_us = from_us,
 		.to_us = to_us,
 		.max_points = max_points,
 	};
 	store_job_add(s, &q->job, query_free);
-	rc = window_read(s->windows, host_id, proc_id, metric, from_us, to_us, on_memory_point,
-			 &q->memory);
+	rc = window_read(s->windows, id, metric, from_us, to_us, on_memory_point, &q->memory);
 	if (rc >= 0)
-		rc = ask(s, q, host_id, proc_id);
+		rc = ask(s, q, id);
 	if (rc < 0)
 		store_job_end(&q->job);
 	return rc < 0 ? rc : 0;

@@ -8,10 +8,9 @@
 #define uthash_nonfatal_oom(item) ((item)->lost = true)
 #include <uthash.h>
 
-#include "collector/store/chunk.h"
 #include "common/cursor.h"
 
-#define COLUMNS    MAX_OF((int)METRIC_COUNT, (int)HOST_METRIC_COUNT)
+#define COLUMNS    MAX_OF(MAX_OF((int)METRIC_COUNT, (int)HOST_METRIC_COUNT), (int)CGROUP_METRIC_COUNT)
 #define LOG_FIRST  64 /* bytes at first; doubles */
 #define CHUNK_ROOM ((size_t)32 << 20)
 
@@ -46,18 +45,13 @@ struct open_chunk {
 	unsigned n;
 	uint8_t *log;
 	uint32_t len, cap;
-	int64_t v[COLUMNS]; /* last values */
-	struct running run;
-};
-
-struct series_key {
-	int64_t proc_id;
-	int32_t host_id;
-	int32_t zero; /* the hash reads every byte */
+	unsigned columns;
+	struct running run; /* of a process */
+	int64_t v[];        /* last values, of each column */
 };
 
 struct series {
-	struct series_key key;
+	struct series_id id;
 	int64_t last_us; /* newest sample taken */
 	bool lost;
 	struct open_chunk *chunks;
@@ -98,7 +92,7 @@ int window_set_new(int64_t window_us, size_t max_bytes, struct window_set **ret)
 
 static void chunk_drop(struct window_set *ws, struct open_chunk *c)
 {
-	ws->bytes -= sizeof(*c) + c->cap;
+	ws->bytes -= sizeof(*c) + c->columns * sizeof(c->v[0]) + c->cap;
 	free(c->log);
 	free(c);
 }
@@ -194,9 +188,9 @@ static uint64_t difference(int64_t now, int64_t before)
 	return zigzag((int64_t)((uint64_t)now - (before == METRIC_ABSENT ? 0 : (uint64_t)before)));
 }
 
-static int log_add(struct window_set *ws, struct open_chunk *c, int64_t ms, const int64_t *v,
-		   unsigned columns)
+static int log_add(struct window_set *ws, struct open_chunk *c, int64_t ms, const int64_t *v)
 {
+	unsigned columns = c->columns;
 	uint64_t changed = 0;
 	uint8_t *p;
 	int rc = log_room(ws, c, 20 + 10 * columns);
@@ -231,12 +225,12 @@ struct log_reader {
 	int64_t v[COLUMNS];
 };
 
-static void log_begin(struct log_reader *r, const struct open_chunk *c, unsigned columns)
+static void log_begin(struct log_reader *r, const struct open_chunk *c)
 {
 	r->c = cursor_of(c->log, c->len);
-	r->columns = columns;
+	r->columns = c->columns;
 	r->ms = 0;
-	for (unsigned k = 0; k < COLUMNS; k++)
+	for (unsigned k = 0; k < c->columns; k++)
 		r->v[k] = METRIC_ABSENT;
 }
 
@@ -341,27 +335,26 @@ static struct window_figures figures_of(const struct open_chunk *c)
 
 /* ---- adding ---- */
 
-static struct series *series_find(struct window_set *ws, int32_t host_id, int64_t proc_id)
+static struct series *series_find(struct window_set *ws, const struct series_id *id)
 {
-	struct series_key key = {.proc_id = proc_id, .host_id = host_id};
 	struct series *s;
 
-	HASH_FIND(hh, ws->series, &key, sizeof(key), s);
+	HASH_FIND(hh, ws->series, id, sizeof(*id), s);
 	return s;
 }
 
-static struct series *series_get(struct window_set *ws, int32_t host_id, int64_t proc_id)
+static struct series *series_get(struct window_set *ws, const struct series_id *id)
 {
-	struct series *s = series_find(ws, host_id, proc_id);
+	struct series *s = series_find(ws, id);
 
 	if (s)
 		return s;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
-	s->key = (struct series_key){.proc_id = proc_id, .host_id = host_id};
+	s->id = *id;
 	s->last_us = INT64_MIN;
-	HASH_ADD(hh, ws->series, key, sizeof(s->key), s);
+	HASH_ADD(hh, ws->series, id, sizeof(s->id), s);
 	if (s->lost) {
 		free(s);
 		return NULL;
@@ -372,21 +365,24 @@ static struct series *series_get(struct window_set *ws, int32_t host_id, int64_t
 
 static struct open_chunk *chunk_get(struct window_set *ws, struct series *s, int64_t t0_us)
 {
+	unsigned columns = series_types[s->id.kind].spec->n_columns;
 	struct open_chunk *c, **tail = &s->chunks;
+	size_t size = sizeof(*c) + columns * sizeof(c->v[0]);
 
 	for (; (c = *tail); tail = &c->next)
 		if (c->t0_us == t0_us && !c->sealing && c->n < CHUNK_MAX_SAMPLES)
 			return c;
-	c = calloc(1, sizeof(*c));
+	c = calloc(1, size);
 	if (!c)
 		return NULL;
 	c->t0_us = t0_us;
+	c->columns = columns;
 	c->run.swap_max = METRIC_ABSENT;
-	for (unsigned k = 0; k < COLUMNS; k++)
+	for (unsigned k = 0; k < columns; k++)
 		c->v[k] = METRIC_ABSENT;
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
 		c->run.counted[i] = METRIC_ABSENT;
-	ws->bytes += sizeof(*c);
+	ws->bytes += size;
 	*tail = c;
 	return c;
 }
@@ -399,8 +395,8 @@ static bool is_cut(const struct window_set *ws, int64_t t0_us, int64_t rcv_us)
 	return c && rcv_us <= c->cut_us;
 }
 
-static int add(struct window_set *ws, int32_t host_id, int64_t proc_id, int64_t t_us,
-	       int64_t rcv_us, const int64_t *v, unsigned columns)
+int window_add(struct window_set *ws, const struct series_id *id, int64_t t_us, int64_t rcv_us,
+	       const int64_t *v)
 {
 	int64_t t0_us = window_start(ws->length_us, t_us), ms = (t_us - t0_us) / 1000;
 	struct open_chunk *c;
@@ -409,7 +405,7 @@ static int add(struct window_set *ws, int32_t host_id, int64_t proc_id, int64_t 
 
 	if (t_us < 0)
 		return -ERANGE;
-	s = series_get(ws, host_id, proc_id);
+	s = series_get(ws, id);
 	if (!s)
 		return -ENOMEM;
 	if (t_us <= s->last_us)
@@ -423,28 +419,16 @@ static int add(struct window_set *ws, int32_t host_id, int64_t proc_id, int64_t 
 	c = chunk_get(ws, s, t0_us);
 	if (!c)
 		return -ENOMEM;
-	rc = log_room(ws, c, 20 + 10 * columns);
+	rc = log_room(ws, c, 20 + 10 * c->columns);
 	if (rc < 0)
 		return rc;
-	if (proc_id != WINDOW_HOST)
+	if (id->kind == SERIES_PROCESS)
 		figures_add(c, ms, v);
 	if (!c->n)
 		c->first_rcv_us = rcv_us;
 	c->last_rcv_us = rcv_us;
 	s->last_us = t_us;
-	return log_add(ws, c, ms, v, columns);
-}
-
-int window_add(struct window_set *ws, int32_t host_id, int64_t proc_id, int64_t t_us,
-	       int64_t rcv_us, const int64_t v[METRIC_COUNT])
-{
-	return add(ws, host_id, proc_id, t_us, rcv_us, v, METRIC_COUNT);
-}
-
-int window_add_host(struct window_set *ws, int32_t host_id, int64_t t_us, int64_t rcv_us,
-		    const int64_t v[HOST_METRIC_COUNT])
-{
-	return add(ws, host_id, WINDOW_HOST, t_us, rcv_us, v, HOST_METRIC_COUNT);
+	return log_add(ws, c, ms, v);
 }
 
 int window_set_cut(struct window_set *ws, int64_t t0_us, int64_t cut_us)
@@ -482,13 +466,13 @@ void window_forget(struct window_set *ws, int64_t t_us)
 
 /* ---- reading ---- */
 
-static int read_chunk(const struct open_chunk *c, unsigned columns, unsigned metric,
-		      int64_t from_us, int64_t to_us, window_point *each, void *arg)
+static int read_chunk(const struct open_chunk *c, unsigned metric, int64_t from_us, int64_t to_us,
+		      window_point *each, void *arg)
 {
 	struct log_reader r;
 	int n = 0;
 
-	for (log_begin(&r, c, columns); log_next(&r);) {
+	for (log_begin(&r, c); log_next(&r);) {
 		struct point p = {.t_us = c->t0_us + r.ms * 1000, .v = r.v[metric]};
 
 		if (p.v == METRIC_ABSENT || p.t_us < from_us || p.t_us >= to_us)
@@ -499,19 +483,18 @@ static int read_chunk(const struct open_chunk *c, unsigned columns, unsigned met
 	return n;
 }
 
-int window_read(struct window_set *ws, int32_t host_id, int64_t proc_id, unsigned metric,
-		int64_t from_us, int64_t to_us, window_point *each, void *arg)
+int window_read(struct window_set *ws, const struct series_id *id, unsigned metric, int64_t from_us,
+		int64_t to_us, window_point *each, void *arg)
 {
-	unsigned columns = proc_id == WINDOW_HOST ? HOST_METRIC_COUNT : METRIC_COUNT;
-	struct series *s = series_find(ws, host_id, proc_id);
+	struct series *s = series_find(ws, id);
 	int n = 0;
 
-	if (!s || metric >= columns)
+	if (!s || metric >= series_types[id->kind].spec->n_columns)
 		return 0;
 	/* samples of a series come in the order of time, so its chunks are in order too */
 	for (struct open_chunk *c = s->chunks; c; c = c->next)
 		if (c->t0_us < to_us && c->t0_us + ws->length_us > from_us)
-			n += read_chunk(c, columns, metric, from_us, to_us, each, arg);
+			n += read_chunk(c, metric, from_us, to_us, each, arg);
 	return n;
 }
 
@@ -558,11 +541,14 @@ struct sealed {
 static int by_key(const void *pa, const void *pb)
 {
 	const struct sealed *a = pa, *b = pb;
+	const struct series_id *x = &a->s->id, *y = &b->s->id;
 
-	if (a->s->key.host_id != b->s->key.host_id)
-		return a->s->key.host_id < b->s->key.host_id ? -1 : 1;
-	if (a->s->key.proc_id != b->s->key.proc_id)
-		return a->s->key.proc_id < b->s->key.proc_id ? -1 : 1;
+	if (x->host_id != y->host_id)
+		return x->host_id < y->host_id ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->obj_id != y->obj_id)
+		return x->obj_id < y->obj_id ? -1 : 1;
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
@@ -601,7 +587,7 @@ static int encode(const struct open_chunk *c, const struct chunk_spec *spec, str
 	if (!times)
 		return -ENOMEM;
 	values = times + c->n;
-	for (log_begin(&r, c, spec->n_columns); i < c->n && log_next(&r); i++) {
+	for (log_begin(&r, c); i < c->n && log_next(&r); i++) {
 		times[i] = r.ms;
 		for (unsigned k = 0; k < spec->n_columns; k++)
 			values[(size_t)k * c->n + i] = r.v[k];
@@ -624,17 +610,17 @@ int window_seal_begin(struct window_set *ws, int64_t t0_us, window_each *each, v
 	ws->sealing = true;
 	ws->sealing_t0_us = t0_us;
 	for (size_t i = 0; i < n && rc >= 0; i++) {
-		bool host = list[i].s->key.proc_id == WINDOW_HOST;
+		const struct open_chunk *c = list[i].c;
 		struct window_part part = {
-			.host_id = list[i].s->key.host_id,
-			.proc_id = list[i].s->key.proc_id,
-			.n = list[i].c->n,
-			.t_last_us = t0_us + list[i].c->last_ms * 1000,
-			.figures = figures_of(list[i].c),
+			.id = list[i].s->id,
+			.n = c->n,
+			.t_last_us = t0_us + c->last_ms * 1000,
 		};
 
+		if (part.id.kind == SERIES_PROCESS)
+			part.figures = figures_of(c);
 		buf_reset(&chunk);
-		rc = encode(list[i].c, host ? &chunk_host_spec : &chunk_process_spec, &chunk);
+		rc = encode(c, series_types[part.id.kind].spec, &chunk);
 		if (rc >= 0)
 			rc = each(arg, &part, &chunk);
 	}

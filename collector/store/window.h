@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * window.h - the samples that are not in chunks yet: per process and per host, the open windows of
- * a fixed grid (30 minutes) in memory. Ingest adds, reads of recent history read, sealing
- * (store_seal.c) takes whole windows out. No I/O, no clock: times are parameters, wall
+ * window.h - the samples that are not in chunks yet: per process, host and cgroup (series.h), the
+ * open windows of a fixed grid (30 minutes) in memory. Ingest adds, reads of recent history read,
+ * sealing (store_seal.c) takes whole windows out. No I/O, no clock: times are parameters, wall
  * microseconds.
  *
  * Samples are kept as a log of changes (a few bytes each), beside running figures for the rollup.
@@ -18,12 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "collector/store/series.h"
 #include "common/buf.h"
 #include "common/error.h"
-#include "proto/metric.h"
-
-/* proc_id of a host's own series. */
-#define WINDOW_HOST 0
 
 struct window_set;
 
@@ -53,11 +50,10 @@ int64_t window_length(const struct window_set *ws);
 /* Bytes held. */
 size_t window_bytes(const struct window_set *ws);
 
-/* 0 taken, 1 ignored as known, -ENOBUFS over max_bytes, -ENOMEM, -ERANGE for a time before 1970. */
-int window_add(struct window_set *ws, int32_t host_id, int64_t proc_id, int64_t t_us,
-	       int64_t rcv_us, const int64_t v[METRIC_COUNT]) must_use;
-int window_add_host(struct window_set *ws, int32_t host_id, int64_t t_us, int64_t rcv_us,
-		    const int64_t v[HOST_METRIC_COUNT]) must_use;
+/* v: the columns of the series' kind. 0 taken, 1 ignored as known, -ENOBUFS over max_bytes,
+ * -ENOMEM, -ERANGE for a time before 1970. */
+int window_add(struct window_set *ws, const struct series_id *id, int64_t t_us, int64_t rcv_us,
+	       const int64_t *v) must_use;
 
 /* The window from t0 was sealed with everything received up to cut_us. Cuts of windows that began
  * before oldest are forgotten by window_forget(). */
@@ -67,12 +63,11 @@ void window_forget(struct window_set *ws, int64_t t_us);
 
 /*
  * Calls each(arg, point) for the present values of metric in [from, to) that are in memory, oldest
- * first per window. proc_id WINDOW_HOST: metric is an enum host_metric. The number of points or
- * -ENOMEM.
+ * first per window. metric is of the series' kind. The number of points or -ENOMEM.
  */
 typedef void window_point(void *arg, const struct point *p);
-int window_read(struct window_set *ws, int32_t host_id, int64_t proc_id, unsigned metric,
-		int64_t from_us, int64_t to_us, window_point *each, void *arg) must_use;
+int window_read(struct window_set *ws, const struct series_id *id, unsigned metric, int64_t from_us,
+		int64_t to_us, window_point *each, void *arg) must_use;
 
 /* Start of the oldest window that is not sealed and not being sealed, INT64_MAX when none. */
 int64_t window_oldest(const struct window_set *ws);
@@ -84,8 +79,7 @@ int64_t window_last_received(const struct window_set *ws, int64_t t0_us);
 
 /* One object's samples in a window that is being sealed. */
 struct window_part {
-	int32_t host_id;
-	int64_t proc_id; /* WINDOW_HOST for the host itself */
+	struct series_id id;
 	size_t n;
 	int64_t t_last_us;
 	struct window_figures figures; /* of processes */
@@ -93,9 +87,10 @@ struct window_part {
 
 /*
  * Sealing: window_seal_begin() closes the window for samples and calls each(arg, part, chunk)
- * ordered by (host_id, proc_id); chunk is the encoded form (chunk.h). The first negative return
- * ends it. The samples stay readable until window_seal_done(), which drops them and remembers
- * the cut, or window_seal_undo(), after which the window is open again. One at a time: -EBUSY.
+ * ordered by (host_id, kind, obj_id); chunk is the encoded form (chunk.h). The first negative
+ * return ends it. The samples stay readable until window_seal_done(), which drops them and
+ * remembers the cut, or window_seal_undo(), after which the window is open again. One at a time:
+ * -EBUSY.
  */
 typedef int window_each(void *arg, const struct window_part *part, const struct buf *chunk);
 int window_seal_begin(struct window_set *ws, int64_t t0_us, window_each *each, void *arg) must_use;

@@ -58,20 +58,13 @@ struct window_set *store_windows(struct store *s unused_arg)
 	return NULL;
 }
 
-int window_add(struct window_set *ws unused_arg, int32_t host_id unused_arg, int64_t proc_id,
-	       int64_t t_us unused_arg, int64_t rcv_us unused_arg, const int64_t v[METRIC_COUNT])
+int window_add(struct window_set *ws unused_arg, const struct series_id *id,
+	       int64_t t_us unused_arg, int64_t rcv_us unused_arg, const int64_t *v)
 {
-	for (int i = 0; i < METRIC_COUNT; i++)
+	for (unsigned i = 0; i < series_types[id->kind].spec->n_columns; i++)
 		if (v[i] != METRIC_ABSENT && v[i] < 0)
 			abort();
-	return proc_id > 0 ? 0 : -1;
-}
-
-int window_add_host(struct window_set *ws unused_arg, int32_t host_id unused_arg,
-		    int64_t t_us unused_arg, int64_t rcv_us unused_arg,
-		    const int64_t v[HOST_METRIC_COUNT] unused_arg)
-{
-	return 0;
+	return id->obj_id > 0 || id->kind == SERIES_HOST ? 0 : -1;
 }
 
 static void reconnect(struct ingest *in, struct host *h, int64_t committed)

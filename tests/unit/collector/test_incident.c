@@ -213,6 +213,7 @@ static void make_process(struct world *w)
 					  .cmdline = "python3 app.py",
 					  .exe = "/usr/bin/python3",
 					  .cgroup = "/",
+					  .container = "",
 					  .service = "shop"};
 
 	w->process = registry_process(w->host, PROC_ID, &info, w->t_us);

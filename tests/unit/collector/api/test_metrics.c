@@ -27,6 +27,7 @@ static void add_process(struct host *h, int64_t id, const char *service, int64_t
 					  .cmdline = "c",
 					  .exe = "/c",
 					  .cgroup = "/",
+					  .container = "",
 					  .service = service};
 	struct process *p = registry_process(h, id, &info, NOW_US);
 	int64_t v[METRIC_COUNT];

@@ -3,7 +3,7 @@
  * fakestore.h - the store as ingest sees it, in memory: what it was given, and when it is full. A
  * test that includes it links with
  * '// link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time' and
- * '// link: -Wl,--wrap=store_windows,--wrap=window_add,--wrap=window_add_host'.
+ * '// link: -Wl,--wrap=store_windows,--wrap=window_add'.
  */
 #ifndef MEMHERD_TESTS_FAKESTORE_H
 #define MEMHERD_TESTS_FAKESTORE_H
@@ -26,6 +26,12 @@ struct fake_batch {
 	char kinds[FAKE_ITEMS][16];
 	char docs[FAKE_ITEMS][512];
 	int64_t seq_of_event[FAKE_ITEMS];
+	struct store_death deaths[FAKE_ITEMS]; /* as of the two below, its strings are void */
+	struct store_kill kills[FAKE_ITEMS];
+	struct store_cgroup cgroups[FAKE_ITEMS];
+	char kill_doc[2048]; /* of the last one */
+	char kill_event[512];
+	char posture[512];
 	uint8_t *payload;
 };
 
@@ -35,8 +41,7 @@ static struct fake_store {
 	bool full;
 	int put_rc;
 	int64_t rcv_us;
-	unsigned windowed;
-	unsigned windowed_hosts;
+	unsigned windowed[SERIES_KINDS];
 	int64_t last_t_us;
 } fake;
 
@@ -82,6 +87,17 @@ int __wrap_store_put(struct store *s unused_arg, const struct store_batch *b)
 		snprintf(f->kinds[i], sizeof(f->kinds[i]), "%s", b->events[i].kind);
 		snprintf(f->docs[i], sizeof(f->docs[i]), "%.500s", b->events[i].doc);
 	}
+	for (size_t i = 0; i < b->n_deaths && i < FAKE_ITEMS; i++)
+		f->deaths[i] = b->deaths[i];
+	for (size_t i = 0; i < b->n_cgroups && i < FAKE_ITEMS; i++)
+		f->cgroups[i] = b->cgroups[i];
+	for (size_t i = 0; i < b->n_kills && i < FAKE_ITEMS; i++) {
+		f->kills[i] = b->kills[i];
+		snprintf(f->kill_doc, sizeof(f->kill_doc), "%.2047s", b->kills[i].doc);
+		snprintf(f->kill_event, sizeof(f->kill_event), "%.500s", b->kills[i].event);
+	}
+	for (size_t i = 0; i < b->n_postures; i++)
+		snprintf(f->posture, sizeof(f->posture), "%.500s", b->postures[i].doc);
 	fake_seqs(f);
 	/* For a replay; not counted among the allocations that a test lets fail. */
 	f->payload = b->payload_len ? aligned_alloc(16, (b->payload_len + 15) & ~(size_t)15) : NULL;
@@ -106,20 +122,12 @@ struct window_set *__wrap_store_windows(struct store *s unused_arg)
 	return NULL;
 }
 
-int __wrap_window_add(struct window_set *ws unused_arg, int32_t host_id unused_arg,
-		      int64_t proc_id unused_arg, int64_t t_us, int64_t rcv_us unused_arg,
-		      const int64_t v[METRIC_COUNT] unused_arg)
+int __wrap_window_add(struct window_set *ws unused_arg, const struct series_id *id, int64_t t_us,
+		      int64_t rcv_us unused_arg, const int64_t *v unused_arg)
 {
-	fake.windowed++;
-	fake.last_t_us = t_us;
-	return 0;
-}
-
-int __wrap_window_add_host(struct window_set *ws unused_arg, int32_t host_id unused_arg,
-			   int64_t t_us unused_arg, int64_t rcv_us unused_arg,
-			   const int64_t v[HOST_METRIC_COUNT] unused_arg)
-{
-	fake.windowed_hosts++;
+	fake.windowed[id->kind]++;
+	if (id->kind == SERIES_PROCESS)
+		fake.last_t_us = t_us;
 	return 0;
 }
 

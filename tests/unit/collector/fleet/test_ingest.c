@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time
-// link: -Wl,--wrap=store_windows,--wrap=window_add,--wrap=window_add_host
+// link: -Wl,--wrap=store_windows,--wrap=window_add
 // link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
 // link: -Wl,--wrap=reallocarray
 #include "collector/fleet/ingest.h"
@@ -37,6 +37,8 @@ struct agent {
 	bool live[LIVE];
 	uint32_t pid[LIVE];
 	int64_t rss[LIVE];
+	bool grouped[LIVE];    /* cgroups that are there */
+	int64_t charged[LIVE]; /* their working sets */
 };
 
 struct world {
@@ -45,8 +47,10 @@ struct world {
 	struct host *host;
 	struct ingest *in;
 	struct error err;
-	unsigned processes, hosts, exits;
+	unsigned processes, hosts, exits, kills, deaths, postures;
 	int64_t exited;
+	int64_t killed;
+	struct death death;
 };
 
 static void on_process(void *arg, struct host *h unused_arg, struct process *p unused_arg,
@@ -69,9 +73,36 @@ static void on_exit_of(void *arg, struct host *h unused_arg, struct process *p,
 	w->exited = p->proc_id;
 }
 
+static void on_kill(void *arg, struct host *h unused_arg, const struct wire_kill *k unused_arg,
+		    int64_t kill_id, int64_t t_us unused_arg)
+{
+	struct world *w = arg;
+
+	w->kills++;
+	w->killed = kill_id;
+}
+
+static void on_death(void *arg, struct host *h unused_arg, const struct wire_event *e unused_arg,
+		     const struct death *d, int64_t t_us unused_arg)
+{
+	struct world *w = arg;
+
+	w->deaths++;
+	w->death = *d;
+}
+
+static void on_posture(void *arg, struct host *h unused_arg,
+		       const struct wire_posture *p unused_arg, int64_t t_us unused_arg)
+{
+	((struct world *)arg)->postures++;
+}
+
 static const struct ingest_ops ops = {.on_process = on_process,
 				      .on_host = on_host,
-				      .on_exit = on_exit_of};
+				      .on_exit = on_exit_of,
+				      .on_kill = on_kill,
+				      .on_death = on_death,
+				      .on_posture = on_posture};
 
 static void agent_begin(struct agent *a)
 {
@@ -104,9 +135,13 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 		a->live[t->born[i].id] = true;
 		a->pid[t->born[i].id] = t->born[i].pid;
 	}
+	for (size_t i = 0; i < t->n_cgroups_gone; i++)
+		a->grouped[t->cgroups_gone[i]] = false;
+	for (size_t i = 0; i < t->n_cgroups; i++)
+		a->grouped[t->cgroups[i].id] = true;
 	for (int i = 0; i < HOST_METRIC_COUNT; i++)
 		host[i] = 1000 + i;
-	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE, 0), 0);
+	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE, LIVE), 0);
 	for (uint32_t id = 0; id < LIVE; id++) {
 		int64_t v[METRIC_COUNT];
 
@@ -115,6 +150,16 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 		v[METRIC_RSS] = a->rss[id];
 		if (a->live[id])
 			delta_process(&e, id, v);
+	}
+	for (uint32_t id = 0; id < LIVE; id++) {
+		int64_t v[CGROUP_METRIC_COUNT];
+
+		for (int i = 0; i < CGROUP_METRIC_COUNT; i++)
+			v[i] = METRIC_ABSENT;
+		v[CGROUP_METRIC_WORKING_SET] = a->charged[id];
+		v[CGROUP_METRIC_LIMIT] = 1 << 20;
+		if (a->grouped[id])
+			delta_cgroup(&e, id, v);
 	}
 	delta_host(&e, host);
 	assert_int_equal(delta_finish(&e, &body), 0);
@@ -130,6 +175,17 @@ static struct wire_process process(uint32_t id, uint32_t pid, const char *comm)
 				     .cmdline = comm,
 				     .exe = "/usr/bin/python3",
 				     .service = "shop"};
+}
+
+static struct wire_cgroup cgroup(uint32_t id, const char *path)
+{
+	return (struct wire_cgroup){.id = id,
+				    .version = 2,
+				    .path = path,
+				    .name = path + 1,
+				    .runtime = "systemd",
+				    .image = "",
+				    .limited_by = path};
 }
 
 static int64_t proc_id(uint32_t pid)
@@ -233,8 +289,8 @@ static void births_and_values_arrive(void **state)
 	assert_int_equal(p->last_seen_us, w->agent.t_us);
 	assert_int_equal(w->processes, 4);
 	assert_int_equal(w->hosts, 2);
-	assert_int_equal(fake.windowed, 4);
-	assert_int_equal(fake.windowed_hosts, 2);
+	assert_int_equal(fake.windowed[SERIES_PROCESS], 4);
+	assert_int_equal(fake.windowed[SERIES_HOST], 2);
 	assert_int_equal(fake.n, 2);
 	assert_int_equal(fake.batches[0].b.n_born, 2);
 	assert_int_equal(fake.batches[0].born[1], proc_id(13));
@@ -624,6 +680,256 @@ static void events_keep_their_words(void **state)
 	assert_int_equal(last_put()->n_seqs, 1);
 }
 
+static struct cgroup *found_cgroup(struct world *w, const char *path)
+{
+	return registry_find_cgroup(w->host, identity_cgroup(path));
+}
+
+static void cgroups_come_and_go(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api"), process(1, 11, "loose")};
+	struct wire_cgroup two[] = {cgroup(0, "/a"), cgroup(3, "/b")};
+	struct wire_tick key = {
+		.keyframe = true, .born = one, .n_born = 2, .cgroups = two, .n_cgroups = 2};
+	uint32_t gone[] = {3};
+
+	one[0].cgroup_id = 3 + 1;
+	w->agent.charged[3] = 700;
+	assert_int_equal(send_tick(w, &key), 0);
+	assert_int_equal(found_cgroup(w, "/b")->v[CGROUP_METRIC_WORKING_SET], 700);
+	assert_string_equal(found_cgroup(w, "/b")->runtime, "systemd");
+	assert_ptr_equal(registry_cgroup_of(w->host, found(w, 10)), found_cgroup(w, "/b"));
+	assert_int_equal(registry_limit_of(w->host, found(w, 10)), 1 << 20);
+	assert_null(registry_cgroup_of(w->host, found(w, 11)));
+	assert_int_equal(fake.windowed[SERIES_CGROUP], 2);
+	assert_int_equal(last_put()->b.n_cgroups, 2);
+	assert_int_equal(last_put()->cgroups[1].cgroup_id, identity_cgroup("/b"));
+	/* only what changed is told, and at a keyframe only what is new goes to the store */
+	w->agent.charged[3] = 900;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(found_cgroup(w, "/b")->v[CGROUP_METRIC_WORKING_SET], 900);
+	two[1].image = "b:2";
+	assert_int_equal(send_tick(w, &key), 0);
+	assert_int_equal(last_put()->b.n_cgroups, 1);
+	assert_int_equal(found_cgroup(w, "/b")->v[CGROUP_METRIC_WORKING_SET], 900);
+	/* gone by its word */
+	assert_int_equal(send_tick(w,
+				   &(struct wire_tick){.cgroups_gone = gone, .n_cgroups_gone = 1}),
+			 0);
+	assert_null(found_cgroup(w, "/b"));
+	assert_null(registry_cgroup_of(w->host, found(w, 10)));
+	assert_int_equal(last_put()->b.n_cgroups_gone, 1);
+	/* gone by its absence from a keyframe, even of one that skipped processes */
+	w->agent.grouped[0] = w->agent.live[0] = false;
+	assert_int_equal(send_tick(w, &(struct wire_tick){.keyframe = true,
+							  .skipped = 1,
+							  .born = one + 1,
+							  .n_born = 1}),
+			 0);
+	assert_null(found_cgroup(w, "/a"));
+	assert_int_equal(last_put()->b.n_cgroups_gone, 1);
+}
+
+static void a_cgroup_id_passes_on_in_one_tick(void **state)
+{
+	struct world *w = *state;
+	struct wire_cgroup a = cgroup(0, "/a"), b = cgroup(0, "/b");
+	uint32_t gone[] = {0};
+
+	assert_int_equal(
+		send_tick(w, &(struct wire_tick){.keyframe = true, .cgroups = &a, .n_cgroups = 1}),
+		0);
+	assert_int_equal(send_tick(w, &(struct wire_tick){.cgroups = &b,
+							  .n_cgroups = 1,
+							  .cgroups_gone = gone,
+							  .n_cgroups_gone = 1}),
+			 0);
+	assert_null(found_cgroup(w, "/a"));
+	assert_non_null(found_cgroup(w, "/b"));
+}
+
+static struct wire_party party(uint32_t pid, uint64_t start, const char *comm)
+{
+	struct wire_party p = {.pid = pid,
+			       .start_ticks = start,
+			       .uid = -1,
+			       .comm = comm,
+			       .service = "",
+			       .container = ""};
+
+	for (int i = 0; i < KILL_FIGURE_COUNT; i++)
+		p.v[i] = KILL_ABSENT;
+	return p;
+}
+
+static void add_kill(struct world *w, uint64_t seq)
+{
+	auto_buf struct buf body = BUF_INIT(8192);
+	struct wire_kill k = {
+		.t_wall_us = w->agent.t_us,
+		.seq = seq,
+		.cause = KILL_CAUSE_KERNEL_MEMCG,
+		.confidence = KILL_CONFIDENCE_CERTAIN,
+		.complete = true,
+		.victim = party(10, 0, "api"),
+		.trigger = party(0, 0, ""),
+		.victim_cgroup = "/a",
+		.limit_cgroup = "/a",
+		.limit_owner = "shop",
+		.verdict = "it reached its limit",
+	};
+
+	memcpy(k.boot_id, boot_id, sizeof(boot_id));
+	for (int i = 0; i < KILL_TOTAL_COUNT; i++)
+		k.v[i] = KILL_ABSENT;
+	k.v[KILL_TOTAL_LIMIT] = 2048;
+	wire_pack_kill(&body, &k);
+	agent_add(&w->agent, WIRE_KILL, &body);
+}
+
+static void a_kill_is_told_once_and_joined(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	agent_begin(&w->agent);
+	add_kill(w, 77);
+	add_kill(w, 77); /* the agent lost track and tells it again */
+	add_kill(w, 78);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(w->kills, 2);
+	assert_int_equal(w->killed, identity_kill(boot_id, 78));
+	assert_int_equal(ingest_stats(w->in)->kills, 2);
+	assert_int_equal(w->host->kills.scopes[KILL_SCOPE_CGROUP], 2);
+	/* the store gets all three: it knows best what it has */
+	assert_int_equal(last_put()->b.n_kills, 3);
+	assert_int_equal(last_put()->kills[0].kill_id, last_put()->kills[1].kill_id);
+	assert_int_equal(last_put()->kills[2].proc_id, proc_id(10));
+	assert_int_equal(last_put()->kills[2].seq, 4);
+	assert_int_equal(last_put()->kills[2].limit_bytes, 2048 * 1024);
+	assert_int_equal(last_put()->kills[2].rss_bytes, 100 * 1024);
+	assert_non_null(strstr(last_put()->kill_doc, "\"service\":\"shop\""));
+	assert_non_null(strstr(last_put()->kill_event, "\"limit_owner\":\"shop\""));
+	/* a new connection brings it again: for the store only */
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 1, CONN + 1), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(last_put()->b.n_kills, 3);
+	assert_int_equal(w->kills, 2);
+}
+
+static void add_death(struct world *w, bool of_its_own_boot)
+{
+	auto_buf struct buf body = BUF_INIT(512);
+	const char *keys[] = {"cause", "confidence", "signal"};
+	const char *values[] = {"earlyoom", "likely", "SIGTERM"};
+	struct wire_event e = {.t_wall_us = w->agent.t_us,
+			       .kind = WIRE_EVENT_DEATH,
+			       .pid = 10,
+			       .start_ticks = 1000,
+			       .text = "earlyoom ended it",
+			       .keys = keys,
+			       .values = values,
+			       .n_details = 3,
+			       .has_boot_id = of_its_own_boot};
+
+	memcpy(e.boot_id, boot_id, sizeof(boot_id));
+	wire_pack_event(&body, &e);
+	agent_add(&w->agent, WIRE_EVENT, &body);
+}
+
+/* A stream of its own for what must not wait behind samples has no tick, so no boot but the one
+ * that each event tells. */
+static void a_death_is_told_without_any_tick(void **state)
+{
+	struct world *w = *state;
+
+	agent_begin(&w->agent);
+	add_death(w, true);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(w->deaths, 1);
+	assert_int_equal(w->death.proc_id, proc_id(10));
+	assert_int_equal(w->death.cause, KILL_CAUSE_EARLYOOM);
+	assert_int_equal(last_put()->b.n_deaths, 1);
+	assert_int_equal(last_put()->deaths[0].proc_id, proc_id(10));
+	assert_int_equal(last_put()->deaths[0].exit_signal, 15);
+	assert_int_equal(last_put()->deaths[0].exit_code, -1);
+	assert_string_equal(last_put()->kinds[0], "death");
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 0, CONN + 1), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(last_put()->b.n_deaths, 1);
+	assert_int_equal(w->deaths, 1);
+}
+
+static void add_posture(struct world *w, const char *code)
+{
+	auto_buf struct buf body = BUF_INIT(512);
+	struct wire_finding f = {.code = code,
+				 .severity = WIRE_WARN,
+				 .text = "there is no swap",
+				 .fix = "add some"};
+
+	wire_pack_posture(&body, &(struct wire_posture){.t_wall_us = w->agent.t_us,
+							.findings = &f,
+							.n = 1});
+	agent_add(&w->agent, WIRE_POSTURE, &body);
+}
+
+static void a_posture_is_the_hosts(void **state)
+{
+	static const char want[] = "[{\"code\":\"no_swap\",\"severity\":\"warn\","
+				   "\"text\":\"there is no swap\",\"fix\":\"add some\"}]";
+	struct world *w = *state;
+
+	agent_begin(&w->agent);
+	add_posture(w, "no_swap");
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(w->postures, 1);
+	assert_string_equal(w->host->posture, want);
+	assert_string_equal(last_put()->posture, want);
+	assert_int_equal(last_put()->b.n_postures, 1);
+}
+
+/* What a collector told before it ended is not news to the next one. */
+static void a_replay_tells_nothing(void **state)
+{
+	struct world *w = *state, again;
+	struct wire_cgroup a = cgroup(0, "/a");
+	const struct fake_batch *f;
+
+	w->agent.charged[0] = 55;
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, &(struct wire_tick){.keyframe = true, .cgroups = &a, .n_cgroups = 1});
+	add_kill(w, 5);
+	add_death(w, true);
+	add_posture(w, "no_psi");
+	assert_int_equal(send_batch(w), 0);
+	f = last_put();
+	world_init(&again);
+	ingest_replay(again.in, again.host,
+		      &(struct store_replayed){.host_id = HOST_ID,
+					       .epoch = f->b.epoch,
+					       .first_seq = 1,
+					       .last_seq = 4,
+					       .payload = f->payload,
+					       .payload_len = f->b.payload_len});
+	assert_int_equal(again.kills + again.deaths + again.postures, 0);
+	assert_string_equal(again.host->posture, w->host->posture);
+	assert_int_equal(found_cgroup(&again, "/a")->v[CGROUP_METRIC_WORKING_SET], 55);
+	assert_int_equal(fake.n, 1);
+	/* the agent, which lost track, tells the kill anew */
+	assert_int_equal(ingest_open(again.in, again.host, EPOCH, 4, CONN + 1), 0);
+	agent_begin(&w->agent);
+	add_kill(w, 5);
+	w->err.msg[0] = 0;
+	assert_int_equal(ingest_batch(again.in, again.host, w->agent.batch.data, w->agent.batch.len,
+				      &again.err),
+			 0);
+	assert_int_equal(again.kills, 0);
+	world_fini(&again);
+}
+
 static void strangers_are_told_off(void **state)
 {
 	struct world *w = *state;
@@ -694,23 +1000,31 @@ static void each_failed_allocation_is_survived(void **state unused_arg)
 
 	do {
 		struct wire_process two[] = {process(0, 10, "api"), process(1, 11, "worker")};
+		struct wire_cgroup in = cgroup(0, "/a");
 		uint32_t gone[] = {1};
 		struct world w;
 
 		fake_reset();
 		world_init(&w);
 		agent_begin(&w.agent);
-		agent_tick(&w.agent,
-			   &(struct wire_tick){.keyframe = true, .born = two, .n_born = 2});
+		agent_tick(&w.agent, &(struct wire_tick){.keyframe = true,
+							 .born = two,
+							 .n_born = 2,
+							 .cgroups = &in,
+							 .n_cgroups = 1});
 		agent_tick(&w.agent, &(struct wire_tick){.exited = gone, .n_exited = 1});
+		add_kill(&w, 1);
+		add_death(&w, false);
+		add_posture(&w, "no_swap");
 		alloc_fail_at(++n);
 		(void)!send_batch(&w);
 		alloc_fail_off();
 		assert_int_equal(ingest_open(w.in, w.host, EPOCH, 0, CONN + 1), 0);
 		assert_int_equal(send_batch(&w), 0);
+		w.agent.grouped[0] = false;
 		assert_int_equal(send_keyframe(&w, two, 1), 0);
 		assert_int_equal(found(&w, 10)->v[METRIC_RSS], 100);
-		assert_int_equal(last_put()->b.last_seq, 3);
+		assert_int_equal(last_put()->b.last_seq, 6);
 		world_fini(&w);
 	} while (alloc_failed());
 	assert_true(n > 20);
@@ -743,6 +1057,12 @@ int main(void)
 		TEST(a_batch_that_could_not_be_queued_comes_again),
 		TEST(a_base_that_moved_elsewhere_waits_for_a_keyframe),
 		TEST(events_keep_their_words),
+		TEST(cgroups_come_and_go),
+		TEST(a_cgroup_id_passes_on_in_one_tick),
+		TEST(a_kill_is_told_once_and_joined),
+		TEST(a_death_is_told_without_any_tick),
+		TEST(a_posture_is_the_hosts),
+		TEST(a_replay_tells_nothing),
 		TEST(strangers_are_told_off),
 		TEST(replay_rebuilds_the_same),
 		cmocka_unit_test(each_failed_allocation_is_survived),

@@ -24,6 +24,7 @@ static struct wire_process named(uint32_t pid, const char *comm)
 				     .cmdline = comm,
 				     .exe = "/bin/x",
 				     .cgroup = "/",
+				     .container = "",
 				     .service = comm};
 }
 
@@ -146,6 +147,7 @@ static void a_keyframe_keeps_the_strings(void **state unused_arg)
 				    .cmdline = "",
 				    .exe = "",
 				    .cgroup = "",
+				    .container = "",
 				    .service = ""};
 
 	registry_init(&r);
@@ -176,6 +178,113 @@ static void hosts_are_found_by_all_their_names(void **state unused_arg)
 	assert_null(registry_find_host(&r, 7));
 	registry_remove_host(&r, 7);
 	registry_fini(&r);
+}
+
+static struct wire_cgroup shop_cgroup(const char *limited_by)
+{
+	return (struct wire_cgroup){.version = 2,
+				    .path = "/shop.service",
+				    .name = "shop",
+				    .runtime = "systemd",
+				    .image = "",
+				    .limited_by = limited_by};
+}
+
+static void a_cgroup_limits_who_is_in_it(void **state unused_arg)
+{
+	struct wire_cgroup info = shop_cgroup("");
+	struct wire_process app = named(9, "app");
+	int64_t host[HOST_METRIC_COUNT];
+	int64_t v[CGROUP_METRIC_COUNT];
+	struct registry r;
+	struct process *p;
+	struct cgroup *g;
+	struct host *h;
+
+	registry_init(&r);
+	h = registry_host(&r, 7, uuid, "web");
+	p = registry_process(h, 9, &app, START);
+	assert_int_equal(registry_limit_of(h, p), METRIC_ABSENT);
+	fill(host, HOST_METRIC_COUNT);
+	host[HOST_METRIC_TOTAL] = 8000000;
+	registry_host_sample(h, host, START);
+	assert_int_equal(registry_limit_of(h, p), 8000000);
+	g = registry_cgroup(h, 5, &info, START);
+	assert_int_equal(g->rev, 1);
+	p->cgroup_id = 5;
+	assert_ptr_equal(registry_cgroup_of(h, p), g);
+	assert_int_equal(registry_limit_of(h, p), 8000000);
+	fill(v, CGROUP_METRIC_COUNT);
+	v[CGROUP_METRIC_LIMIT] = 512000;
+	registry_cgroup_sample(g, v, START + SEC);
+	assert_int_equal(registry_limit_of(h, p), 512000);
+	/* told again as it is: nothing new; with another limit: it is */
+	assert_ptr_equal(registry_cgroup(h, 5, &info, START), g);
+	assert_int_equal(g->rev, 1);
+	info = shop_cgroup("/");
+	registry_cgroup(h, 5, &info, START);
+	assert_int_equal(g->rev, 2);
+	assert_string_equal(g->limited_by, "/");
+	registry_remove_cgroup(h, g);
+	assert_null(registry_cgroup_of(h, p));
+	assert_int_equal(registry_limit_of(h, p), 8000000);
+	registry_fini(&r);
+}
+
+static void a_kill_is_new_once(void **state unused_arg)
+{
+	struct registry r;
+	struct host *h;
+
+	registry_init(&r);
+	h = registry_host(&r, 7, uuid, "web");
+	for (int64_t id = 1; id <= REGISTRY_KILLS; id++)
+		assert_true(registry_kill_is_new(h, id));
+	for (int64_t id = 1; id <= REGISTRY_KILLS; id++)
+		assert_false(registry_kill_is_new(h, id));
+	/* the oldest is forgotten for the newest */
+	assert_true(registry_kill_is_new(h, 1000));
+	assert_false(registry_kill_is_new(h, 1000));
+	assert_true(registry_kill_is_new(h, 1));
+	registry_fini(&r);
+}
+
+static void an_older_posture_does_not_replace_a_newer(void **state unused_arg)
+{
+	struct registry r;
+	struct host *h;
+
+	registry_init(&r);
+	h = registry_host(&r, 7, uuid, "web");
+	assert_null(h->posture);
+	registry_posture(h, "[2]", START);
+	registry_posture(h, "[1]", START - 1);
+	assert_string_equal(h->posture, "[2]");
+	registry_posture(h, "[3]", START + 1);
+	assert_string_equal(h->posture, "[3]");
+	registry_fini(&r);
+}
+
+static void without_memory_no_cgroup_is_half_made(void **state unused_arg)
+{
+	struct wire_cgroup info = shop_cgroup("/");
+	struct cgroup *g = NULL;
+
+	for (unsigned n = 1; !g; n++) {
+		struct registry r;
+		struct host *h;
+
+		registry_init(&r);
+		h = registry_host(&r, 1, uuid, "web");
+		alloc_fail_at(n);
+		g = registry_cgroup(h, 5, &info, START);
+		(void)registry_kill_is_new(h, 1);
+		registry_posture(h, "[]", START);
+		alloc_fail_off();
+		if (!g)
+			assert_null(h->cgroups);
+		registry_fini(&r);
+	}
 }
 
 static void without_memory_nothing_is_half_made(void **state unused_arg)
@@ -215,6 +324,10 @@ int main(void)
 		cmocka_unit_test(time_to_oom_needs_a_falling_line),
 		cmocka_unit_test(a_keyframe_keeps_the_strings),
 		cmocka_unit_test(hosts_are_found_by_all_their_names),
+		cmocka_unit_test(a_cgroup_limits_who_is_in_it),
+		cmocka_unit_test(a_kill_is_new_once),
+		cmocka_unit_test(an_older_posture_does_not_replace_a_newer),
+		cmocka_unit_test(without_memory_no_cgroup_is_half_made),
 		cmocka_unit_test(without_memory_nothing_is_half_made),
 	};
 

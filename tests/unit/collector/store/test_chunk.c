@@ -195,7 +195,8 @@ static void no_memory_is_an_error(void **state unused_arg)
 /* A prediction that led back to its column would never end. */
 static void predictions_do_not_loop(void **state unused_arg)
 {
-	const struct chunk_spec *specs[] = {&chunk_process_spec, &chunk_host_spec};
+	const struct chunk_spec *specs[] = {&chunk_process_spec, &chunk_host_spec,
+					    &chunk_cgroup_spec};
 
 	for (size_t s = 0; s < ARRAY_SIZE(specs); s++) {
 		uint64_t done = 0;

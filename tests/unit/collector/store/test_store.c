@@ -233,7 +233,9 @@ static void on_series(void *arg, int rc, const struct point *p, size_t n, int64_
 static void read_series(struct series *s, int64_t proc, int64_t from, int64_t to, size_t max)
 {
 	*s = (struct series){.done = false};
-	assert_int_equal(store_series(store, 4, proc, METRIC_RSS, from, to, max, on_series, s), 0);
+	assert_int_equal(store_series(store, &SERIES_OF_PROCESS(4, proc), METRIC_RSS, from, to, max,
+				      on_series, s),
+			 0);
 	WAIT_FOR(s->done);
 	assert_int_equal(s->rc, 0);
 }
@@ -307,8 +309,12 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 		int64_t v[METRIC_COUNT] = {0}, h[HOST_METRIC_COUNT] = {1};
 
 		v[METRIC_RSS] = (t - from) / SEC;
-		assert_int_equal(window_add(ws, 4, 44, t, store_receive_time(store), v), 0);
-		assert_int_equal(window_add_host(ws, 4, t, store_receive_time(store), h), 0);
+		assert_int_equal(window_add(ws, &SERIES_OF_PROCESS(4, 44), t,
+					    store_receive_time(store), v),
+				 0);
+		assert_int_equal(window_add(ws, &SERIES_OF_HOST(4), t, store_receive_time(store),
+					    h),
+				 0);
 	}
 	read_series(&s, 44, from, now, 2000);
 	assert_int_equal(s.n, 360);
@@ -333,7 +339,9 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 	/* late, in the second window after it was sealed */
 	int64_t v[METRIC_COUNT] = {77};
 
-	assert_int_equal(window_add(ws, 4, 44, from + 3595 * SEC, store_receive_time(store), v), 0);
+	assert_int_equal(window_add(ws, &SERIES_OF_PROCESS(4, 44), from + 3595 * SEC,
+				    store_receive_time(store), v),
+			 0);
 	WAIT_FOR(sealed() == 3);
 	read_series(&s, 44, from, now, 2000);
 	assert_int_equal(s.n, 361);
@@ -356,6 +364,195 @@ static void unsealed_batches_come_back(void **state unused_arg)
 	replay(&rows);
 	assert_int_equal(rows, 700);
 	(void)err;
+}
+
+static struct store_kill kill_of(int64_t kill_id, int64_t seq, const char *verdict)
+{
+	return (struct store_kill){
+		.kill_id = kill_id,
+		.t_us = clock_wall_us(),
+		.seq = seq,
+		.cause = "kernel_memcg",
+		.confidence = "certain",
+		.oom = true,
+		.complete = true,
+		.proc_id = 81,
+		.pid = 8,
+		.comm = "worker",
+		.service = "shop",
+		.container = "",
+		.rss_bytes = -1,
+		.limit_cgroup = "/shop",
+		.limit_owner = "shop",
+		.limit_bytes = 1 << 20,
+		.verdict = verdict,
+		.doc = "{\"victim\":{}}",
+		.event = "{\"verdict\":\"it's\"}",
+	};
+}
+
+/* A batch of one record that tells what b says. */
+static void put_senses(int64_t conn, int64_t seq, struct store_batch b)
+{
+	b.host_id = 6;
+	b.epoch = 600;
+	b.conn = conn;
+	b.first_seq = b.last_seq = seq;
+	b.rcv_us = store_receive_time(store);
+	b.payload = (const uint8_t *)"payload";
+	b.payload_len = 7;
+	acks = (struct acks){0};
+	assert_int_equal(store_put(store, &b), 0);
+	WAIT_FOR(acks.last_seq == seq);
+}
+
+static void put_kill(int64_t conn, int64_t seq, struct store_kill k)
+{
+	put_senses(conn, seq, (struct store_batch){.kills = &k, .n_kills = 1});
+}
+
+#define KILLS "SELECT count(*) FROM oom_kill WHERE host_id = 6 AND "
+
+static void a_kill_is_stored_once(void **state unused_arg)
+{
+	struct opened a = stream(6, 600);
+	struct store_kill k = kill_of(11, 1, "first"), twice[] = {k, k};
+
+	k.replayed = true;
+	put_kill(a.conn, 1, k);
+	assert_int_equal(number(KILLS "verdict = 'first' AND rss IS NULL AND pid = 8"), 1);
+	/* again as it was: no change */
+	k.verdict = "again";
+	put_kill(a.conn, 2, k);
+	assert_int_equal(number(KILLS "verdict = 'first'"), 1);
+	/* with the flight ring of that moment: that is better, and still one kill */
+	k = kill_of(11, 3, "ring");
+	put_kill(a.conn, 3, k);
+	assert_int_equal(number(KILLS "verdict = 'ring' AND NOT replayed"), 1);
+	/* and never worse again */
+	k.complete = false;
+	k.verdict = "worse";
+	put_kill(a.conn, 4, k);
+	assert_int_equal(number(KILLS "true"), 1);
+	assert_int_equal(number(KILLS "verdict = 'ring'"), 1);
+	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 6 AND kind = 'oom_kill'"
+				" AND proc_id = 81 AND doc->>'verdict' = 'it''s'"),
+			 1);
+	/* twice in one batch; and one of a time that no partition is kept for */
+	twice[0] = twice[1] = kill_of(12, 5, "twin");
+	twice[1].t_us = 1;
+	put_senses(a.conn, 5, (struct store_batch){.kills = twice, .n_kills = 2});
+	assert_int_equal(number(KILLS "verdict = 'twin' AND ts > now() - interval '1 hour'"), 1);
+	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 6"), 2);
+}
+
+static void an_end_finds_its_process_in_any_order(void **state unused_arg)
+{
+	struct opened a = stream(6, 600);
+	struct store_process born = {.proc_id = 82,
+				     .pid = 9,
+				     .comm = "late",
+				     .container = "box",
+				     .role = "worker",
+				     .slot = 3,
+				     .first_seen_us = SEC};
+	struct store_death death = {.proc_id = 82,
+				    .pid = 9,
+				    .t_us = clock_wall_us(),
+				    .cause = "signal",
+				    .confidence = "",
+				    .exit_code = -1,
+				    .exit_signal = 9,
+				    .verdict = "SIGKILL from somewhere"};
+
+	put_senses(a.conn, 6, (struct store_batch){.deaths = &death, .n_deaths = 1});
+	assert_int_equal(number("SELECT count(*) FROM process WHERE proc_id = 82 AND comm = ''"),
+			 1);
+	put_senses(a.conn, 7, (struct store_batch){.born = &born, .n_born = 1});
+	assert_int_equal(number("SELECT count(*) FROM process WHERE proc_id = 82 AND comm = 'late'"
+				" AND container = 'box' AND role = 'worker' AND slot = 3"
+				" AND cause = 'signal' AND exit_signal = 9 AND exit_code IS NULL"
+				" AND confidence IS NULL AND last_seen > first_seen"),
+			 1);
+	/* and the other way round */
+	born.proc_id = death.proc_id = 83;
+	put_senses(a.conn, 8, (struct store_batch){.born = &born, .n_born = 1});
+	put_senses(a.conn, 9, (struct store_batch){.deaths = &death, .n_deaths = 1});
+	assert_int_equal(number("SELECT count(*) FROM process WHERE proc_id = 83 AND comm = 'late'"
+				" AND cause = 'signal' AND last_seen IS NOT NULL"),
+			 1);
+}
+
+static void cgroups_and_postures_are_kept_as_they_change(void **state unused_arg)
+{
+	struct opened a = stream(6, 600);
+	struct store_cgroup g = {.cgroup_id = 5,
+				 .version = 2,
+				 .path = "/shop",
+				 .name = "shop",
+				 .runtime = "docker",
+				 .image = "shop:1",
+				 .limited_by = "/shop",
+				 .t_us = clock_wall_us()};
+	struct store_exit gone = {.proc_id = 5, .t_us = g.t_us + SEC};
+	struct store_posture p = {.t_us = g.t_us, .doc = "[{\"code\":\"no_swap\"}]"};
+	struct store_batch told = {.cgroups = &g, .n_cgroups = 1, .postures = &p, .n_postures = 1};
+
+	put_senses(a.conn, 10, told);
+	put_senses(a.conn, 11, (struct store_batch){.cgroups_gone = &gone, .n_cgroups_gone = 1});
+	assert_int_equal(number("SELECT count(*) FROM cgroup WHERE last_seen IS NOT NULL"), 1);
+	g.image = "shop:2";
+	p.t_us += SEC;
+	put_senses(a.conn, 12, told);
+	assert_int_equal(number("SELECT count(*) FROM cgroup WHERE last_seen IS NULL AND "
+				"image = 'shop:2' AND host_id = 6 AND version = 2"),
+			 1);
+	assert_int_equal(number("SELECT count(*) FROM posture"), 1);
+	p.t_us += SEC;
+	p.doc = "[]";
+	put_senses(a.conn, 13, told);
+	assert_int_equal(number("SELECT count(*) FROM posture"), 2);
+}
+
+static void read_cgroup(struct series *s, int64_t from, int64_t to)
+{
+	*s = (struct series){.done = false};
+	assert_int_equal(store_series(store, &SERIES_OF_CGROUP(6, 5), CGROUP_METRIC_WORKING_SET,
+				      from, to, 2000, on_series, s),
+			 0);
+	WAIT_FOR(s->done);
+	assert_int_equal(s->rc, 0);
+}
+
+/* From memory, from the chunk, and after a restart. */
+static void the_series_of_a_cgroup_survives(void **state unused_arg)
+{
+	int64_t now = clock_wall_us(), from = window_start(1800 * SEC, now - 7200 * SEC);
+	static struct series s;
+	uint64_t before = sealed();
+	size_t rows;
+
+	for (int64_t t = from; t < from + 600 * SEC; t += 10 * SEC) {
+		int64_t v[CGROUP_METRIC_COUNT] = {5000, 3000 + (t - from) / SEC, 1000, 2000};
+
+		assert_int_equal(window_add(store_windows(store), &SERIES_OF_CGROUP(6, 5), t,
+					    store_receive_time(store), v),
+				 0);
+	}
+	read_cgroup(&s, from, now);
+	assert_int_equal(s.n, 60);
+	WAIT_FOR(sealed() == before + 1);
+	assert_int_equal(
+		number("SELECT count(*) FROM host_chunk WHERE host_id = 6 AND kind = 2 AND "
+		       "obj_id = 5 AND n = 60"),
+		1);
+	store_free(&store);
+	store_up(1800 * SEC);
+	replay(&rows);
+	read_cgroup(&s, from, now);
+	assert_int_equal(s.n, 60);
+	for (size_t i = 0; i < s.n; i++)
+		assert_int_equal(s.p[i].v, 3000 + (int64_t)i * 10);
 }
 
 /* Leaves of years ago, one of them left detached by a collector that ended in between. */
@@ -399,7 +596,15 @@ static void old_rows_are_deleted(void **state unused_arg)
 		     "INSERT INTO dead_letter VALUES (77, 1, 1, now() - interval '20d', 'x', ''), "
 		     "(77, 1, 2, now(), 'x', '');"
 		     "INSERT INTO gap VALUES (77, 1, 1, 2, 1, 1, NULL, now() - interval '100d'), "
-		     "(77, 1, 3, 4, 1, 1, NULL, now()); SELECT 1");
+		     "(77, 1, 3, 4, 1, 1, NULL, now());"
+		     "INSERT INTO posture VALUES (77, now() - interval '401d', '[1]'), "
+		     "(77, now() - interval '400d', '[2]');"
+		     "INSERT INTO cgroup VALUES (77, 1, '/a', 2, '', '', '', '', now() - interval "
+		     "'200d', now() - interval '100d'), (77, 2, '/b', 2, '', '', '', '', now() - "
+		     "interval '200d', NULL);"
+		     "INSERT INTO oom_kill SELECT 77, g, now() - g * interval '1d', 'oomd', "
+		     "'guess', true, true, true, NULL, NULL, '', '', '', NULL, '', '', NULL, '', "
+		     "'{}' FROM unnest(ARRAY[300, 400]) AS g; SELECT 1");
 	store_free(&store);
 	store_up(1800 * SEC);
 	replay(&rows);
@@ -409,6 +614,10 @@ static void old_rows_are_deleted(void **state unused_arg)
 	assert_int_equal(number("SELECT count(*) FROM mail WHERE recipients <> 'old'"), 2);
 	assert_int_equal(number("SELECT sum(seq) FROM dead_letter WHERE host_id = 77"), 2);
 	assert_int_equal(number("SELECT sum(from_seq) FROM gap WHERE host_id = 77"), 3);
+	assert_int_equal(number("SELECT sum(kill_id) FROM oom_kill WHERE host_id = 77"), 300);
+	assert_int_equal(number("SELECT sum(cgroup_id) FROM cgroup WHERE host_id = 77"), 2);
+	/* a host's newest posture still holds, however old it is */
+	assert_int_equal(number("SELECT sum((doc->>0)::int) FROM posture WHERE host_id = 77"), 2);
 	(void)number("DELETE FROM process WHERE host_id = 77; DELETE FROM mail; "
 		     "DELETE FROM gap WHERE host_id = 77; "
 		     "DELETE FROM dead_letter WHERE host_id = 77; SELECT 1");
@@ -477,6 +686,10 @@ int main(void)
 		cmocka_unit_test(bad_data_is_set_aside),
 		cmocka_unit_test(kills_of_the_server_lose_nothing),
 		cmocka_unit_test(windows_are_sealed_and_read),
+		cmocka_unit_test(a_kill_is_stored_once),
+		cmocka_unit_test(an_end_finds_its_process_in_any_order),
+		cmocka_unit_test(cgroups_and_postures_are_kept_as_they_change),
+		cmocka_unit_test(the_series_of_a_cgroup_survives),
 		cmocka_unit_test(streams_come_back_in_the_order_of_time),
 		cmocka_unit_test(unsealed_batches_come_back),
 		cmocka_unit_test(old_leaves_are_dropped),

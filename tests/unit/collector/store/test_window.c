@@ -36,7 +36,7 @@ static int add(struct window_set *ws, int64_t proc, int64_t t, int64_t rcv, int6
 	int64_t v[METRIC_COUNT];
 
 	values(v, rss);
-	return window_add(ws, 1, proc, t, rcv, v);
+	return window_add(ws, &SERIES_OF_PROCESS(1, proc), t, rcv, v);
 }
 
 static struct window_set *set_new(void)
@@ -54,18 +54,24 @@ static void samples_are_read_back(void **state unused_arg)
 
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(add(ws, 7, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 1000 - i), 0);
-	assert_int_equal(window_read(ws, 1, 7, METRIC_RSS, BASE + 100 * SEC, BASE + 1900 * SEC,
-				     on_point, &s),
+	assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, 7), METRIC_RSS, BASE + 100 * SEC,
+				     BASE + 1900 * SEC, on_point, &s),
 			 180);
 	for (size_t i = 0; i < s.n; i++) {
 		assert_int_equal(s.p[i].t_us, BASE + (int64_t)(i + 10) * 10 * SEC);
 		assert_int_equal(s.p[i].v, 1000 - (int64_t)(i + 10));
 	}
 	s.n = 0;
-	assert_int_equal(window_read(ws, 1, 7, METRIC_SWAP, BASE, BASE + WIN, on_point, &s), 180);
+	assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, 7), METRIC_SWAP, BASE, BASE + WIN,
+				     on_point, &s),
+			 180);
 	assert_int_equal(s.p[0].v, 0); /* appearing at 0 is not absent */
-	assert_int_equal(window_read(ws, 1, 7, METRIC_PSS, BASE, BASE + WIN, on_point, &s), 0);
-	assert_int_equal(window_read(ws, 2, 7, METRIC_RSS, BASE, BASE + WIN, on_point, &s), 0);
+	assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, 7), METRIC_PSS, BASE, BASE + WIN,
+				     on_point, &s),
+			 0);
+	assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(2, 7), METRIC_RSS, BASE, BASE + WIN,
+				     on_point, &s),
+			 0);
 	window_set_free(&ws);
 	assert_null(ws);
 }
@@ -108,7 +114,7 @@ static int on_part(void *arg, const struct window_part *p, const struct buf *chu
 	struct error err;
 
 	assert_int_equal(chunk_samples(chunk->data, chunk->len, &err), (int)p->n);
-	if (p->proc_id != WINDOW_HOST) {
+	if (p->id.kind == SERIES_PROCESS) {
 		assert_int_equal(chunk_decode_column(&chunk_process_spec, chunk->data, chunk->len,
 						     METRIC_RSS, p->n, v, &err),
 				 0);
@@ -131,7 +137,7 @@ static void a_window_is_sealed_once(void **state unused_arg)
 		assert_int_equal(add(ws, 9, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 100 + i), 0);
 		assert_int_equal(add(ws, 3, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 50), 0);
 	}
-	assert_int_equal(window_add_host(ws, 1, BASE, BASE, host), 0);
+	assert_int_equal(window_add(ws, &SERIES_OF_HOST(1), BASE, BASE, host), 0);
 	assert_int_equal(add(ws, 9, BASE + WIN, BASE + WIN, 999), 0);
 	assert_int_equal(window_oldest(ws), BASE);
 
@@ -143,23 +149,82 @@ static void a_window_is_sealed_once(void **state unused_arg)
 	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
 	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), -EBUSY);
 	assert_int_equal(s.n, 3);
-	assert_int_equal(s.part[0].proc_id, WINDOW_HOST);
-	assert_int_equal(s.part[1].proc_id, 3);
-	assert_int_equal(s.part[2].proc_id, 9);
-	assert_int_equal(s.part[2].figures.rss_min, 100);
-	assert_int_equal(s.part[2].figures.rss_max, 279);
-	assert_int_equal(s.part[2].figures.rss_last, 279);
-	assert_int_equal(s.part[2].figures.rss_avg, 190);
-	assert_int_equal(s.part[2].figures.cpu_ms, 358);
-	assert_int_equal(s.part[2].figures.majflt, METRIC_ABSENT);
-	assert_true(s.part[2].figures.has_slope);
-	assert_true(s.part[2].figures.rss_slope > 359.99 && s.part[2].figures.rss_slope < 360.01);
+	assert_int_equal(s.part[0].id.obj_id, 3);
+	assert_int_equal(s.part[1].id.obj_id, 9);
+	assert_int_equal(s.part[2].id.kind, SERIES_HOST);
+	assert_int_equal(s.part[1].figures.rss_min, 100);
+	assert_int_equal(s.part[1].figures.rss_max, 279);
+	assert_int_equal(s.part[1].figures.rss_last, 279);
+	assert_int_equal(s.part[1].figures.rss_avg, 190);
+	assert_int_equal(s.part[1].figures.cpu_ms, 358);
+	assert_int_equal(s.part[1].figures.majflt, METRIC_ABSENT);
+	assert_true(s.part[1].figures.has_slope);
+	assert_true(s.part[1].figures.rss_slope > 359.99 && s.part[1].figures.rss_slope < 360.01);
 	/* readable until it is done; the next window does not care */
-	assert_int_equal(window_read(ws, 1, 9, METRIC_RSS, 0, INT64_MAX, on_point, &seen), 181);
+	assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, 9), METRIC_RSS, 0, INT64_MAX,
+				     on_point, &seen),
+			 181);
 	assert_int_equal(window_oldest(ws), BASE + WIN);
 	window_seal_done(ws, BASE + WIN + 5);
 	seen.n = 0;
-	assert_int_equal(window_read(ws, 1, 9, METRIC_RSS, 0, INT64_MAX, on_point, &seen), 1);
+	assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, 9), METRIC_RSS, 0, INT64_MAX,
+				     on_point, &seen),
+			 1);
+	window_set_free(&ws);
+}
+
+/* One number may be a process, a cgroup and, as 0, the host: the kind tells them apart. */
+static void kinds_do_not_mix(void **state unused_arg)
+{
+	int64_t host[HOST_METRIC_COUNT], cgroup[CGROUP_METRIC_COUNT];
+	struct window_set *ws = set_new();
+	struct sealed s = {.n = 0};
+	struct seen seen = {.n = 0};
+
+	for (int k = 0; k < HOST_METRIC_COUNT; k++)
+		host[k] = 1000 + k;
+	for (int k = 0; k < CGROUP_METRIC_COUNT; k++)
+		cgroup[k] = 2000 + k;
+	assert_int_equal(add(ws, 7, BASE, BASE, 1), 0);
+	assert_int_equal(window_add(ws, &SERIES_OF_HOST(1), BASE, BASE, host), 0);
+	assert_int_equal(window_add(ws, &SERIES_OF_CGROUP(1, 7), BASE, BASE, cgroup), 0);
+	cgroup[CGROUP_METRIC_PROCESSES] = METRIC_ABSENT;
+	assert_int_equal(window_add(ws, &SERIES_OF_CGROUP(1, 7), BASE + SEC, BASE, cgroup), 0);
+	/* the last column of each, which the narrower kinds have not */
+	assert_int_equal(window_read(ws, &SERIES_OF_HOST(1), HOST_METRIC_RING, 0, INT64_MAX,
+				     on_point, &seen),
+			 1);
+	assert_int_equal(seen.p[0].v, 1000 + HOST_METRIC_RING);
+	assert_int_equal(window_read(ws, &SERIES_OF_CGROUP(1, 7), CGROUP_METRIC_PROCESSES, 0,
+				     INT64_MAX, on_point, &seen),
+			 1);
+	assert_int_equal(seen.p[1].v, 2000 + CGROUP_METRIC_PROCESSES);
+	assert_int_equal(window_read(ws, &SERIES_OF_CGROUP(1, 7), CGROUP_METRIC_COUNT, 0, INT64_MAX,
+				     on_point, &seen),
+			 0);
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
+	assert_int_equal(s.n, 3);
+	for (int kind = 0; kind < SERIES_KINDS; kind++)
+		assert_int_equal(s.part[kind].id.kind, kind);
+	assert_int_equal(s.part[SERIES_CGROUP].id.obj_id, 7);
+	assert_int_equal(s.part[SERIES_CGROUP].n, 2);
+	window_seal_done(ws, BASE + WIN);
+	window_set_free(&ws);
+}
+
+/* A process is kept with its own columns only, however many a host has. */
+static void a_process_costs_no_more_than_its_columns(void **state unused_arg)
+{
+	int64_t host[HOST_METRIC_COUNT] = {0};
+	struct window_set *ws = set_new();
+	size_t before = window_bytes(ws), process;
+
+	assert_int_equal(add(ws, 7, BASE, BASE, 1), 0);
+	process = window_bytes(ws) - before;
+	before = window_bytes(ws);
+	assert_int_equal(window_add(ws, &SERIES_OF_HOST(1), BASE, BASE, host), 0);
+	assert_true(window_bytes(ws) - before >=
+		    process + (HOST_METRIC_COUNT - METRIC_COUNT) * sizeof(int64_t));
 	window_set_free(&ws);
 }
 
@@ -207,6 +272,8 @@ int main(void)
 		cmocka_unit_test(a_sample_counts_once),
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(a_window_is_sealed_once),
+		cmocka_unit_test(kinds_do_not_mix),
+		cmocka_unit_test(a_process_costs_no_more_than_its_columns),
 		cmocka_unit_test(a_replay_skips_what_is_sealed),
 		cmocka_unit_test(counters_that_restart_count_from_zero),
 		cmocka_unit_test(windows_start_on_the_grid),
