@@ -12,16 +12,8 @@
 #ifndef MEMHERD_AGENT_INHERIT_H
 #define MEMHERD_AGENT_INHERIT_H
 
+#include "agent/fds.h"
 #include "common/check.h"
-
-/* The descriptors of a sense; -1 = not there. */
-struct sense_fds {
-	int link;  /* socket pair to link, agent/record.h */
-	int exits; /* netlink datagrams, struct cn_msg with PROC_EVENT_EXIT of whole processes */
-	int trace; /* trace_pipe of an instance in which only oom:mark_victim is on */
-	int names; /* socket pair to memherd-names */
-};
-#define SENSE_FDS_NONE ((struct sense_fds){-1, -1, -1, -1})
 
 /* A netlink socket that tells of each process that ends, or -errno (-EPERM without CAP_NET_ADMIN,
  * -ENOENT... for a kernel or a namespace without it). */

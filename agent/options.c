@@ -83,10 +83,9 @@ static const struct conf_option rows[] = {
 	{FIELD(pss_cpu), .type = CONF_INT, .preset = "1", .min = 0, .max = 100,
 	 .help = "percent of one core that reading PSS may take; 0 = PSS is not read"},
 	{FIELD(max_cpu), .type = CONF_INT, .preset = "10", .min = 0, .max = 100,
-	 .help = "percent of one core that gathering may take, over a minute, before it does "
-		 "less; 0 = no ceiling"},
+	 .help = "percent of one core for gathering; above it does less; 0 = no ceiling"},
 	{FIELD(max_rss), .type = CONF_BYTES, .preset = "32MiB", .min = 0, .max = MIB(1024),
-	 .help = "memory that gathering may take before it does less; 0 = no ceiling"},
+	 .help = "memory for gathering; above it does less; 0 = no ceiling"},
 	{FIELD(ring_memory), .type = CONF_BYTES, .preset = "1MiB", .min = KIB(64), .max = MIB(64),
 	 .help = "memory for the last hour of every process, at most"},
 	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",

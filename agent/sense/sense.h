@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "agent/inherit.h"
+#include "agent/fds.h"
 #include "common/check.h"
 
 enum sense_hurry { SENSE_HURRY_AUTO, SENSE_HURRY_ALWAYS, SENSE_HURRY_OFF };

@@ -153,15 +153,15 @@ static bool obey(int fd, const char *line)
 	return false;
 }
 
-static int told_sense(const struct agent_options *o unused_arg, int fd)
+static int told_sense(const struct agent_options *o unused_arg, const struct sense_fds *fds)
 {
 	char line[128];
 
 	setvbuf(stdin, NULL, _IONBF, 0); /* what one sense reads ahead, its successor lacks */
-	if (!put_tick(fd) || !put_event(fd))
+	if (!put_tick(fds->link) || !put_event(fds->link))
 		return EXIT_FAILURE;
 	while (fgets(line, sizeof(line), stdin)) {
-		if (!obey(fd, line))
+		if (!obey(fds->link, line))
 			return EXIT_FAILURE;
 		puts("ok");
 		fflush(stdout);
