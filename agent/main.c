@@ -105,6 +105,8 @@ static int sense_part(const struct agent_options *o, int fd)
 		.interval_us = o->interval,
 		.window_us = o->window,
 		.max_processes = (size_t)o->max_processes,
+		.expected_services = o->expected_services,
+		.absent_after_us = o->absent_after,
 	};
 
 	return sense_run(&cfg, fd);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/sense/services.h"
 #include "common/clock.h"
 #include "common/judge.h"
 #include "common/str.h"
@@ -35,6 +36,12 @@ static const char *refuse_host_name(const char *value)
 		       : "at most 255 bytes of printable text";
 }
 
+static const char *refuse_expected(const char *value)
+{
+	return services_expectable(value) ? NULL
+					  : "at most 64 names or globs, with blanks between them";
+}
+
 /* Every row's text is what dump-config, the example file and the manual say. */
 static const struct conf_option rows[] = {
 	{FIELD(collector), .type = CONF_STRING, .preset = "",
@@ -58,6 +65,11 @@ static const struct conf_option rows[] = {
 	 .max = MINUTES(60), .help = "storage window; must equal the collector's"},
 	{FIELD(max_processes), .type = CONF_INT, .preset = "5000", .min = 16, .max = 65535,
 	 .help = "processes sampled at most; the rest is counted"},
+	{FIELD(expected_services), .type = CONF_STRING, .preset = "", .flags = CONF_REPEAT,
+	 .help = "services that must run: names or globs; their absence is an event",
+	 .refuse = refuse_expected},
+	{FIELD(absent_after), .type = CONF_DURATION, .preset = "60s", .min = SECONDS(1),
+	 .max = MINUTES(1440), .help = "no process for this long makes an expected service absent"},
 	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",
 	 .help = "where the proc file system of the watched host is mounted", .refuse = judge_path},
 	{FIELD(actd_socket), .type = CONF_STRING, .preset = "/run/memherd/actd.sock",
@@ -98,6 +110,10 @@ int options_check(const struct agent_options *o, struct error *err)
 	if (o->reconnect_cap < o->reconnect_base)
 		return error_set(err, -EINVAL,
 				 "reconnect_cap: expected no less than reconnect_base");
+	/* each line was judged, not their sum */
+	if (!services_expectable(o->expected_services))
+		return error_set(err, -EINVAL, "expected_services: expected %s",
+				 refuse_expected(o->expected_services));
 	return 0;
 }
 

@@ -24,11 +24,13 @@ struct agent_options {
 	char *host_name;
 	char *proc_path;
 	char *actd_socket;
+	char *expected_services;
 	char *log_level;
 	char *log_format;
 	int64_t interval;
 	int64_t window;
 	int64_t max_processes;
+	int64_t absent_after;
 	int64_t spool_memory;
 	int64_t reconnect_base;
 	int64_t reconnect_cap;

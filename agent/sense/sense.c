@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "agent/record.h"
+#include "agent/sense/absence.h"
 #include "agent/sense/outbox.h"
 #include "agent/sense/procfs.h"
 #include "agent/sense/tick.h"
@@ -122,6 +123,24 @@ static void tell_hidden(struct sense *s)
 		   keys, values, ARRAY_SIZE(keys));
 }
 
+/* Expected services that went or came back. */
+static void tell_absence(struct sense *s, int64_t wall_us)
+{
+	struct service_change changes[SERVICES_EXPECTED];
+	struct services *services = &s->ticker.sampler.services;
+	int64_t boot_us = s->ticker.sampler.now_us;
+	size_t n = services_sweep(services, boot_us, changes);
+
+	for (size_t i = 0; i < n; i++) {
+		struct absence a;
+
+		absence_describe(&a, &changes[i], wall_us, boot_us);
+		log_line(changes[i].back ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s service=\"%s\"",
+			 wire_event_word(a.event.kind), changes[i].pattern);
+		send_event(s, a.event.kind, a.text, a.keys, a.values, a.event.n_details);
+	}
+}
+
 static void send_tick(struct sense *s, int64_t wall_us)
 {
 	struct error err;
@@ -159,6 +178,7 @@ static void turn(struct sense *s)
 	send_tick(s, wall_us);
 	send_self(s, wall_us);
 	tell_hidden(s);
+	tell_absence(s, wall_us);
 	flush(s);
 	arm_timer(s);
 }
@@ -231,16 +251,29 @@ static void on_signal(unused_arg evutil_socket_t fd, unused_arg short what, void
 static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 {
 	size_t max = cfg->max_processes ? cfg->max_processes : 5000;
+	int64_t interval_us = cfg->interval_us ? cfg->interval_us : 10 * USEC_PER_SEC;
 
 	return (struct ticker_config){
 		.sampling = {.proc_path = cfg->proc_path ? cfg->proc_path : "/proc",
 			     .max_processes = (uint32_t)MIN_OF(max, (size_t)WIRE_MAX_PROCESSES),
 			     .stat_every = SAMPLER_STAT_EVERY,
-			     .full_every = SAMPLER_FULL_EVERY},
-		.interval_us = cfg->interval_us ? cfg->interval_us : 10 * USEC_PER_SEC,
+			     .full_every = SAMPLER_FULL_EVERY,
+			     .young_rounds =
+				     (uint32_t)MAX_OF(SAMPLER_YOUNG_US / interval_us, INT64_C(1))},
+		.interval_us = interval_us,
 		.window_us = cfg->window_us ? cfg->window_us : 1800 * USEC_PER_SEC,
 		.keyframe_us = cfg->keyframe_us ? cfg->keyframe_us : 300 * USEC_PER_SEC,
 	};
+}
+
+static int expect_services(struct sense *s, const struct sense_config *cfg, struct error *err)
+{
+	int r = services_expect(&s->ticker.sampler.services,
+				cfg->expected_services ? cfg->expected_services : "",
+				cfg->absent_after_us ? cfg->absent_after_us : 60 * USEC_PER_SEC,
+				clock_boot_us());
+
+	return r < 0 ? error_sys(err, r, "cannot expect services") : 0;
 }
 
 static int start_loop(struct sense *s, struct error *err)
@@ -289,7 +322,9 @@ int sense_run(const struct sense_config *cfg, int link_fd)
 		log_error("start_failed error=\"%s\"", err.msg);
 		return 1;
 	}
-	r = start_loop(&s, &err);
+	r = expect_services(&s, cfg, &err);
+	if (r == 0)
+		r = start_loop(&s, &err);
 	if (r == 0) {
 		log_info("started interval_ms=%" PRId64 " proc=%s", s.interval_us / 1000,
 			 ticking.sampling.proc_path);

@@ -13,11 +13,13 @@
 #include "common/check.h"
 
 struct sense_config {
-	const char *proc_path; /* NULL = "/proc" */
-	int64_t interval_us;   /* 0 = 10 s */
-	int64_t window_us;     /* 0 = 30 min: the first tick of each window is a keyframe */
-	int64_t keyframe_us;   /* 0 = 5 min: the longest time between keyframes */
-	size_t max_processes;  /* 0 = 5000 */
+	const char *proc_path;         /* NULL = "/proc" */
+	int64_t interval_us;           /* 0 = 10 s */
+	int64_t window_us;             /* 0 = 30 min: the first tick of each window is a keyframe */
+	int64_t keyframe_us;           /* 0 = 5 min: the longest time between keyframes */
+	size_t max_processes;          /* 0 = 5000 */
+	const char *expected_services; /* NULL = none; services_expectable() */
+	int64_t absent_after_us;       /* 0 = 60 s */
 };
 
 /*

@@ -7,6 +7,7 @@
 
 #include "agent/record.h"
 #include "agent/sense/describe.h"
+#include "agent/sense/identify.h"
 #include "agent/sense/procfs.h"
 #include "common/str.h"
 
@@ -122,11 +123,14 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 				   .start_ticks = p->start_ticks,
 				   .fresh = p->fresh && !p->told,
 				   .known = p->told,
+				   .role = (enum wire_role)p->role,
+				   .slot = p->slot,
 				   .comm = "",
 				   .cmdline = "",
 				   .exe = "",
 				   .cgroup = "",
-				   .service = ""};
+				   .service = "",
+				   .container = ""};
 	if (p->told)
 		return (int)cost;
 	r = describe_process(&t->sampler.dir, p->pid, &d);
@@ -134,7 +138,11 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 		return r;
 	if (d.start_ticks != p->start_ticks)
 		return -ESRCH;
+	identify(&t->sampler, id, &d);
 	p->program = d.program;
+	p->cgroup = d.moved;
+	w->role = (enum wire_role)p->role;
+	w->slot = p->slot;
 	w->ppid = d.ppid;
 	w->uid = d.uid;
 #define KEEP(field)                                                \
@@ -150,6 +158,7 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 	KEEP(exe);
 	KEEP(cgroup);
 	KEEP(service);
+	KEEP(container);
 #undef KEEP
 	return (int)cost;
 }
@@ -270,6 +279,7 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 
 	if (r < 0)
 		return r;
+	identify_ended(&t->sampler);
 	sample_host(t, host);
 	tick->keyframe |= host_lost_some(t, host);
 	if (tick->keyframe)
@@ -299,8 +309,10 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 		.interval_ms = (uint32_t)(t->cfg.interval_us / 1000),
 		.keyframe = keyframe_is_due(t, wall_us, boot_us),
 	};
-	int r = sampler_scan(&t->sampler, err);
+	int r;
 
+	t->sampler.now_us = boot_us;
+	r = sampler_scan(&t->sampler, err);
 	if (r < 0)
 		return r;
 	memcpy(tick.boot_id, t->boot_id, sizeof(tick.boot_id));
