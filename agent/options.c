@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/names/names.h"
 #include "agent/sense/services.h"
 #include "common/clock.h"
 #include "common/judge.h"
@@ -70,6 +71,9 @@ static const struct conf_option rows[] = {
 	 .refuse = refuse_expected},
 	{FIELD(absent_after), .type = CONF_DURATION, .preset = "60s", .min = SECONDS(1),
 	 .max = MINUTES(1440), .help = "no process for this long makes an expected service absent"},
+	{FIELD(container_engine), .type = CONF_STRING, .preset = "off",
+	 .help = "who names containers: off, auto, or an engine's socket (as good as root)",
+	 .refuse = names_refuse_option},
 	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",
 	 .help = "where the proc file system of the watched host is mounted", .refuse = judge_path},
 	{FIELD(actd_socket), .type = CONF_STRING, .preset = "/run/memherd/actd.sock",

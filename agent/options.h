@@ -25,6 +25,7 @@ struct agent_options {
 	char *proc_path;
 	char *actd_socket;
 	char *expected_services;
+	char *container_engine;
 	char *log_level;
 	char *log_format;
 	int64_t interval;
