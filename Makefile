@@ -52,7 +52,7 @@ LDFLAGS := $(LDFLAGS_BASE) $(LDFLAGS_$(VARIANT))
 src = $(sort $(filter-out %/main.c,$(foreach d,$(1),$(wildcard $(d)/*.c))))
 SRC_common := $(call src,common)
 SRC_proto := $(call src,proto) $(GEN)/memherd.pb-c.c
-SRC_agent := $(call src,agent agent/sense agent/sense/oom agent/link agent/python)
+SRC_agent := $(call src,agent agent/sense agent/sense/oom agent/link agent/names agent/python)
 SRC_act := $(call src,agent/act agent/act/inject)
 SRC_collector := $(call src,collector collector/fleet collector/store collector/rule collector/notify \
 	collector/command collector/api collector/web) $(GEN)/queries.c $(GEN)/web.c
@@ -75,7 +75,7 @@ USES_memherd-agent := agent proto common
 USES_memherd-actd := act proto common
 USES_memherd-collector := collector proto common
 USES_memherd := cli common
-LINK_memherd-agent := $(LIBS_proto) -levent_core $(LIBS_common) -lm
+LINK_memherd-agent := $(LIBS_proto) -ljansson -levent_core $(LIBS_common) -lm
 LINK_memherd-actd := -lprotobuf-c -lxxhash $(LIBS_common) -lm
 LINK_memherd-collector := $(LIBS_all)
 LINK_memherd := -lcurl -ljansson -lm $(LIBS_common)

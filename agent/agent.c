@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "agent/confine.h"
+#include "agent/names/names.h"
 #include "common/clock.h"
 #include "common/daemon.h"
 #include "common/log.h"
@@ -18,9 +19,10 @@
 
 #define SENSE_END_US (2 * USEC_PER_SEC)
 #define LINK_END_US  ((LINK_FLUSH_SEC + 1) * USEC_PER_SEC)
+#define NAMES_END_US (1 * USEC_PER_SEC)
 #define NEVER        INT64_MAX
 
-enum which { SENSE, LINK };
+enum which { SENSE, LINK, NAMES, CHILDREN };
 
 static const struct {
 	const char *name;    /* in logs */
@@ -32,6 +34,7 @@ static const struct {
 	[SENSE] = {"sense", "memherd-sense", DAEMON_CAP(CAP_SYS_PTRACE) | DAEMON_CAP(CAP_SYSLOG),
 		   CONFINE_SENSE, SENSE_END_US},
 	[LINK] = {"link", "memherd-link", 0, CONFINE_LINK, LINK_END_US},
+	[NAMES] = {"names", "memherd-names", 0, CONFINE_NAMES, NAMES_END_US},
 };
 
 struct child {
@@ -47,8 +50,9 @@ struct agent {
 	const struct agent_options *options;
 	const struct agent_parts *parts;
 	const struct daemon_user *user;
-	struct child child[2];
-	int control;                /* to link */
+	struct child child[CHILDREN];
+	int control;   /* to link */
+	int naming[2]; /* sense's end and names' end, held as long as we live; -1 = nobody names */
 	struct sense_fds for_sense; /* what each sense gets beside its socket */
 	struct link_start start;
 	sigset_t signals;
@@ -67,9 +71,20 @@ int64_t agent_backoff(int64_t *backoff_us, int64_t lived_us)
 
 /* ---- in the child ---- */
 
+/* Names is let to the engines' sockets by their groups. */
+static const struct daemon_user *user_for(const struct agent *a, enum which w,
+					  struct daemon_user *out)
+{
+	*out = *a->user;
+	if (w == NAMES)
+		out->n_groups = (unsigned)names_groups(a->options->container_engine, out->groups);
+	return out;
+}
+
 static int settle_in(const struct agent *a, enum which w, pid_t supervisor, struct sense_fds *fds)
 {
 	int *const keep[] = {&fds->link, &fds->exits, &fds->trace, &fds->names};
+	struct daemon_user user;
 	struct error err = {""};
 	int rc;
 
@@ -81,7 +96,7 @@ static int settle_in(const struct agent *a, enum which w, pid_t supervisor, stru
 	sigprocmask(SIG_SETMASK, &a->old_signals, NULL);
 	rc = daemon_keep_fds(keep, ARRAY_SIZE(keep));
 	if (rc >= 0)
-		rc = daemon_become(a->user, kinds[w].caps, &err);
+		rc = daemon_become(a->user ? user_for(a, w, &user) : NULL, kinds[w].caps, &err);
 	if (rc >= 0)
 		rc = daemon_die_with(supervisor);
 	if (rc < 0) {
@@ -104,6 +119,8 @@ _Noreturn static void live(const struct agent *a, enum which w, pid_t supervisor
 		exit(EXIT_FAILURE);
 	if (w == SENSE)
 		exit(a->parts->sense(a->options, &fds));
+	if (w == NAMES)
+		exit(a->parts->names(a->options, fds.link));
 	exit(a->parts->link(a->options, &a->start, fds.link));
 }
 
@@ -195,10 +212,17 @@ static int start_sense(struct agent *a)
 	return rc;
 }
 
+static int start_names(struct agent *a)
+{
+	return start_child(a, NAMES, a->naming[1]);
+}
+
 static void try_start(struct agent *a, enum which w, int64_t now)
 {
+	static int (*const start[CHILDREN])(struct agent *) = {start_sense, start_link,
+							       start_names};
 	struct child *c = &a->child[w];
-	int rc = w == LINK ? start_link(a) : start_sense(a);
+	int rc = start[w](a);
 
 	if (rc < 0) {
 		c->start_us = now + agent_backoff(&c->backoff_us, 0);
@@ -242,9 +266,24 @@ static void reap(struct agent *a, int64_t now)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (enum which w = SENSE; w <= LINK; w++)
+		for (enum which w = SENSE; w < CHILDREN; w++)
 			if (a->child[w].pid == pid)
 				on_death(a, w, status, now);
+}
+
+static bool has_names(const struct agent *a)
+{
+	return a->naming[1] >= 0;
+}
+
+static void step_names(struct agent *a, int64_t now)
+{
+	const struct child *c = &a->child[NAMES];
+
+	if (a->stopping)
+		end_child(a, NAMES, now);
+	else if (has_names(a) && !c->pid && now >= c->start_us)
+		try_start(a, NAMES, now);
 }
 
 /* Starts, stops and kills what is due; returns when to look again. */
@@ -260,7 +299,8 @@ static int64_t step(struct agent *a, int64_t now)
 		try_start(a, LINK, now);
 	if (!a->stopping && link->pid && !sense->pid && now >= sense->start_us)
 		try_start(a, SENSE, now);
-	for (enum which w = SENSE; w <= LINK; w++) {
+	step_names(a, now);
+	for (enum which w = SENSE; w < CHILDREN; w++) {
 		struct child *c = &a->child[w];
 
 		if (c->pid && now >= c->kill_us) {
@@ -269,7 +309,7 @@ static int64_t step(struct agent *a, int64_t now)
 		}
 		if (c->pid)
 			next = MIN_OF(next, c->kill_us);
-		else if (!a->stopping)
+		else if (!a->stopping && (w != NAMES || has_names(a)))
 			next = MIN_OF(next, c->start_us);
 	}
 	return next;
@@ -286,11 +326,27 @@ static int wait_signal(const struct agent *a, int64_t until_us)
 	return sigtimedwait(&a->signals, NULL, &ts);
 }
 
+static bool anyone_lives(const struct agent *a)
+{
+	return a->child[SENSE].pid || a->child[LINK].pid || a->child[NAMES].pid;
+}
+
+/* One pair for as long as we live: sense and names come and go at its ends without the other. */
+static int open_naming(struct agent *a, struct error *err)
+{
+	a->naming[0] = a->naming[1] = -1;
+	if (!a->parts->names || strcmp(a->options->container_engine, "off") == 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a->naming) < 0)
+		return error_sys(err, -errno, "cannot make the pair of names");
+	return 0;
+}
+
 static void supervise(struct agent *a)
 {
 	bool told = false;
 
-	while (!a->stopping || a->child[SENSE].pid || a->child[LINK].pid) {
+	while (!a->stopping || anyone_lives(a)) {
 		int64_t next = step(a, clock_boot_us());
 		int sig;
 
@@ -336,18 +392,19 @@ int agent_run(const struct agent_options *o, const struct agent_parts *parts, st
 {
 	struct daemon_user user;
 	struct agent a = {.options = o, .parts = parts, .control = -1};
-	int opened;
+	int rc;
 
 	if (geteuid() == 0) {
-		int rc = daemon_find_user(o->user, &user, err);
-
+		rc = daemon_find_user(o->user, &user, err);
 		if (rc < 0)
 			return rc;
 		a.user = &user;
 	}
-	opened = open_for_sense(&a, err);
-	if (opened < 0)
-		return opened;
+	rc = open_for_sense(&a, err);
+	if (rc == 0)
+		rc = open_naming(&a, err);
+	if (rc < 0)
+		return rc;
 	sigemptyset(&a.signals);
 	sigaddset(&a.signals, SIGCHLD);
 	sigaddset(&a.signals, SIGTERM);
@@ -359,6 +416,9 @@ int agent_run(const struct agent_options *o, const struct agent_parts *parts, st
 	if (a.control >= 0)
 		close(a.control);
 	close_for_sense(&a);
+	for (int i = 0; i < 2; i++)
+		if (a.naming[i] >= 0)
+			close(a.naming[i]);
 	sigprocmask(SIG_SETMASK, &a.old_signals, NULL);
 	return 0;
 }

@@ -6,8 +6,9 @@
  * Each gets the user and the capabilities that it needs and no descriptor but its socket; both die
  * with the supervisor. A new sense reaches the link that runs (its socket is passed over), so what
  * link has spooled survives. A new link gets a new stream, in which every process must be announced
- * again, so sense is started anew with it. Only main.c and tests call this; the supervisor itself
- * reads nothing from anyone.
+ * again, so sense is started anew with it. Names, which few hosts have, comes and goes alone: its
+ * socket pair with sense lives as long as the supervisor. Only main.c and tests call this; the
+ * supervisor itself reads nothing from anyone.
  */
 #ifndef MEMHERD_AGENT_AGENT_H
 #define MEMHERD_AGENT_AGENT_H
@@ -24,6 +25,7 @@
 struct agent_parts {
 	int (*sense)(const struct agent_options *o, const struct sense_fds *fds);
 	int (*link)(const struct agent_options *o, const struct link_start *start, int control);
+	int (*names)(const struct agent_options *o, int fd); /* where container_engine is not off */
 };
 
 /* Runs until SIGTERM or SIGINT; then sense ends first and link sends what is left. 0, or -errno

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
@@ -22,50 +23,65 @@
 
 #define SENSE (1u << CONFINE_SENSE)
 #define LINK  (1u << CONFINE_LINK)
-#define BOTH  (SENSE | LINK)
+#define NAMES (1u << CONFINE_NAMES)
+#define ALL   (SENSE | LINK | NAMES)
 
 static const struct {
 	unsigned nr;
 	unsigned roles;
 } denied[] = {
-	{SYS_execve, BOTH},
-	{SYS_execveat, BOTH},
+	{SYS_execve, ALL},
+	{SYS_execveat, ALL},
 #ifndef MEMHERD_ASAN /* LeakSanitizer attaches to its own process */
-	{SYS_ptrace, BOTH},
+	{SYS_ptrace, ALL},
 #endif
-	{SYS_process_vm_writev, BOTH},
-	{SYS_process_vm_readv, LINK},
+	{SYS_process_vm_writev, ALL},
+	{SYS_process_vm_readv, LINK | NAMES},
 #ifdef SYS_process_madvise
-	{SYS_process_madvise, BOTH},
+	{SYS_process_madvise, ALL},
 #endif
-	{SYS_pidfd_getfd, BOTH},
-	{SYS_io_uring_setup, BOTH},
-	{SYS_bpf, BOTH},
-	{SYS_userfaultfd, BOTH},
-	{SYS_perf_event_open, BOTH},
-	{SYS_unshare, BOTH},
-	{SYS_setns, BOTH},
-	{SYS_mount, BOTH},
-	{SYS_umount2, BOTH},
-	{SYS_pivot_root, BOTH},
-	{SYS_chroot, BOTH},
-	{SYS_init_module, BOTH},
-	{SYS_finit_module, BOTH},
-	{SYS_kexec_load, BOTH},
-	{SYS_keyctl, BOTH},
-	{SYS_add_key, BOTH},
+	{SYS_pidfd_getfd, ALL},
+	{SYS_io_uring_setup, ALL},
+	{SYS_bpf, ALL},
+	{SYS_userfaultfd, ALL},
+	{SYS_perf_event_open, ALL},
+	{SYS_unshare, ALL},
+	{SYS_setns, ALL},
+	{SYS_mount, ALL},
+	{SYS_umount2, ALL},
+	{SYS_pivot_root, ALL},
+	{SYS_chroot, ALL},
+	{SYS_init_module, ALL},
+	{SYS_finit_module, ALL},
+	{SYS_kexec_load, ALL},
+	{SYS_keyctl, ALL},
+	{SYS_add_key, ALL},
 	{SYS_socket, SENSE}, /* not even a local one: actd's is link's to talk to */
 	{SYS_connect, SENSE},
+	{SYS_bind, NAMES},
+	{SYS_listen, NAMES},
 };
 
-#define LOAD(field)      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define SKIP_UNLESS(k)   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, 1) /* the next one */
-#define SKIP_IF(k)       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 1, 0)
-#define SKIP_IF_BELOW(k) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (k), 0, 1)
-#define RETURN(action)   BPF_STMT(BPF_RET | BPF_K, (action))
-#define DENY             RETURN(SECCOMP_RET_ERRNO | EPERM)
+#define SKIP_UNLESS_N(k, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, (n))
+#define LOAD(field)         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define SKIP_UNLESS(k)      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, 1) /* the next one */
+#define SKIP_IF(k)          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 1, 0)
+#define SKIP_IF_BELOW(k)    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (k), 0, 1)
+#define RETURN(action)      BPF_STMT(BPF_RET | BPF_K, (action))
+#define DENY                RETURN(SECCOMP_RET_ERRNO | EPERM)
 
-#define MOST (2 * ARRAY_SIZE(denied) + 8)
+#define MOST (2 * ARRAY_SIZE(denied) + 16)
+
+/* The family is an int, so its half of the 64-bit argument is all that the kernel looks at; we are
+ * little-endian on both machines. */
+static unsigned short only_local_sockets(struct sock_filter *out, unsigned short n)
+{
+	out[n++] = (struct sock_filter)SKIP_UNLESS_N(SYS_socket, 3);
+	out[n++] = (struct sock_filter)LOAD(args[0]);
+	out[n++] = (struct sock_filter)SKIP_IF(AF_UNIX);
+	out[n++] = (struct sock_filter)DENY;
+	return n;
+}
 
 static unsigned short assemble(enum confine_role role, struct sock_filter out[MOST])
 {
@@ -83,6 +99,8 @@ static unsigned short assemble(enum confine_role role, struct sock_filter out[MO
 		out[n++] = (struct sock_filter)SKIP_UNLESS(denied[i].nr);
 		out[n++] = (struct sock_filter)DENY;
 	}
+	if (role == CONFINE_NAMES)
+		n = only_local_sockets(out, n);
 	out[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
 	return n;
 }

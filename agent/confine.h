@@ -14,6 +14,7 @@
 enum confine_role {
 	CONFINE_SENSE, /* no socket but the one it has */
 	CONFINE_LINK,  /* no process_vm_readv */
+	CONFINE_NAMES, /* no socket but local ones, and none to listen on */
 };
 
 /* -ENOSYS on a machine whose system call numbers we do not know, or a kernel without seccomp. */

@@ -252,6 +252,16 @@ static void print_text(const char *label, const char *v)
 		printf("%-10s %s\n", label, v);
 }
 
+static void print_container(const struct description *who)
+{
+	if (!who->contained)
+		return;
+	printf("%-10s %s (%s)", "container", who->container, who->in_container.runtime);
+	if (who->in_container.pod[0])
+		printf(", pod %s", who->in_container.pod);
+	putchar('\n');
+}
+
 static void print_human(const struct inspection *in)
 {
 	char started[STR_TIME_SIZE];
@@ -260,7 +270,8 @@ static void print_human(const struct inspection *in)
 	printf("%-10s %u (%s), user %u, parent %u\n", "process", in->pid, in->who.comm, in->who.uid,
 	       in->who.ppid);
 	print_text("service", in->who.service);
-	print_text("container", in->who.container);
+	print_text("role", wire_role_word(in->who.role));
+	print_container(&in->who);
 	print_text("command", in->who.cmdline);
 	print_text("program", in->who.exe);
 	print_text("cgroup", in->who.cgroup);

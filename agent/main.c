@@ -10,6 +10,7 @@
 #include "agent/inspect.h"
 #include "agent/link/credentials.h"
 #include "agent/link/process.h"
+#include "agent/names/names.h"
 #include "agent/options.h"
 #include "agent/sense/sense.h"
 #include "agent/top.h"
@@ -111,14 +112,23 @@ static int sense_part(const struct agent_options *o, const struct sense_fds *fds
 		.max_cpu = (uint32_t)o->max_cpu * 100,
 		.max_rss = o->max_rss,
 		.ring_bytes = o->ring_memory,
+		.expected_services = o->expected_services,
+		.absent_after_us = o->absent_after,
 	};
 
 	return sense_run(&cfg, fds);
 }
 
+static int names_part(const struct agent_options *o, int fd)
+{
+	return names_run(o->container_engine, fd);
+}
+
 static int cmd_run(int argc, char **argv, struct invocation *in)
 {
-	static const struct agent_parts parts = {.sense = sense_part, .link = link_run};
+	static const struct agent_parts parts = {.sense = sense_part,
+						 .link = link_run,
+						 .names = names_part};
 	struct error err = {""};
 
 	if (refuse_operands(argc, argv, &err) < 0)

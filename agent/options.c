@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/names/names.h"
+#include "agent/sense/services.h"
 #include "common/clock.h"
 #include "common/judge.h"
 #include "common/str.h"
@@ -54,6 +56,12 @@ static const char *refuse_fast(const char *value)
 	return find_fast(value) < 0 ? "auto, always or off" : NULL;
 }
 
+static const char *refuse_expected(const char *value)
+{
+	return services_expectable(value) ? NULL
+					  : "at most 64 names or globs, with blanks between them";
+}
+
 /* Every row's text is what dump-config, the example file and the manual say. */
 static const struct conf_option rows[] = {
 	{FIELD(collector), .type = CONF_STRING, .preset = "",
@@ -88,6 +96,14 @@ static const struct conf_option rows[] = {
 	 .help = "memory for gathering; above it does less; 0 = no ceiling"},
 	{FIELD(ring_memory), .type = CONF_BYTES, .preset = "1MiB", .min = KIB(64), .max = MIB(64),
 	 .help = "memory for the last hour of every process, at most"},
+	{FIELD(expected_services), .type = CONF_STRING, .preset = "", .flags = CONF_REPEAT,
+	 .help = "services that must run: names or globs; their absence is an event",
+	 .refuse = refuse_expected},
+	{FIELD(absent_after), .type = CONF_DURATION, .preset = "60s", .min = SECONDS(1),
+	 .max = MINUTES(1440), .help = "no process for this long makes an expected service absent"},
+	{FIELD(container_engine), .type = CONF_STRING, .preset = "off",
+	 .help = "who names containers: off, auto, or an engine's socket (as good as root)",
+	 .refuse = names_refuse_option},
 	{FIELD(proc_path), .type = CONF_STRING, .preset = "/proc",
 	 .help = "where the proc file system of the watched host is mounted", .refuse = judge_path},
 	{FIELD(actd_socket), .type = CONF_STRING, .preset = "/run/memherd/actd.sock",
@@ -128,6 +144,10 @@ int options_check(const struct agent_options *o, struct error *err)
 	if (o->reconnect_cap < o->reconnect_base)
 		return error_set(err, -EINVAL,
 				 "reconnect_cap: expected no less than reconnect_base");
+	/* each line was judged, not their sum */
+	if (!services_expectable(o->expected_services))
+		return error_set(err, -EINVAL, "expected_services: expected %s",
+				 refuse_expected(o->expected_services));
 	return 0;
 }
 

@@ -24,6 +24,8 @@ struct agent_options {
 	char *host_name;
 	char *proc_path;
 	char *actd_socket;
+	char *expected_services;
+	char *container_engine;
 	char *log_level;
 	char *log_format;
 	int64_t interval;
@@ -34,6 +36,7 @@ struct agent_options {
 	int64_t max_cpu;
 	int64_t max_rss;
 	int64_t ring_memory;
+	int64_t absent_after;
 	int64_t spool_memory;
 	int64_t reconnect_base;
 	int64_t reconnect_cap;

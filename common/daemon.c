@@ -28,10 +28,13 @@ int daemon_find_user(const char *name, struct daemon_user *ret, struct error *er
 
 static int switch_user(const struct daemon_user *u, struct error *err)
 {
+	gid_t groups[1 + DAEMON_GROUPS_MAX] = {u->gid};
+
+	memcpy(groups + 1, u->groups, u->n_groups * sizeof(*groups));
 	/* Capabilities survive the change so that the wanted ones can be picked afterwards. */
 	if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L) < 0)
 		return error_sys(err, -errno, "cannot keep capabilities");
-	if (setgroups(1, &u->gid) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
+	if (setgroups(1 + u->n_groups, groups) < 0 || setresgid(u->gid, u->gid, u->gid) < 0 ||
 	    setresuid(u->uid, u->uid, u->uid) < 0)
 		return error_sys(err, -errno, "cannot become uid %u gid %u", (unsigned)u->uid,
 				 (unsigned)u->gid);

@@ -16,9 +16,13 @@
 
 #include "common/error.h"
 
+#define DAEMON_GROUPS_MAX 4
+
 struct daemon_user {
 	uid_t uid;
 	gid_t gid;
+	gid_t groups[DAEMON_GROUPS_MAX]; /* beside gid */
+	unsigned n_groups;
 };
 
 #define DAEMON_CAP(number) (UINT64_C(1) << (number)) /* of <linux/capability.h> */

@@ -37,6 +37,31 @@ bool str_ends(const char *s, const char *suffix)
 	return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
+bool str_glob(const char *pattern, const char *text)
+{
+	const char *star = NULL;
+	const char *mark = NULL;
+
+	while (*text) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			mark = text;
+		} else if (*pattern == '?' || *pattern == *text) {
+			pattern++;
+			text++;
+		} else if (star) {
+			/* The last '*' takes one byte more. */
+			pattern = star;
+			text = ++mark;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return !*pattern;
+}
+
 char *str_trim(char *s)
 {
 	size_t n;

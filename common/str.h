@@ -26,6 +26,10 @@ size_t str_safe(char *dst, size_t size, const void *src, size_t len);
 /* True when the bytes are valid UTF-8 without NUL or other C0 controls. */
 bool str_is_safe(const void *src, size_t len);
 
+/* Does the whole text match? '*' stands for any bytes, '?' for one; time is bounded by the product
+ * of the lengths, whatever the pattern. */
+bool str_glob(const char *pattern, const char *text);
+
 /* Whole-string parses, 0 or -EINVAL / -ERANGE. */
 int str_parse_int(const char *s, int64_t *ret) must_use;
 int str_parse_bool(const char *s, bool *ret) must_use;     /* yes no true false on off 1 0 */

@@ -47,6 +47,22 @@ static int describe_uid(const struct procdir *d, uint32_t pid, struct descriptio
 	return 0;
 }
 
+static uint16_t short_hash(const void *s, size_t len)
+{
+	return (uint16_t)XXH3_64bits(s, len);
+}
+
+int describe_cgroup_hash(const struct procdir *d, uint32_t pid, uint16_t *ret)
+{
+	char buf[4096];
+	int n = procdir_read_all(d, pid, "cgroup", buf, sizeof(buf));
+
+	if (n < 0)
+		return n;
+	*ret = short_hash(buf, (size_t)n);
+	return 0;
+}
+
 static int describe_cgroup(const struct procdir *d, uint32_t pid, struct description *out)
 {
 	char buf[4096];
@@ -55,11 +71,32 @@ static int describe_cgroup(const struct procdir *d, uint32_t pid, struct descrip
 
 	if (n < 0)
 		return n;
+	out->moved = short_hash(buf, (size_t)n);
 	procfs_parse_cgroup(buf, (size_t)n, &out->paths);
 	path = procfs_cgroup_path(&out->paths);
 	str_safe(out->cgroup, sizeof(out->cgroup), path, strlen(path));
-	(void)service_container(out->container, sizeof(out->container), &out->paths);
+	out->contained = container_of_cgroup(&out->paths, &out->in_container);
+	if (out->contained)
+		container_short(out->container, sizeof(out->container), &out->in_container);
 	return 0;
+}
+
+static void describe_service(struct description *out, const struct program *program)
+{
+	const struct service_hint hint = {
+		.cgroup = &out->paths,
+		.container = out->contained ? &out->in_container : NULL,
+		.program = *program,
+		.comm = out->comm,
+	};
+	char entry[WIRE_NAME_MAX + 1];
+
+	if (!program_name(entry, sizeof(entry), program))
+		str_copy(entry, sizeof(entry), out->comm);
+	out->entry = short_hash(entry, strlen(entry));
+	out->role = program_role(program);
+	out->spawned = program_is_spawned(program);
+	service_name(out->service, sizeof(out->service), &hint);
 }
 
 /* exe, cmdline, and the service that they and the cgroup tell. */
@@ -67,7 +104,6 @@ static int describe_program(const struct procdir *d, uint32_t pid, struct descri
 {
 	char exe[1024];
 	char args[MASK_INPUT_MAX + 1];
-	struct service_hint hint = {.cgroup = &out->paths, .exe = exe, .comm = out->comm};
 	int n = procdir_readlink(d, pid, "exe", exe, sizeof(exe));
 
 	/* Without CAP_SYS_PTRACE another user's exe may not be read; the rest may. */
@@ -79,9 +115,7 @@ static int describe_program(const struct procdir *d, uint32_t pid, struct descri
 		return n;
 	n = MAX_OF(n, 0);
 	mask_cmdline(out->cmdline, sizeof(out->cmdline), args, (size_t)n);
-	hint.cmdline = args;
-	hint.cmdline_len = (size_t)n;
-	service_name(out->service, sizeof(out->service), &hint);
+	describe_service(out, &(struct program){exe, args, (size_t)n});
 	out->program = (uint32_t)XXH3_64bits(args, (size_t)n) ^
 		       (uint32_t)XXH3_64bits(exe, strlen(exe)) ^ out->comm_hash;
 	return 0;

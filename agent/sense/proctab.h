@@ -3,7 +3,7 @@
  * proctab.h - the processes of the host, flat: an array indexed by id with an open-addressing index
  * by pid. Ids are the wire's: small, the lowest free one first, reused after a process is removed.
  *
- * A pointer is good until the next proctab_add(), which may move the array. About 110 bytes a
+ * A pointer is good until the next proctab_add(), which may move the array. About 120 bytes a
  * process, the index included.
  */
 #ifndef MEMHERD_AGENT_SENSE_PROCTAB_H
@@ -51,12 +51,18 @@ struct proc {
 	uint32_t comm_hash; /* of stat's name */
 	uint32_t program;   /* struct description's, once announced */
 	uint16_t cgroup;    /* id in the cgroup tree; PROC_NO_CGROUP = none */
+	uint16_t service;   /* index of services.h, 0 = not filed yet */
+	uint16_t slot;      /* of a worker; 0 = none */
+	uint16_t entry;     /* hash of what it runs, the same for a master and its workers */
+	uint16_t moved;     /* hash of its cgroup's path, once announced */
 	uint8_t kind;       /* enum proc_kind */
+	uint8_t young;      /* rounds since it was born, from 1; 0 = all looks were taken */
+	unsigned role : 2;  /* enum wire_role */
 	bool active : 1;    /* used CPU or changed its memory when last read */
 	bool announced : 1; /* the collector knows its id in the present run of ticks */
 	bool told : 1;      /* its strings were sent in this stream */
 	bool fresh : 1;     /* started while the agent watched */
-	bool young : 1;     /* was just born: may be between fork and exec */
+	bool again : 1;     /* to be told again: it has another role, or its container a name */
 	bool ended : 1;     /* leaves the table at the end of this round */
 };
 

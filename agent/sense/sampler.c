@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/sense/describe.h"
+#include "agent/sense/identify.h"
 #include "agent/sense/procfs.h"
 
 /* A process that renamed itself is looked at again at most this often (rounds). */
@@ -25,12 +26,17 @@ int sampler_init(struct sampler *s, const struct sampler_config *cfg, struct err
 	r = procdir_open(&s->dir, cfg->proc_path, err);
 	if (r < 0)
 		return r;
+	if (!s->cfg.young_rounds)
+		s->cfg.young_rounds = SAMPLER_YOUNG;
+	s->cfg.young_rounds = MIN_OF(s->cfg.young_rounds, (uint32_t)UINT8_MAX);
 	proctab_init(&s->tab, max);
+	services_init(&s->services, SERVICES_MAX);
 	return 0;
 }
 
 void sampler_fini(struct sampler *s)
 {
+	services_fini(&s->services);
 	proctab_fini(&s->tab);
 	procdir_close(&s->dir);
 }
@@ -113,29 +119,62 @@ static void sample_status(struct sampler *s, struct proc *p)
 				  s->page_kib);
 }
 
-/* It became another program, or the fork that we saw has now done its exec. The wire tells strings
- * only at birth, so it gets a new id; pid and start time, which are its identity, stay. */
-static void look_again(struct sampler *s, uint32_t id)
+/* The wire tells strings only at birth, so a process that is told again gets a new id; pid and
+ * start time, which are its identity, stay, and so does its place in its service. */
+static void tell_again(struct sampler *s, uint32_t id, uint32_t comm_hash)
 {
-	struct proc *p = &s->tab.procs[id];
-	struct description d;
+	struct proc *p;
 	uint32_t again;
-	int r = describe_process(&s->dir, p->pid, &d);
 
-	p->young = false;
-	if (procdir_gone(r))
-		p->ended = true;
-	if (r < 0 || !p->announced || d.program == p->program)
-		return;
 	if (proctab_split(&s->tab, id, &again) < 0)
 		return;
 	s->live++;
 	s->tab.procs[id].ended = true;
+	s->tab.procs[id].service = SERVICES_NONE;
 	p = &s->tab.procs[again];
 	p->announced = false;
 	p->told = false;
 	p->fresh = false;
-	p->comm_hash = d.comm_hash;
+	p->again = false;
+	p->comm_hash = comm_hash;
+}
+
+/* Did it become another program, has the fork that we saw now done its exec, was it moved? */
+static void look_again(struct sampler *s, uint32_t id)
+{
+	struct proc *p = &s->tab.procs[id];
+	struct description d;
+	int r = describe_process(&s->dir, p->pid, &d);
+
+	if (procdir_gone(r))
+		p->ended = true;
+	if (r < 0 || !p->announced)
+		return;
+	if (p->again || d.program != p->program || d.moved != p->moved)
+		tell_again(s, id, d.comm_hash);
+	else
+		identify_settled(s, id, d.ppid);
+}
+
+/* A newborn is looked at 1, 2, 4, 8 ... rounds after its birth, and for the last time at the end.
+ */
+static bool newborn_is_due(const struct sampler *s, struct proc *p)
+{
+	uint8_t age = p->young;
+
+	if (!age)
+		return false;
+	p->young = age >= s->cfg.young_rounds ? 0 : (uint8_t)(age + 1);
+	return !p->young || !(age & (age - 1));
+}
+
+/* Moved to another cgroup? Told by its own file alone, which is less than all of look_again(). */
+static bool was_moved(const struct sampler *s, const struct proc *p)
+{
+	uint16_t hash;
+
+	return p->announced && describe_cgroup_hash(&s->dir, p->pid, &hash) == 0 &&
+	       hash != p->moved;
 }
 
 static int sample_statm(struct sampler *s, struct proc *p, bool *ret_changed)
@@ -188,7 +227,10 @@ static void sample(struct sampler *s, uint32_t id)
 		fds = procdir_count_fds(&s->dir, p->pid);
 		p->fds = fds < 0 ? PROC_ABSENT : (uint32_t)fds;
 	}
-	if (!p->ended && !first && (p->young || (renamed && is_turn(s, id, RENAME_EVERY))))
+	if (p->ended || first)
+		return;
+	if (newborn_is_due(s, p) || p->again || (renamed && is_turn(s, id, RENAME_EVERY)) ||
+	    (full && was_moved(s, p)))
 		look_again(s, id);
 }
 
@@ -212,7 +254,7 @@ static bool classify(struct sampler *s, struct proc *p)
 	take_stat(s, p, &st);
 	p->active = true;
 	p->fresh = s->round > 1;
-	p->young = p->fresh;
+	p->young = p->fresh ? 1 : 0;
 	if (st.flags & PROCFS_KTHREAD)
 		set_kind(s, p, PROC_KERNEL);
 	else if (st.state == 'Z' || st.state == 'X')
@@ -316,6 +358,7 @@ int sampler_scan(struct sampler *s, struct error *err)
 
 void sampler_sweep(struct sampler *s)
 {
+	identify_ended(s);
 	for (uint32_t id = s->tab.high; id-- > 0;) {
 		struct proc *p = &s->tab.procs[id];
 

@@ -12,6 +12,7 @@
 
 #include "agent/sense/procdir.h"
 #include "agent/sense/proctab.h"
+#include "agent/sense/services.h"
 #include "common/error.h"
 
 /* How old the figures of a quiet process may be, in rounds: its CPU time and faults; all else but
@@ -19,17 +20,24 @@
 #define SAMPLER_STAT_EVERY 12u
 #define SAMPLER_FULL_EVERY 30u
 
+/* How long a newborn may take from fork to exec, and from exec to its title (rounds of 10 s). */
+#define SAMPLER_YOUNG_US 30000000
+#define SAMPLER_YOUNG    3u
+
 struct sampler_config {
 	const char *proc_path;  /* "/proc"; must outlive the sampler */
 	uint32_t max_processes; /* beyond them: skipped */
 	uint32_t stat_every;    /* rounds between two readings of a quiet process's stat */
 	uint32_t full_every;    /* rounds between two readings of everything */
+	uint32_t young_rounds;  /* a newborn is looked at again until then; 0 = SAMPLER_YOUNG */
 };
 
 struct sampler {
 	struct sampler_config cfg;
 	struct procdir dir;
 	struct proctab tab;
+	struct services services;
+	int64_t now_us;   /* since boot, of this round: set by whoever asks about services */
 	uint32_t round;   /* from 1 */
 	uint32_t live;    /* entries of kind PROC_LIVE */
 	uint32_t hidden;  /* entries of kind PROC_HIDDEN */

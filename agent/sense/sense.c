@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "agent/record.h"
+#include "agent/sense/absence.h"
 #include "agent/sense/keeper.h"
 #include "agent/sense/outbox.h"
 #include "agent/sense/outlook.h"
@@ -120,6 +121,24 @@ static void tell_hidden(struct sense *s)
 		   blind ? "other users' processes are not visible: /proc is mounted with hidepid"
 			 : "some processes cannot be read: permission denied",
 		   keys, values, ARRAY_SIZE(keys));
+}
+
+/* Expected services that went or came back. */
+static void tell_absence(struct sense *s, int64_t wall_us)
+{
+	struct service_change changes[SERVICES_EXPECTED];
+	struct services *services = &s->ticker.sampler.services;
+	int64_t boot_us = s->ticker.sampler.now_us;
+	size_t n = services_sweep(services, boot_us, changes);
+
+	for (size_t i = 0; i < n; i++) {
+		struct absence a;
+
+		absence_describe(&a, &changes[i], wall_us, boot_us);
+		log_line(changes[i].back ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s service=\"%s\"",
+			 wire_event_word(a.event.kind), changes[i].pattern);
+		teller_event(&s->teller, &a.event);
+	}
 }
 
 /* A balloon, or memory that was plugged: every limit and share means something else now. */
@@ -270,6 +289,7 @@ static void turn(struct sense *s)
 	send_self(s, wall_us);
 	tell_hidden(s);
 	tell_memory(s, total);
+	tell_absence(s, wall_us);
 	tell_outlook(s, wall_us, boot_us);
 	feel_cgroups(s, boot_us);
 	judge_self(s, boot_us);
@@ -365,18 +385,31 @@ static void on_signal(unused_arg evutil_socket_t fd, unused_arg short what, void
 static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 {
 	size_t max = cfg->max_processes ? cfg->max_processes : 5000;
+	int64_t interval_us = cfg->interval_us ? cfg->interval_us : 10 * USEC_PER_SEC;
 
 	return (struct ticker_config){
 		.sampling = {.proc_path = cfg->proc_path ? cfg->proc_path : "/proc",
 			     .max_processes = (uint32_t)MIN_OF(max, (size_t)WIRE_MAX_PROCESSES),
 			     .stat_every = SAMPLER_STAT_EVERY,
-			     .full_every = SAMPLER_FULL_EVERY},
+			     .full_every = SAMPLER_FULL_EVERY,
+			     .young_rounds =
+				     (uint32_t)MAX_OF(SAMPLER_YOUNG_US / interval_us, INT64_C(1))},
 		.survey = {.pss_share = cfg->pss_share,
 			   .ring_max_bytes = (uint32_t)cfg->ring_bytes},
-		.interval_us = cfg->interval_us ? cfg->interval_us : 10 * USEC_PER_SEC,
+		.interval_us = interval_us,
 		.window_us = cfg->window_us ? cfg->window_us : 1800 * USEC_PER_SEC,
 		.keyframe_us = cfg->keyframe_us ? cfg->keyframe_us : 300 * USEC_PER_SEC,
 	};
+}
+
+static int expect_services(struct sense *s, const struct sense_config *cfg, struct error *err)
+{
+	int r = services_expect(&s->ticker.sampler.services,
+				cfg->expected_services ? cfg->expected_services : "",
+				cfg->absent_after_us ? cfg->absent_after_us : 60 * USEC_PER_SEC,
+				clock_boot_us());
+
+	return r < 0 ? error_sys(err, r, "cannot expect services") : 0;
 }
 
 static int start_loop(struct sense *s, struct error *err)
@@ -446,7 +479,9 @@ int sense_run(const struct sense_config *cfg, const struct sense_fds *fds)
 		return 1;
 	}
 	open_mouth(&s);
-	r = start_loop(&s, &err);
+	r = expect_services(&s, cfg, &err);
+	if (r == 0)
+		r = start_loop(&s, &err);
 	if (r == 0) {
 		log_info("started interval_ms=%" PRId64 " proc=%s", s.ticker.cfg.interval_us / 1000,
 			 ticking.sampling.proc_path);

@@ -24,10 +24,12 @@ struct sense_config {
 	size_t max_processes;  /* 0 = 5000 */
 	const char *state_dir; /* for the black box; NULL = none is kept */
 	enum sense_hurry hurry;
-	uint32_t pss_share; /* CPU that PSS may take, 1/10000 of a core */
-	uint32_t max_cpu;   /* of all, likewise; 0 = no ceiling */
-	int64_t max_rss;    /* bytes; 0 = no ceiling */
-	int64_t ring_bytes; /* flight ring, at most; 0 = 1 MiB */
+	uint32_t pss_share;            /* CPU that PSS may take, 1/10000 of a core */
+	uint32_t max_cpu;              /* of all, likewise; 0 = no ceiling */
+	int64_t max_rss;               /* bytes; 0 = no ceiling */
+	int64_t ring_bytes;            /* flight ring, at most; 0 = 1 MiB */
+	const char *expected_services; /* NULL = none; services_expectable() */
+	int64_t absent_after_us;       /* 0 = 60 s */
 };
 
 /*

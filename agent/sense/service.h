@@ -3,35 +3,36 @@
  * service.h - which service a process belongs to: a name that stays over restarts and is the
  * same for all its workers.
  *
- * The first of: the systemd unit or container that its cgroup names ('nginx.service' gives
- * 'nginx', 'docker:0123456789ab', 'k8s:...', 'lxc:web'); what a Python interpreter runs
- * ('python:app.py', 'python:-m http.server', 'gunicorn:shop.wsgi'); the program's file name;
- * its comm. Login sessions and user managers are no services. Pure.
+ * The first of:
+ *  - the container that its cgroup names: the name that its engine gave (compose: 'shop_web'), else
+ *    'docker:0123456789ab', 'k8s:...', 'lxc:web'; with the unit where systemd runs inside:
+ *    'lxc:web/nginx';
+ *  - the systemd unit, of the system or of a user: 'nginx.service' gives 'nginx'. An instance of a
+ *    template is a service of its own, 'shop@1': it is limited, restarted and killed alone. Scopes
+ *    name no service: sessions are people, transient ones have random names;
+ *  - what it runs (program.h), also for the children of a launcher's unit (supervisord), which are
+ *    services in their own right;
+ *  - its comm. Pure.
  */
 #ifndef MEMHERD_AGENT_SENSE_SERVICE_H
 #define MEMHERD_AGENT_SENSE_SERVICE_H
 
+#include "agent/sense/container.h"
 #include "agent/sense/procfs.h"
+#include "agent/sense/program.h"
 
 struct service_hint {
 	const struct procfs_cgroup *cgroup;
-	const char *exe;     /* path, "" = not readable (then argv[0] is used) */
-	const char *cmdline; /* as /proc gives it: arguments that end with NUL */
-	size_t cmdline_len;
+	const struct container *container; /* NULL = none */
+	const char *container_name;        /* what its service is called, NULL = not known */
+	struct program program;
 	const char *comm; /* safe already */
 };
 
 /* out is printable (str_safe) and never empty; size at least 32. */
 void service_name(char *out, size_t size, const struct service_hint *hint);
-/* 'docker:0123456789ab' and the like alone; false when the cgroup names no container. */
-bool service_container(char *out, size_t size, const struct procfs_cgroup *cgroup);
 /* What a cgroup is by its path alone: the container or unit that it belongs to ('' = none) and who
- * made it ('docker', 'systemd', '' = not known). */
+ * made it ('docker', 'systemd'; '' = not known). */
 void service_of_cgroup(char *out, size_t size, const char *path, const char **ret_runtime);
-/* The whole id of the innermost container that a cgroup's path names, and its runtime as in the
- * names above ('docker:', 'k8s:', 'container:' when it is not told); false when it names none. */
-#define SERVICE_ID_LEN 64u
-bool service_container_id(const char *path, char ret_id[SERVICE_ID_LEN + 1],
-			  const char **ret_runtime);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "agent/record.h"
 #include "agent/sense/describe.h"
+#include "agent/sense/identify.h"
 #include "agent/sense/procfs.h"
 #include "agent/sense/service.h"
 #include "common/str.h"
@@ -138,6 +139,8 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 				   .fresh = p->fresh && !p->told,
 				   .known = p->told,
 				   .cgroup_id = cgroup_of(p),
+				   .role = (enum wire_role)p->role,
+				   .slot = p->slot,
 				   .comm = "",
 				   .cmdline = "",
 				   .exe = "",
@@ -151,9 +154,13 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 		return r;
 	if (d.start_ticks != p->start_ticks)
 		return -ESRCH;
+	identify(&t->sampler, id, &d);
 	p->program = d.program;
+	p->moved = d.moved;
 	survey_birth(&t->survey, id, p, &d);
 	w->cgroup_id = cgroup_of(p);
+	w->role = (enum wire_role)p->role;
+	w->slot = p->slot;
 	w->ppid = d.ppid;
 	w->uid = d.uid;
 #define KEEP(field)                                                \
@@ -407,6 +414,7 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 
 	if (r < 0)
 		return r;
+	identify_ended(&t->sampler);
 	survey_host(&t->survey, &t->sampler);
 	count_processes(t, host);
 	tick->keyframe |= host_lost_some(t, host);
@@ -442,8 +450,10 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 		.interval_ms = (uint32_t)(t->pace_us / 1000),
 		.keyframe = keyframe_is_due(t, wall_us, boot_us),
 	};
-	int r = sampler_scan(&t->sampler, err);
+	int r;
 
+	t->sampler.now_us = boot_us;
+	r = sampler_scan(&t->sampler, err);
 	if (r < 0)
 		return r;
 	memcpy(tick.boot_id, t->boot_id, sizeof(tick.boot_id));

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/str.h"
+
 static const struct rule_result unknown = {false, 0};
 
 static struct rule_result known(double v)
@@ -254,25 +256,5 @@ void rule_explain(struct buf *b, const struct rule_set *set, const struct rule_n
 
 bool rule_glob(const char *pattern, const char *text)
 {
-	const char *star = NULL;
-	const char *mark = NULL;
-
-	while (*text) {
-		if (*pattern == '*') {
-			star = ++pattern;
-			mark = text;
-		} else if (*pattern == '?' || *pattern == *text) {
-			pattern++;
-			text++;
-		} else if (star) {
-			/* The last '*' takes one byte more. */
-			pattern = star;
-			text = ++mark;
-		} else {
-			return false;
-		}
-	}
-	while (*pattern == '*')
-		pattern++;
-	return !*pattern;
+	return str_glob(pattern, text);
 }

@@ -16,22 +16,42 @@ static void check_text(const char *s, size_t limit)
 		abort();
 }
 
+static void check_name(const struct service_hint *hint)
+{
+	char out[256];
+
+	service_name(out, sizeof(out), hint);
+	check_text(out, sizeof(out));
+	if (!*out)
+		abort();
+}
+
 static void check_names(const char *s, size_t len)
 {
 	struct procfs_cgroup cg;
+	struct container c;
 	struct service_hint hint = {
-		.cgroup = &cg, .exe = "", .cmdline = s, .cmdline_len = len, .comm = "c"};
+		.cgroup = &cg,
+		.program = {.exe = "", .cmdline = s, .cmdline_len = len},
+		.comm = "c",
+	};
 	char out[256];
 
 	procfs_parse_cgroup(s, len, &cg);
 	(void)procfs_cgroup_path(&cg);
-	service_name(out, sizeof(out), &hint);
-	check_text(out, sizeof(out));
-	if (!*out)
+	if (container_of_cgroup(&cg, &c)) {
+		container_label(out, sizeof(out), &c);
+		check_text(out, sizeof(out));
+		hint.container = &c;
+	}
+	check_name(&hint);
+	hint.program.exe = "/usr/bin/python3";
+	check_name(&hint);
+	hint.container_name = "web";
+	check_name(&hint);
+	if (!wire_role_word(program_role(&hint.program)))
 		abort();
-	hint.exe = "/usr/bin/python3";
-	service_name(out, sizeof(out), &hint);
-	check_text(out, sizeof(out));
+	(void)program_is_spawned(&hint.program);
 	mask_cmdline(out, sizeof(out), s, len);
 	check_text(out, sizeof(out));
 }

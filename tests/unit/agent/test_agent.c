@@ -84,6 +84,16 @@ static int fake_sense(const struct agent_options *o unused_arg, const struct sen
 	return 0;
 }
 
+static int fake_names(const struct agent_options *o unused_arg, int fd)
+{
+	char byte;
+
+	say('n', NULL);
+	while (read(fd, &byte, 1) > 0)
+		;
+	return 0;
+}
+
 static int told_link(const struct agent_options *o, const struct link_start *start, int control)
 {
 	say('l', start);
@@ -97,9 +107,11 @@ struct world {
 	uid_t uid;
 };
 
-static int set_up(void **state)
+static int set_up_with(void **state, const char *engine)
 {
-	static const struct agent_parts parts = {.sense = fake_sense, .link = told_link};
+	static const struct agent_parts parts = {.sense = fake_sense,
+						 .link = told_link,
+						 .names = fake_names};
 	struct world *w = calloc(1, sizeof(*w));
 	struct passwd *nobody = getpwnam("nobody");
 	int pipes[2];
@@ -107,6 +119,9 @@ static int set_up(void **state)
 	assert_int_equal(conf_defaults(&agent_options_table, &w->o, NULL), 0);
 	assert_int_equal(conf_set(&agent_options_table, &w->o, "user", "nobody", "test", NULL), 0);
 	assert_int_equal(conf_set(&agent_options_table, &w->o, "state_dir", "/nonexistent", "test",
+				  NULL),
+			 0);
+	assert_int_equal(conf_set(&agent_options_table, &w->o, "container_engine", engine, "test",
 				  NULL),
 			 0);
 	w->uid = geteuid() == 0 ? nobody->pw_uid : geteuid();
@@ -125,6 +140,16 @@ static int set_up(void **state)
 	w->pipe = pipes[0];
 	*state = w;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_with(state, "off");
+}
+
+static int set_up_names(void **state)
+{
+	return set_up_with(state, "/nonexistent/engine.sock");
 }
 
 static int tear_down(void **state)
@@ -289,6 +314,54 @@ static void they_die_with_the_supervisor(void **state)
 	assert_dies(l.pid, 2000);
 }
 
+/* All three, in the order of who: link, names, sense. */
+static void all(struct world *w, struct hello h[3])
+{
+	for (int i = 0; i < 3; i++) {
+		struct hello one = heard(w, 3000);
+
+		h[one.who == 'l' ? 0 : one.who == 'n' ? 1 : 2] = one;
+	}
+	assert_true(h[0].who == 'l' && h[1].who == 'n' && h[2].who == 's');
+}
+
+static void names_has_local_sockets_and_nothing_else(void **state)
+{
+	struct world *w = *state;
+	struct hello h[3] = {0};
+
+	all(w, h);
+	assert_int_equal(h[1].uid, w->uid);
+	assert_int_equal(h[1].caps, 0);
+	assert_true(h[1].no_new_privs);
+	assert_int_equal(h[1].fds, 4);
+	assert_false(h[1].inet);
+	assert_true(h[1].local);
+#ifndef MEMHERD_ASAN
+	assert_false(h[1].ptrace);
+#endif
+}
+
+static void names_comes_back_alone(void **state)
+{
+	struct world *w = *state;
+	struct hello h[3] = {0};
+	struct hello again;
+
+	all(w, h);
+	kill(h[1].pid, SIGKILL);
+	again = heard(w, 3000);
+	assert_int_equal(again.who, 'n');
+	assert_true(alive(h[0].pid));
+	assert_true(alive(h[2].pid));
+	usleep(100000);
+	kill(w->supervisor, SIGTERM);
+	waitpid(w->supervisor, NULL, 0);
+	w->supervisor = 0;
+	assert_false(alive(again.pid));
+	assert_false(alive(h[2].pid));
+}
+
 static void an_unknown_user_is_an_error(void **state unused_arg)
 {
 	struct agent_options o = {.user = (char[]){"no-such-user-here"}};
@@ -323,6 +396,9 @@ int main(void)
 		T(a_killed_link_comes_back_with_new_streams),
 		T(sigterm_leaves_no_process),
 		T(they_die_with_the_supervisor),
+		cmocka_unit_test_setup_teardown(names_has_local_sockets_and_nothing_else,
+						set_up_names, tear_down),
+		cmocka_unit_test_setup_teardown(names_comes_back_alone, set_up_names, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,9 @@ struct fake {
 	unsigned threads;
 	unsigned cpu_ticks;
 	unsigned start;
+	unsigned ppid;      /* 0 = 1 */
+	const char *exe;    /* NULL = not to be read */
+	const char *cgroup; /* NULL = the root's */
 };
 
 static char fakeproc[64];
@@ -57,9 +60,9 @@ static void fake_put(const struct fake *f)
 	int n;
 
 	n = snprintf(text, sizeof(text),
-		     "%u (%s) %c 1 1 1 0 -1 %u 10 0 2 0 %u 0 0 0 20 0 %u 0 %u 0 0 0\n", f->pid,
-		     f->comm, f->state ? f->state : 'S', f->flags, f->cpu_ticks, f->threads,
-		     f->start);
+		     "%u (%s) %c %u 1 1 0 -1 %u 10 0 2 0 %u 0 0 0 20 0 %u 0 %u 0 0 0\n", f->pid,
+		     f->comm, f->state ? f->state : 'S', f->ppid ? f->ppid : 1, f->flags,
+		     f->cpu_ticks, f->threads, f->start);
 	fake_text(f->pid, "stat", text, (size_t)n);
 	n = snprintf(text, sizeof(text), "%u %u 1 1 0 1 0\n", f->size, f->resident);
 	fake_text(f->pid, "statm", text, (size_t)n);
@@ -70,7 +73,12 @@ static void fake_put(const struct fake *f)
 	fake_text(f->pid, "status", text, (size_t)n);
 	fake_text(f->pid, "cmdline", f->cmdline ? f->cmdline : "",
 		  f->cmdline ? strlen(f->cmdline) + 1 : 0);
-	fake_text(f->pid, "cgroup", "0::/\n", 5);
+	n = snprintf(text, sizeof(text), "%s\n", f->cgroup ? f->cgroup : "0::/");
+	fake_text(f->pid, "cgroup", text, (size_t)n);
+	snprintf(text, sizeof(text), "%s/%u/exe", fakeproc, f->pid);
+	unlink(text);
+	if (f->exe)
+		assert_int_equal(symlink(f->exe, text), 0);
 }
 
 static int fake_unlink(const char *path, unused_arg const struct stat *st, unused_arg int kind,

@@ -7,22 +7,33 @@
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* Arguments are written with '|' between them. */
-static const char *service(const char *cgroup, const char *exe, const char *args)
+static const char *service_of(const char *cgroup, const char *exe, const char *args,
+			      const char *container_name)
 {
 	static char out[64];
 	char raw[512];
 	size_t n = strlen(args);
 	struct procfs_cgroup cg;
-	struct service_hint hint = {
-		.cgroup = &cg, .exe = exe, .cmdline = raw, .cmdline_len = n, .comm = "comm"};
+	struct container c;
+	struct service_hint hint = {.cgroup = &cg,
+				    .container_name = container_name,
+				    .program = {exe, raw, n},
+				    .comm = "comm"};
 
 	procfs_parse_cgroup(cgroup, strlen(cgroup), &cg);
+	if (container_of_cgroup(&cg, &c))
+		hint.container = &c;
 	memcpy(raw, args, n);
 	for (size_t i = 0; i < n; i++)
 		if (raw[i] == '|')
 			raw[i] = '\0';
 	service_name(out, sizeof(out), &hint);
 	return out;
+}
+
+static const char *service(const char *cgroup, const char *exe, const char *args)
+{
+	return service_of(cgroup, exe, args, NULL);
 }
 
 static void cgroups_name_units_and_containers(void **state unused_arg)
@@ -49,6 +60,23 @@ static void cgroups_name_units_and_containers(void **state unused_arg)
 		{"4:memory:/lxc/web\n", "lxc:web"},
 		{"0::/machine.slice/machine-deb.scope\n", "machine:deb"},
 		{"1:name=systemd:/system.slice/cron.service\n0::/\n", "cron"},
+		/* an instance of a template is a service of its own */
+		{"0::/system.slice/system-shop.slice/shop@1.service\n", "shop@1"},
+		{"0::/system.slice/docker.service\n", "docker"},
+		{"0::/system.slice/cups.service/sub/deeper\n", "cups"},
+		{"0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome-x-1.scope\n",
+		 "prog"},
+		{"0::/system.slice/run-r0123456789abcdef.scope\n", "prog"},
+		/* systemd inside */
+		{"0::/lxc.payload.web/system.slice/nginx.service\n", "lxc:web/nginx"},
+		{"0::/lxc.payload.web/init.scope\n", "lxc:web"},
+		{"0::/machine.slice/systemd-nspawn@deb.service/payload/system.slice/ssh.service\n",
+		 "machine:deb/ssh"},
+		{"0::/machine.slice/systemd-nspawn@deb.service/supervisor\n", "machine:deb"},
+		/* Quadlet: the unit is the container's name */
+		{"0::/system.slice/web.service/libpod-payload-" ID "\n", "web"},
+		{"0::/libpod-payload-" ID "\n", "podman:0123456789ab"},
+		{"0::/system.slice/supervisor.service\n", "prog"},
 		{"0::/system.slice/.service\n", "prog"},
 		{"0::/\n", "prog"},
 		{"", "prog"},
@@ -59,39 +87,35 @@ static void cgroups_name_units_and_containers(void **state unused_arg)
 				    rows[i].name);
 }
 
-static void programs_name_themselves(void **state unused_arg)
+static void children_of_a_launcher_name_themselves(void **state unused_arg)
 {
-	static const struct {
-		const char *exe;
-		const char *args;
-		const char *name;
-	} rows[] = {
-		{"/usr/bin/python3.11", "python3|/srv/app.py|--x", "python:app.py"},
-		{"/usr/bin/python3.11", "python3|-u|-W|ignore|-X|dev|/srv/app.py", "python:app.py"},
-		{"/usr/bin/python3.11", "python3|-m|http.server|80", "python:-m http.server"},
-		{"/usr/bin/python3.11", "python3|-c|import time", "python:-c"},
-		{"/usr/bin/python3.11", "python3", "python3.11"},
-		{"/usr/bin/python3.11", "python3|-W", "python3.11"},
-		{"/usr/bin/python3.11", "python3|/usr/bin/gunicorn|-w|4|shop.wsgi:app",
-		 "gunicorn:shop.wsgi"},
-		{"/usr/bin/python3.11", "python3|-m|uvicorn|main:app|--host=0.0.0.0:80",
-		 "uvicorn:main"},
-		{"/usr/bin/python3.11", "python3|/x/gunicorn|-b|0.0.0.0:80|shop:app",
-		 "gunicorn:shop"},
-		{"/usr/bin/python3.11", "python3|/usr/bin/celery|-A|proj|worker", "celery:proj"},
-		{"/usr/bin/python3.11", "python3|/usr/bin/celery|--app=proj", "celery:proj"},
-		{"/usr/bin/python3.11", "gunicorn: worker [shop]", "gunicorn:shop"},
-		{"/usr/lib/postgresql/15/bin/postgres", "postgres: checkpointer ", "postgres"},
-		{"/usr/sbin/sshd", "sshd: root@pts/0", "sshd"},
-		{"/usr/sbin/nginx (deleted)", "nginx: worker process", "nginx"},
-		{"/opt/app (deleted)", "/opt/app", "app"},
-		{"", "/opt/bin/worker|-d", "worker"},
-		{"", "", "comm"},
-		{"/", "", "comm"},
-	};
+	static const char unit[] = "0::/system.slice/supervisor.service\n";
+	static const char python[] = "/usr/bin/python3.11";
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_string_equal(service("0::/\n", rows[i].exe, rows[i].args), rows[i].name);
+	assert_string_equal(service(unit, python, "python3|/usr/bin/gunicorn|shop:app"),
+			    "gunicorn:shop");
+	assert_string_equal(service(unit, python, "/usr/bin/python3|/usr/bin/supervisord|-n"),
+			    "supervisor");
+	assert_string_equal(service(unit, "", ""), "supervisor");
+}
+
+static void a_name_that_an_engine_gave_comes_first(void **state unused_arg)
+{
+	assert_string_equal(service_of("0::/docker/" ID "\n", "/x", "x", "shop_web"), "shop_web");
+	assert_string_equal(service_of("0::/docker/" ID "/system.slice/a.service\n", "/x", "x",
+				       "shop_web"),
+			    "shop_web/a");
+	assert_string_equal(service_of("0::/docker/" ID "\n", "/x", "x", "a\nb"), "a\\x0ab");
+	/* it is no container's then */
+	assert_string_equal(service_of("0::/system.slice/a.service\n", "/x", "x", "shop"), "a");
+}
+
+static void without_a_cgroup_the_program_tells(void **state unused_arg)
+{
+	assert_string_equal(service("0::/\n", "/usr/bin/python3.11", "python3|/srv/app.py"),
+			    "python:app.py");
+	assert_string_equal(service("0::/\n", "/opt/app (deleted)", "/opt/app"), "app");
+	assert_string_equal(service("0::/\n", "", ""), "comm");
 }
 
 static void names_are_printable_and_bounded(void **state unused_arg)
@@ -113,7 +137,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cgroups_name_units_and_containers),
-		cmocka_unit_test(programs_name_themselves),
+		cmocka_unit_test(children_of_a_launcher_name_themselves),
+		cmocka_unit_test(a_name_that_an_engine_gave_comes_first),
+		cmocka_unit_test(without_a_cgroup_the_program_tells),
 		cmocka_unit_test(names_are_printable_and_bounded),
 	};
 

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * program.h - what a process runs, from its executable and its arguments: a name that all workers
+ * of one application share, and what the process is to them.
+ *
+ * 'python:app.py', 'python:-m http.server', 'gunicorn:shop.wsgi', 'celery:proj', else the program's
+ * file name. Titles that a program gives itself count ('gunicorn: worker [shop]'). Pure; all of it
+ * is hostile text.
+ */
+#ifndef MEMHERD_AGENT_SENSE_PROGRAM_H
+#define MEMHERD_AGENT_SENSE_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/wire.h"
+
+struct program {
+	const char *exe;     /* path, "" = not readable (then argv[0] is used) */
+	const char *cmdline; /* as /proc gives it: arguments that end with NUL */
+	size_t cmdline_len;
+};
+
+/* False when it tells nothing (no arguments, no exe). out is printable (str_safe). */
+bool program_name(char *out, size_t size, const struct program *p);
+/* What its title says it is; WIRE_ROLE_NONE = nothing: then its parent tells. */
+enum wire_role program_role(const struct program *p);
+/* A child that multiprocessing started with a command line of its own ('-c from
+ * multiprocessing.spawn ...'): it runs what its parent runs. */
+bool program_is_spawned(const struct program *p);
+
+#endif

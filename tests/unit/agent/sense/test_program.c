@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sense/program.h"
+
+#include "common/str.h"
+#include "tests/support/test.h"
+
+/* Arguments are written with '|' between them; raw lives until the next call. */
+static struct program program(const char *exe, const char *args)
+{
+	static char raw[512];
+	size_t n = strlen(args);
+
+	memcpy(raw, args, n);
+	for (size_t i = 0; i < n; i++)
+		if (raw[i] == '|')
+			raw[i] = '\0';
+	return (struct program){exe, raw, n};
+}
+
+static const char *name(const char *exe, const char *args)
+{
+	static char out[64];
+	struct program p = program(exe, args);
+
+	if (!program_name(out, sizeof(out), &p))
+		return "";
+	return out;
+}
+
+static void programs_name_themselves(void **state unused_arg)
+{
+	static const struct {
+		const char *exe;
+		const char *args;
+		const char *name;
+	} rows[] = {
+		{"/usr/bin/python3.11", "python3|/srv/app.py|--x", "python:app.py"},
+		{"/usr/bin/python3.11", "python3|-u|-W|ignore|-X|dev|/srv/app.py", "python:app.py"},
+		{"/usr/bin/python3.11", "python3|-m|http.server|80", "python:-m http.server"},
+		{"/usr/bin/python3.11", "python3|-c|import time", "python:-c"},
+		{"/usr/bin/python3.11", "python3", "python3.11"},
+		{"/usr/bin/python3.11", "python3|-W", "python3.11"},
+		{"/usr/bin/python3.11", "python3|/usr/bin/gunicorn|-w|4|shop.wsgi:app",
+		 "gunicorn:shop.wsgi"},
+		{"/usr/bin/python3.11", "python3|-m|uvicorn|main:app|--host=0.0.0.0:80",
+		 "uvicorn:main"},
+		{"/usr/bin/python3.11", "python3|/x/gunicorn|-b|0.0.0.0:80|shop:app",
+		 "gunicorn:shop"},
+		{"/usr/bin/python3.11", "python3|/usr/bin/celery|-A|proj|worker", "celery:proj"},
+		{"/usr/bin/python3.11", "python3|/usr/bin/celery|--app=proj", "celery:proj"},
+		{"/usr/bin/python3.11", "gunicorn: worker [shop]", "gunicorn:shop"},
+		{"/usr/lib/postgresql/15/bin/postgres", "postgres: checkpointer ", "postgres"},
+		{"/usr/sbin/sshd", "sshd: root@pts/0", "sshd"},
+		{"/usr/sbin/nginx (deleted)", "nginx: worker process", "nginx"},
+		{"/opt/app (deleted)", "/opt/app", "app"},
+		{"", "/opt/bin/worker|-d", "worker"},
+		{"", "", ""},
+		{"/", "", ""},
+		{"/usr/bin/python3.11",
+		 "/srv/venv/bin/python|/srv/venv/bin/gunicorn|shop.wsgi|-w|4",
+		 "gunicorn:shop.wsgi"},
+		{"/usr/bin/python3.11", "python|/x/gunicorn|-w|4|shop.wsgi", "gunicorn:shop.wsgi"},
+		{"/usr/bin/python3.11", "python|/x/gunicorn|--preload|shop.wsgi",
+		 "gunicorn:shop.wsgi"},
+		{"/usr/bin/python3.11", "python|/x/gunicorn|-c|/etc/gunicorn.conf.py", "gunicorn"},
+		{"/usr/bin/python3.11", "gunicorn: master [shop.wsgi:app]", "gunicorn:shop.wsgi"},
+		{"/usr/bin/python3.11", "gunicorn: worker [shop", "gunicorn"},
+		{"/usr/bin/python3.11", "python|/x/hypercorn|main:app", "hypercorn:main"},
+		{"/usr/bin/python3.11", "python|-m|dramatiq|shop.tasks", "dramatiq:shop.tasks"},
+		{"/usr/bin/python3.11", "python|/x/rq|worker|high", "rq"},
+		{"/usr/bin/python3.11", "python|-m|celery|-A|proj|beat", "celery:proj/beat"},
+		{"/usr/bin/python3.11",
+		 "[celeryd: shop@host:MainProcess] -active- (worker -A proj)", "celery:shop"},
+		{"/usr/bin/uwsgi-core", "uwsgi|--ini|/etc/uwsgi/shop.ini", "uwsgi-core"},
+		{"/srv/venv/bin/uwsgi", "uwsgi|--ini|/etc/uwsgi/shop.ini", "uwsgi:shop.ini"},
+		{"/srv/venv/bin/uwsgi", "uwsgi|--module=shop.wsgi", "uwsgi:shop.wsgi"},
+		{"/usr/bin/python3.11", "python|-m|celery|-A", "celery"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(name(rows[i].exe, rows[i].args), rows[i].name);
+}
+
+static void titles_tell_roles(void **state unused_arg)
+{
+	static const struct {
+		const char *args;
+		enum wire_role role;
+	} rows[] = {
+		{"gunicorn: master [shop]", WIRE_ROLE_MASTER},
+		{"gunicorn: worker [shop]", WIRE_ROLE_WORKER},
+		{"nginx: master process /usr/sbin/nginx -g daemon on;", WIRE_ROLE_MASTER},
+		{"nginx: worker process", WIRE_ROLE_WORKER},
+		{"nginx: cache manager process", WIRE_ROLE_NONE},
+		{"php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)", WIRE_ROLE_MASTER},
+		{"php-fpm: pool www", WIRE_ROLE_WORKER},
+		{"uWSGI master", WIRE_ROLE_MASTER},
+		{"uWSGI worker 3", WIRE_ROLE_WORKER},
+		{"puma: cluster worker 0: 17 [shop]", WIRE_ROLE_WORKER},
+		{"[celeryd: celery@h:MainProcess] -active- (worker)", WIRE_ROLE_MASTER},
+		{"[celeryd: celery@h:ForkPoolWorker-2]", WIRE_ROLE_WORKER},
+		{"[celeryd: ", WIRE_ROLE_NONE},
+		{"postgres: checkpointer ", WIRE_ROLE_NONE},
+		{"masterful: workers", WIRE_ROLE_NONE},
+		{"python3|worker", WIRE_ROLE_NONE},
+		{"x ", WIRE_ROLE_NONE},
+		{"", WIRE_ROLE_NONE},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct program p = program("/x", rows[i].args);
+
+		if (program_role(&p) != rows[i].role)
+			fail_msg("'%s'", rows[i].args);
+	}
+}
+
+static void multiprocessing_is_known_by_its_command(void **state unused_arg)
+{
+	static const char spawn[] =
+		"/usr/bin/python3|-c|from multiprocessing.spawn import spawn_main; spawn_main()";
+	struct program p = program("/usr/bin/python3.11", spawn);
+
+	assert_true(program_is_spawned(&p));
+	p.exe = "";
+	assert_true(program_is_spawned(&p));
+	p.exe = "/bin/sh";
+	assert_false(program_is_spawned(&p));
+	p = program("/usr/bin/python3.11", "python3|-c|import time");
+	assert_false(program_is_spawned(&p));
+	p = program("/usr/bin/python3.11", "python3|-c");
+	assert_false(program_is_spawned(&p));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(programs_name_themselves),
+		cmocka_unit_test(titles_tell_roles),
+		cmocka_unit_test(multiprocessing_is_known_by_its_command),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
