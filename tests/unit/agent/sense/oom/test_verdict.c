@@ -258,17 +258,29 @@ static void every_cause_has_a_word_of_its_own(void **state unused_arg)
 	assert_string_equal(verdict_confidence_name(VERDICT_CERTAIN), "certain");
 }
 
-static void hostile_targets_leave_printable(void **state unused_arg)
+static void hostile_texts_leave_printable_and_whole(void **state unused_arg)
 {
 	struct killer_note n = {.killer = KILLER_OOMD,
 				.signal = SIGKILL,
 				.target = "/a\n\x1b[2J\xff"};
 	struct verdict v = decide((struct verdict_facts){
 		.exit = KILLED, .cgroup = n.target, .notes = &n, .n_notes = 1});
+	size_t i = 0;
 
 	assert_int_equal(v.cause, VERDICT_OOMD);
-	for (size_t i = 0; i < v.n_evidence; i++)
+	for (i = 0; i < v.n_evidence; i++)
 		assert_true(str_is_safe(v.evidence[i], strlen(v.evidence[i])));
+	/* A reason that must be cut is cut between two characters, wherever they begin. */
+	for (size_t shift = 0; shift < 3; shift++) {
+		memset(n.reason, 'x', sizeof(n.reason));
+		for (i = shift; i + 3 < sizeof(n.reason); i += 3)
+			memcpy(n.reason + i, "\xe2\x82\xac", 3);
+		n.reason[i] = '\0';
+		n.pid = 812;
+		v = decide((struct verdict_facts){.exit = KILLED, .notes = &n, .n_notes = 1});
+		assert_true(strlen(v.evidence[1]) > 190);
+		assert_true(str_is_safe(v.evidence[1], strlen(v.evidence[1])));
+	}
 }
 
 int main(void)
@@ -284,7 +296,7 @@ int main(void)
 		cmocka_unit_test(other_ends_are_called_by_their_name),
 		cmocka_unit_test(wait_statuses_are_taken_apart),
 		cmocka_unit_test(every_cause_has_a_word_of_its_own),
-		cmocka_unit_test(hostile_targets_leave_printable),
+		cmocka_unit_test(hostile_texts_leave_printable_and_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
