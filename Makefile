@@ -192,8 +192,10 @@ check-asan: ## unit and integration tests under address and undefined sanitizers
 check-tsan: ## unit tests under the thread sanitizer
 	$(Q)$(MAKE) -j2 VARIANT=tsan tests
 	$(Q)B=build/tsan-gcc tools/run-tests unit
-check-vm: ## systemd and cgroup v2 in a guest: not here yet
-	$(Q)echo 'check-vm: no guest tests exist yet (they come with the senses)'; exit 1
+check-vm: ## a Debian guest with systemd and cgroup v2 (root; QEMU without KVM, some minutes; VM_ARGS='-k NAME')
+	$(Q)tools/deps vm
+	$(Q)$(MAKE) -j2 all
+	$(Q)tests/vm/run $(VM_ARGS)
 
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz_uses := collector agent act proto common
