@@ -190,12 +190,18 @@ enum { RANK_TICK, RANK_EVENT, RANK_KILL, RANK_NONE };
 
 static int rank_of(enum wire_record kind)
 {
-	static const int ranks[] = {
-		[WIRE_TICK] = RANK_TICK, [WIRE_EVENT] = RANK_EVENT,   [WIRE_GAP] = RANK_NONE,
-		[WIRE_KILL] = RANK_KILL, [WIRE_POSTURE] = RANK_EVENT,
-	};
-
-	return ranks[kind];
+	switch (kind) {
+	case WIRE_TICK:
+		return RANK_TICK;
+	case WIRE_EVENT:
+	case WIRE_POSTURE:
+		return RANK_EVENT;
+	case WIRE_KILL:
+		return RANK_KILL;
+	case WIRE_GAP:
+		break;
+	}
+	return RANK_NONE;
 }
 
 static struct item *first_to_go(const struct spool *s)
@@ -209,7 +215,7 @@ static struct item *first_to_go(const struct spool *s)
 			continue;
 		found = it;
 		rank = rank_of(it->kind);
-		if (rank == 0)
+		if (rank == RANK_TICK)
 			break;
 	}
 	return found;

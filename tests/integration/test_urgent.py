@@ -126,13 +126,14 @@ def standing_still(postmaster):
     stopped = [postmaster]
     try:
         for p in postmaster.children():
-            with contextlib.suppress(psutil.NoSuchProcess):  # one that was about to end
+            with contextlib.suppress(psutil.NoSuchProcess):  # it was about to end
                 p.suspend()
                 stopped.append(p)
         yield
     finally:
-        for p in stopped:
-            p.resume()
+        for p in reversed(stopped):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                p.resume()
 
 
 def test_a_database_that_stands_still_holds_no_kill_back(world):

@@ -281,6 +281,7 @@ static void far_take(struct far_end *f, const struct spool_view *v, const bool *
 
 static void random_walk(unsigned seed, size_t max)
 {
+	static const enum wire_record others[] = {WIRE_EVENT, WIRE_KILL, WIRE_POSTURE};
 	static bool is_key[OPS + 2];
 	static bool is_tick[OPS + 2];
 	struct spool *s = make(max);
@@ -298,8 +299,8 @@ static void random_walk(unsigned seed, size_t max)
 
 			is_key[spool_seq_max(s) + 1] = key;
 			is_tick[spool_seq_max(s) + 1] = tick;
-			want = add(s, tick ? WIRE_TICK : WIRE_EVENT, key, (size_t)(rand() % 600)) ==
-			       SPOOL_WANTS_KEYFRAME;
+			want = add(s, tick ? WIRE_TICK : others[rand() % 3], key,
+				   (size_t)(rand() % 600)) == SPOOL_WANTS_KEYFRAME;
 		} else if (what < 90) {
 			if (spool_peek(s, &v)) {
 				if (v.kind == WIRE_TICK && far.committed + 1 < v.seq)
