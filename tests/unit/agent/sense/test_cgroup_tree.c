@@ -153,6 +153,22 @@ static void the_least_limit_above_holds(void **state unused_arg)
 	cgroup_tree_fini(&t);
 }
 
+static void in_a_container_the_mounted_root_limits_all(void **state unused_arg)
+{
+	struct cgroup_tree t;
+	uint16_t id;
+
+	put_v2("a", 10, "104857600", 0);
+	folder_put("memory.max", "52428800\n");
+	open_tree(&t, CGROUP_V2);
+	id = join(&t, "/a");
+	cgroup_tree_read(&t, 4096 * MIB);
+	assert_int_equal(t.root_limit, 50 * MIB);
+	assert_int_equal(get(&t, id)->effective, 50 * MIB);
+	assert_int_equal(get(&t, id)->owner, CGROUP_OWNER_OUTSIDE);
+	cgroup_tree_fini(&t);
+}
+
 static void the_heavy_files_are_read_when_usage_moved(void **state unused_arg)
 {
 	struct cgroup_tree t;
@@ -499,6 +515,7 @@ int main(void)
 		T(version_2_gives_all_figures),
 		T(an_old_kernel_tells_the_parts_of_kernel_memory),
 		T(the_least_limit_above_holds),
+		T(in_a_container_the_mounted_root_limits_all),
 		T(the_heavy_files_are_read_when_usage_moved),
 		T(kills_are_told_once_and_those_of_the_unseen_too),
 		T(a_deleted_one_is_told_once_with_its_last_figures),
