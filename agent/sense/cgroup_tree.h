@@ -30,7 +30,7 @@
 #define CGROUP_MAX           512u
 #define CGROUP_NONE          UINT16_MAX
 #define CGROUP_OWNER_HOST    UINT16_MAX       /* MemTotal is the limit */
-#define CGROUP_OWNER_OUTSIDE (UINT16_MAX - 1) /* a cgroup that cannot be seen from here */
+#define CGROUP_OWNER_OUTSIDE (UINT16_MAX - 1) /* the mounted root, or one above it */
 /* Rounds between two readings of everything. */
 #define CGROUP_FULL_EVERY 6u
 
@@ -54,7 +54,7 @@ struct cgroup {
 	bool unlimited;       /* neither it nor any above it has a limit below MemTotal */
 	uint16_t owner;       /* whose limit 'effective' is: an id, or CGROUP_OWNER_... */
 	int64_t effective;    /* KiB: the least of all limits that hold and MemTotal */
-	int64_t new_kills;    /* oom_kill since the round before */
+	int64_t new_kills;    /* oom_kill since the round before; nothing at the first */
 	int64_t unseen_kills; /* v2: of new_kills, those that no cgroup of the tree below explains
 			       */
 	int64_t v[CGROUP_FIGURE_COUNT];
@@ -68,7 +68,8 @@ struct cgroup_tree {
 	uint32_t high;              /* ids are below this */
 	uint32_t count;
 	uint32_t round;
-	uint64_t refused; /* cgroups beyond CGROUP_MAX, or without memory for them */
+	int64_t root_limit; /* KiB: of the mounted root, which in a container is its own cgroup */
+	uint64_t refused;   /* cgroups beyond CGROUP_MAX, or without memory for them */
 };
 
 /* A host without memory cgroups (version CGROUP_NO_VERSION) is fine: joining then gives

@@ -32,7 +32,7 @@
 #include "agent/sense/procdir.h"
 #include "common/check.h"
 
-#define PSS_PICKS_MAX 256u /* readings in one round */
+#define PSS_PICKS_MAX 512u /* readings in one round */
 
 struct pss_config {
 	uint32_t cpu_share;   /* ceiling, 1/10000 of one core; 0 = measure nothing */
@@ -87,7 +87,7 @@ struct pss {
 	int64_t tokens_us;
 	int64_t last_us; /* since boot; 0 = no round yet */
 	uint32_t now_s;
-	uint32_t correction; /* of all processes, 1/256 */
+	uint32_t correction; /* of those not measured yet, 1/256: what large ones taught */
 	bool unsupported;    /* no smaps_rollup (Linux before 4.14): said once by the owner */
 	struct pss_figures_sum sum;
 };
