@@ -174,23 +174,54 @@ static int set_up(struct journal *j)
 	return j->lib.seek_realtime_usec(j->sd, (uint64_t)j->since_us);
 }
 
-static int open_up(struct journal *j)
+/* One broken file among them would keep the library from opening any. */
+static void drop_broken(struct journal *j, const char *paths[JOURNAL_MAX_FILES + 1])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; paths[i]; i++) {
+		const char *one[] = {paths[i], NULL};
+
+		if (j->lib.open_files(&j->sd, one, 0) < 0) {
+			j->counts.errors++;
+			continue;
+		}
+		j->lib.close(j->sd);
+		paths[n++] = paths[i];
+	}
+	j->sd = NULL;
+	paths[n] = NULL;
+}
+
+static int open_files(struct journal *j)
 {
 	const char *paths[JOURNAL_MAX_FILES + 1] = {NULL};
 	struct journal_files files;
 	int rc;
 
-	/* In this order: what is rotated in between is seen as a change at the next poll. */
-	journal_folders_current(&j->folders, &j->current);
 	journal_folders_list(&j->folders, j->since_us - MTIME_SLACK_US, &files);
-	if (!files.n)
-		return -ENOENT;
 	for (size_t i = 0; i < files.n; i++)
 		paths[i] = files.path[i];
+	if (!files.n)
+		return -ENOENT;
 	rc = j->lib.open_files(&j->sd, paths, 0);
-	if (rc < 0)
+	if (rc >= 0)
 		return rc;
-	rc = set_up(j);
+	drop_broken(j, paths);
+	return paths[0] ? j->lib.open_files(&j->sd, paths, 0) : rc;
+}
+
+static int open_up(struct journal *j)
+{
+	int rc;
+
+	/* First: what is rotated from here on is seen as a change at the next poll. */
+	journal_folders_current(&j->folders, &j->current);
+	rc = open_files(j);
+	if (rc < 0)
+		j->sd = NULL;
+	else
+		rc = set_up(j);
 	if (rc >= 0)
 		j->counts.open = true;
 	return rc;
