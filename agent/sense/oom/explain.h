@@ -21,13 +21,13 @@ struct explain_facts {
 	int64_t grown_kib;          /* how much; 0 = not known */
 	int64_t grown_seconds;      /* within how long; 0 = not known */
 	bool grower_unlimited;      /* no memory limit holds the grower */
-	int64_t swap_total_kib;     /* of the host; METRIC_ABSENT or < 0 = not known */
+	int64_t swap_total_kib;     /* of the host; asked only when host_total_kib is known */
 	int64_t host_total_kib;     /* MemTotal; <= 0 = not known */
 	bool sshd_unprotected;      /* oom_score_adj of sshd is not negative */
 };
 
 /* 'The kernel killed python3 (pid 812, shop) because /docker/ab12 reached its limit of 40 MiB
- * (38.9 MiB anonymous); python3 (pid 812) triggered it and had grown most.' Returns its length. */
+ * (39 MiB anonymous); python3 (pid 812) triggered it and had grown most.' Returns its length. */
 size_t explain_kill(char *out, size_t size, const struct oom_kill *k,
 		    const struct explain_facts *f);
 /* At most EXPLAIN_MAX_ADVICE sentences, the most useful first; returns how many. */

@@ -86,6 +86,14 @@ bool line_task_in(struct text t, struct text *ret_task, struct text *ret_limit)
 	return false;
 }
 
+bool line_limit_reached(struct text t, struct text *ret_limit)
+{
+	if (!text_skip(&t, "Memory limit reached of cgroup "))
+		return false;
+	*ret_limit = t;
+	return true;
+}
+
 bool line_oom(struct text t, struct line_oom *ret)
 {
 	struct line_oom l = {.uid = METRIC_ABSENT};
@@ -158,6 +166,9 @@ static bool skip_prefix(struct text *t, enum oom_scope *ret)
 		{"Memory cgroup out of memory: ", OOM_SCOPE_MEMCG},
 		{"Out of memory: ", OOM_SCOPE_GLOBAL},
 		{"Out of memory (oom_kill_allocating_task): ", OOM_SCOPE_ALLOCATING},
+		/* Before 2.6.36. */
+		{"No available memory (MPOL_BIND): ", OOM_SCOPE_MEMPOLICY},
+		{"No available memory in cpuset: ", OOM_SCOPE_CPUSET},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
