@@ -200,6 +200,7 @@ static int open_files(struct journal *j)
 	int rc;
 
 	journal_folders_list(&j->folders, j->since_us - MTIME_SLACK_US, &files);
+	j->counts.left_out += files.left_out;
 	for (size_t i = 0; i < files.n; i++)
 		paths[i] = files.path[i];
 	if (!files.n)

@@ -33,10 +33,11 @@ struct journal_config {
 };
 
 struct journal_counts {
-	uint64_t entries; /* read */
-	uint64_t notes;   /* handed out */
-	uint64_t foreign; /* kills in another pid namespace: not handed out */
-	uint64_t errors;
+	uint64_t entries;  /* read */
+	uint64_t notes;    /* handed out */
+	uint64_t foreign;  /* kills in another pid namespace: not handed out */
+	uint64_t errors;   /* files that cannot be read, too */
+	uint64_t left_out; /* files that were rotated away faster than they were read */
 	bool open;
 };
 

@@ -84,6 +84,8 @@ static void keep(struct journal_files *files, const char *path, int64_t written_
 	size_t at = files->n;
 	size_t last;
 
+	if (files->n == JOURNAL_MAX_FILES)
+		files->left_out++;
 	while (at > 0 && files->written_us[at - 1] < written_us)
 		at--;
 	if (at == JOURNAL_MAX_FILES)

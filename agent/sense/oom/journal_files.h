@@ -17,7 +17,7 @@
 #include "common/error.h"
 
 #define JOURNAL_FOLDERS   2 /* of the running system and of the disk */
-#define JOURNAL_MAX_FILES 8
+#define JOURNAL_MAX_FILES 4
 #define JOURNAL_PATH_SIZE 512
 
 struct journal_folders {
@@ -29,6 +29,7 @@ struct journal_files {
 	char path[JOURNAL_MAX_FILES][JOURNAL_PATH_SIZE];
 	int64_t written_us[JOURNAL_MAX_FILES]; /* the latest first */
 	size_t n;
+	size_t left_out; /* older ones, for which there was no room */
 };
 
 /* Which file each folder's system.journal is: another one after a rotation. */

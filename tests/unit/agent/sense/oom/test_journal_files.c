@@ -90,6 +90,7 @@ static void of_too_many_the_latest_are_kept(void **state)
 	make("system.journal", 5);
 	journal_folders_list(&folders, 0, &f);
 	assert_int_equal(f.n, JOURNAL_MAX_FILES);
+	assert_int_equal(f.left_out, 2 * JOURNAL_MAX_FILES + 1);
 	assert_true(has(&f, "system.journal"));
 	for (size_t i = 1; i < f.n; i++) {
 		assert_true(f.written_us[i - 1] >= f.written_us[i]);
