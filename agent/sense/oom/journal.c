@@ -16,8 +16,8 @@
 
 #define CURSOR_SIZE 512
 #define PATH_SIZE   512
-#define MTIME_SLACK_US \
-	(10 * USEC_PER_SEC) /* journald touches a file when it has written for long */
+/* journald writes through a mapping and touches the file some time later. */
+#define MTIME_SLACK_US (10 * USEC_PER_SEC)
 
 struct journal {
 	struct journal_folders folders;
@@ -113,12 +113,17 @@ static void shut(struct journal *j)
 	j->counts.open = false;
 }
 
-static int match(struct journal *j, const char *field, const char *value)
+static int match_len(struct journal *j, const char *field, const char *value, size_t len)
 {
 	char term[320];
-	int n = snprintf(term, sizeof(term), "%s=%s", field, value);
+	int n = snprintf(term, sizeof(term), "%s=%.*s", field, (int)len, value);
 
 	return j->lib.add_match(j->sd, term, (size_t)n);
+}
+
+static int match(struct journal *j, const char *field, const char *value)
+{
+	return match_len(j, field, value, strlen(value));
 }
 
 /* The terms of one alternative are joined with AND; equal fields with OR. */
@@ -127,8 +132,8 @@ static int match_by_unit(struct journal *j)
 	int rc = match(j, "_BOOT_ID", j->boot_id);
 
 	for (enum killer k = 0; rc >= 0 && k < KILLER_COUNT; k++)
-		if (journal_has_source(k))
-			rc = match(j, "_SYSTEMD_UNIT", journal_sources[k].unit);
+		if (journal_unit(k))
+			rc = match(j, "_SYSTEMD_UNIT", journal_unit(k));
 	return rc < 0 ? rc : j->lib.add_disjunction(j->sd);
 }
 
@@ -136,9 +141,12 @@ static int match_by_name(struct journal *j)
 {
 	int rc = match(j, "_BOOT_ID", j->boot_id);
 
-	for (enum killer k = 0; rc >= 0 && k < KILLER_COUNT; k++)
-		if (journal_has_source(k))
-			rc = match(j, "_COMM", journal_sources[k].comm);
+	for (enum killer k = 0; rc >= 0 && k < KILLER_COUNT; k++) {
+		const char *unit = journal_unit(k);
+
+		if (unit)
+			rc = match_len(j, "_COMM", unit, journal_name_len(unit));
+	}
 	if (rc >= 0)
 		rc = match(j, "_UID", "0");
 	return rc < 0 ? rc : j->lib.add_disjunction(j->sd);
@@ -364,7 +372,10 @@ static int remember(struct journal *j)
 
 	if (rc < 0)
 		return rc;
-	return str_copy(j->cursor, sizeof(j->cursor), cursor) ? 0 : -E2BIG;
+	if (strlen(cursor) >= sizeof(j->cursor))
+		return -E2BIG; /* one that is cut would lead elsewhere */
+	(void)str_copy(j->cursor, sizeof(j->cursor), cursor);
+	return 0;
 }
 
 struct turn {

@@ -3,30 +3,53 @@
 
 #include <string.h>
 
-/* By the list of killers: PID 1's notes are found by MESSAGE_ID, gunicorn has no log of its own.
- * systemd-oomd's _COMM has a dash where its name here has none: it is found by its unit alone, and
- * never runs without. nohang-desktop.service is found by name. */
-const struct journal_source journal_sources[KILLER_COUNT] = {
-#define X(NAME, name, unit) {unit, #name},
-	KILLER_LIST(X)
-#undef X
-};
+#include "common/str.h"
 
-bool journal_has_source(enum killer killer)
+#define SUFFIX ".service"
+
+/* PID 1's notes are found by MESSAGE_ID; nohang-desktop.service by its program's name. */
+const char *journal_unit(enum killer killer)
 {
-	return killer != KILLER_PID1_OOM && killer != KILLER_PID1_OOMD &&
-	       *journal_sources[killer].unit;
+	static const char *const units[] = {
+#define X(NAME, name, unit) unit,
+		KILLER_LIST(X)
+#undef X
+	};
+
+	return str_ends(units[killer], SUFFIX) ? units[killer] : NULL;
+}
+
+size_t journal_name_len(const char *unit)
+{
+	return strlen(unit) - strlen(SUFFIX);
+}
+
+static bool is_named(const char *unit, const char *comm)
+{
+	size_t n = journal_name_len(unit);
+
+	return strlen(comm) == n && memcmp(unit, comm, n) == 0;
+}
+
+bool journal_is_killer(const char *comm)
+{
+	for (enum killer k = 0; k < KILLER_COUNT; k++)
+		if (journal_unit(k) && is_named(journal_unit(k), comm))
+			return true;
+	return false;
 }
 
 static enum journal_trust trust_source(const struct journal_entry *e, enum killer *ret)
 {
 	for (enum killer k = 0; k < KILLER_COUNT; k++) {
-		if (!journal_has_source(k))
+		const char *unit = journal_unit(k);
+
+		if (!unit)
 			continue;
 		*ret = k;
-		if (strcmp(e->unit, journal_sources[k].unit) == 0)
+		if (strcmp(e->unit, unit) == 0)
 			return JOURNAL_BY_UNIT;
-		if (e->uid == 0 && strcmp(e->comm, journal_sources[k].comm) == 0)
+		if (e->uid == 0 && is_named(unit, e->comm))
 			return JOURNAL_BY_NAME;
 	}
 	return JOURNAL_NOBODY;

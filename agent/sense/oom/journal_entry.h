@@ -29,14 +29,13 @@ struct journal_entry {
 	char message[JOURNAL_MESSAGE_SIZE];
 };
 
-/* Where a killer logs: under a unit, or as root under a name. */
-struct journal_source {
-	const char *unit;
-	const char *comm;
-};
-extern const struct journal_source journal_sources[KILLER_COUNT];
-/* False for what PID 1 says of others' kills, and for programs without a log of their own. */
-bool journal_has_source(enum killer killer);
+/* The unit under which a killer logs: 'earlyoom.service'. NULL for what PID 1 says of others'
+ * kills, and for programs without a log of their own. */
+const char *journal_unit(enum killer killer);
+/* Without a unit it logs under its own name: 'earlyoom', of this many bytes of the unit's. */
+size_t journal_name_len(const char *unit);
+/* True for a process of that name: then journal_want(). */
+bool journal_is_killer(const char *comm);
 
 /* One state for each killer, zeroed before the first entry of a boot. */
 struct journal_states {

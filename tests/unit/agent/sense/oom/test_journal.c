@@ -272,7 +272,7 @@ static void only_what_may_be_believed_is_asked_for(void **state)
 			    "_BOOT_ID=" BOOT " _SYSTEMD_UNIT=earlyoom.service "
 			    "_SYSTEMD_UNIT=systemd-oomd.service _SYSTEMD_UNIT=nohang.service "
 			    "_SYSTEMD_UNIT=oomd.service | "
-			    "_BOOT_ID=" BOOT " _COMM=earlyoom _COMM=systemd_oomd _COMM=nohang "
+			    "_BOOT_ID=" BOOT " _COMM=earlyoom _COMM=systemd-oomd _COMM=nohang "
 			    "_COMM=oomd _UID=0 | "
 			    "_BOOT_ID=" BOOT " _PID=1 MESSAGE_ID=" KILLER_MESSAGE_UNIT_OOM
 			    " MESSAGE_ID=" KILLER_MESSAGE_UNIT_OOMD " ");

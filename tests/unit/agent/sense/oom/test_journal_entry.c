@@ -66,6 +66,19 @@ static void a_name_is_believed_of_root_alone(void **state)
 			 JOURNAL_NOBODY);
 }
 
+static void killers_are_known_by_the_names_of_their_processes(void **state)
+{
+	static const char *const yes[] = {"earlyoom", "systemd-oomd", "nohang", "oomd"};
+	static const char *const no[] = {"",        "earlyoo", "earlyoom.service", "systemd",
+					 "python3", "init",    "gunicorn",         "oomd2"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+		assert_true(journal_is_killer(yes[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++)
+		assert_false(journal_is_killer(no[i]));
+}
+
 static void a_killer_is_believed_in_its_own_matters_only(void **state)
 {
 	struct killer_note n;
@@ -127,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_service_is_believed_whoever_it_runs_as),
 		cmocka_unit_test(a_name_is_believed_of_root_alone),
+		cmocka_unit_test(killers_are_known_by_the_names_of_their_processes),
 		cmocka_unit_test(a_killer_is_believed_in_its_own_matters_only),
 		cmocka_unit_test(lines_of_two_killers_do_not_mix),
 		cmocka_unit_test(pid_1_is_believed_by_message_id),
