@@ -164,7 +164,7 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(TESTS)),$(eval $(call test_rules,$(t))
 
 # What an integration test needs to call in C: one file, one program, under $(B)/drivers.
 DRIVERS := $(patsubst tests/integration/drivers/%.c,$(B)/drivers/%,$(wildcard tests/integration/drivers/*.c))
-driver_uses := $(foreach c,agent collector proto common,$(call lib,$(c)))
+driver_uses := $(foreach c,collector agent proto common,$(call lib,$(c)))
 $(B)/drivers/%: tests/integration/drivers/%.c $(driver_uses) | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,DRIVER,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(driver_uses) $(LIBS_all)

@@ -117,11 +117,14 @@ static bool earlyoom(struct text t, struct killer_note *n)
 		n->signal = SIGKILL;
 		return true;
 	}
-	if (!text_skip(&t, "process ") || !take_pid(&t, &n->pid))
+	if (!text_skip(&t, "process "))
 		return false;
-	if (text_starts(t, " exited after "))
+	/* 1.7 leaves the pid out: 'process exited after 0.1 seconds' */
+	if (take_pid(&t, &n->pid) && !text_skip(&t, " "))
+		return false;
+	if (text_starts(t, "exited after "))
 		n->act = KILLER_ACT_EXITED;
-	else if (text_starts(t, " did not exit"))
+	else if (text_starts(t, "did not exit"))
 		n->act = KILLER_ACT_SURVIVED;
 	else
 		return false;

@@ -43,6 +43,7 @@ static const struct line lines[] = {
 	 SIGKILL, "", "", ""},
 	{"process 812 exited after 0.3 seconds", KILLER_EARLYOOM, KILLER_ACT_EXITED, 812, 0, "", "",
 	 ""},
+	{"process exited after 0.0 seconds", KILLER_EARLYOOM, KILLER_ACT_EXITED, 0, 0, "", "", ""},
 	{"process 812 did not exit", KILLER_EARLYOOM, KILLER_ACT_SURVIVED, 812, 0, "", "", ""},
 	/* systemd-oomd 252, 257; 258 marks */
 	{"Killed /user.slice/a due to b.scope due to memory pressure for /user.slice being 51.07% > "
