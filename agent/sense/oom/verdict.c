@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sense/oom/verdict.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/str.h"
+
+static const struct {
+	const char *name;
+	const char *help;
+} causes[] = {
+#define X(NAME, name, help) {#name, help},
+	VERDICT_CAUSE_LIST(X)
+#undef X
+};
+
+static const char *const confidences[] = {
+#define X(NAME, name) #name,
+	VERDICT_CONFIDENCE_LIST(X)
+#undef X
+};
+
+const char *verdict_cause_name(enum verdict_cause cause)
+{
+	return causes[cause].name;
+}
+
+const char *verdict_cause_help(enum verdict_cause cause)
+{
+	return causes[cause].help;
+}
+
+const char *verdict_confidence_name(enum verdict_confidence confidence)
+{
+	return confidences[confidence];
+}
+
+/* wait(2): the low 7 bits are the signal, the next the core flag, the next 8 the exit code. */
+struct verdict_exit verdict_exit_of(uint32_t wait_status)
+{
+	struct verdict_exit e = {.known = true, .signal = wait_status & 0x7f};
+
+	e.core = e.signal && (wait_status & 0x80);
+	e.code = e.signal ? 0 : (wait_status >> 8) & 0xff;
+	return e;
+}
+
+static void evidence(struct verdict *v, const char *fmt, ...) printf_like(2, 3);
+static void evidence(struct verdict *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (v->n_evidence == VERDICT_MAX_EVIDENCE)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(v->evidence[v->n_evidence++], VERDICT_EVIDENCE_SIZE, fmt, ap);
+	va_end(ap);
+}
+
+static void against(struct verdict *v, const char *text)
+{
+	v->contradicted = true;
+	if (v->confidence > VERDICT_GUESS)
+		v->confidence--;
+	evidence(v, "against it: %s", text);
+}
+
+static void decide(struct verdict *v, enum verdict_cause cause, enum verdict_confidence confidence)
+{
+	v->cause = cause;
+	v->confidence = confidence;
+}
+
+static bool signalled(const struct verdict_facts *f, int signal)
+{
+	return f->exit.known && f->exit.signal == signal;
+}
+
+/* ---- each candidate: true when it decided ---- */
+
+static enum verdict_cause kernel_cause(const struct oom_kill *k)
+{
+	if (k->group_member)
+		return VERDICT_OOM_GROUP;
+	switch (k->scope) {
+	case OOM_SCOPE_MEMCG:
+		return VERDICT_OOM_MEMCG;
+	case OOM_SCOPE_GLOBAL:
+	case OOM_SCOPE_CPUSET:
+	case OOM_SCOPE_MEMPOLICY:
+	case OOM_SCOPE_ALLOCATING:
+		return VERDICT_OOM_GLOBAL;
+	case OOM_SCOPE_SYSRQ:
+		return VERDICT_OOM_SYSRQ;
+	case OOM_SCOPE_UNKNOWN:
+	case OOM_SCOPE_COUNT:
+	default:
+		return VERDICT_OOM_KERNEL;
+	}
+}
+
+static bool by_kernel(const struct verdict_facts *f, struct verdict *v)
+{
+	if (f->kill) {
+		decide(v, kernel_cause(f->kill), VERDICT_CERTAIN);
+		evidence(v, "the kernel's log, record %" PRIu64 ": killed process %" PRId64 ", %s",
+			 f->kill->seq, f->kill->pid, oom_scope_help(f->kill->scope));
+		if (f->marked)
+			evidence(v, "the kernel's tracepoint oom:mark_victim named it");
+	} else if (f->marked) {
+		decide(v, VERDICT_OOM_KERNEL, VERDICT_CERTAIN);
+		evidence(v, "the kernel's tracepoint oom:mark_victim named it");
+	} else {
+		return false;
+	}
+	if (f->exit.known && f->exit.signal != SIGKILL) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "it ended with %s %d, not with SIGKILL",
+			 f->exit.signal ? "signal" : "exit code",
+			 f->exit.signal ? f->exit.signal : f->exit.code);
+		against(v, text);
+	}
+	return true;
+}
+
+static bool by_own_action(const struct verdict_facts *f, struct verdict *v)
+{
+	if (f->action == VERDICT_ACTION_NONE)
+		return false;
+	decide(v, VERDICT_OWN_ACTION, VERDICT_CERTAIN);
+	evidence(v, "action %" PRId64 " of memherd: %s", f->action_id,
+		 f->action == VERDICT_ACTION_RESTART ? "restart" : "kill");
+	if (f->exit.known && f->exit.signal && f->exit.signal != SIGKILL &&
+	    f->exit.signal != SIGTERM)
+		against(v, "it ended with a signal that the action does not send");
+	return true;
+}
+
+/* The strongest note on this process: one that names its pid goes before one on its cgroup. */
+static const struct killer_note *note_of(const struct verdict_facts *f, bool memory)
+{
+	const struct killer_note *best = NULL;
+
+	for (size_t i = 0; i < f->n_notes; i++) {
+		const struct killer_note *n = &f->notes[i];
+
+		if ((n->killer != KILLER_GUNICORN) != memory || n->act == KILLER_ACT_SURVIVED ||
+		    !killer_matches(n, f->pid, f->cgroup))
+			continue;
+		/* The service manager ends the rest of the unit after a kill, with SIGTERM. */
+		if (n->killer == KILLER_PID1_OOM && f->exit.known && f->exit.signal != SIGKILL)
+			continue;
+		if (!best || (n->pid && !best->pid) ||
+		    (!best->pid && n->act == KILLER_ACT_SIGNAL && best->act == KILLER_ACT_UNIT))
+			best = n;
+	}
+	return best;
+}
+
+static enum verdict_cause killer_cause(enum killer killer)
+{
+	switch (killer) {
+	case KILLER_EARLYOOM:
+		return VERDICT_EARLYOOM;
+	case KILLER_SYSTEMD_OOMD:
+	case KILLER_PID1_OOMD:
+		return VERDICT_SYSTEMD_OOMD;
+	case KILLER_NOHANG:
+		return VERDICT_NOHANG;
+	case KILLER_OOMD:
+		return VERDICT_OOMD;
+	case KILLER_PID1_OOM:
+		return VERDICT_OOM_KERNEL;
+	case KILLER_GUNICORN:
+		return VERDICT_WORKER_TIMEOUT;
+	case KILLER_COUNT:
+	default:
+		return VERDICT_UNKNOWN;
+	}
+}
+
+static void note_evidence(struct verdict *v, const struct killer_note *n)
+{
+	char target[100];
+
+	str_safe(target, sizeof(target), n->target, strlen(n->target));
+	if (n->pid)
+		evidence(v, "the log of %s names pid %" PRId64 "%s%.80s", killer_name(n->killer),
+			 n->pid, *n->reason ? ": " : "", n->reason);
+	else
+		evidence(v, "the log of %s names %s", killer_name(n->killer), target);
+}
+
+/* An end that the killer's signal cannot have brought speaks against it; SIGTERM may be handled,
+ * and then any exit code may follow. */
+static void weigh_signal(const struct verdict_facts *f, struct verdict *v,
+			 const struct killer_note *n)
+{
+	if (!f->exit.known || (f->exit.signal == n->signal && n->signal) ||
+	    f->exit.signal == SIGKILL || f->exit.signal == SIGTERM)
+		return;
+	if (!f->exit.signal && (n->signal == SIGTERM || n->signal == 0))
+		return;
+	against(v, "it did not end by that program's signal");
+}
+
+static bool by_killer(const struct verdict_facts *f, struct verdict *v)
+{
+	const struct killer_note *n = note_of(f, true);
+
+	if (!n)
+		return false;
+	decide(v, killer_cause(n->killer), n->pid ? VERDICT_CERTAIN : VERDICT_LIKELY);
+	note_evidence(v, n);
+	weigh_signal(f, v, n);
+	return true;
+}
+
+static bool by_counter(const struct verdict_facts *f, struct verdict *v)
+{
+	if (f->oom_kill_rise == METRIC_ABSENT || f->oom_kill_rise <= 0 || !signalled(f, SIGKILL))
+		return false;
+	decide(v, VERDICT_OOM_KERNEL, VERDICT_LIKELY);
+	evidence(v, "memory.events of its cgroup: oom_kill rose by %" PRId64, f->oom_kill_rise);
+	return true;
+}
+
+static bool by_master(const struct verdict_facts *f, struct verdict *v)
+{
+	const struct killer_note *n = note_of(f, false);
+
+	if (!n || (f->exit.known && !f->exit.signal && f->exit.code == 0))
+		return false;
+	decide(v, VERDICT_WORKER_TIMEOUT,
+	       signalled(f, SIGKILL) || signalled(f, SIGABRT) ? VERDICT_CERTAIN : VERDICT_LIKELY);
+	note_evidence(v, n);
+	return true;
+}
+
+static bool is_fault(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+	       signal == SIGABRT || signal == SIGSYS || signal == SIGTRAP;
+}
+
+static bool by_fault(const struct verdict_facts *f, struct verdict *v)
+{
+	bool fault = f->exit.known && is_fault(f->exit.signal);
+
+	/* A fault that was logged may have been handled: the end must fit. */
+	if (!fault && !(f->crash && !f->exit.known))
+		return false;
+	decide(v, VERDICT_CRASH, fault ? VERDICT_CERTAIN : VERDICT_LIKELY);
+	if (f->crash)
+		evidence(v, "the kernel's log: %.150s", f->crash);
+	return true;
+}
+
+static bool by_manager(const struct verdict_facts *f, struct verdict *v)
+{
+	bool signal = signalled(f, SIGTERM) || signalled(f, SIGKILL) || signalled(f, SIGINT) ||
+		      signalled(f, SIGHUP);
+
+	if (f->unit_stop) {
+		decide(v, VERDICT_UNIT_STOP, VERDICT_LIKELY);
+		evidence(v, "the service manager was stopping its unit");
+		return true;
+	}
+	if (!f->parent_died || !signal)
+		return false;
+	decide(v, VERDICT_PARENT_DIED, VERDICT_GUESS);
+	evidence(v, "its parent ended just before");
+	return true;
+}
+
+/* What the exit alone says. */
+static void by_exit(const struct verdict_facts *f, struct verdict *v)
+{
+	if (!f->exit.known) {
+		decide(v, VERDICT_UNKNOWN, VERDICT_GUESS);
+	} else if (f->exit.signal == SIGKILL) {
+		decide(v, VERDICT_KILLED, VERDICT_CERTAIN);
+	} else if (f->exit.signal) {
+		decide(v, VERDICT_TERMINATED, VERDICT_CERTAIN);
+	} else if (f->exit.code == 1 && f->memory_limited) {
+		decide(v, VERDICT_MEMORY_ERROR, VERDICT_GUESS);
+		evidence(v, "its address space is limited: an allocation can fail without a kill");
+	} else if (f->exit.code) {
+		decide(v, VERDICT_EXIT_CODE, VERDICT_CERTAIN);
+	} else {
+		decide(v, VERDICT_CLEAN_EXIT, VERDICT_CERTAIN);
+	}
+}
+
+/* ---- the whole ---- */
+
+static void exit_evidence(const struct verdict_facts *f, struct verdict *v)
+{
+	if (!f->exit.known)
+		evidence(v, "how it ended was not seen");
+	else if (f->exit.signal)
+		evidence(v, "it ended with signal %d (%s)%s", f->exit.signal,
+			 sigabbrev_np(f->exit.signal) ? sigabbrev_np(f->exit.signal) : "real-time",
+			 f->exit.core ? " and left a core" : "");
+	else
+		evidence(v, "it ended with exit code %d", f->exit.code);
+}
+
+/* Two that claim the same end: the first in the order stays, less sure than before. */
+static void rivals(const struct verdict_facts *f, struct verdict *v)
+{
+	bool kernel = f->kill || f->marked;
+	const struct killer_note *n = note_of(f, true);
+
+	if (kernel && n && n->pid && n->killer != KILLER_PID1_OOM &&
+	    v->cause != VERDICT_OOM_SYSRQ) {
+		char text[120];
+
+		snprintf(text, sizeof(text), "the log of %s claims the same process",
+			 killer_name(n->killer));
+		against(v, text);
+	}
+	if (f->action != VERDICT_ACTION_NONE && v->cause != VERDICT_OWN_ACTION)
+		against(v, "an action of memherd was under way on it");
+}
+
+static void sentence(const struct verdict_facts *f, struct verdict *v)
+{
+	static const char *const sure[] = {[VERDICT_GUESS] = " (a guess)",
+					   [VERDICT_LIKELY] = " (likely)",
+					   [VERDICT_CERTAIN] = ""};
+	char detail[64] = "";
+
+	if (v->cause == VERDICT_EXIT_CODE || v->cause == VERDICT_MEMORY_ERROR)
+		snprintf(detail, sizeof(detail), ": exit code %d", f->exit.code);
+	else if ((v->cause == VERDICT_CRASH || v->cause == VERDICT_TERMINATED) && f->exit.known)
+		snprintf(detail, sizeof(detail), ": signal %d", f->exit.signal);
+	snprintf(v->sentence, sizeof(v->sentence), "%s: %s%s%s",
+		 f->name && *f->name ? f->name : "the process", causes[v->cause].help, detail,
+		 sure[v->confidence]);
+}
+
+void verdict_decide(const struct verdict_facts *f, struct verdict *ret)
+{
+	/* Who says so of this very process goes before what only counts. */
+	static bool (*const candidates[])(const struct verdict_facts *, struct verdict *) = {
+		by_kernel, by_own_action, by_killer, by_counter, by_master, by_fault, by_manager,
+	};
+	bool found = false;
+
+	*ret = (struct verdict){.cause = VERDICT_UNKNOWN};
+	exit_evidence(f, ret);
+	for (size_t i = 0; i < ARRAY_SIZE(candidates) && !found; i++)
+		found = candidates[i](f, ret);
+	if (!found)
+		by_exit(f, ret);
+	rivals(f, ret);
+	sentence(f, ret);
+}
