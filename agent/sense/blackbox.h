@@ -29,6 +29,7 @@
 #define BLACKBOX_DOSSIERS    32u
 #define BLACKBOX_DOSSIER_MAX 65536u
 #define BLACKBOX_TOTAL_MAX   (512u * 1024)
+#define BLACKBOX_REGION      (1024u * 1024)
 
 struct blackbox_top {
 	uint32_t pid;

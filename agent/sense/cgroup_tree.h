@@ -35,10 +35,11 @@
 #define CGROUP_FULL_EVERY 6u
 
 enum cgroup_state {
-	CGROUP_NEW,    /* was not read yet */
-	CGROUP_LIVE,   /* its figures are of this round */
-	CGROUP_GONE,   /* its folder has gone: the last figures */
-	CGROUP_DENIED, /* it may not be read */
+	CGROUP_NEW,   /* was not read yet */
+	CGROUP_LIVE,  /* its figures are of this round */
+	CGROUP_GONE,  /* its folder has gone: the last figures */
+	CGROUP_BLIND, /* there, but it tells nothing: not to be read, or without the memory
+			 controller */
 };
 
 struct cgroup {
@@ -89,9 +90,5 @@ static inline struct cgroup *cgroup_tree_get(const struct cgroup_tree *t, uint16
 {
 	return id < t->high ? t->by_id[id] : NULL;
 }
-
-/* The container that a path is of: its 64-digit id and runtime ('docker'); false when it is none.
- */
-bool cgroup_container(const char *path, char ret_id[65], const char **ret_runtime);
 
 #endif

@@ -31,20 +31,20 @@
 	X(refault_file) /* workingset_refault_file, before 5.9 workingset_refault */
 
 /* X(name): gauges. KiB for memory, 1/100 % for averages, microseconds for totals. */
-#define HOSTSTAT_OTHER_LIST(X)                                   \
-	X(psi_some_avg10)                                        \
-	X(psi_some_total)                                        \
-	X(psi_full_avg10)                                        \
-	X(psi_full_total)                                        \
-	X(swap_devices) /* count, from /proc/swaps */            \
-	X(swap_total)   /* KiB */                                \
-	X(swap_used)    /* KiB */                                \
-	X(swap_zram)    /* KiB of swap_total that is on zram */  \
-	X(zram_devices) /* that hold data or are used as swap */ \
-	X(zram_orig)    /* KiB stored, uncompressed */           \
-	X(zram_used)    /* KiB of memory that they take */       \
-	X(overcommit)   /* vm.overcommit_memory: 0, 1, 2 */      \
-	X(swappiness)   /* vm.swappiness */                      \
+#define HOSTSTAT_OTHER_LIST(X)                                  \
+	X(psi_some_avg10)                                       \
+	X(psi_some_total)                                       \
+	X(psi_full_avg10)                                       \
+	X(psi_full_total)                                       \
+	X(swap_devices) /* count, from /proc/swaps */           \
+	X(swap_total)   /* KiB */                               \
+	X(swap_used)    /* KiB */                               \
+	X(swap_zram)    /* KiB of swap_total that is on zram */ \
+	X(zram_devices) /* that hold data */                    \
+	X(zram_orig)    /* KiB stored, uncompressed */          \
+	X(zram_used)    /* KiB of memory that they take */      \
+	X(overcommit)   /* vm.overcommit_memory: 0, 1, 2 */     \
+	X(swappiness)   /* vm.swappiness */                     \
 	X(commit_limit) /* KiB; binding only when overcommit is 2 */
 
 struct hoststat {

@@ -8,6 +8,7 @@
 #ifndef MEMHERD_AGENT_SENSE_NAMES_H
 #define MEMHERD_AGENT_SENSE_NAMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/check.h"

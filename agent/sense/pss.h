@@ -48,7 +48,7 @@ extern const struct pss_config pss_defaults;
 struct pss_entry {
 	uint32_t start;      /* low bits of start_ticks */
 	uint32_t rss;        /* KiB: as offered when measured; 0 = never measured */
-	uint32_t pss;        /* KiB; PROC_ABSENT = could not be read */
+	uint32_t pss;        /* KiB */
 	uint32_t uss;        /* KiB */
 	uint32_t when;       /* seconds since boot: of the last try, or when first offered */
 	uint16_t correction; /* measured / modelled cost, 1/256; 0 = not known */

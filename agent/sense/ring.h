@@ -24,7 +24,9 @@
 #include <stdint.h>
 
 #include "agent/sense/names.h"
+#include "agent/sense/ring_lane.h"
 #include "common/check.h"
+#include "proto/metric.h"
 
 #define RING_NO_SLOT UINT32_MAX
 #define RING_ABSENT  UINT32_MAX /* KiB that are not known, or of a time before the process */
@@ -34,18 +36,13 @@
 
 enum ring_lane_kind { RING_SLOW, RING_FAST, RING_LANES };
 
-struct ring_lane_config {
-	uint32_t max_bytes;  /* of rounds; a power of two */
-	uint32_t max_rounds; /* kept */
-};
-
 struct ring_config {
 	struct ring_lane_config lanes[RING_LANES];
 	uint32_t max_slots; /* processes, living and dead */
 	uint32_t max_dead;
 	int64_t linger_us;
 };
-/* 360 rounds in 1 MiB, 120 in 256 KiB; memory is taken as it is needed. */
+/* An hour of 10 s in 1 MiB, two minutes of 1 s in 256 KiB; memory is taken as it is needed. */
 extern const struct ring_config ring_defaults;
 
 struct ring_who {
@@ -72,27 +69,6 @@ struct ring_birth {
 	const char *container;
 };
 
-struct ring_round {
-	int64_t t_us;
-	uint32_t len;
-};
-
-struct ring_lane {
-	struct ring_lane_config cfg;
-	uint8_t *bytes;
-	uint32_t cap;  /* 0 or a power of two */
-	uint32_t head; /* of the next byte, modulo cap */
-	uint32_t len;
-	struct ring_round *rounds; /* a ring of max_rounds */
-	uint32_t first;
-	uint32_t count;
-	uint32_t *base;   /* by key: the value in the lane's last round */
-	int64_t begin_us; /* the lane knows all since; 0 = nothing yet */
-	int64_t last_us;
-	uint64_t evicted; /* rounds that went because of their bytes, not their number */
-	uint64_t lost;    /* rounds that were larger than the lane: coverage began anew */
-};
-
 struct ring {
 	struct ring_config cfg;
 	struct names names;
@@ -108,10 +84,11 @@ struct ring {
 	uint32_t n_dead;
 	uint32_t n_live;
 	struct ring_lane lanes[RING_LANES];
-	int64_t t_us;       /* of the round being told */
-	unsigned telling;   /* lanes, as bits */
-	uint64_t refused;   /* births without a slot: these processes are not in the ring */
-	uint64_t forgotten; /* dead ones that went before linger_us */
+	uint32_t *base[RING_LANES]; /* by key: the value in the lane's last round */
+	int64_t t_us;               /* of the round being told */
+	unsigned telling;           /* lanes, as bits */
+	uint64_t refused;           /* births without a slot: these processes are not in the ring */
+	uint64_t forgotten;         /* dead ones that went before linger_us */
 };
 
 int ring_init(struct ring *r, const struct ring_config *cfg) must_use;
