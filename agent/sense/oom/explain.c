@@ -58,7 +58,7 @@ static void say_process(struct words *w, const char *comm, int64_t pid, const ch
 		say(w, ")");
 }
 
-/* ' (38.9 MiB anonymous)': what filled the cgroup, when it is the greater part. */
+/* ' (39 MiB anonymous)': what filled the cgroup, when it is the greater part. */
 static void say_filling(struct words *w, const struct oom_kill *k)
 {
 	static const struct {

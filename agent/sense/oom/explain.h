@@ -27,7 +27,7 @@ struct explain_facts {
 };
 
 /* 'The kernel killed python3 (pid 812, shop) because /docker/ab12 reached its limit of 40 MiB
- * (38.9 MiB anonymous); python3 (pid 812) triggered it and had grown most.' Returns its length. */
+ * (39 MiB anonymous); python3 (pid 812) triggered it and had grown most.' Returns its length. */
 size_t explain_kill(char *out, size_t size, const struct oom_kill *k,
 		    const struct explain_facts *f);
 /* At most EXPLAIN_MAX_ADVICE sentences, the most useful first; returns how many. */

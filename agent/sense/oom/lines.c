@@ -86,6 +86,14 @@ bool line_task_in(struct text t, struct text *ret_task, struct text *ret_limit)
 	return false;
 }
 
+bool line_limit_reached(struct text t, struct text *ret_limit)
+{
+	if (!text_skip(&t, "Memory limit reached of cgroup "))
+		return false;
+	*ret_limit = t;
+	return true;
+}
+
 bool line_oom(struct text t, struct line_oom *ret)
 {
 	struct line_oom l = {.uid = METRIC_ABSENT};

@@ -27,6 +27,8 @@ bool line_usage(struct text t, const char *what, struct line_usage *ret);
 
 /* 'Task in /A killed as a result of limit of /B' (before 5.0). */
 bool line_task_in(struct text t, struct text *ret_task, struct text *ret_limit);
+/* 'Memory limit reached of cgroup /B': the same without a victim (4.10 to 4.20). */
+bool line_limit_reached(struct text t, struct text *ret_limit);
 
 /*
  * 'oom-kill:constraint=..,..,oom_memcg=/B,task_memcg=/A,task=COMM,pid=P,uid=U' (from 5.0), or

@@ -3,7 +3,7 @@
 
 void tally_start(struct tally *t, int64_t counter)
 {
-	*t = (struct tally){.started = true, .base = counter};
+	*t = (struct tally){.started = true, .counted = counter, .told = counter};
 }
 
 void tally_told(struct tally *t)
@@ -11,27 +11,40 @@ void tally_told(struct tally *t)
 	t->told++;
 }
 
+/* Writes the difference off, on the side that is behind. */
+static int64_t settle(struct tally *t)
+{
+	int64_t count = t->mark - MIN_OF(t->told, t->counted);
+
+	if (t->side == TALLY_MISSING)
+		t->told += count;
+	else
+		t->told -= count;
+	t->side = TALLY_AGREES;
+	return count;
+}
+
 enum tally_state tally_check(struct tally *t, int64_t counter, int64_t now_us, int64_t *ret_count)
 {
-	int64_t difference;
+	enum tally_state side;
 
 	*ret_count = 0;
-	if (!t->started || counter < t->base) {
+	if (!t->started || counter < t->counted)
 		tally_start(t, counter);
+	t->counted = counter;
+	if (t->told == counter) {
+		t->side = TALLY_AGREES;
 		return TALLY_AGREES;
 	}
-	difference = counter - t->base - t->told;
-	if (difference == 0) {
-		tally_start(t, counter);
-		return TALLY_AGREES;
-	}
-	if (difference != t->last_difference) {
-		t->last_difference = difference;
+	side = counter > t->told ? TALLY_MISSING : TALLY_SURPLUS;
+	if (side != t->side || MIN_OF(t->told, counter) >= t->mark) {
+		t->side = side;
+		t->mark = MAX_OF(t->told, counter);
 		t->since_us = now_us;
+		return TALLY_WAITING;
 	}
 	if (now_us - t->since_us < TALLY_PATIENCE_US)
 		return TALLY_WAITING;
-	tally_start(t, counter);
-	*ret_count = difference > 0 ? difference : -difference;
-	return difference > 0 ? TALLY_MISSING : TALLY_SURPLUS;
+	*ret_count = settle(t);
+	return side;
 }
