@@ -326,18 +326,27 @@ int64_t deaths_due_us(const struct deaths *d)
 	return due;
 }
 
+/* Does the log, or an end that waits, speak of this pid? */
+static bool is_told_of(const struct deaths *d, int64_t pid, int64_t since_us)
+{
+	for (size_t i = 0; i < KEPT(d->kills, d->n_kills); i++)
+		if (d->kills[i].pid == pid && d->kills[i].us >= since_us)
+			return true;
+	for (size_t i = 0; i < d->n_pending; i++)
+		if (d->pending[i]->pid == pid)
+			return true;
+	return false;
+}
+
 bool deaths_lone_mark(struct deaths *d, int64_t now_us, struct mark *ret)
 {
 	for (size_t i = 0; i < KEPT(d->marks, d->n_marks); i++) {
 		struct death_mark *m = &d->marks[i];
-		struct death x = {.seen_us = now_us, .pid = (uint32_t)m->mark.pid};
-		struct death_kill *k;
 
-		if (m->used || now_us - m->us < DEATHS_WAIT_US)
+		if (m->used || m->looked_at || now_us - m->us < DEATHS_LONE_US)
 			continue;
-		m->used = true;
-		k = kill_of(d, &x);
-		if (k)
+		m->looked_at = true;
+		if (is_told_of(d, m->mark.pid, m->us - DEATHS_LONE_US))
 			continue;
 		*ret = m->mark;
 		return true;

@@ -30,6 +30,8 @@
 /* How long a kill, a mark or an action waits for the end that belongs to it: a victim may take long
  * to die when there is no memory. */
 #define DEATHS_KEEP_US 60000000
+/* When a mark of whom nobody tells is a kill of its own. */
+#define DEATHS_LONE_US 10000000
 
 #define DEATHS_KILLS   64u
 #define DEATHS_MARKS   64u
@@ -67,7 +69,8 @@ struct death_kill {
 };
 struct death_mark {
 	int64_t us;
-	bool used;
+	bool used; /* its end was decided */
+	bool looked_at;
 	struct mark mark;
 };
 struct death_crash {
@@ -132,7 +135,8 @@ struct death_end {
 bool deaths_next(struct deaths *d, int64_t now_us, struct death_end *ret) must_use;
 /* When deaths_next() will have one without new evidence; INT64_MAX = never. */
 int64_t deaths_due_us(const struct deaths *d);
-/* A mark of a process that nobody told of, at least DEATHS_WAIT_US old, each once. */
+/* A mark of a process of which the log did not tell and that is not among those that wait,
+ * DEATHS_LONE_US old; each once. */
 bool deaths_lone_mark(struct deaths *d, int64_t now_us, struct mark *ret) must_use;
 
 #endif

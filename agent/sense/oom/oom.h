@@ -63,6 +63,8 @@ struct oom;
 
 /* cfg is copied, its paths too. -ENOMEM; a source that is not there is no failure. */
 int oom_new(const struct oom_config *cfg, struct oom **ret, struct error *err) must_use;
+/* Ends that still wait are decided with what is known: before the watch ends. */
+void oom_flush(struct oom *o);
 void oom_free(struct oom **o);
 
 /* Before a round looks at /proc: ends that wait in the sockets are joined to who had the pid. */
