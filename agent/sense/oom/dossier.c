@@ -15,8 +15,6 @@
 
 #define MINUTE_US (60 * USEC_PER_SEC)
 
-const int64_t dossier_spans_us[RING_SPANS] = {MINUTE_US, 10 * MINUTE_US, 60 * MINUTE_US};
-
 /* The kernel's 'no limit' is the largest number of pages: nothing real is near it. */
 #define NO_LIMIT_KIB (INT64_C(1) << 52)
 
@@ -25,6 +23,24 @@ struct maker {
 	const struct dossier_facts *f;
 	bool failed;
 };
+
+static int64_t reach_us(const struct ring *ring, int64_t now_us)
+{
+	int64_t us = 0;
+
+	for (unsigned i = 0; i < RING_LANES; i++)
+		us = MAX_OF(us, ring_covered_us(ring, i, now_us));
+	return us;
+}
+
+void dossier_spans(const struct ring *ring, int64_t now_us, int64_t ret_us[RING_SPANS])
+{
+	static const int64_t whole_us[RING_SPANS] = {MINUTE_US, 10 * MINUTE_US, 60 * MINUTE_US};
+	int64_t reach = MAX_OF(reach_us(ring, now_us), (int64_t)1);
+
+	for (unsigned i = 0; i < RING_SPANS; i++)
+		ret_us[i] = MIN_OF(whole_us[i], reach);
+}
 
 uint64_t dossier_own_seq(const uint8_t boot_id[16], uint32_t pid, uint64_t start_ticks)
 {
@@ -345,7 +361,7 @@ static void grower_words(struct maker *m, const struct wire_kill *k, const struc
 	e->grower_service =
 		*p->service && strcmp(p->service, k->victim.service) != 0 ? p->service : NULL;
 	e->grown_kib = g->gain[span] == METRIC_ABSENT ? 0 : g->gain[span];
-	e->grown_seconds = dossier_spans_us[span] / USEC_PER_SEC;
+	e->grown_seconds = m->f->spans_us[span] / USEC_PER_SEC;
 	e->grower_unlimited = g->grown && m->f->unlimited(m->f->arg, g->grown->who);
 }
 
@@ -423,15 +439,6 @@ static void bound(struct wire_kill *k)
 	}
 }
 
-static uint32_t reach_of(const struct dossier_facts *f)
-{
-	int64_t us = 0;
-
-	for (unsigned i = 0; !f->replayed && i < RING_LANES; i++)
-		us = MAX_OF(us, ring_covered_us(f->ring, i, f->now_us));
-	return (uint32_t)MIN_OF(us / USEC_PER_SEC, (int64_t)UINT32_MAX);
-}
-
 int dossier_make(struct arena *a, const struct dossier_facts *f, struct wire_kill *ret)
 {
 	struct maker m = {.a = a, .f = f};
@@ -448,7 +455,8 @@ int dossier_make(struct arena *a, const struct dossier_facts *f, struct wire_kil
 		.trigger = trigger_of(&m),
 		.victim_cgroup = safe(&m, f->kill->victim_cgroup, WIRE_PATH_MAX),
 		.limit_cgroup = safe(&m, f->kill->limit_cgroup, WIRE_PATH_MAX),
-		.ring_seconds = reach_of(f),
+		.ring_seconds =
+			f->replayed ? 0 : (uint32_t)(reach_us(f->ring, f->now_us) / USEC_PER_SEC),
 	};
 
 	memcpy(k.boot_id, f->boot_id, sizeof(k.boot_id));

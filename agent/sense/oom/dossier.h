@@ -30,7 +30,9 @@
 /* What dossier_make() may take of its arena. */
 #define DOSSIER_ARENA ((size_t)192 * 1024)
 
-extern const int64_t dossier_spans_us[RING_SPANS];
+/* A minute, ten, sixty; none longer than the ring reaches back (ring_seconds says how far): what a
+ * process gained since then is more than nothing. For ring_growth(). */
+void dossier_spans(const struct ring *ring, int64_t now_us, int64_t ret_us[RING_SPANS]);
 
 /* Who has a pid now, or had it in the last round. */
 enum dossier_known {
@@ -49,7 +51,8 @@ struct dossier_facts {
 	int64_t now_us; /* the ring's clock */
 	bool replayed;  /* nothing of that moment is in the ring: it is not asked */
 	const struct ring *ring;
-	const struct ring_grown *grown; /* ring_growth() with dossier_spans_us; by slot */
+	const struct ring_grown *grown; /* ring_growth() over spans_us; by slot */
+	int64_t spans_us[RING_SPANS];
 	size_t n_grown;
 	const int64_t *host;   /* HOST_METRIC_COUNT; NULL = not known */
 	int64_t kills_so_far;  /* METRIC_ABSENT */

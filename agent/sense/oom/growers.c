@@ -61,7 +61,7 @@ static int64_t gain_over(const struct dossier_facts *f, const struct grower *g, 
 	if (r->rss_then[i] != RING_ABSENT)
 		return g->size - r->rss_then[i] - ring_had(r->swap_then[i]);
 	/* Born within the span, before our eyes: it had nothing. */
-	if (r->who->fresh && r->who->birth_us > f->now_us - dossier_spans_us[i])
+	if (r->who->fresh && r->who->birth_us > f->now_us - f->spans_us[i])
 		return g->size;
 	return METRIC_ABSENT;
 }

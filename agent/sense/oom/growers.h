@@ -23,7 +23,7 @@ void grower_of(const struct dossier_facts *f, int64_t pid, const struct oom_task
 	       struct grower *ret);
 /* Those who gained, the first by score before all others; how many. */
 size_t growers_rank(const struct dossier_facts *f, struct grower out[DOSSIER_MAX_GROWERS]);
-/* The shortest span with most of the gain, an index of dossier_spans_us. */
+/* The shortest span with most of the gain, an index of spans_us. */
 unsigned grower_span(const struct grower *g);
 /* '/a/b' is or holds '/a/b/c'; "" and "/" hold all. */
 bool grower_path_holds(const char *outer, const char *inner);

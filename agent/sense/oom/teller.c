@@ -164,7 +164,8 @@ static void look_at_ring(struct teller *t, int64_t now_us)
 		return;
 	forget_grown(t);
 	/* Without memory: nothing had grown. The dossier is worth more than that. */
-	if (ring_growth(t->cfg->ring, now_us, dossier_spans_us, &t->grown, &t->n_grown) < 0)
+	dossier_spans(t->cfg->ring, now_us, t->spans_us);
+	if (ring_growth(t->cfg->ring, now_us, t->spans_us, &t->grown, &t->n_grown) < 0)
 		return;
 	t->grown_t_us = t->cfg->ring->t_us;
 	t->grown_at_us = now_us;
@@ -195,6 +196,7 @@ static int hand_over(struct teller *t, struct dossier_facts *f)
 		look_at_ring(t, f->now_us);
 		f->grown = t->grown;
 		f->n_grown = t->n_grown;
+		memcpy(f->spans_us, t->spans_us, sizeof(f->spans_us));
 	}
 	t->kills++;
 	t->since += !f->replayed;

@@ -28,6 +28,7 @@ struct teller {
 	struct procdir proc;      /* fd -1: not open */
 	struct ring_grown *grown; /* of ring round grown_t_us; NULL */
 	size_t n_grown;
+	int64_t spans_us[RING_SPANS];
 	int64_t grown_t_us;
 	int64_t grown_at_us;
 	int64_t counter; /* vmstat's oom_kill in the last round */
