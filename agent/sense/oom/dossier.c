@@ -408,7 +408,10 @@ static void put_evidence(struct maker *m, struct wire_kill *k)
 		for (size_t i = 0; i < f->end->verdict.n_evidence; i++)
 			put_line(m, k, f->end->verdict.evidence[i]);
 	else if (!f->kill->complete && !f->kill->group_member)
-		put_line(m, k, "the report before the kill line was not seen");
+		put_line(m, k,
+			 *f->kill->limit_cgroup ? "the kernel wrote no report of it: the limit is "
+						  "that of its cgroup"
+						: "the kernel wrote no report of it");
 	if (f->kill->mixed)
 		put_line(m, k, "two reports were written at once: figures may be the other's");
 }

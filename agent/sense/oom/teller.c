@@ -230,10 +230,37 @@ static int64_t trigger_process(const struct teller *t, const struct oom_trigger 
 	return tgid_of(t, trigger->pid);
 }
 
-int teller_kill(struct teller *t, const struct oom_kill *k, const char *line, bool replayed,
+/* A kill line without its report (the kernel writes ten reports in 5 s, no more): where the victim
+ * lived is known, and whose limit holds there. */
+static void limit_from_tree(const struct teller *t, struct oom_kill *k)
+{
+	const struct cgroup_tree *tree = t->cfg->cgroups;
+	const struct cgroup *c;
+	const struct cgroup *owner;
+	struct oom_process p;
+
+	if (k->complete || *k->victim_cgroup || k->pid <= 0 || k->pid > INT32_MAX ||
+	    !t->cfg->ops.find_process(t->cfg->arg, (uint32_t)k->pid, &p) ||
+	    (t->victim_start && t->victim_start != p.start_ticks))
+		return;
+	c = cgroup_tree_get(tree, p.cgroup);
+	if (!c)
+		return;
+	(void)str_copy(k->victim_cgroup, sizeof(k->victim_cgroup), c->path);
+	owner = cgroup_tree_get(tree, c->owner);
+	if (k->scope != OOM_SCOPE_MEMCG || *k->limit_cgroup || !owner)
+		return;
+	(void)str_copy(k->limit_cgroup, sizeof(k->limit_cgroup), owner->path);
+	if (c->effective > 0 && k->limit == METRIC_ABSENT)
+		k->limit = c->effective;
+}
+
+int teller_kill(struct teller *t, const struct oom_kill *told, const char *line, bool replayed,
 		uint64_t *ret_start)
 {
 	const char *lines[4];
+	struct oom_kill whole = *told;
+	struct oom_kill *k = &whole;
 	struct dossier_facts f = {
 		.kill = k,
 		.seq = k->seq,
@@ -249,6 +276,7 @@ int teller_kill(struct teller *t, const struct oom_kill *k, const char *line, bo
 	if (!replayed) {
 		*ret_start = identify_victim(t, k->pid);
 		f.trigger_tgid = trigger_process(t, &k->trigger);
+		limit_from_tree(t, k);
 	}
 	f.victim_start = *ret_start;
 	return hand_over(t, &f);
