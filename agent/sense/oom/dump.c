@@ -14,6 +14,7 @@ struct dump *dump_new(const struct kmsg_record *rec)
 	d->pid = METRIC_ABSENT;
 	d->uid = METRIC_ABSENT;
 	d->min_rss = INT64_MAX;
+	d->first_usec = rec->usec;
 	d->last_usec = rec->usec;
 	return d;
 }

@@ -18,6 +18,7 @@ enum dump_section { DUMP_HEAD, DUMP_CGROUP, DUMP_HOST, DUMP_TABLE };
 /* One open report. Its owner reads it, and sets headed, last_usec, kill.trigger and kill.mixed. */
 struct dump {
 	struct oom_kill kill; /* all but the victim */
+	uint64_t first_usec;
 	uint64_t last_usec;
 	char caller[sizeof(((struct kmsg_record *)0)->caller)];
 	enum dump_section section;

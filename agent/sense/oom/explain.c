@@ -18,16 +18,16 @@ struct words {
 static void say(struct words *w, const char *fmt, ...) printf_like(2, 3);
 static void say(struct words *w, const char *fmt, ...)
 {
+	char part[2 * EXPLAIN_SENTENCE_SIZE];
 	va_list ap;
-	int n;
 
 	if (w->len + 1 >= w->size)
 		return;
 	va_start(ap, fmt);
-	n = vsnprintf(w->out + w->len, w->size - w->len, fmt, ap);
+	vsnprintf(part, sizeof(part), fmt, ap);
 	va_end(ap);
-	if (n > 0)
-		w->len += MIN_OF((size_t)n, w->size - w->len - 1);
+	/* vsnprintf may cut inside a character; this does not. */
+	w->len += str_safe(w->out + w->len, w->size - w->len, part, strlen(part));
 }
 
 static void say_raw(struct words *w, const char *raw)

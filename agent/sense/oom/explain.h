@@ -21,7 +21,7 @@ struct explain_facts {
 	int64_t grown_kib;          /* how much; 0 = not known */
 	int64_t grown_seconds;      /* within how long; 0 = not known */
 	bool grower_unlimited;      /* no memory limit holds the grower */
-	int64_t swap_total_kib;     /* of the host; METRIC_ABSENT or < 0 = not known */
+	int64_t swap_total_kib;     /* of the host; asked only when host_total_kib is known */
 	int64_t host_total_kib;     /* MemTotal; <= 0 = not known */
 	bool sshd_unprotected;      /* oom_score_adj of sshd is not negative */
 };

@@ -131,8 +131,8 @@ static bool earlyoom(struct text t, struct killer_note *n)
 /* ---- systemd-oomd ---- */
 
 /* 'Killed /a due to memory pressure for /b being 70% > 60% for > 30s with reclaim activity', or
- * '.. due to memory used (..)'. From 258 'Marked /a for killing due to ..'. The paths are chosen by
- * others, so the last ' due to ' that the program itself writes ends the first. */
+ * '.. due to memory used (..)'. From 258 'Marked /a for killing due to ..'. /a is chosen by others:
+ * it ends at the last of these words. */
 static bool systemd_oomd(struct text t, struct killer_note *n)
 {
 	static const char *const dues[] = {" due to memory pressure for ", " due to memory used ("};
@@ -144,7 +144,7 @@ static bool systemd_oomd(struct text t, struct killer_note *n)
 	if ((!marked && !text_skip(&t, "Killed ")) || !text_starts(t, "/"))
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(dues) && !found; i++)
-		found = text_cut(t, dues[i], &path, NULL);
+		found = text_cut_last(t, dues[i], &path, NULL);
 	if (!found)
 		return false;
 	reason = text_of(path.p + path.len + strlen(" due to "),

@@ -166,6 +166,9 @@ static bool skip_prefix(struct text *t, enum oom_scope *ret)
 		{"Memory cgroup out of memory: ", OOM_SCOPE_MEMCG},
 		{"Out of memory: ", OOM_SCOPE_GLOBAL},
 		{"Out of memory (oom_kill_allocating_task): ", OOM_SCOPE_ALLOCATING},
+		/* Before 2.6.36. */
+		{"No available memory (MPOL_BIND): ", OOM_SCOPE_MEMPOLICY},
+		{"No available memory in cpuset: ", OOM_SCOPE_CPUSET},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

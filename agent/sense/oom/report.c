@@ -8,6 +8,8 @@
 #define MAX_OPEN 2
 /* No line for so long: the kernel gave that report up, or its end was lost. */
 #define REPORT_IDLE_US 5000000
+/* Nor does one last so long, even where a serial line slows the kernel down. */
+#define REPORT_LIFE_US 300000000
 /* The kernel names the members of a group in one go. */
 #define GROUP_US 2000000
 
@@ -99,7 +101,8 @@ static bool passed(uint64_t from, uint64_t now, uint64_t span)
 static void drop_idle(struct oom_watch *w, uint64_t usec)
 {
 	for (size_t i = MAX_OPEN; i-- > 0;)
-		if (w->open[i] && passed(w->open[i]->last_usec, usec, REPORT_IDLE_US))
+		if (w->open[i] && (passed(w->open[i]->last_usec, usec, REPORT_IDLE_US) ||
+				   passed(w->open[i]->first_usec, usec, REPORT_LIFE_US)))
 			drop(w, i);
 }
 

@@ -108,11 +108,16 @@ bool text_cut_last(struct text t, const char *sep, struct text *ret_before, stru
 
 	if (t.len < n)
 		return false;
-	for (size_t i = t.len - n + 1; i-- > 0;) {
-		if (memcmp(t.p + i, sep, n) != 0)
-			continue;
-		split(t, t.p + i, n, ret_before, ret_after);
-		return true;
+	for (size_t left = t.len - n + 1; left;) {
+		const char *at = memrchr(t.p, *sep, left);
+
+		if (!at)
+			return false;
+		if (memcmp(at, sep, n) == 0) {
+			split(t, at, n, ret_before, ret_after);
+			return true;
+		}
+		left = (size_t)(at - t.p);
 	}
 	return false;
 }

@@ -22,13 +22,16 @@ struct verdict_exit verdict_exit_of(uint32_t wait_status)
 static void evidence(struct verdict *v, const char *fmt, ...) printf_like(2, 3);
 static void evidence(struct verdict *v, const char *fmt, ...)
 {
+	char whole[2 * VERDICT_EVIDENCE_SIZE];
 	va_list ap;
 
 	if (v->n_evidence == VERDICT_MAX_EVIDENCE)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(v->evidence[v->n_evidence++], VERDICT_EVIDENCE_SIZE, fmt, ap);
+	vsnprintf(whole, sizeof(whole), fmt, ap);
 	va_end(ap);
+	/* vsnprintf may cut inside a character; this does not. */
+	str_safe(v->evidence[v->n_evidence++], VERDICT_EVIDENCE_SIZE, whole, strlen(whole));
 }
 
 static void against(struct verdict *v, const char *text)
@@ -160,7 +163,7 @@ static void note_evidence(struct verdict *v, const struct killer_note *n)
 
 	str_safe(target, sizeof(target), n->target, strlen(n->target));
 	if (n->pid)
-		evidence(v, "the log of %s names pid %" PRId64 "%s%.80s", killer_name(n->killer),
+		evidence(v, "the log of %s names pid %" PRId64 "%s%s", killer_name(n->killer),
 			 n->pid, *n->reason ? ": " : "", n->reason);
 	else
 		evidence(v, "the log of %s names %s", killer_name(n->killer), target);
@@ -231,7 +234,7 @@ static bool by_fault(const struct verdict_facts *f, struct verdict *v)
 		return false;
 	decide(v, KILL_CAUSE_CRASH, fault ? KILL_CONFIDENCE_CERTAIN : KILL_CONFIDENCE_LIKELY);
 	if (f->crash)
-		evidence(v, "the kernel's log: %.150s", f->crash);
+		evidence(v, "the kernel's log: %s", f->crash);
 	return true;
 }
 
@@ -309,15 +312,16 @@ static void sentence(const struct verdict_facts *f, struct verdict *v)
 					   [KILL_CONFIDENCE_LIKELY] = " (likely)",
 					   [KILL_CONFIDENCE_CERTAIN] = ""};
 	char detail[64] = "";
+	char whole[2 * VERDICT_SENTENCE_SIZE];
 
 	if (v->cause == KILL_CAUSE_EXIT_CODE || v->cause == KILL_CAUSE_MEMORY_ERROR)
 		snprintf(detail, sizeof(detail), ": exit code %d", f->exit.code);
 	else if ((v->cause == KILL_CAUSE_CRASH || v->cause == KILL_CAUSE_TERMINATED) &&
 		 f->exit.known)
 		snprintf(detail, sizeof(detail), ": signal %d", f->exit.signal);
-	snprintf(v->sentence, sizeof(v->sentence), "%s: %s%s%s",
-		 f->name && *f->name ? f->name : "the process", kill_cause_help(v->cause), detail,
-		 sure[v->confidence]);
+	snprintf(whole, sizeof(whole), "%s: %s%s%s", f->name && *f->name ? f->name : "the process",
+		 kill_cause_help(v->cause), detail, sure[v->confidence]);
+	str_safe(v->sentence, sizeof(v->sentence), whole, strlen(whole));
 }
 
 void verdict_decide(const struct verdict_facts *f, struct verdict *ret)

@@ -65,6 +65,9 @@ static const struct expectation files[] = {
 	{"4.19-group.txt", 3, 3, 601, "stress", 33, OOM_SCOPE_MEMCG, 120000, 96000, 0, 0, NO,
 	 "/system.slice/shop.service", "/system.slice/shop.service", 102400, "stress", 601, 0,
 	 "0x6000c0(GFP_KERNEL)", 3, NO, true, false},
+	{"5.0-child.txt", 1, 0, 712, "ruby", 1001, OOM_SCOPE_MEMCG, 160000, 70000, 2000, 0, NO,
+	 "/docker/3f1cd2a40b7e", "/docker/3f1cd2a40b7e/web", 131072, "ruby", 712, 0,
+	 "0x6000c0(GFP_KERNEL)", 2, 700, true, false},
 	{"5.4-global.txt", 1, 1, 4500, "mysqld", 112, OOM_SCOPE_GLOBAL, 3200000, 1519000, 1000,
 	 0, 3400, "", "/system.slice/mysql.service", NO, "php-fpm7.4", 4411, 0,
 	 "0x100cca(GFP_HIGHUSER_MOVABLE)", 3, NO, true, false},
@@ -545,6 +548,35 @@ static void a_kill_of_2_6_without_figures_is_told(void **state unused_arg)
 	assert_int_equal(e.kill.chosen_pid, 9);
 	assert_int_equal(e.kill.scope, OOM_SCOPE_GLOBAL);
 	assert_int_equal(oom_kill_rss(&e.kill), NO);
+	assert_false(say(w, 3,
+			 "No available memory in cpuset: kill process 9 (a) score 45 or a child",
+			 &e));
+	assert_true(say(w, 4, "Killed process 9 (a)", &e));
+	assert_int_equal(e.kill.chosen_pid, NO);
+	assert_int_equal(e.kill.scope, OOM_SCOPE_CPUSET);
+	oom_watch_free(&w);
+}
+
+static void a_report_that_never_ends_is_given_up(void **state unused_arg)
+{
+	static const char invoked[] =
+		"x invoked oom-killer: gfp_mask=0xcc0, order=0, oom_score_adj=0";
+	struct oom_watch *w = new_watch();
+	size_t empty = oom_watch_size(w);
+	struct oom_event e;
+	uint64_t at;
+
+	assert_false(say(w, 1, invoked, &e));
+	assert_true(oom_watch_size(w) > empty);
+	assert_false(say(w, 5000002, "eth0: link up", &e));
+	assert_int_equal(oom_watch_size(w), empty);
+	/* Nor do other lines keep it for ever. */
+	assert_false(say(w, 1, invoked, &e));
+	for (at = 1; at < 300000000; at += 4000000)
+		assert_false(say(w, at, "eth0: link up", &e));
+	assert_true(oom_watch_size(w) > empty);
+	assert_false(say(w, at + 4000000, "eth0: link up", &e));
+	assert_int_equal(oom_watch_size(w), empty);
 	oom_watch_free(&w);
 }
 
@@ -659,6 +691,7 @@ int main(void)
 		cmocka_unit_test(faults_of_all_kinds_are_noted),
 		cmocka_unit_test(what_looks_like_a_kill_line_is_none),
 		cmocka_unit_test(a_kill_of_2_6_without_figures_is_told),
+		cmocka_unit_test(a_report_that_never_ends_is_given_up),
 		cmocka_unit_test(the_largest_tasks_are_kept_and_all_counted),
 		cmocka_unit_test(a_report_is_dropped_at_a_gap_and_the_kill_still_told),
 		cmocka_unit_test(without_memory_a_kill_is_told_bare),

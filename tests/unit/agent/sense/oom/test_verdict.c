@@ -45,11 +45,11 @@ static struct verdict decide(struct verdict_facts f)
 	return v;
 }
 
-#define expect(v, c, how)                                       \
-	do {                                                    \
-		struct verdict v_ = (v);                        \
-		assert_int_equal(v_.cause, VERDICT_##c);        \
-		assert_int_equal(v_.confidence, VERDICT_##how); \
+#define expect(v, c, how)                                               \
+	do {                                                            \
+		struct verdict v_ = (v);                                \
+		assert_int_equal(v_.cause, KILL_CAUSE_##c);             \
+		assert_int_equal(v_.confidence, KILL_CONFIDENCE_##how); \
 	} while (0)
 
 static bool mentions(const struct verdict *v, const char *text)
@@ -85,14 +85,14 @@ static void a_kill_by_the_kernel_is_certain(void **state unused_arg)
 		assert_false(v.contradicted);
 		assert_true(mentions(&v, "record 423"));
 	}
-	expect(decide((struct verdict_facts){.exit = KILLED, .marked = true}), OOM_KERNEL, CERTAIN);
+	expect(decide((struct verdict_facts){.exit = KILLED, .marked = true}), KERNEL_OOM, CERTAIN);
 	/* The end may not have been seen at all. */
-	expect(decide((struct verdict_facts){.marked = true}), OOM_KERNEL, CERTAIN);
+	expect(decide((struct verdict_facts){.marked = true}), KERNEL_OOM, CERTAIN);
 }
 
 static void a_counter_alone_makes_it_likely(void **state unused_arg)
 {
-	expect(decide((struct verdict_facts){.exit = KILLED, .oom_kill_rise = 1}), OOM_KERNEL,
+	expect(decide((struct verdict_facts){.exit = KILLED, .oom_kill_rise = 1}), KERNEL_OOM,
 	       LIKELY);
 	expect(decide((struct verdict_facts){.exit = EXIT(3), .oom_kill_rise = 1}), EXIT_CODE,
 	       CERTAIN);
@@ -145,7 +145,7 @@ static void the_manager_ending_the_rest_of_a_unit_is_no_kill(void **state unused
 				      .target = "shop.service"};
 
 	expect(decide((struct verdict_facts){.exit = KILLED, .notes = &n, .n_notes = 1}),
-	       OOM_KERNEL, LIKELY);
+	       KERNEL_OOM, LIKELY);
 	expect(decide((struct verdict_facts){
 		       .exit = TERMED, .notes = &n, .n_notes = 1, .unit_stop = true}),
 	       UNIT_STOP, LIKELY);
@@ -184,7 +184,7 @@ static void contradictions_lower_the_confidence_and_are_named(void **state unuse
 	k.scope = OOM_SCOPE_SYSRQ;
 	expect(decide((struct verdict_facts){
 		       .exit = KILLED, .kill = &k, .notes = &early, .n_notes = 1}),
-	       OOM_SYSRQ, CERTAIN);
+	       KERNEL_SYSRQ, CERTAIN);
 }
 
 static void a_master_that_lost_patience_is_no_memory_matter(void **state unused_arg)
@@ -198,7 +198,7 @@ static void a_master_that_lost_patience_is_no_memory_matter(void **state unused_
 	       WORKER_TIMEOUT, CERTAIN);
 	expect(decide((struct verdict_facts){
 		       .exit = KILLED, .kill = &k, .notes = &n, .n_notes = 1}),
-	       OOM_MEMCG, CERTAIN);
+	       KERNEL_MEMCG, CERTAIN);
 	expect(decide((struct verdict_facts){.exit = EXIT(0), .notes = &n, .n_notes = 1}),
 	       CLEAN_EXIT, CERTAIN);
 }
@@ -258,17 +258,29 @@ static void every_cause_has_a_word_of_its_own(void **state unused_arg)
 	assert_string_equal(kill_confidence_word(KILL_CONFIDENCE_CERTAIN), "certain");
 }
 
-static void hostile_targets_leave_printable(void **state unused_arg)
+static void hostile_texts_leave_printable_and_whole(void **state unused_arg)
 {
 	struct killer_note n = {.killer = KILLER_OOMD,
 				.signal = SIGKILL,
 				.target = "/a\n\x1b[2J\xff"};
 	struct verdict v = decide((struct verdict_facts){
 		.exit = KILLED, .cgroup = n.target, .notes = &n, .n_notes = 1});
+	size_t i = 0;
 
 	assert_int_equal(v.cause, KILL_CAUSE_OOMD);
-	for (size_t i = 0; i < v.n_evidence; i++)
+	for (i = 0; i < v.n_evidence; i++)
 		assert_true(str_is_safe(v.evidence[i], strlen(v.evidence[i])));
+	/* A reason that must be cut is cut between two characters, wherever they begin. */
+	for (size_t shift = 0; shift < 3; shift++) {
+		memset(n.reason, 'x', sizeof(n.reason));
+		for (i = shift; i + 3 < sizeof(n.reason); i += 3)
+			memcpy(n.reason + i, "\xe2\x82\xac", 3);
+		n.reason[i] = '\0';
+		n.pid = 812;
+		v = decide((struct verdict_facts){.exit = KILLED, .notes = &n, .n_notes = 1});
+		assert_true(strlen(v.evidence[1]) > 190);
+		assert_true(str_is_safe(v.evidence[1], strlen(v.evidence[1])));
+	}
 }
 
 int main(void)
@@ -284,7 +296,7 @@ int main(void)
 		cmocka_unit_test(other_ends_are_called_by_their_name),
 		cmocka_unit_test(wait_statuses_are_taken_apart),
 		cmocka_unit_test(every_cause_has_a_word_of_its_own),
-		cmocka_unit_test(hostile_targets_leave_printable),
+		cmocka_unit_test(hostile_texts_leave_printable_and_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
