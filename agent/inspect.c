@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "agent/sense/allocator.h"
-#include "agent/sense/cgroup_limit.h"
+#include "agent/sense/cgroup_tree.h"
 #include "agent/sense/describe.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -102,13 +102,24 @@ static void read_rollup(const struct procdir *d, struct inspection *in)
 
 static void read_limit(struct inspection *in)
 {
-	int r = cgroup_limit(CGROUP_ROOT, &in->who.paths, &in->limit);
+	struct cgroup_mount mount;
+	struct cgroup_tree tree;
+	const struct cgroup *cg;
 
-	if (r == 0)
-		return;
 	in->limit = METRIC_ABSENT;
-	note(in, r == -ENODATA ? "limit: no cgroup of this process limits memory"
-			       : "limit: its memory cgroup was not found under " CGROUP_ROOT);
+	cgroup_mount_find("/proc/self/mountinfo", &mount);
+	if (mount.version == CGROUP_NO_VERSION || cgroup_tree_init(&tree, &mount, NULL) < 0) {
+		note(in, "limit: no memory cgroups are mounted here");
+		return;
+	}
+	cg = cgroup_tree_get(&tree, cgroup_tree_join(&tree, &in->who.paths));
+	cgroup_tree_read(&tree, METRIC_ABSENT);
+	in->limit = to_bytes(cg ? cg->effective : tree.root_limit);
+	if (cg && cg->state == CGROUP_GONE)
+		note(in, "limit: its memory cgroup was not found under %s", mount.path);
+	else if (in->limit == METRIC_ABSENT)
+		note(in, "limit: no cgroup of this process limits memory");
+	cgroup_tree_fini(&tree);
 }
 
 static void read_allocator(const struct procdir *d, struct inspection *in)

@@ -218,15 +218,20 @@ static int64_t less(int64_t a, int64_t b)
 	return a == METRIC_ABSENT || b == METRIC_ABSENT ? METRIC_ABSENT : MAX_OF(a - b, (int64_t)0);
 }
 
+int64_t cgroup_stat_limit(int dirfd, const char *path, enum cgroup_version version)
+{
+	return read_kib((struct folder){dirfd, path},
+			version == CGROUP_V2 ? "memory.max" : "memory.limit_in_bytes");
+}
+
 static void read_limits(struct folder f, enum cgroup_version version, int64_t *v)
 {
+	v[CGROUP_LIMIT] = cgroup_stat_limit(f.dirfd, f.path, version);
 	if (version == CGROUP_V2) {
-		v[CGROUP_LIMIT] = read_kib(f, "memory.max");
 		v[CGROUP_HIGH] = read_kib(f, "memory.high");
 		v[CGROUP_SWAP_LIMIT] = read_kib(f, "memory.swap.max");
 		return;
 	}
-	v[CGROUP_LIMIT] = read_kib(f, "memory.limit_in_bytes");
 	v[CGROUP_SWAP_LIMIT] = less(read_kib(f, "memory.memsw.limit_in_bytes"), v[CGROUP_LIMIT]);
 }
 

@@ -67,6 +67,9 @@ enum cgroup_depth {
 int cgroup_stat_read(int dirfd, const char *path, enum cgroup_version version,
 		     enum cgroup_depth depth, int64_t v[CGROUP_FIGURE_COUNT]) must_use;
 
+/* Its own limit alone, in KiB; METRIC_ABSENT when it has none. */
+int64_t cgroup_stat_limit(int dirfd, const char *path, enum cgroup_version version);
+
 /* ---- pure ---- */
 void cgroup_stat_parse_stat(enum cgroup_version version, const char *s, size_t len, int64_t *v);
 void cgroup_stat_parse_events(const char *s, size_t len, int64_t *v);       /* memory.events */

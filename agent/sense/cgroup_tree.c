@@ -8,7 +8,7 @@
 
 int cgroup_tree_init(struct cgroup_tree *t, const struct cgroup_mount *m, struct error *err)
 {
-	*t = (struct cgroup_tree){.mount = *m, .fd = -1};
+	*t = (struct cgroup_tree){.mount = *m, .fd = -1, .root_limit = METRIC_ABSENT};
 	if (m->version == CGROUP_NO_VERSION)
 		return 0;
 	t->fd = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -196,6 +196,7 @@ static void work_out_limit(struct cgroup_tree *t, uint16_t id, int64_t mem_total
 	c->effective = mem_total;
 	c->owner = CGROUP_OWNER_HOST;
 	c->unlimited = true;
+	lower(c, t->root_limit, CGROUP_OWNER_OUTSIDE);
 	/* v1 knows what holds for it, also what cannot be seen from here, and whether what is above
 	 * it counts at all (use_hierarchy). 'No limit' is absent. */
 	if (t->mount.version == CGROUP_V1 && c->v[CGROUP_USAGE] != METRIC_ABSENT)
@@ -230,6 +231,8 @@ static void work_out_unseen(struct cgroup_tree *t)
 
 void cgroup_tree_read(struct cgroup_tree *t, int64_t mem_total)
 {
+	if (t->fd >= 0 && t->round % CGROUP_FULL_EVERY == 0)
+		t->root_limit = cgroup_stat_limit(t->fd, ".", t->mount.version);
 	t->round++;
 	for (uint32_t id = 0; id < t->high; id++)
 		if (t->by_id[id])

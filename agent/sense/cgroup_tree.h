@@ -30,7 +30,7 @@
 #define CGROUP_MAX           512u
 #define CGROUP_NONE          UINT16_MAX
 #define CGROUP_OWNER_HOST    UINT16_MAX       /* MemTotal is the limit */
-#define CGROUP_OWNER_OUTSIDE (UINT16_MAX - 1) /* a cgroup that cannot be seen from here */
+#define CGROUP_OWNER_OUTSIDE (UINT16_MAX - 1) /* the mounted root, or one above it */
 /* Rounds between two readings of everything. */
 #define CGROUP_FULL_EVERY 6u
 
@@ -68,7 +68,8 @@ struct cgroup_tree {
 	uint32_t high;              /* ids are below this */
 	uint32_t count;
 	uint32_t round;
-	uint64_t refused; /* cgroups beyond CGROUP_MAX, or without memory for them */
+	int64_t root_limit; /* KiB: of the mounted root, which in a container is its own cgroup */
+	uint64_t refused;   /* cgroups beyond CGROUP_MAX, or without memory for them */
 };
 
 /* A host without memory cgroups (version CGROUP_NO_VERSION) is fine: joining then gives

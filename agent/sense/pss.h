@@ -32,7 +32,7 @@
 #include "agent/sense/procdir.h"
 #include "common/check.h"
 
-#define PSS_PICKS_MAX 256u /* readings in one round */
+#define PSS_PICKS_MAX 512u /* readings in one round */
 
 struct pss_config {
 	uint32_t cpu_share;   /* ceiling, 1/10000 of one core; 0 = measure nothing */

@@ -71,8 +71,8 @@ static const struct {
 };
 
 /* 'docker-<id>.scope', or a bare '<id>' below a folder that tells the runtime. */
-static bool id_of_component(struct span c, struct span parent, bool k8s, struct span *ret_id,
-			    const char **ret_shown)
+static bool container_of_component(char *out, size_t size, struct span c, struct span parent,
+				   bool k8s)
 {
 	const char *shown = "container:";
 	struct span id = c;
@@ -90,23 +90,10 @@ static bool id_of_component(struct span c, struct span parent, bool k8s, struct 
 		shown = runtimes[i].shown;
 		break;
 	}
-	if (id.len != SERVICE_ID_LEN || !is_hex(id))
-		return false;
-	*ret_id = id;
-	*ret_shown = k8s ? "k8s:" : shown;
-	return true;
-}
-
-static bool container_of_component(char *out, size_t size, struct span c, struct span parent,
-				   bool k8s)
-{
-	const char *shown;
-	struct span id;
-
-	if (!id_of_component(c, parent, k8s, &id, &shown))
+	if (id.len != 64 || !is_hex(id))
 		return false;
 	id.len = SHORT_ID;
-	write_name(out, size, shown, id);
+	write_name(out, size, k8s ? "k8s:" : shown, id);
 	return true;
 }
 
@@ -142,26 +129,6 @@ static bool container_of_path(char *out, size_t size, const char *path)
 		if (container_of_component(out, size, c, parent, k8s) ||
 		    machine_of_component(out, size, c, parent))
 			found = true;
-	return found;
-}
-
-bool service_container_id(const char *path, char ret_id[SERVICE_ID_LEN + 1],
-			  const char **ret_runtime)
-{
-	struct span parent = {"", 0};
-	bool k8s = strstr(path, "kubepods") != NULL;
-	bool found = false;
-	struct span c;
-
-	for (; next_component(&path, &c); parent = c) {
-		struct span id;
-
-		if (!id_of_component(c, parent, k8s, &id, ret_runtime))
-			continue;
-		memcpy(ret_id, id.s, SERVICE_ID_LEN);
-		ret_id[SERVICE_ID_LEN] = '\0';
-		found = true;
-	}
 	return found;
 }
 

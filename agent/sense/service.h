@@ -25,10 +25,5 @@ struct service_hint {
 void service_name(char *out, size_t size, const struct service_hint *hint);
 /* 'docker:0123456789ab' and the like alone; false when the cgroup names no container. */
 bool service_container(char *out, size_t size, const struct procfs_cgroup *cgroup);
-/* The whole id of the innermost container that a cgroup's path names, and its runtime as in the
- * names above ('docker:', 'k8s:', 'container:' when it is not told); false when it names none. */
-#define SERVICE_ID_LEN 64u
-bool service_container_id(const char *path, char ret_id[SERVICE_ID_LEN + 1],
-			  const char **ret_runtime);
 
 #endif
