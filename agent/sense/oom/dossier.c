@@ -15,9 +15,6 @@
 
 #define MINUTE_US (60 * USEC_PER_SEC)
 
-/* The kernel's 'no limit' is the largest number of pages: nothing real is near it. */
-#define NO_LIMIT_KIB (INT64_C(1) << 52)
-
 struct maker {
 	struct arena *a;
 	const struct dossier_facts *f;
@@ -74,7 +71,7 @@ static const char *safe(struct maker *m, const char *raw, size_t max)
 
 static int64_t figure(int64_t v)
 {
-	return v == METRIC_ABSENT || v > NO_LIMIT_KIB || v < -NO_LIMIT_KIB ? KILL_ABSENT : v;
+	return v == METRIC_ABSENT || v > DOSSIER_MAX_KIB || v < -DOSSIER_MAX_KIB ? KILL_ABSENT : v;
 }
 
 static struct wire_party party_none(void)
@@ -274,7 +271,7 @@ static int64_t swap_part(const struct oom_kill *k, int64_t swap, int64_t memory)
 {
 	if (swap == METRIC_ABSENT || !k->swap_is_memsw)
 		return figure(swap);
-	if (memory == METRIC_ABSENT || swap > NO_LIMIT_KIB || memory > NO_LIMIT_KIB)
+	if (memory == METRIC_ABSENT || swap > DOSSIER_MAX_KIB || memory > DOSSIER_MAX_KIB)
 		return KILL_ABSENT;
 	return MAX_OF(swap - memory, (int64_t)0);
 }

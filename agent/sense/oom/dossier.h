@@ -27,6 +27,8 @@
 #define DOSSIER_LINE_SIZE   400u
 /* The packed record is smaller: of the task table the smallest go. */
 #define DOSSIER_MAX_PACKED ((size_t)48 * 1024)
+/* Larger ones are no memory: the kernel's 'no limit' is the largest number of pages. */
+#define DOSSIER_MAX_KIB (INT64_C(1) << 52)
 /* What dossier_make() may take of its arena. */
 #define DOSSIER_ARENA ((size_t)192 * 1024)
 

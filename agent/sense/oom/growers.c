@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-static int64_t had(int64_t v)
+static bool is_size(int64_t v)
 {
-	return v == METRIC_ABSENT ? 0 : v;
+	return v >= 0 && v <= DOSSIER_MAX_KIB;
 }
 
 static int64_t ring_had(uint32_t v)
@@ -31,9 +31,10 @@ static const struct ring_grown *grown_of(const struct dossier_facts *f, uint32_t
 
 static int64_t row_size(const struct oom_task *row)
 {
-	if (row->v[OOM_TASK_RSS] == METRIC_ABSENT)
-		return METRIC_ABSENT;
-	return row->v[OOM_TASK_RSS] + had(row->v[OOM_TASK_SWAP]);
+	int64_t rss = row->v[OOM_TASK_RSS];
+	int64_t swap = row->v[OOM_TASK_SWAP];
+
+	return is_size(rss) ? rss + (is_size(swap) ? swap : 0) : METRIC_ABSENT;
 }
 
 /* What it has now, as exactly as it is known. */
@@ -45,6 +46,8 @@ static int64_t size_now(const struct dossier_facts *f, const struct grower *g)
 		size = row_size(g->row);
 	if (size == METRIC_ABSENT && g->pid == f->kill->pid)
 		size = oom_kill_rss(f->kill);
+	if (!is_size(size))
+		size = METRIC_ABSENT;
 	if (size == METRIC_ABSENT && g->grown && g->grown->rss != RING_ABSENT)
 		size = (int64_t)g->grown->rss + ring_had(g->grown->swap);
 	return size;

@@ -401,7 +401,9 @@ static void drain_exits(struct oom *o)
 static void arm(struct oom *o)
 {
 	int64_t now_us = clock_boot_us();
-	int64_t due_us = deaths_due_us(&o->deaths);
+	/* While there is old log to read, nothing need be new for the next turn. */
+	bool behind = o->events[SOURCE_KMSG] && !o->kmsg.caught_up;
+	int64_t due_us = behind ? now_us : deaths_due_us(&o->deaths);
 	int64_t wait = MAX_OF(due_us - now_us, (int64_t)1000);
 	struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
 
@@ -603,6 +605,7 @@ int oom_new(const struct oom_config *cfg, struct oom **ret, struct error *err)
 	o->have_position =
 		o->position_path && position_load(o->position_path, cfg->boot_id, &o->position);
 	o->saved = o->have_position ? o->position : 0;
+	arm(o);
 	*ret = o;
 	return 0;
 }

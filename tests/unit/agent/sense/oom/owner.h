@@ -267,7 +267,7 @@ static inline void owner_turn(struct owner *w, bool (*done)(const struct owner *
 		if (clock_boot_us() > end)
 			fail_msg("nothing came in %u ms: %zu kills, %zu events", ms, w->n_kills,
 				 w->n_events);
-		event_base_loop(w->base, EVLOOP_NONBLOCK);
+		event_base_loop(w->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		usleep(2000);
 	}
 }

@@ -190,7 +190,7 @@ static void table(const int64_t (*rows)[2], size_t n)
 			t->v[k] = METRIC_ABSENT;
 		t->v[OOM_TASK_PID] = t->v[OOM_TASK_TGID] = rows[i][0];
 		t->v[OOM_TASK_RSS] = rows[i][1] * MIB;
-		snprintf(t->comm, sizeof(t->comm), "task%zu", i);
+		snprintf(t->comm, sizeof(t->comm), "task%u", (unsigned)i % 1000);
 	}
 	w.kill.n_tasks = n;
 	w.kill.tasks_seen = (uint32_t)n;

@@ -218,7 +218,7 @@ static void owner_begin(struct owner *w, const pid_t *wanted, size_t n)
 static void catch_up(struct owner *w)
 {
 	for (int i = 0; i < 50; i++)
-		event_base_loop(w->base, EVLOOP_NONBLOCK);
+		event_base_loop(w->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 static size_t expected;
