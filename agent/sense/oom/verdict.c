@@ -9,36 +9,6 @@
 
 #include "common/str.h"
 
-static const struct {
-	const char *name;
-	const char *help;
-} causes[] = {
-#define X(NAME, name, help) {#name, help},
-	VERDICT_CAUSE_LIST(X)
-#undef X
-};
-
-static const char *const confidences[] = {
-#define X(NAME, name) #name,
-	VERDICT_CONFIDENCE_LIST(X)
-#undef X
-};
-
-const char *verdict_cause_name(enum verdict_cause cause)
-{
-	return causes[cause].name;
-}
-
-const char *verdict_cause_help(enum verdict_cause cause)
-{
-	return causes[cause].help;
-}
-
-const char *verdict_confidence_name(enum verdict_confidence confidence)
-{
-	return confidences[confidence];
-}
-
 /* wait(2): the low 7 bits are the signal, the next the core flag, the next 8 the exit code. */
 struct verdict_exit verdict_exit_of(uint32_t wait_status)
 {
@@ -67,12 +37,12 @@ static void evidence(struct verdict *v, const char *fmt, ...)
 static void against(struct verdict *v, const char *text)
 {
 	v->contradicted = true;
-	if (v->confidence > VERDICT_GUESS)
+	if (v->confidence > KILL_CONFIDENCE_GUESS)
 		v->confidence--;
 	evidence(v, "against it: %s", text);
 }
 
-static void decide(struct verdict *v, enum verdict_cause cause, enum verdict_confidence confidence)
+static void decide(struct verdict *v, enum kill_cause cause, enum kill_confidence confidence)
 {
 	v->cause = cause;
 	v->confidence = confidence;
@@ -85,37 +55,37 @@ static bool signalled(const struct verdict_facts *f, int signal)
 
 /* ---- each candidate: true when it decided ---- */
 
-static enum verdict_cause kernel_cause(const struct oom_kill *k)
+enum kill_cause verdict_kernel_cause(const struct oom_kill *k)
 {
 	if (k->group_member)
-		return VERDICT_OOM_GROUP;
+		return KILL_CAUSE_KERNEL_GROUP;
 	switch (k->scope) {
 	case OOM_SCOPE_MEMCG:
-		return VERDICT_OOM_MEMCG;
+		return KILL_CAUSE_KERNEL_MEMCG;
 	case OOM_SCOPE_GLOBAL:
 	case OOM_SCOPE_CPUSET:
 	case OOM_SCOPE_MEMPOLICY:
 	case OOM_SCOPE_ALLOCATING:
-		return VERDICT_OOM_GLOBAL;
+		return KILL_CAUSE_KERNEL_GLOBAL;
 	case OOM_SCOPE_SYSRQ:
-		return VERDICT_OOM_SYSRQ;
+		return KILL_CAUSE_KERNEL_SYSRQ;
 	case OOM_SCOPE_UNKNOWN:
 	case OOM_SCOPE_COUNT:
 	default:
-		return VERDICT_OOM_KERNEL;
+		return KILL_CAUSE_KERNEL_OOM;
 	}
 }
 
 static bool by_kernel(const struct verdict_facts *f, struct verdict *v)
 {
 	if (f->kill) {
-		decide(v, kernel_cause(f->kill), VERDICT_CERTAIN);
+		decide(v, verdict_kernel_cause(f->kill), KILL_CONFIDENCE_CERTAIN);
 		evidence(v, "the kernel's log, record %" PRIu64 ": killed process %" PRId64 ", %s",
 			 f->kill->seq, f->kill->pid, oom_scope_help(f->kill->scope));
 		if (f->marked)
 			evidence(v, "the kernel's tracepoint oom:mark_victim named it");
 	} else if (f->marked) {
-		decide(v, VERDICT_OOM_KERNEL, VERDICT_CERTAIN);
+		decide(v, KILL_CAUSE_KERNEL_OOM, KILL_CONFIDENCE_CERTAIN);
 		evidence(v, "the kernel's tracepoint oom:mark_victim named it");
 	} else {
 		return false;
@@ -135,7 +105,7 @@ static bool by_own_action(const struct verdict_facts *f, struct verdict *v)
 {
 	if (f->action == VERDICT_ACTION_NONE)
 		return false;
-	decide(v, VERDICT_OWN_ACTION, VERDICT_CERTAIN);
+	decide(v, KILL_CAUSE_OWN_ACTION, KILL_CONFIDENCE_CERTAIN);
 	evidence(v, "action %" PRId64 " of memherd: %s", f->action_id,
 		 f->action == VERDICT_ACTION_RESTART ? "restart" : "kill");
 	if (f->exit.known && f->exit.signal && f->exit.signal != SIGKILL &&
@@ -165,25 +135,25 @@ static const struct killer_note *note_of(const struct verdict_facts *f, bool mem
 	return best;
 }
 
-static enum verdict_cause killer_cause(enum killer killer)
+static enum kill_cause killer_cause(enum killer killer)
 {
 	switch (killer) {
 	case KILLER_EARLYOOM:
-		return VERDICT_EARLYOOM;
+		return KILL_CAUSE_EARLYOOM;
 	case KILLER_SYSTEMD_OOMD:
 	case KILLER_PID1_OOMD:
-		return VERDICT_SYSTEMD_OOMD;
+		return KILL_CAUSE_SYSTEMD_OOMD;
 	case KILLER_NOHANG:
-		return VERDICT_NOHANG;
+		return KILL_CAUSE_NOHANG;
 	case KILLER_OOMD:
-		return VERDICT_OOMD;
+		return KILL_CAUSE_OOMD;
 	case KILLER_PID1_OOM:
-		return VERDICT_OOM_KERNEL;
+		return KILL_CAUSE_KERNEL_OOM;
 	case KILLER_GUNICORN:
-		return VERDICT_WORKER_TIMEOUT;
+		return KILL_CAUSE_WORKER_TIMEOUT;
 	case KILLER_COUNT:
 	default:
-		return VERDICT_UNKNOWN;
+		return KILL_CAUSE_UNKNOWN;
 	}
 }
 
@@ -218,7 +188,8 @@ static bool by_killer(const struct verdict_facts *f, struct verdict *v)
 
 	if (!n)
 		return false;
-	decide(v, killer_cause(n->killer), n->pid ? VERDICT_CERTAIN : VERDICT_LIKELY);
+	decide(v, killer_cause(n->killer),
+	       n->pid ? KILL_CONFIDENCE_CERTAIN : KILL_CONFIDENCE_LIKELY);
 	note_evidence(v, n);
 	weigh_signal(f, v, n);
 	return true;
@@ -226,9 +197,11 @@ static bool by_killer(const struct verdict_facts *f, struct verdict *v)
 
 static bool by_counter(const struct verdict_facts *f, struct verdict *v)
 {
-	if (f->oom_kill_rise == METRIC_ABSENT || f->oom_kill_rise <= 0 || !signalled(f, SIGKILL))
+	if (f->oom_kill_rise == METRIC_ABSENT || f->oom_kill_rise <= 0 ||
+	    (f->exit.known && f->exit.signal != SIGKILL))
 		return false;
-	decide(v, VERDICT_OOM_KERNEL, VERDICT_LIKELY);
+	decide(v, KILL_CAUSE_KERNEL_OOM,
+	       f->exit.known ? KILL_CONFIDENCE_LIKELY : KILL_CONFIDENCE_GUESS);
 	evidence(v, "memory.events of its cgroup: oom_kill rose by %" PRId64, f->oom_kill_rise);
 	return true;
 }
@@ -239,8 +212,9 @@ static bool by_master(const struct verdict_facts *f, struct verdict *v)
 
 	if (!n || (f->exit.known && !f->exit.signal && f->exit.code == 0))
 		return false;
-	decide(v, VERDICT_WORKER_TIMEOUT,
-	       signalled(f, SIGKILL) || signalled(f, SIGABRT) ? VERDICT_CERTAIN : VERDICT_LIKELY);
+	decide(v, KILL_CAUSE_WORKER_TIMEOUT,
+	       signalled(f, SIGKILL) || signalled(f, SIGABRT) ? KILL_CONFIDENCE_CERTAIN
+							      : KILL_CONFIDENCE_LIKELY);
 	note_evidence(v, n);
 	return true;
 }
@@ -258,7 +232,7 @@ static bool by_fault(const struct verdict_facts *f, struct verdict *v)
 	/* A fault that was logged may have been handled: the end must fit. */
 	if (!fault && !(f->crash && !f->exit.known))
 		return false;
-	decide(v, VERDICT_CRASH, fault ? VERDICT_CERTAIN : VERDICT_LIKELY);
+	decide(v, KILL_CAUSE_CRASH, fault ? KILL_CONFIDENCE_CERTAIN : KILL_CONFIDENCE_LIKELY);
 	if (f->crash)
 		evidence(v, "the kernel's log: %s", f->crash);
 	return true;
@@ -270,13 +244,13 @@ static bool by_manager(const struct verdict_facts *f, struct verdict *v)
 		      signalled(f, SIGHUP);
 
 	if (f->unit_stop) {
-		decide(v, VERDICT_UNIT_STOP, VERDICT_LIKELY);
+		decide(v, KILL_CAUSE_UNIT_STOP, KILL_CONFIDENCE_LIKELY);
 		evidence(v, "the service manager was stopping its unit");
 		return true;
 	}
 	if (!f->parent_died || !signal)
 		return false;
-	decide(v, VERDICT_PARENT_DIED, VERDICT_GUESS);
+	decide(v, KILL_CAUSE_PARENT_DIED, KILL_CONFIDENCE_GUESS);
 	evidence(v, "its parent ended just before");
 	return true;
 }
@@ -285,18 +259,18 @@ static bool by_manager(const struct verdict_facts *f, struct verdict *v)
 static void by_exit(const struct verdict_facts *f, struct verdict *v)
 {
 	if (!f->exit.known) {
-		decide(v, VERDICT_UNKNOWN, VERDICT_GUESS);
+		decide(v, KILL_CAUSE_UNKNOWN, KILL_CONFIDENCE_GUESS);
 	} else if (f->exit.signal == SIGKILL) {
-		decide(v, VERDICT_KILLED, VERDICT_CERTAIN);
+		decide(v, KILL_CAUSE_KILLED, KILL_CONFIDENCE_CERTAIN);
 	} else if (f->exit.signal) {
-		decide(v, VERDICT_TERMINATED, VERDICT_CERTAIN);
+		decide(v, KILL_CAUSE_TERMINATED, KILL_CONFIDENCE_CERTAIN);
 	} else if (f->exit.code == 1 && f->memory_limited) {
-		decide(v, VERDICT_MEMORY_ERROR, VERDICT_GUESS);
+		decide(v, KILL_CAUSE_MEMORY_ERROR, KILL_CONFIDENCE_GUESS);
 		evidence(v, "its address space is limited: an allocation can fail without a kill");
 	} else if (f->exit.code) {
-		decide(v, VERDICT_EXIT_CODE, VERDICT_CERTAIN);
+		decide(v, KILL_CAUSE_EXIT_CODE, KILL_CONFIDENCE_CERTAIN);
 	} else {
-		decide(v, VERDICT_CLEAN_EXIT, VERDICT_CERTAIN);
+		decide(v, KILL_CAUSE_CLEAN_EXIT, KILL_CONFIDENCE_CERTAIN);
 	}
 }
 
@@ -321,31 +295,32 @@ static void rivals(const struct verdict_facts *f, struct verdict *v)
 	const struct killer_note *n = note_of(f, true);
 
 	if (kernel && n && n->pid && n->killer != KILLER_PID1_OOM &&
-	    v->cause != VERDICT_OOM_SYSRQ) {
+	    v->cause != KILL_CAUSE_KERNEL_SYSRQ) {
 		char text[120];
 
 		snprintf(text, sizeof(text), "the log of %s claims the same process",
 			 killer_name(n->killer));
 		against(v, text);
 	}
-	if (f->action != VERDICT_ACTION_NONE && v->cause != VERDICT_OWN_ACTION)
+	if (f->action != VERDICT_ACTION_NONE && v->cause != KILL_CAUSE_OWN_ACTION)
 		against(v, "an action of memherd was under way on it");
 }
 
 static void sentence(const struct verdict_facts *f, struct verdict *v)
 {
-	static const char *const sure[] = {[VERDICT_GUESS] = " (a guess)",
-					   [VERDICT_LIKELY] = " (likely)",
-					   [VERDICT_CERTAIN] = ""};
+	static const char *const sure[] = {[KILL_CONFIDENCE_GUESS] = " (a guess)",
+					   [KILL_CONFIDENCE_LIKELY] = " (likely)",
+					   [KILL_CONFIDENCE_CERTAIN] = ""};
 	char detail[64] = "";
 	char whole[2 * VERDICT_SENTENCE_SIZE];
 
-	if (v->cause == VERDICT_EXIT_CODE || v->cause == VERDICT_MEMORY_ERROR)
+	if (v->cause == KILL_CAUSE_EXIT_CODE || v->cause == KILL_CAUSE_MEMORY_ERROR)
 		snprintf(detail, sizeof(detail), ": exit code %d", f->exit.code);
-	else if ((v->cause == VERDICT_CRASH || v->cause == VERDICT_TERMINATED) && f->exit.known)
+	else if ((v->cause == KILL_CAUSE_CRASH || v->cause == KILL_CAUSE_TERMINATED) &&
+		 f->exit.known)
 		snprintf(detail, sizeof(detail), ": signal %d", f->exit.signal);
 	snprintf(whole, sizeof(whole), "%s: %s%s%s", f->name && *f->name ? f->name : "the process",
-		 causes[v->cause].help, detail, sure[v->confidence]);
+		 kill_cause_help(v->cause), detail, sure[v->confidence]);
 	str_safe(v->sentence, sizeof(v->sentence), whole, strlen(whole));
 }
 
@@ -357,7 +332,7 @@ void verdict_decide(const struct verdict_facts *f, struct verdict *ret)
 	};
 	bool found = false;
 
-	*ret = (struct verdict){.cause = VERDICT_UNKNOWN};
+	*ret = (struct verdict){.cause = KILL_CAUSE_UNKNOWN};
 	exit_evidence(f, ret);
 	for (size_t i = 0; i < ARRAY_SIZE(candidates) && !found; i++)
 		found = candidates[i](f, ret);

@@ -45,11 +45,11 @@ static struct verdict decide(struct verdict_facts f)
 	return v;
 }
 
-#define expect(v, c, how)                                       \
-	do {                                                    \
-		struct verdict v_ = (v);                        \
-		assert_int_equal(v_.cause, VERDICT_##c);        \
-		assert_int_equal(v_.confidence, VERDICT_##how); \
+#define expect(v, c, how)                                               \
+	do {                                                            \
+		struct verdict v_ = (v);                                \
+		assert_int_equal(v_.cause, KILL_CAUSE_##c);             \
+		assert_int_equal(v_.confidence, KILL_CONFIDENCE_##how); \
 	} while (0)
 
 static bool mentions(const struct verdict *v, const char *text)
@@ -65,15 +65,15 @@ static void a_kill_by_the_kernel_is_certain(void **state unused_arg)
 	static const struct {
 		enum oom_scope scope;
 		bool member;
-		enum verdict_cause cause;
+		enum kill_cause cause;
 	} rows[] = {
-		{OOM_SCOPE_MEMCG, false, VERDICT_OOM_MEMCG},
-		{OOM_SCOPE_MEMCG, true, VERDICT_OOM_GROUP},
-		{OOM_SCOPE_GLOBAL, false, VERDICT_OOM_GLOBAL},
-		{OOM_SCOPE_ALLOCATING, false, VERDICT_OOM_GLOBAL},
-		{OOM_SCOPE_CPUSET, false, VERDICT_OOM_GLOBAL},
-		{OOM_SCOPE_SYSRQ, false, VERDICT_OOM_SYSRQ},
-		{OOM_SCOPE_UNKNOWN, false, VERDICT_OOM_KERNEL},
+		{OOM_SCOPE_MEMCG, false, KILL_CAUSE_KERNEL_MEMCG},
+		{OOM_SCOPE_MEMCG, true, KILL_CAUSE_KERNEL_GROUP},
+		{OOM_SCOPE_GLOBAL, false, KILL_CAUSE_KERNEL_GLOBAL},
+		{OOM_SCOPE_ALLOCATING, false, KILL_CAUSE_KERNEL_GLOBAL},
+		{OOM_SCOPE_CPUSET, false, KILL_CAUSE_KERNEL_GLOBAL},
+		{OOM_SCOPE_SYSRQ, false, KILL_CAUSE_KERNEL_SYSRQ},
+		{OOM_SCOPE_UNKNOWN, false, KILL_CAUSE_KERNEL_OOM},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -81,18 +81,18 @@ static void a_kill_by_the_kernel_is_certain(void **state unused_arg)
 		struct verdict v = decide((struct verdict_facts){.exit = KILLED, .kill = &k});
 
 		assert_int_equal(v.cause, rows[i].cause);
-		assert_int_equal(v.confidence, VERDICT_CERTAIN);
+		assert_int_equal(v.confidence, KILL_CONFIDENCE_CERTAIN);
 		assert_false(v.contradicted);
 		assert_true(mentions(&v, "record 423"));
 	}
-	expect(decide((struct verdict_facts){.exit = KILLED, .marked = true}), OOM_KERNEL, CERTAIN);
+	expect(decide((struct verdict_facts){.exit = KILLED, .marked = true}), KERNEL_OOM, CERTAIN);
 	/* The end may not have been seen at all. */
-	expect(decide((struct verdict_facts){.marked = true}), OOM_KERNEL, CERTAIN);
+	expect(decide((struct verdict_facts){.marked = true}), KERNEL_OOM, CERTAIN);
 }
 
 static void a_counter_alone_makes_it_likely(void **state unused_arg)
 {
-	expect(decide((struct verdict_facts){.exit = KILLED, .oom_kill_rise = 1}), OOM_KERNEL,
+	expect(decide((struct verdict_facts){.exit = KILLED, .oom_kill_rise = 1}), KERNEL_OOM,
 	       LIKELY);
 	expect(decide((struct verdict_facts){.exit = EXIT(3), .oom_kill_rise = 1}), EXIT_CODE,
 	       CERTAIN);
@@ -133,7 +133,7 @@ static void killers_in_user_space_are_named(void **state unused_arg)
 	v = decide((struct verdict_facts){.exit = {.known = true, .signal = SIGSEGV},
 					  .notes = &early,
 					  .n_notes = 1});
-	assert_int_equal(v.confidence, VERDICT_LIKELY);
+	assert_int_equal(v.confidence, KILL_CONFIDENCE_LIKELY);
 	assert_true(v.contradicted);
 	assert_true(mentions(&v, "against it"));
 }
@@ -145,7 +145,7 @@ static void the_manager_ending_the_rest_of_a_unit_is_no_kill(void **state unused
 				      .target = "shop.service"};
 
 	expect(decide((struct verdict_facts){.exit = KILLED, .notes = &n, .n_notes = 1}),
-	       OOM_KERNEL, LIKELY);
+	       KERNEL_OOM, LIKELY);
 	expect(decide((struct verdict_facts){
 		       .exit = TERMED, .notes = &n, .n_notes = 1, .unit_stop = true}),
 	       UNIT_STOP, LIKELY);
@@ -157,7 +157,7 @@ static void what_we_did_ourselves_is_said(void **state unused_arg)
 							 .action = VERDICT_ACTION_RESTART,
 							 .action_id = 77});
 
-	assert_int_equal(v.cause, VERDICT_OWN_ACTION);
+	assert_int_equal(v.cause, KILL_CAUSE_OWN_ACTION);
 	assert_true(mentions(&v, "action 77 of memherd: restart"));
 	assert_true(strstr(v.sentence, "memherd") != NULL);
 }
@@ -168,23 +168,23 @@ static void contradictions_lower_the_confidence_and_are_named(void **state unuse
 	struct oom_kill k = kill_of(OOM_SCOPE_MEMCG, false);
 	struct verdict v = decide((struct verdict_facts){.exit = EXIT(3), .kill = &k});
 
-	assert_int_equal(v.cause, VERDICT_OOM_MEMCG);
-	assert_int_equal(v.confidence, VERDICT_LIKELY);
+	assert_int_equal(v.cause, KILL_CAUSE_KERNEL_MEMCG);
+	assert_int_equal(v.confidence, KILL_CONFIDENCE_LIKELY);
 	assert_true(mentions(&v, "exit code 3, not with SIGKILL"));
 	v = decide((struct verdict_facts){.exit = KILLED,
 					  .kill = &k,
 					  .notes = &early,
 					  .n_notes = 1,
 					  .action = VERDICT_ACTION_KILL});
-	assert_int_equal(v.cause, VERDICT_OOM_MEMCG);
-	assert_int_equal(v.confidence, VERDICT_GUESS);
+	assert_int_equal(v.cause, KILL_CAUSE_KERNEL_MEMCG);
+	assert_int_equal(v.confidence, KILL_CONFIDENCE_GUESS);
 	assert_true(mentions(&v, "earlyoom claims"));
 	assert_true(mentions(&v, "action of memherd"));
 	/* earlyoom may ask the kernel to kill: no contradiction. */
 	k.scope = OOM_SCOPE_SYSRQ;
 	expect(decide((struct verdict_facts){
 		       .exit = KILLED, .kill = &k, .notes = &early, .n_notes = 1}),
-	       OOM_SYSRQ, CERTAIN);
+	       KERNEL_SYSRQ, CERTAIN);
 }
 
 static void a_master_that_lost_patience_is_no_memory_matter(void **state unused_arg)
@@ -198,7 +198,7 @@ static void a_master_that_lost_patience_is_no_memory_matter(void **state unused_
 	       WORKER_TIMEOUT, CERTAIN);
 	expect(decide((struct verdict_facts){
 		       .exit = KILLED, .kill = &k, .notes = &n, .n_notes = 1}),
-	       OOM_MEMCG, CERTAIN);
+	       KERNEL_MEMCG, CERTAIN);
 	expect(decide((struct verdict_facts){.exit = EXIT(0), .notes = &n, .n_notes = 1}),
 	       CLEAN_EXIT, CERTAIN);
 }
@@ -211,7 +211,7 @@ static void other_ends_are_called_by_their_name(void **state unused_arg)
 	expect(decide((struct verdict_facts){.exit = TERMED}), TERMINATED, CERTAIN);
 	expect(decide((struct verdict_facts){.exit = EXIT(0)}), CLEAN_EXIT, CERTAIN);
 	v = decide((struct verdict_facts){.exit = EXIT(3)});
-	assert_int_equal(v.cause, VERDICT_EXIT_CODE);
+	assert_int_equal(v.cause, KILL_CAUSE_EXIT_CODE);
 	assert_non_null(strstr(v.sentence, "exit code 3"));
 	expect(decide((struct verdict_facts){.exit = EXIT(1), .memory_limited = true}),
 	       MEMORY_ERROR, GUESS);
@@ -219,7 +219,7 @@ static void other_ends_are_called_by_their_name(void **state unused_arg)
 	       CERTAIN);
 	v = decide((struct verdict_facts){.exit = {.known = true, .signal = SIGSEGV, .core = true},
 					  .crash = "python3[812]: segfault at 0"});
-	assert_int_equal(v.cause, VERDICT_CRASH);
+	assert_int_equal(v.cause, KILL_CAUSE_CRASH);
 	assert_true(mentions(&v, "segfault at 0"));
 	assert_true(mentions(&v, "(SEGV) and left a core"));
 	/* A fault that was survived explains nothing. */
@@ -248,14 +248,14 @@ static void wait_statuses_are_taken_apart(void **state unused_arg)
 
 static void every_cause_has_a_word_of_its_own(void **state unused_arg)
 {
-	for (int i = 0; i < VERDICT_CAUSE_COUNT; i++) {
-		assert_true(strlen(verdict_cause_help((enum verdict_cause)i)) > 5);
+	for (int i = 0; i < KILL_CAUSE_COUNT; i++) {
+		assert_true(strlen(kill_cause_help((enum kill_cause)i)) > 5);
 		for (int k = 0; k < i; k++)
-			assert_string_not_equal(verdict_cause_name((enum verdict_cause)i),
-						verdict_cause_name((enum verdict_cause)k));
+			assert_string_not_equal(kill_cause_word((enum kill_cause)i),
+						kill_cause_word((enum kill_cause)k));
 	}
-	assert_string_equal(verdict_cause_name(VERDICT_OOM_MEMCG), "oom_kernel_memcg");
-	assert_string_equal(verdict_confidence_name(VERDICT_CERTAIN), "certain");
+	assert_string_equal(kill_cause_word(KILL_CAUSE_KERNEL_MEMCG), "kernel_memcg");
+	assert_string_equal(kill_confidence_word(KILL_CONFIDENCE_CERTAIN), "certain");
 }
 
 static void hostile_texts_leave_printable_and_whole(void **state unused_arg)
@@ -267,7 +267,7 @@ static void hostile_texts_leave_printable_and_whole(void **state unused_arg)
 		.exit = KILLED, .cgroup = n.target, .notes = &n, .n_notes = 1});
 	size_t i = 0;
 
-	assert_int_equal(v.cause, VERDICT_OOMD);
+	assert_int_equal(v.cause, KILL_CAUSE_OOMD);
 	for (i = 0; i < v.n_evidence; i++)
 		assert_true(str_is_safe(v.evidence[i], strlen(v.evidence[i])));
 	/* A reason that must be cut is cut between two characters, wherever they begin. */

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sense/oom/deaths.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/str.h"
+#include "proto/identity.h"
+
+/* earlyoom and its kin give a victim up to 10 s between signals, and write before and after. */
+#define NOTE_KEEP_US 20000000
+
+/* The i-th newest of a ring of size n into which count went. */
+#define NEWEST(ring, count, i) (&(ring)[((count)-1 - (i)) % ARRAY_SIZE(ring)])
+#define KEPT(ring, count)      MIN_OF((size_t)(count), ARRAY_SIZE(ring))
+
+void deaths_init(struct deaths *d)
+{
+	memset(d, 0, sizeof(*d));
+}
+
+void deaths_fini(struct deaths *d)
+{
+	for (size_t i = 0; i < d->n_pending; i++)
+		free(d->pending[i]);
+	d->n_pending = 0;
+}
+
+/* ---- ends ---- */
+
+static int64_t key_of(const struct death *x)
+{
+	static const uint8_t this_boot[16];
+
+	return identity_process(this_boot, x->pid, x->start_ticks);
+}
+
+static bool was_decided(const struct deaths *d, int64_t key)
+{
+	for (size_t i = 0; i < KEPT(d->decided, d->n_decided); i++)
+		if (d->decided[i] == key)
+			return true;
+	return false;
+}
+
+static struct death *find(const struct deaths *d, uint32_t pid, uint64_t start_ticks)
+{
+	for (size_t i = 0; i < d->n_pending; i++)
+		if (d->pending[i]->pid == pid && d->pending[i]->start_ticks == start_ticks)
+			return d->pending[i];
+	return NULL;
+}
+
+int deaths_add(struct deaths *d, const struct death *x)
+{
+	struct death *known = find(d, x->pid, x->start_ticks);
+
+	if (known) {
+		if (!known->exit.known)
+			known->exit = x->exit;
+		return 0;
+	}
+	if (was_decided(d, key_of(x)))
+		return 0;
+	if (d->n_pending == DEATHS_MAX)
+		return -ENOBUFS;
+	known = malloc(sizeof(*known));
+	if (!known)
+		return -ENOMEM;
+	*known = *x;
+	d->pending[d->n_pending++] = known;
+	return 1;
+}
+
+struct death *deaths_unseen(struct deaths *d, uint32_t pid)
+{
+	for (size_t i = 0; i < d->n_pending; i++)
+		if (d->pending[i]->pid == pid && !d->pending[i]->exit.known)
+			return d->pending[i];
+	return NULL;
+}
+
+/* ---- evidence comes in ---- */
+
+static uint32_t path_hash(const char *path)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (; *path; path++)
+		h = (h ^ (uint8_t)*path) * 16777619u;
+	return h;
+}
+
+void deaths_kill(struct deaths *d, const struct oom_kill *k, uint64_t start_ticks, int64_t now_us)
+{
+	d->kills[d->n_kills++ % DEATHS_KILLS] = (struct death_kill){
+		.us = now_us,
+		.seq = k->seq,
+		.start_ticks = start_ticks,
+		.pid = k->pid,
+		.scope = k->scope,
+		.group_member = k->group_member,
+		.cgroup = path_hash(k->victim_cgroup),
+	};
+}
+
+void deaths_mark(struct deaths *d, const struct mark *m, int64_t now_us)
+{
+	d->marks[d->n_marks++ % DEATHS_MARKS] = (struct death_mark){.us = now_us, .mark = *m};
+}
+
+void deaths_crash(struct deaths *d, int64_t pid, const char *text, int64_t now_us)
+{
+	struct death_crash *c = &d->crashes[d->n_crashes++ % DEATHS_CRASHES];
+
+	c->us = now_us;
+	c->pid = pid;
+	str_safe(c->text, sizeof(c->text), text, strlen(text));
+}
+
+void deaths_action(struct deaths *d, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
+		   int64_t id, int64_t now_us)
+{
+	d->actions[d->n_actions++ % DEATHS_ACTIONS] = (struct death_action){
+		.us = now_us, .pid = pid, .start_ticks = start_ticks, .what = what, .id = id};
+}
+
+static void drop_old_notes(struct deaths *d, int64_t now_us)
+{
+	for (size_t i = 0; i < d->n_notes;) {
+		if (now_us - d->note_us[i] <= NOTE_KEEP_US) {
+			i++;
+			continue;
+		}
+		d->n_notes--;
+		d->notes[i] = d->notes[d->n_notes];
+		d->note_us[i] = d->note_us[d->n_notes];
+	}
+}
+
+void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_us)
+{
+	size_t at = 0;
+
+	drop_old_notes(d, now_us);
+	if (d->n_notes < DEATHS_NOTES) {
+		at = d->n_notes++;
+	} else {
+		for (size_t i = 1; i < DEATHS_NOTES; i++)
+			if (d->note_us[i] < d->note_us[at])
+				at = i;
+	}
+	d->notes[at] = *note;
+	d->note_us[at] = now_us;
+}
+
+/* ---- what there is for one end ---- */
+
+static bool is_fresh(int64_t us, const struct death *x)
+{
+	return us >= x->seen_us - DEATHS_KEEP_US;
+}
+
+static struct death_kill *kill_of(struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; i < KEPT(d->kills, d->n_kills); i++) {
+		struct death_kill *k = NEWEST(d->kills, d->n_kills, i);
+
+		if (!k->used && k->pid == x->pid && is_fresh(k->us, x) &&
+		    (!k->start_ticks || !x->start_ticks || k->start_ticks == x->start_ticks))
+			return k;
+	}
+	return NULL;
+}
+
+static struct death_mark *mark_of(struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; i < KEPT(d->marks, d->n_marks); i++) {
+		struct death_mark *m = NEWEST(d->marks, d->n_marks, i);
+
+		if (!m->used && m->mark.pid == x->pid && is_fresh(m->us, x))
+			return m;
+	}
+	return NULL;
+}
+
+static const struct death_crash *crash_of(const struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; i < KEPT(d->crashes, d->n_crashes); i++) {
+		const struct death_crash *c = NEWEST(d->crashes, d->n_crashes, i);
+
+		/* A fault that was survived for long was handled. */
+		if (c->pid == x->pid && c->us >= x->seen_us - DEATHS_WAIT_US)
+			return c;
+	}
+	return NULL;
+}
+
+static const struct death_action *action_of(const struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; i < KEPT(d->actions, d->n_actions); i++) {
+		const struct death_action *a = NEWEST(d->actions, d->n_actions, i);
+
+		if (a->pid == x->pid && is_fresh(a->us, x) &&
+		    (!a->start_ticks || a->start_ticks == x->start_ticks))
+			return a;
+	}
+	return NULL;
+}
+
+/* The counter also rose for the others of its cgroup whose kills the log told. */
+static int64_t rise_of(const struct deaths *d, const struct death *x)
+{
+	uint32_t cgroup = path_hash(x->cgroup);
+	int64_t rise = x->oom_kill_rise;
+
+	if (rise == METRIC_ABSENT || !*x->cgroup)
+		return METRIC_ABSENT;
+	for (size_t i = 0; i < KEPT(d->kills, d->n_kills); i++) {
+		const struct death_kill *k = &d->kills[i];
+
+		rise -= k->pid != x->pid && k->cgroup == cgroup && k->us >= x->rise_from_us;
+	}
+	return rise;
+}
+
+/* ---- deciding ---- */
+
+static int64_t due_of(const struct death *x)
+{
+	bool clean = x->exit.known && !x->exit.signal && !x->exit.code;
+
+	return clean ? x->seen_us : x->seen_us + DEATHS_WAIT_US;
+}
+
+static bool is_ready(struct deaths *d, const struct death *x, int64_t now_us)
+{
+	if (now_us >= due_of(x))
+		return true;
+	if (!x->exit.known)
+		return false;
+	if (x->exit.signal == SIGKILL)
+		return kill_of(d, x);
+	return x->exit.signal && x->exit.signal != SIGTERM && crash_of(d, x);
+}
+
+static void name_of(char *out, size_t size, const struct death *x)
+{
+	snprintf(out, size, "%s (pid %" PRIu32 "%s%s)", *x->comm ? x->comm : "a process", x->pid,
+		 *x->service ? ", " : "", x->service);
+}
+
+/* As much of it as verdicts ask for. */
+static void fill_kill(struct oom_kill *out, const struct death_kill *k)
+{
+	oom_kill_init(out);
+	out->pid = k->pid;
+	out->seq = k->seq;
+	out->scope = k->scope;
+	out->group_member = k->group_member;
+}
+
+static void decide(struct deaths *d, int64_t now_us, const struct death *x, struct death_end *ret)
+{
+	struct death_kill *k = kill_of(d, x);
+	struct death_mark *m = mark_of(d, x);
+	const struct death_crash *c = crash_of(d, x);
+	const struct death_action *a = action_of(d, x);
+	struct oom_kill kill;
+	char name[WIRE_COMM_MAX + WIRE_NAME_MAX + 32];
+
+	drop_old_notes(d, now_us);
+	name_of(name, sizeof(name), x);
+	if (k)
+		fill_kill(&kill, k);
+	verdict_decide(&(struct verdict_facts){.pid = x->pid,
+					       .name = name,
+					       .cgroup = x->cgroup,
+					       .exit = x->exit,
+					       .kill = k ? &kill : NULL,
+					       .marked = m,
+					       .oom_kill_rise = rise_of(d, x),
+					       .notes = d->notes,
+					       .n_notes = d->n_notes,
+					       .action = a ? a->what : VERDICT_ACTION_NONE,
+					       .action_id = a ? a->id : 0,
+					       .crash = c ? c->text : NULL,
+					       .memory_limited = d->memory_limited},
+		       &ret->verdict);
+	ret->death = *x;
+	ret->reported = k;
+	ret->death.mark = m ? m->mark : (struct mark){.pid = 0};
+	if (k)
+		k->used = true;
+	if (m)
+		m->used = true;
+}
+
+bool deaths_next(struct deaths *d, int64_t now_us, struct death_end *ret)
+{
+	for (size_t i = 0; i < d->n_pending; i++) {
+		auto_free struct death *x = NULL;
+
+		if (!is_ready(d, d->pending[i], now_us) && d->n_pending < DEATHS_MAX)
+			continue;
+		x = d->pending[i];
+		d->n_pending--;
+		memmove(&d->pending[i], &d->pending[i + 1],
+			(d->n_pending - i) * sizeof(d->pending[0]));
+		d->decided[d->n_decided++ % DEATHS_REMEMBERED] = key_of(x);
+		decide(d, now_us, x, ret);
+		return true;
+	}
+	return false;
+}
+
+int64_t deaths_due_us(const struct deaths *d)
+{
+	int64_t due = INT64_MAX;
+
+	for (size_t i = 0; i < d->n_pending; i++)
+		due = MIN_OF(due, due_of(d->pending[i]));
+	return due;
+}
+
+/* Does the log, or an end that waits, speak of this pid? */
+static bool is_told_of(const struct deaths *d, int64_t pid, int64_t since_us)
+{
+	for (size_t i = 0; i < KEPT(d->kills, d->n_kills); i++)
+		if (d->kills[i].pid == pid && d->kills[i].us >= since_us)
+			return true;
+	for (size_t i = 0; i < d->n_pending; i++)
+		if (d->pending[i]->pid == pid)
+			return true;
+	return false;
+}
+
+bool deaths_lone_mark(struct deaths *d, int64_t now_us, struct mark *ret)
+{
+	for (size_t i = 0; i < KEPT(d->marks, d->n_marks); i++) {
+		struct death_mark *m = &d->marks[i];
+
+		if (m->used || m->looked_at || now_us - m->us < DEATHS_LONE_US)
+			continue;
+		m->looked_at = true;
+		if (is_told_of(d, m->mark.pid, m->us - DEATHS_LONE_US))
+			continue;
+		*ret = m->mark;
+		return true;
+	}
+	return false;
+}

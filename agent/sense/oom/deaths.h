@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * deaths.h - ends of processes that wait for their verdict, and the evidence that has come in: the
+ * kernel's kills and marks, what killers in user space say, our own actions, faults. Evidence lags
+ * behind the end by up to seconds and may also come before it. Decided at once: an exit with code
+ * 0, an end with the kernel's kill of it, a fault that the kernel has logged. All others wait
+ * DEATHS_WAIT_US.
+ *
+ * No descriptor, no clock: times are microseconds since boot. An end is told once, whoever tells
+ * of it how often (the proc connector and the round both do); of those decided the last
+ * DEATHS_REMEMBERED are known. Memory: about 1.2 KiB for each end that waits, at most DEATHS_MAX of
+ * them: the oldest is then decided with what there is.
+ */
+#ifndef MEMHERD_AGENT_SENSE_OOM_DEATHS_H
+#define MEMHERD_AGENT_SENSE_OOM_DEATHS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/sense/oom/kill.h"
+#include "agent/sense/oom/killers.h"
+#include "agent/sense/oom/marks.h"
+#include "agent/sense/oom/verdict.h"
+#include "common/check.h"
+#include "proto/wire.h"
+
+#define DEATHS_MAX        256u
+#define DEATHS_REMEMBERED 1024u
+#define DEATHS_WAIT_US    3000000
+/* How long a kill, a mark or an action waits for the end that belongs to it: a victim may take long
+ * to die when there is no memory. */
+#define DEATHS_KEEP_US 60000000
+/* When a mark of whom nobody tells is a kill of its own. */
+#define DEATHS_LONE_US 10000000
+
+#define DEATHS_KILLS   64u
+#define DEATHS_MARKS   64u
+#define DEATHS_NOTES   16u
+#define DEATHS_CRASHES 16u
+#define DEATHS_ACTIONS 32u
+
+struct death {
+	uint32_t pid;
+	uint64_t start_ticks; /* 0 = not known: a process that was never sampled */
+	uint32_t slot;        /* in the flight ring */
+	int64_t seen_us;
+	int64_t wall_us;
+	struct verdict_exit exit;
+	int64_t uid;           /* -1 = not known */
+	int64_t oom_kill_rise; /* of its cgroup's counter since rise_from_us; METRIC_ABSENT */
+	int64_t rise_from_us;
+	struct mark mark; /* pid 0: none */
+	/* Printable, but for the cgroup: a raw path, "" = not known. */
+	char comm[WIRE_COMM_MAX + 1];
+	char service[WIRE_NAME_MAX + 1];
+	char container[WIRE_NAME_MAX + 1];
+	char cgroup[OOM_PATH_SIZE];
+};
+
+struct death_kill {
+	int64_t us;
+	uint64_t seq;
+	uint64_t start_ticks; /* 0 = not known */
+	int64_t pid;
+	enum oom_scope scope;
+	bool group_member;
+	bool used;       /* its end was decided */
+	uint32_t cgroup; /* hash of the victim's path */
+};
+struct death_mark {
+	int64_t us;
+	bool used; /* its end was decided */
+	bool looked_at;
+	struct mark mark;
+};
+struct death_crash {
+	int64_t us;
+	int64_t pid;
+	char text[VERDICT_EVIDENCE_SIZE]; /* printable */
+};
+struct death_action {
+	int64_t us;
+	uint32_t pid;
+	uint64_t start_ticks;
+	enum verdict_action what;
+	int64_t id;
+};
+
+struct deaths {
+	struct death *pending[DEATHS_MAX]; /* the oldest first */
+	size_t n_pending;
+	int64_t decided[DEATHS_REMEMBERED]; /* identities, a ring */
+	size_t n_decided;
+	/* Rings: how many were put in so far says where the next one goes. */
+	struct death_kill kills[DEATHS_KILLS];
+	size_t n_kills;
+	struct death_mark marks[DEATHS_MARKS];
+	size_t n_marks;
+	struct death_crash crashes[DEATHS_CRASHES];
+	size_t n_crashes;
+	struct death_action actions[DEATHS_ACTIONS];
+	size_t n_actions;
+	struct killer_note notes[DEATHS_NOTES]; /* in no order */
+	int64_t note_us[DEATHS_NOTES];
+	size_t n_notes;
+	bool memory_limited; /* overcommit_memory is 2 */
+};
+
+void deaths_init(struct deaths *d);
+void deaths_fini(struct deaths *d);
+
+/*
+ * A process ended. Copied. 1; 0 when it is known already (an exit that was not known before is then
+ * taken over); -ENOMEM. When DEATHS_MAX wait the caller takes one out with deaths_next() first.
+ */
+int deaths_add(struct deaths *d, const struct death *x) must_use;
+/* The end that waits and has this pid and no exit yet, or NULL: its exit may come late. */
+struct death *deaths_unseen(struct deaths *d, uint32_t pid);
+
+/* start_ticks: 0 when the victim is not known. */
+void deaths_kill(struct deaths *d, const struct oom_kill *k, uint64_t start_ticks, int64_t now_us);
+void deaths_mark(struct deaths *d, const struct mark *m, int64_t now_us);
+void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_us);
+/* text: the kernel's line, raw. */
+void deaths_crash(struct deaths *d, int64_t pid, const char *text, int64_t now_us);
+void deaths_action(struct deaths *d, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
+		   int64_t id, int64_t now_us);
+
+struct death_end {
+	struct death death;
+	struct verdict verdict;
+	bool reported; /* the kernel's log told of its kill: it has a dossier */
+};
+/* Takes out one end whose time has come; false when none has. */
+bool deaths_next(struct deaths *d, int64_t now_us, struct death_end *ret) must_use;
+/* When deaths_next() will have one without new evidence; INT64_MAX = never. */
+int64_t deaths_due_us(const struct deaths *d);
+/* A mark of a process of which the log did not tell and that is not among those that wait,
+ * DEATHS_LONE_US old; each once. */
+bool deaths_lone_mark(struct deaths *d, int64_t now_us, struct mark *ret) must_use;
+
+#endif

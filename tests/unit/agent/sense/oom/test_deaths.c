@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
+#include "agent/sense/oom/deaths.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "tests/support/alloc.h"
+#include "tests/support/test.h"
+
+#define SECOND 1000000
+#define T0     (100 * (int64_t)SECOND)
+
+static struct deaths d;
+static struct death_end end;
+
+static int begin(void **state unused_arg)
+{
+	deaths_init(&d);
+	memset(&end, 0, sizeof(end));
+	return 0;
+}
+
+static int finish(void **state unused_arg)
+{
+	deaths_fini(&d);
+	return 0;
+}
+
+static struct death ended(uint32_t pid, uint32_t wait_status)
+{
+	struct death x = {.pid = pid,
+			  .start_ticks = pid * 10,
+			  .seen_us = T0,
+			  .exit = verdict_exit_of(wait_status),
+			  .uid = -1,
+			  .oom_kill_rise = METRIC_ABSENT,
+			  .comm = "python3",
+			  .service = "shop",
+			  .cgroup = "/system.slice/shop.service"};
+
+	return x;
+}
+
+static void add(struct death x)
+{
+	assert_int_equal(deaths_add(&d, &x), 1);
+}
+
+static struct oom_kill kill_of(int64_t pid, enum oom_scope scope)
+{
+	struct oom_kill k;
+
+	oom_kill_init(&k);
+	k.pid = pid;
+	k.seq = 77;
+	k.scope = scope;
+	strcpy(k.victim_cgroup, "/system.slice/shop.service");
+	return k;
+}
+
+static enum kill_cause decided_at(int64_t now_us)
+{
+	assert_true(deaths_next(&d, now_us, &end));
+	return end.verdict.cause;
+}
+
+/* ---- when ---- */
+
+static void a_clean_exit_is_decided_at_once(void **state unused_arg)
+{
+	add(ended(5, 0));
+	assert_int_equal(deaths_due_us(&d), T0);
+	assert_int_equal(decided_at(T0), KILL_CAUSE_CLEAN_EXIT);
+	assert_false(deaths_next(&d, T0, &end));
+	assert_true(deaths_due_us(&d) == INT64_MAX);
+}
+
+static void other_ends_wait_for_evidence(void **state unused_arg)
+{
+	static const uint32_t statuses[] = {SIGKILL, SIGTERM, 3 << 8, SIGABRT};
+
+	for (uint32_t i = 0; i < 4; i++)
+		add(ended(10 + i, statuses[i]));
+	assert_false(deaths_next(&d, T0 + DEATHS_WAIT_US - 1, &end));
+	assert_int_equal(deaths_due_us(&d), T0 + DEATHS_WAIT_US);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	assert_string_equal(end.verdict.sentence,
+			    "python3 (pid 10, shop): killed with SIGKILL; the sender is not known");
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EXIT_CODE);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+}
+
+/* ---- evidence, before and after the end ---- */
+
+static void the_kernels_kill_decides_at_once(void **state unused_arg)
+{
+	struct oom_kill k = kill_of(5, OOM_SCOPE_MEMCG);
+
+	add(ended(5, SIGKILL));
+	assert_false(deaths_next(&d, T0, &end));
+	deaths_kill(&d, &k, 50, T0);
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
+	assert_true(end.reported);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_CERTAIN);
+
+	k = kill_of(6, OOM_SCOPE_GLOBAL);
+	deaths_kill(&d, &k, 0, T0 - 20 * SECOND);
+	add(ended(6, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_GLOBAL);
+
+	k = kill_of(7, OOM_SCOPE_MEMCG);
+	k.group_member = true;
+	deaths_kill(&d, &k, 70, T0);
+	add(ended(7, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_GROUP);
+}
+
+static void a_kill_is_of_one_process_only(void **state unused_arg)
+{
+	struct oom_kill k = kill_of(5, OOM_SCOPE_MEMCG);
+	struct death next = ended(5, SIGKILL);
+
+	deaths_kill(&d, &k, 50, T0);
+	add(ended(5, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
+	/* Another one has the pid, and is killed by somebody. */
+	next.start_ticks = 99;
+	add(next);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	assert_false(end.reported);
+	/* The kill of a process that was never tracked is not of who has the pid later. */
+	k.pid = 6;
+	deaths_kill(&d, &k, 12345, T0);
+	add(ended(6, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	k.pid = 7;
+	deaths_kill(&d, &k, 0, T0 - DEATHS_KEEP_US - 1);
+	add(ended(7, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+}
+
+static void a_mark_alone_is_a_kill_that_the_log_did_not_tell(void **state unused_arg)
+{
+	struct mark m = {.pid = 5, .comm = "python3"};
+
+	deaths_mark(&d, &m, T0);
+	add(ended(5, SIGKILL));
+	assert_false(deaths_next(&d, T0, &end));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_CERTAIN);
+	assert_false(end.reported);
+	assert_int_equal(end.death.mark.pid, 5);
+	assert_false(deaths_lone_mark(&d, T0 + 10 * DEATHS_LONE_US, &m));
+}
+
+static void a_mark_of_a_stranger_is_given_out_once(void **state unused_arg)
+{
+	struct mark m = {.pid = 5, .comm = "short"};
+	struct mark told = {.pid = 6};
+	struct oom_kill k = kill_of(6, OOM_SCOPE_MEMCG);
+	struct mark got;
+
+	deaths_mark(&d, &m, T0);
+	deaths_mark(&d, &told, T0);
+	deaths_kill(&d, &k, 0, T0 + SECOND);
+	assert_false(deaths_lone_mark(&d, T0 + DEATHS_LONE_US - 1, &got));
+	assert_true(deaths_lone_mark(&d, T0 + DEATHS_LONE_US, &got));
+	assert_int_equal(got.pid, 5);
+	assert_string_equal(got.comm, "short");
+	assert_false(deaths_lone_mark(&d, T0 + DEATHS_LONE_US, &got));
+}
+
+static void a_rising_counter_counts_those_that_nobody_told_of(void **state unused_arg)
+{
+	struct death x = ended(5, SIGKILL);
+	struct oom_kill other = kill_of(6, OOM_SCOPE_MEMCG);
+
+	x.oom_kill_rise = 1;
+	x.rise_from_us = T0 - SECOND;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_LIKELY);
+	/* The kill of another one in this cgroup explains the rise. */
+	deaths_kill(&d, &other, 0, T0);
+	x.pid = 7;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* One of an earlier round does not. */
+	x.pid = 8;
+	x.rise_from_us = T0 + 1;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+	/* Nobody saw how it ended. */
+	x.pid = 9;
+	x.exit.known = false;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_GUESS);
+}
+
+static void notes_actions_and_faults_are_joined(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_EARLYOOM,
+				   .act = KILLER_ACT_SIGNAL,
+				   .pid = 5,
+				   .signal = SIGTERM};
+
+	add(ended(5, SIGTERM));
+	deaths_note(&d, &note, T0 + 2 * SECOND);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
+
+	deaths_action(&d, 6, 60, VERDICT_ACTION_RESTART, 4711, T0 - SECOND);
+	add(ended(6, SIGTERM));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+	deaths_action(&d, 7, 69, VERDICT_ACTION_RESTART, 4712, T0 - SECOND);
+	add(ended(7, SIGTERM));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+
+	deaths_crash(&d, 8, "x[8]: segfault at 0 ip 1 sp 2\n", T0);
+	add(ended(8, SIGSEGV | 0x80));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_CRASH);
+	assert_non_null(strstr(end.verdict.evidence[1], "segfault at 0"));
+	assert_null(strchr(end.verdict.evidence[1], '\n'));
+}
+
+static void old_notes_go_and_the_oldest_make_room(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_EARLYOOM, .act = KILLER_ACT_SIGNAL};
+
+	note.pid = 5;
+	deaths_note(&d, &note, T0 - 60 * SECOND);
+	add(ended(5, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	for (int i = 0; i < 1000; i++) {
+		note.pid = 1000 + i;
+		deaths_note(&d, &note, T0 + i);
+		assert_true(d.n_notes <= DEATHS_NOTES);
+	}
+	add(ended(1999, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
+}
+
+/* ---- told once ---- */
+
+static void connector_and_round_tell_of_one_end(void **state unused_arg)
+{
+	struct death seen = ended(5, SIGKILL);
+	struct death gone = ended(5, 0);
+
+	gone.exit.known = false;
+	add(gone);
+	assert_ptr_equal(deaths_unseen(&d, 5), d.pending[0]);
+	assert_null(deaths_unseen(&d, 6));
+	/* The exit comes late: it is taken over. */
+	assert_int_equal(deaths_add(&d, &seen), 0);
+	assert_null(deaths_unseen(&d, 5));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	assert_int_equal(deaths_add(&d, &gone), 0);
+	assert_int_equal(deaths_add(&d, &seen), 0);
+	assert_false(deaths_next(&d, INT64_MAX, &end));
+}
+
+static void beyond_the_bound_the_oldest_is_decided(void **state unused_arg)
+{
+	struct death x;
+
+	for (uint32_t i = 0; i < DEATHS_MAX; i++)
+		add(ended(1000 + i, SIGKILL));
+	x = ended(5000, SIGKILL);
+	assert_int_equal(deaths_add(&d, &x), -ENOBUFS);
+	assert_true(deaths_next(&d, T0, &end));
+	assert_int_equal(end.death.pid, 1000);
+	assert_false(deaths_next(&d, T0, &end));
+	add(x);
+	for (uint32_t i = 0; i < DEATHS_MAX; i++)
+		assert_true(deaths_next(&d, T0 + DEATHS_WAIT_US, &end));
+	assert_int_equal(end.death.pid, 5000);
+}
+
+static void a_flood_of_evidence_stays_in_its_bounds(void **state unused_arg)
+{
+	struct mark m = {.pid = 1};
+	struct oom_kill k;
+
+	for (int64_t i = 1; i <= 1000; i++) {
+		k = kill_of(i, OOM_SCOPE_MEMCG);
+		m.pid = i;
+		deaths_kill(&d, &k, 0, T0);
+		deaths_mark(&d, &m, T0);
+		deaths_crash(&d, i, "x", T0);
+		deaths_action(&d, (uint32_t)i, 0, VERDICT_ACTION_KILL, i, T0);
+	}
+	add(ended(1000, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
+	add(ended(3, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+}
+
+static void without_memory_an_end_is_refused(void **state unused_arg)
+{
+	struct death x = ended(5, SIGKILL);
+
+	alloc_fail_at(1);
+	assert_int_equal(deaths_add(&d, &x), -ENOMEM);
+	alloc_fail_off();
+	add(x);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, begin, finish)
+	const struct CMUnitTest tests[] = {
+		TEST(a_clean_exit_is_decided_at_once),
+		TEST(other_ends_wait_for_evidence),
+		TEST(the_kernels_kill_decides_at_once),
+		TEST(a_kill_is_of_one_process_only),
+		TEST(a_mark_alone_is_a_kill_that_the_log_did_not_tell),
+		TEST(a_mark_of_a_stranger_is_given_out_once),
+		TEST(a_rising_counter_counts_those_that_nobody_told_of),
+		TEST(notes_actions_and_faults_are_joined),
+		TEST(old_notes_go_and_the_oldest_make_room),
+		TEST(connector_and_round_tell_of_one_end),
+		TEST(beyond_the_bound_the_oldest_is_decided),
+		TEST(a_flood_of_evidence_stays_in_its_bounds),
+		TEST(without_memory_an_end_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
