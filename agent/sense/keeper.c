@@ -37,7 +37,7 @@ static void mib(char out[32], int64_t kib)
 		snprintf(out, 32, "%" PRId64, kib * 1024);
 }
 
-static void recall_end(struct keeper *k, struct teller *t)
+static void recall_end(struct keeper *k, struct sender *t)
 {
 	static const char *const keys[] = {"last_seen",      "clean",           "available_bytes",
 					   "total_bytes",    "swap_free_bytes", "largest",
@@ -69,10 +69,10 @@ static void recall_end(struct keeper *k, struct teller *t)
 			 s->mem_available * 100 / s->mem_total);
 	else
 		snprintf(text, sizeof(text), "the host went down without notice");
-	teller_say(t, WIRE_EVENT_HOST_END, text, keys, values, ARRAY_SIZE(values));
+	sender_say(t, WIRE_EVENT_HOST_END, text, keys, values, ARRAY_SIZE(values));
 }
 
-void keeper_recall(struct keeper *k, struct teller *t, int64_t wall_us)
+void keeper_recall(struct keeper *k, struct sender *t, int64_t wall_us)
 {
 	auto_buf struct buf body = BUF_INIT(BLACKBOX_DOSSIER_MAX);
 	struct error err = {""};
@@ -89,7 +89,7 @@ void keeper_recall(struct keeper *k, struct teller *t, int64_t wall_us)
 		if (blackbox_read_dossier(&k->box, i, &body, &err) < 0)
 			log_warn("black_box dossier=%" PRIu64 " error=\"%s\"", d->seq, err.msg);
 		else
-			teller_kill_again(t, d->wall_us, body.data, body.len);
+			sender_kill_again(t, d->wall_us, body.data, body.len);
 	}
 }
 

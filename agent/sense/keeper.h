@@ -9,8 +9,8 @@
 #define MEMHERD_AGENT_SENSE_KEEPER_H
 
 #include "agent/sense/blackbox.h"
+#include "agent/sense/sender.h"
 #include "agent/sense/survey.h"
-#include "agent/sense/teller.h"
 
 #define KEEPER_BEAT_US (60 * INT64_C(1000000))
 /* Kills that are not older are told again at the start: link may have ended with them unsent. The
@@ -26,7 +26,7 @@ struct keeper {
 /* path may be NULL: nothing is kept. */
 void keeper_open(struct keeper *k, const char *path, const uint8_t boot_id[16]);
 /* Tells what the last watch left behind: an unclean end of another boot, and recent kills. */
-void keeper_recall(struct keeper *k, struct teller *t, int64_t wall_us);
+void keeper_recall(struct keeper *k, struct sender *t, int64_t wall_us);
 /* Once a round: writes when a minute is over. */
 void keeper_beat(struct keeper *k, const struct survey *v, int64_t wall_us, int64_t boot_us);
 void keeper_kill(struct keeper *k, int64_t wall_us, const struct buf *body);

@@ -174,7 +174,9 @@ int proctab_split(struct proctab *t, uint32_t id, uint32_t *ret_id)
 	if (r < 0)
 		return r;
 	t->procs[fresh_id] = t->procs[id];
-	t->procs[fresh_id].cgroup = PROC_NO_CGROUP; /* the old one is the member, until it leaves */
+	/* the old one is the member, until it leaves */
+	t->procs[fresh_id].cgroup = PROC_NO_CGROUP;
+	t->procs[fresh_id].killer = false;
 	t->index[slot_of(t, t->procs[id].pid)] = fresh_id + 1;
 	*ret_id = fresh_id;
 	return 0;

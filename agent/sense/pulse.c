@@ -45,7 +45,7 @@ static bool becomes(struct pulse *p, bool fast)
 	return changed;
 }
 
-static bool hurry(struct pulse *p, int64_t boot_us)
+bool pulse_hurry(struct pulse *p, int64_t boot_us)
 {
 	p->until_us = boot_us + PULSE_HOLD_US;
 	return becomes(p, true);
@@ -62,19 +62,19 @@ bool pulse_feel(struct pulse *p, const struct pulse_beat *b, char why[PULSE_WHY_
 	}
 	if (b->trigger) {
 		snprintf(why, PULSE_WHY_SIZE, "tasks waited for memory (pressure trigger)");
-		return hurry(p, b->boot_us);
+		return pulse_hurry(p, b->boot_us);
 	}
 	if (b->psi_some10 != METRIC_ABSENT && b->psi_some10 >= PULSE_PSI_HIGH) {
 		snprintf(why, PULSE_WHY_SIZE,
 			 "tasks waited for memory in %" PRId64 " %% of the last 10 s",
 			 b->psi_some10 / 100);
-		return hurry(p, b->boot_us);
+		return pulse_hurry(p, b->boot_us);
 	}
 	if (left >= 0 && left < PULSE_SOON_US) {
 		snprintf(why, PULSE_WHY_SIZE,
 			 "%" PRId64 " MiB available, gone in %" PRId64 " s at this rate",
 			 b->available / 1024, (int64_t)(left / USEC_PER_SEC));
-		return hurry(p, b->boot_us);
+		return pulse_hurry(p, b->boot_us);
 	}
 	return b->boot_us >= p->until_us ? becomes(p, false) : false;
 }
@@ -91,5 +91,5 @@ bool pulse_cgroup(struct pulse *p, int64_t boot_us, const char *path, int64_t be
 		return false;
 	snprintf(why, PULSE_WHY_SIZE, "%.80s reaches its limit of %" PRId64 " MiB in %" PRId64 " s",
 		 path, limit / 1024, (int64_t)(left / USEC_PER_SEC));
-	return hurry(p, boot_us);
+	return pulse_hurry(p, boot_us);
 }

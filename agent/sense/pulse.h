@@ -44,6 +44,8 @@ struct pulse_beat {
 
 /* True when the mode changed by this beat; why then says in words for what (fast) or '' (peace). */
 bool pulse_feel(struct pulse *p, const struct pulse_beat *b, char why[PULSE_WHY_SIZE]);
+/* A kill happened: the next seconds matter. True when that makes it fast. */
+bool pulse_hurry(struct pulse *p, int64_t boot_us);
 /* Something else says that a kill is near: a cgroup will reach its limit at this rate. KiB, KiB and
  * microseconds between the two readings. True when that makes it fast. */
 bool pulse_cgroup(struct pulse *p, int64_t boot_us, const char *path, int64_t before, int64_t now,

@@ -14,13 +14,14 @@
 #include "agent/record.h"
 #include "agent/sense/absence.h"
 #include "agent/sense/keeper.h"
+#include "agent/sense/killwatch.h"
 #include "agent/sense/outbox.h"
 #include "agent/sense/outlook.h"
 #include "agent/sense/procfs.h"
 #include "agent/sense/pulse.h"
 #include "agent/sense/selflimit.h"
+#include "agent/sense/sender.h"
 #include "agent/sense/strain.h"
-#include "agent/sense/teller.h"
 #include "agent/sense/tick.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -42,8 +43,9 @@ struct sense {
 	struct event *on_int;
 	struct ticker ticker;
 	struct outbox outbox;
-	struct teller teller;
+	struct sender sender;
 	struct keeper keeper;
+	struct killwatch killwatch;
 	struct pulse pulse;
 	struct strain strain;
 	struct selflimit selflimit;
@@ -87,7 +89,7 @@ static void send_start(struct sense *s)
 	const char *values[] = {MEMHERD_VERSION, interval, s->ticker.cfg.sampling.proc_path};
 
 	snprintf(interval, sizeof(interval), "%" PRId64, s->ticker.cfg.interval_us / 1000);
-	teller_say(&s->teller, WIRE_EVENT_AGENT_START, "agent started", keys, values,
+	sender_say(&s->sender, WIRE_EVENT_AGENT_START, "agent started", keys, values,
 		   ARRAY_SIZE(keys));
 }
 
@@ -117,7 +119,7 @@ static void tell_hidden(struct sense *s)
 	snprintf(count, sizeof(count), "%u", s->ticker.sampler.hidden);
 	log_warn("processes_hidden count=%u pid1_visible=%s", s->ticker.sampler.hidden,
 		 blind ? "no" : "yes");
-	teller_say(&s->teller, WIRE_EVENT_SENSE_TROUBLE,
+	sender_say(&s->sender, WIRE_EVENT_SENSE_TROUBLE,
 		   blind ? "other users' processes are not visible: /proc is mounted with hidepid"
 			 : "some processes cannot be read: permission denied",
 		   keys, values, ARRAY_SIZE(keys));
@@ -137,7 +139,7 @@ static void tell_absence(struct sense *s, int64_t wall_us)
 		absence_describe(&a, &changes[i], wall_us, boot_us);
 		log_line(changes[i].back ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "%s service=\"%s\"",
 			 wire_event_word(a.event.kind), changes[i].pattern);
-		teller_event(&s->teller, &a.event);
+		sender_event(&s->sender, &a.event);
 	}
 }
 
@@ -157,7 +159,7 @@ static void tell_memory(struct sense *s, int64_t before)
 		 "the host's memory changed from %" PRId64 " to %" PRId64 " MiB", before / 1024,
 		 now / 1024);
 	log_warn("memory_changed before_kib=%" PRId64 " now_kib=%" PRId64, before, now);
-	teller_say(&s->teller, WIRE_EVENT_MEMORY, text, keys, values, ARRAY_SIZE(keys));
+	sender_say(&s->sender, WIRE_EVENT_MEMORY, text, keys, values, ARRAY_SIZE(keys));
 }
 
 static void tell_outlook(struct sense *s, int64_t wall_us, int64_t boot_us)
@@ -168,7 +170,7 @@ static void tell_outlook(struct sense *s, int64_t wall_us, int64_t boot_us)
 	if (s->outlook.looked_us && boot_us - s->outlook.looked_us < OUTLOOK_EVERY)
 		return;
 	n = outlook_look(&s->outlook, &s->ticker, s->fds.exits >= 0, boot_us, findings);
-	teller_posture(&s->teller, wall_us, findings, n);
+	sender_posture(&s->sender, wall_us, findings, n);
 }
 
 /* ---- pace ---- */
@@ -199,7 +201,7 @@ static void tell_pressure(struct sense *s, const char *why)
 {
 	if (*why) {
 		log_info("pace=fast why=\"%s\"", why);
-		teller_say(&s->teller, WIRE_EVENT_PRESSURE, why, NULL, NULL, 0);
+		sender_say(&s->sender, WIRE_EVENT_PRESSURE, why, NULL, NULL, 0);
 	} else {
 		log_info("pace=base");
 	}
@@ -211,6 +213,7 @@ static void feel(struct sense *s)
 	struct pulse_beat b = {.boot_us = clock_boot_us(), .trigger = strain_fired(&s->strain)};
 	char why[PULSE_WHY_SIZE];
 
+	killwatch_beat(&s->killwatch, clock_wall_us());
 	strain_read(&s->ticker.sampler.dir, &b);
 	if (pulse_feel(&s->pulse, &b, why)) {
 		tell_pressure(s, why);
@@ -244,7 +247,7 @@ static void judge_self(struct sense *s, int64_t boot_us)
 		 s->selflimit.share % 100);
 	snprintf(rss, sizeof(rss), "%" PRId64, rss_kib * 1024);
 	log_warn("self_limit level=%s cpu=%s rss=%s", level, share, rss);
-	teller_say(&s->teller, WIRE_EVENT_SELF_LIMIT,
+	sender_say(&s->sender, WIRE_EVENT_SELF_LIMIT,
 		   answer == SELFLIMIT_EASED ? "the agent does more again"
 					     : "the agent does less: it cost more than it may",
 		   keys, values, ARRAY_SIZE(keys));
@@ -285,7 +288,9 @@ static void turn(struct sense *s)
 	int64_t boot_us = clock_boot_us();
 	int64_t total = s->ticker.survey.mem_total;
 
+	killwatch_before_round(&s->killwatch);
 	send_tick(s, wall_us, boot_us);
+	killwatch_after_round(&s->killwatch);
 	send_self(s, wall_us);
 	tell_hidden(s);
 	tell_memory(s, total);
@@ -321,6 +326,32 @@ static void on_strain(void *arg)
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
 	feel(s);
+}
+
+/* A kill or its like does not wait for the next tick. */
+static void on_urgent(void *arg)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	flush(s);
+}
+
+static void on_killed(void *arg)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	pulse_hurry(&s->pulse, clock_boot_us());
+	set_pace(s);
+}
+
+static void on_end(void *arg, uint32_t id, const struct proc *p)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	killwatch_gone(&s->killwatch, id, p);
 }
 
 static void on_writable(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
@@ -374,7 +405,7 @@ static void on_signal(unused_arg evutil_socket_t fd, unused_arg short what, void
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	teller_say(&s->teller, WIRE_EVENT_AGENT_STOP, "agent stopped", NULL, NULL, 0);
+	sender_say(&s->sender, WIRE_EVENT_AGENT_STOP, "agent stopped", NULL, NULL, 0);
 	/* What the socket takes now; nobody waits for the rest. */
 	(void)!outbox_flush(&s->outbox);
 	stop(s, 0);
@@ -434,6 +465,26 @@ static int start_loop(struct sense *s, struct error *err)
 	return 0;
 }
 
+static int start_killwatch(struct sense *s, struct error *err)
+{
+	const struct killwatch_config cfg = {.base = s->base,
+					     .fds = &s->fds,
+					     .ticker = &s->ticker,
+					     .sender = &s->sender,
+					     .keeper = &s->keeper,
+					     .state_dir = s->cfg.state_dir,
+					     .urgent = on_urgent,
+					     .pressure = on_killed,
+					     .arg = s};
+	int r = killwatch_init(&s->killwatch, &cfg, err);
+
+	if (r < 0)
+		return r;
+	s->ticker.on_end = on_end;
+	s->ticker.arg = s;
+	return 0;
+}
+
 static void end_loop(struct sense *s)
 {
 	struct event **all[] = {&s->on_int,   &s->on_term, &s->writable,
@@ -454,7 +505,7 @@ static void open_mouth(struct sense *s)
 	bool has_dir = s->cfg.state_dir && (size_t)snprintf(path, sizeof(path), "%s/blackbox",
 							    s->cfg.state_dir) < sizeof(path);
 
-	teller_init(&s->teller, &s->outbox, s->ticker.boot_id);
+	sender_init(&s->sender, &s->outbox, s->ticker.boot_id);
 	keeper_open(&s->keeper, has_dir ? path : NULL, s->ticker.boot_id);
 }
 
@@ -482,11 +533,13 @@ int sense_run(const struct sense_config *cfg, const struct sense_fds *fds)
 	r = expect_services(&s, cfg, &err);
 	if (r == 0)
 		r = start_loop(&s, &err);
+	if (r == 0)
+		r = start_killwatch(&s, &err);
 	if (r == 0) {
 		log_info("started interval_ms=%" PRId64 " proc=%s", s.ticker.cfg.interval_us / 1000,
 			 ticking.sampling.proc_path);
 		send_start(&s);
-		keeper_recall(&s.keeper, &s.teller, clock_wall_us());
+		keeper_recall(&s.keeper, &s.sender, clock_wall_us());
 		turn(&s);
 		event_base_dispatch(s.base);
 		log_info("stopped rounds=%u dropped=%" PRIu64, s.ticker.sampler.round, s.dropped);
@@ -494,9 +547,11 @@ int sense_run(const struct sense_config *cfg, const struct sense_fds *fds)
 		log_error("start_failed error=\"%s\"", err.msg);
 		s.rc = 1;
 	}
+	killwatch_fini(&s.killwatch);
+	(void)!outbox_flush(&s.outbox); /* its last verdicts, as far as the socket takes them */
 	end_loop(&s);
 	keeper_close(&s.keeper, clock_wall_us());
-	teller_fini(&s.teller);
+	sender_fini(&s.sender);
 	outbox_fini(&s.outbox);
 	buf_fini(&s.body);
 	ticker_fini(&s.ticker);

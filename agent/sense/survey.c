@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/sense/oom/journal_entry.h"
 #include "agent/sense/procfs.h"
 #include "common/clock.h"
 
@@ -88,6 +89,8 @@ void survey_birth(struct survey *v, uint32_t id, struct proc *p, const struct de
 					 .container = d->container};
 
 	p->cgroup = cgroup_tree_join(&v->cgroups, &d->paths);
+	p->killer = journal_is_killer(d->comm);
+	v->killers += p->killer;
 	/* Who finds no room in it is counted there and has no past. */
 	(void)!ring_birth(&v->ring, id, &birth);
 }
@@ -97,6 +100,8 @@ void survey_exit(struct survey *v, uint32_t id, struct proc *p)
 	if (p->cgroup != PROC_NO_CGROUP)
 		cgroup_tree_leave(&v->cgroups, p->cgroup);
 	p->cgroup = PROC_NO_CGROUP;
+	v->killers -= p->killer;
+	p->killer = false;
 	if (ring_slot(&v->ring, id) != RING_NO_SLOT)
 		ring_exit(&v->ring, id);
 }

@@ -311,8 +311,12 @@ static void put_totals(struct maker *m, struct wire_kill *out)
 static bool container_in(const char *path, char *out, size_t size)
 {
 	struct procfs_cgroup cg = {.unified = ""};
+	struct container c;
 
-	return str_copy(cg.unified, sizeof(cg.unified), path) && service_container(out, size, &cg);
+	if (!str_copy(cg.unified, sizeof(cg.unified), path) || !container_of_cgroup(&cg, &c))
+		return false;
+	container_label(out, size, &c);
+	return true;
 }
 
 /* The victim's container or service when the cgroup is its own, else what the path says. */

@@ -14,11 +14,11 @@
 
 static const uint8_t first_boot[16] = {1}, second_boot[16] = {2};
 
-/* One life: a teller whose records come out of fd. */
+/* One life: a sender whose records come out of fd. */
 struct life {
 	struct keeper keeper;
 	struct outbox outbox;
-	struct teller teller;
+	struct sender sender;
 	struct arena arena;
 	int fd[2];
 };
@@ -29,17 +29,17 @@ static void live(struct life *l, const uint8_t boot_id[16], const char *path)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, l->fd),
 			 0);
 	outbox_init(&l->outbox, l->fd[0]);
-	teller_init(&l->teller, &l->outbox, boot_id);
+	sender_init(&l->sender, &l->outbox, boot_id);
 	arena_init(&l->arena, 1 << 20);
 	keeper_open(&l->keeper, path, boot_id);
-	keeper_recall(&l->keeper, &l->teller, T0 + 100 * USEC_PER_SEC);
+	keeper_recall(&l->keeper, &l->sender, T0 + 100 * USEC_PER_SEC);
 }
 
 /* Ends without a word, as by SIGKILL or power. */
 static void die(struct life *l)
 {
 	blackbox_close(&l->keeper.box);
-	teller_fini(&l->teller);
+	sender_fini(&l->sender);
 	outbox_fini(&l->outbox);
 	arena_fini(&l->arena);
 	close(l->fd[0]);
@@ -147,12 +147,12 @@ static void recent_kills_are_told_again(void **state unused_arg)
 	snprintf(path, sizeof(path), "%s/kills", folder);
 	live(&l, first_boot, path);
 	memcpy(k.boot_id, first_boot, sizeof(k.boot_id));
-	packed = teller_kill(&l.teller, &k);
+	packed = sender_kill(&l.sender, &k);
 	assert_non_null(packed);
 	assert_int_equal(next_record(&l, body, &head), RECORD_KILL);
 	keeper_kill(&l.keeper, T0, packed);
 	k.seq = 1;
-	packed = teller_kill(&l.teller, &k);
+	packed = sender_kill(&l.sender, &k);
 	keeper_kill(&l.keeper, T0 - KEEPER_AGAIN_US, packed); /* too old by now */
 	die(&l);
 	live(&l, first_boot, path);
@@ -172,7 +172,7 @@ static void without_a_place_to_keep_it_all_goes_on(void **state unused_arg)
 	log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 	live(&l, first_boot, "/nonexistent/folder/box");
 	keeper_beat(&l.keeper, v, T0, USEC_PER_SEC);
-	keeper_kill(&l.keeper, T0, teller_kill(&l.teller, &k));
+	keeper_kill(&l.keeper, T0, sender_kill(&l.sender, &k));
 	keeper_close(&l.keeper, T0);
 	l.keeper.box.fd = -1;
 	die(&l);

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/sense/teller.h"
+#include "agent/sense/sender.h"
 
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 
-void teller_init(struct teller *t, struct outbox *outbox, const uint8_t boot_id[16])
+void sender_init(struct sender *t, struct outbox *outbox, const uint8_t boot_id[16])
 {
-	*t = (struct teller){.outbox = outbox};
+	*t = (struct sender){.outbox = outbox};
 	memcpy(t->boot_id, boot_id, sizeof(t->boot_id));
 	buf_init(&t->body, RECORD_MAX_BODY);
 }
 
-void teller_fini(struct teller *t)
+void sender_fini(struct sender *t)
 {
 	buf_fini(&t->body);
 }
 
-static void push(struct teller *t, enum record_kind kind, int64_t t_wall_us, const char *what)
+static void push(struct sender *t, enum record_kind kind, int64_t t_wall_us, const char *what)
 {
 	if (buf_status(&t->body) < 0 ||
 	    outbox_push(t->outbox, kind, 0, t_wall_us, t->body.data, t->body.len) < 0)
 		log_warn("record_dropped kind=%s reason=\"link does not keep up\"", what);
 }
 
-void teller_event(struct teller *t, const struct wire_event *e)
+void sender_event(struct sender *t, const struct wire_event *e)
 {
 	struct wire_event whole = *e;
 
@@ -38,7 +38,7 @@ void teller_event(struct teller *t, const struct wire_event *e)
 	push(t, RECORD_EVENT, e->t_wall_us, wire_event_word(e->kind));
 }
 
-void teller_say(struct teller *t, enum wire_event_kind kind, const char *text,
+void sender_say(struct sender *t, enum wire_event_kind kind, const char *text,
 		const char *const *keys, const char *const *values, size_t n)
 {
 	const struct wire_event e = {.t_wall_us = clock_wall_us(),
@@ -48,10 +48,10 @@ void teller_say(struct teller *t, enum wire_event_kind kind, const char *text,
 				     .values = (const char **)values,
 				     .n_details = n};
 
-	teller_event(t, &e);
+	sender_event(t, &e);
 }
 
-const struct buf *teller_kill(struct teller *t, const struct wire_kill *k)
+const struct buf *sender_kill(struct sender *t, const struct wire_kill *k)
 {
 	buf_reset(&t->body);
 	wire_pack_kill(&t->body, k);
@@ -59,13 +59,13 @@ const struct buf *teller_kill(struct teller *t, const struct wire_kill *k)
 	return buf_status(&t->body) < 0 ? NULL : &t->body;
 }
 
-void teller_kill_again(struct teller *t, int64_t t_wall_us, const void *body, size_t len)
+void sender_kill_again(struct sender *t, int64_t t_wall_us, const void *body, size_t len)
 {
 	if (outbox_push(t->outbox, RECORD_KILL, 0, t_wall_us, body, len) < 0)
 		log_warn("record_dropped kind=kill reason=\"link does not keep up\"");
 }
 
-void teller_posture(struct teller *t, int64_t t_wall_us, const struct posture_finding *f, size_t n)
+void sender_posture(struct sender *t, int64_t t_wall_us, const struct posture_finding *f, size_t n)
 {
 	struct wire_finding findings[POSTURE_MAX];
 	struct wire_posture p = {.t_wall_us = t_wall_us, .findings = findings};

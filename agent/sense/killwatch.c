@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/sense/killwatch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define JOURNAL_BUDGET      64 /* entries a second */
+#define JOURNAL_LOOKBACK_US (10 * USEC_PER_SEC)
+#define POSITION_FILE       "kmsg"
+
+/* ---- what it asks ---- */
+
+static bool find_process(void *arg, uint32_t pid, struct oom_process *ret)
+{
+	const struct killwatch *k = arg;
+	const struct proctab *tab = &k->cfg.ticker->sampler.tab;
+	uint32_t id = proctab_find(tab, pid);
+
+	if (id == PROC_NO_ID || ring_slot(&k->cfg.ticker->survey.ring, id) == RING_NO_SLOT)
+		return false;
+	*ret = (struct oom_process){.id = id,
+				    .start_ticks = tab->procs[id].start_ticks,
+				    .cgroup = tab->procs[id].cgroup};
+	return true;
+}
+
+/* ---- what it tells ---- */
+
+static int on_kill(void *arg, const struct wire_kill *kill)
+{
+	struct killwatch *k = arg;
+	const struct buf *body = sender_kill(k->cfg.sender, kill);
+
+	log_warn("kill pid=%u cause=%s verdict=\"%s\"", kill->victim.pid,
+		 kill_cause_word(kill->cause), kill->verdict);
+	if (!body)
+		return -ENOBUFS;
+	keeper_kill(k->cfg.keeper, kill->t_wall_us, body);
+	k->cfg.urgent(k->cfg.arg);
+	return 0;
+}
+
+static void on_event(void *arg, const struct wire_event *e)
+{
+	struct killwatch *k = arg;
+
+	sender_event(k->cfg.sender, e);
+	k->cfg.urgent(k->cfg.arg);
+}
+
+static void on_pressure(void *arg)
+{
+	const struct killwatch *k = arg;
+
+	k->cfg.pressure(k->cfg.arg);
+}
+
+/* ---- the journal ---- */
+
+static void open_journal(struct killwatch *k)
+{
+	const struct journal_config cfg = {.lookback_us = JOURNAL_LOOKBACK_US};
+	struct error err = {""};
+
+	if (journal_new(&cfg, &k->journal, &err) == 0)
+		return;
+	if (!k->journal_told)
+		log_warn("journal_unreadable error=\"%s\"", err.msg);
+	k->journal_told = true;
+}
+
+static void on_note(const struct killer_note *note, void *arg)
+{
+	struct killwatch *k = arg;
+
+	oom_note(k->oom, note);
+}
+
+void killwatch_beat(struct killwatch *k, int64_t wall_us)
+{
+	bool wanted = k->cfg.ticker->survey.killers > 0;
+	struct error err = {""};
+
+	if (wanted && !k->journal)
+		open_journal(k);
+	if (!k->journal)
+		return;
+	journal_want(k->journal, wanted);
+	if (journal_poll(k->journal, wall_us, JOURNAL_BUDGET, on_note, k, &err) < 0)
+		log_warn("journal error=\"%s\"", err.msg);
+}
+
+/* ---- its life ---- */
+
+int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg, struct error *err)
+{
+	const struct ticker *t = cfg->ticker;
+	char path[PATH_MAX];
+	bool kept = cfg->state_dir && (size_t)snprintf(path, sizeof(path), "%s/" POSITION_FILE,
+						       cfg->state_dir) < sizeof(path);
+	struct oom_config oom = {
+		.base = cfg->base,
+		.exits_fd = cfg->fds->exits,
+		.trace_fd = cfg->fds->trace,
+		.kmsg_path = "/dev/kmsg",
+		.position_path = kept ? path : NULL,
+		.proc_path = t->cfg.sampling.proc_path,
+		.ring = &t->survey.ring,
+		.cgroups = &t->survey.cgroups,
+		.host = t->survey.figures,
+		.ops = {.find_process = find_process,
+			.kill = on_kill,
+			.event = on_event,
+			.pressure = on_pressure},
+		.arg = k,
+	};
+
+	*k = (struct killwatch){.cfg = *cfg};
+	memcpy(oom.boot_id, t->boot_id, sizeof(oom.boot_id));
+	return oom_new(&oom, &k->oom, err);
+}
+
+void killwatch_fini(struct killwatch *k)
+{
+	if (k->oom)
+		oom_flush(k->oom);
+	oom_free(&k->oom);
+	journal_free(&k->journal);
+}
+
+void killwatch_before_round(struct killwatch *k)
+{
+	oom_before_round(k->oom);
+}
+
+void killwatch_gone(struct killwatch *k, uint32_t id, const struct proc *p)
+{
+	const struct oom_process who = {.id = id,
+					.start_ticks = p->start_ticks,
+					.cgroup = p->cgroup};
+
+	oom_process_gone(k->oom, p->pid, &who);
+}
+
+void killwatch_after_round(struct killwatch *k)
+{
+	oom_round(k->oom, k->cfg.ticker->survey.figures[HOST_METRIC_OOM_KILLS]);
+}
