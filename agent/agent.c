@@ -71,13 +71,15 @@ int64_t agent_backoff(int64_t *backoff_us, int64_t lived_us)
 
 /* ---- in the child ---- */
 
-/* Names is let to the engines' sockets by their groups. */
+/* Names is let to the engines' sockets by their groups, sense to the journal by its own. */
 static const struct daemon_user *user_for(const struct agent *a, enum which w,
 					  struct daemon_user *out)
 {
 	*out = *a->user;
 	if (w == NAMES)
 		out->n_groups = (unsigned)names_groups(a->options->container_engine, out->groups);
+	else if (w == SENSE)
+		out->n_groups = daemon_find_group("systemd-journal", &out->groups[0]);
 	return out;
 }
 

@@ -238,6 +238,17 @@ static int trust_is_free(const struct agent_options *o, struct error *err)
 	return 0;
 }
 
+/* sense keeps its black box there, so the folder is the user's. */
+static int make_state_dir(const struct files *f, struct error *err)
+{
+	int rc = fs_mkdir(f->o->state_dir, 0755, err);
+
+	if (rc == 0 && f->give && lchown(f->o->state_dir, f->user.uid, f->user.gid) < 0)
+		rc = error_sys(err, -errno, "cannot give '%s' to '%s'", f->o->state_dir,
+			       f->o->user);
+	return rc;
+}
+
 /* Said before the token is used up. */
 static int make_trust_dir(const struct files *f, struct error *err)
 {
@@ -347,7 +358,7 @@ int enroll_run(const struct agent_options *o, const struct token *token, bool fo
 	if (rc == 0 && f.give)
 		rc = daemon_find_user(o->user, &f.user, err);
 	if (rc == 0)
-		rc = fs_mkdir(o->state_dir, 0755, err);
+		rc = make_state_dir(&f, err);
 	if (rc == 0)
 		rc = make_trust_dir(&f, err);
 	return rc < 0 ? rc : enroll_with_key(&f, token, made_key, err);

@@ -26,6 +26,16 @@ int daemon_find_user(const char *name, struct daemon_user *ret, struct error *er
 	return 0;
 }
 
+unsigned daemon_find_group(const char *name, gid_t *ret)
+{
+	const struct group *gr = getgrnam(name);
+
+	if (!gr)
+		return 0;
+	*ret = gr->gr_gid;
+	return 1;
+}
+
 static int switch_user(const struct daemon_user *u, struct error *err)
 {
 	gid_t groups[1 + DAEMON_GROUPS_MAX] = {u->gid};

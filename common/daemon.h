@@ -29,6 +29,8 @@ struct daemon_user {
 
 /* -ENOENT for a name that the system does not know. */
 int daemon_find_user(const char *name, struct daemon_user *ret, struct error *err) must_use;
+/* 1 with the group of that name, 0 when the system knows none. */
+unsigned daemon_find_group(const char *name, gid_t *ret);
 /*
  * As root: leaves root for user, its groups included. Then, whoever we are: keeps of the
  * capabilities held only those in caps (DAEMON_CAP bits), makes sure that no exec can give more

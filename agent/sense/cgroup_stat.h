@@ -55,9 +55,9 @@ enum cgroup_figure {
 /* 'usage', for logs and tests. */
 const char *cgroup_figure_name(enum cgroup_figure f);
 
-/* What is read: usage and events always. */
+/* What is read: usage always. */
 enum cgroup_depth {
-	CGROUP_LIGHT, /* memory.stat and pressure only when usage changed */
+	CGROUP_LIGHT, /* events, memory.stat and pressure only when usage changed */
 	CGROUP_FULL,  /* also these, and the limits */
 };
 

@@ -181,21 +181,44 @@ static void read_zram(const char *sys_block, struct hoststat *h)
 	closedir(dir);
 }
 
-void hoststat_read(const struct procdir *proc, const char *sys_block, struct hoststat *ret)
+void hoststat_read(const struct procdir *proc, struct hoststat *ret)
 {
 	char buf[VMSTAT_SIZE];
 	int n;
 
-	hoststat_clear(ret);
+#define X(name) ret->name = METRIC_ABSENT;
+	HOSTSTAT_VMSTAT_LIST(X)
+	X(psi_some_avg10)
+	X(psi_some_total)
+	X(psi_full_avg10)
+	X(psi_full_total)
+#undef X
 	n = procdir_read_all(proc, PROCDIR_NO_PID, "vmstat", buf, sizeof(buf));
 	hoststat_parse_vmstat(buf, n < 0 ? 0 : (size_t)n, ret);
 	n = procdir_read_all(proc, PROCDIR_NO_PID, "pressure/memory", buf, sizeof(buf));
 	hoststat_parse_pressure(buf, n < 0 ? 0 : (size_t)n, ret);
-	n = procdir_read_all(proc, PROCDIR_NO_PID, "swaps", buf, SWAPS_SIZE);
-	hoststat_parse_swaps(buf, n < 0 ? 0 : (size_t)n, ret);
-	n = procdir_read_all(proc, PROCDIR_NO_PID, "meminfo", buf, SWAPS_SIZE);
-	hoststat_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, ret);
-	ret->overcommit = read_number(proc, "sys/vm/overcommit_memory");
-	ret->swappiness = read_number(proc, "sys/vm/swappiness");
-	read_zram(sys_block, ret);
+}
+
+void hoststat_read_settings(const struct procdir *proc, const char *sys_block, struct hoststat *ret)
+{
+	struct hoststat now;
+	char buf[SWAPS_SIZE];
+	int n;
+
+	hoststat_clear(&now);
+#define X(name) now.name = ret->name;
+	HOSTSTAT_VMSTAT_LIST(X)
+	X(psi_some_avg10)
+	X(psi_some_total)
+	X(psi_full_avg10)
+	X(psi_full_total)
+#undef X
+	n = procdir_read_all(proc, PROCDIR_NO_PID, "swaps", buf, sizeof(buf));
+	hoststat_parse_swaps(buf, n < 0 ? 0 : (size_t)n, &now);
+	n = procdir_read_all(proc, PROCDIR_NO_PID, "meminfo", buf, sizeof(buf));
+	hoststat_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, &now);
+	now.overcommit = read_number(proc, "sys/vm/overcommit_memory");
+	now.swappiness = read_number(proc, "sys/vm/swappiness");
+	read_zram(sys_block, &now);
+	*ret = now;
 }

@@ -64,7 +64,10 @@ void hoststat_parse_zram(const char *s, size_t len, struct hoststat *h);
 /* CommitLimit of meminfo. */
 void hoststat_parse_meminfo(const char *s, size_t len, struct hoststat *h);
 
-/* Reads all of it; sys_block: HOSTSTAT_SYS_BLOCK. What is not there is METRIC_ABSENT. */
-void hoststat_read(const struct procdir *proc, const char *sys_block, struct hoststat *ret);
+/* Reads what moves: counters and pressure. What is not there is METRIC_ABSENT. */
+void hoststat_read(const struct procdir *proc, struct hoststat *ret);
+/* Reads what seldom does: swap devices, zram, settings. sys_block: HOSTSTAT_SYS_BLOCK. */
+void hoststat_read_settings(const struct procdir *proc, const char *sys_block,
+			    struct hoststat *ret);
 
 #endif

@@ -211,7 +211,7 @@ static const struct row rows[] = {
 	 "the kernel ends whoever asks for memory at the wrong moment, not who has most",
 	 "set vm.oom_kill_allocating_task=0"},
 	{"agent_can_be_killed", POSTURE_WARN, own_first, say_own, NULL,
-	 "start it by its unit file, which sets OOMScoreAdjust=-900"},
+	 "start it by its unit file, which lowers it"},
 	{"overcommit_always", POSTURE_WARN, overcommits_always, NULL,
 	 "vm.overcommit_memory is 1: no request for memory is ever refused, however absurd",
 	 "set vm.overcommit_memory=0 unless a program (redis) asks for 1"},

@@ -141,7 +141,8 @@ static void gather_memory(const struct posture_paths *paths, const struct procdi
 	int n = procdir_read_all(d, PROCDIR_NO_PID, "meminfo", buf, sizeof(buf));
 
 	procfs_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, v);
-	hoststat_read(d, paths->sys_block, &h);
+	hoststat_clear(&h);
+	hoststat_read_settings(d, paths->sys_block, &h);
 	f->mem_total = v[HOST_METRIC_TOTAL];
 	f->swap_total = v[HOST_METRIC_SWAP_TOTAL];
 	f->overcommit = h.overcommit;

@@ -63,6 +63,7 @@ struct proc {
 	bool told : 1;      /* its strings were sent in this stream */
 	bool fresh : 1;     /* started while the agent watched */
 	bool again : 1;     /* to be told again: it has another role, or its container a name */
+	bool heir : 1;      /* goes on under a new id: the flight ring knows its past */
 	bool killer : 1;    /* ends others when memory is short: earlyoom and its like */
 	bool ended : 1;     /* leaves the table at the end of this round */
 };

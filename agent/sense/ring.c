@@ -156,6 +156,44 @@ static void set_all(struct ring *r, uint32_t key, uint32_t v)
 		r->base[i][key] = v;
 }
 
+static void call_it(struct ring *r, struct ring_who *w, const struct ring_birth *b)
+{
+	w->service = names_ref(&r->names, b->service);
+	w->container = names_ref(&r->names, b->container);
+	memset(w->comm, 0, sizeof(w->comm));
+	memcpy(w->comm, b->comm, strnlen(b->comm, sizeof(w->comm) - 1));
+}
+
+static uint32_t find_living(const struct ring *r, uint32_t pid, uint64_t start_ticks)
+{
+	for (uint32_t slot = 0; slot < r->high; slot++) {
+		const struct ring_who *w = &r->who[slot];
+
+		if (w->pid == pid && w->start_ticks == start_ticks && !w->exit_us)
+			return slot;
+	}
+	return RING_NO_SLOT;
+}
+
+bool ring_move(struct ring *r, uint32_t id, const struct ring_birth *b)
+{
+	uint32_t slot = find_living(r, b->pid, b->start_ticks);
+	struct ring_who *w;
+
+	if (slot == RING_NO_SLOT || reserve_id(r, id) < 0)
+		return false;
+	for (uint32_t i = 0; i < r->n_ids; i++)
+		if (r->slot_of[i] == slot)
+			r->slot_of[i] = RING_NO_SLOT;
+	ring_exit(r, id);
+	w = &r->who[slot];
+	names_unref(&r->names, w->service);
+	names_unref(&r->names, w->container);
+	call_it(r, w, b);
+	r->slot_of[id] = slot;
+	return true;
+}
+
 int ring_birth(struct ring *r, uint32_t id, const struct ring_birth *b)
 {
 	struct ring_who *w;
@@ -175,12 +213,10 @@ int ring_birth(struct ring *r, uint32_t id, const struct ring_birth *b)
 		.birth_us = r->t_us,
 		.pid = b->pid,
 		.uid = b->uid,
-		.service = names_ref(&r->names, b->service),
-		.container = names_ref(&r->names, b->container),
 		.next = RING_NO_SLOT,
 		.fresh = b->fresh,
 	};
-	memcpy(w->comm, b->comm, strnlen(b->comm, sizeof(w->comm) - 1));
+	call_it(r, w, b);
 	set_all(r, KEY_RSS(slot), RING_ABSENT);
 	set_all(r, KEY_SWAP(slot), RING_ABSENT);
 	r->slot_of[id] = slot;

@@ -100,6 +100,9 @@ void ring_fini(struct ring *r);
 void ring_round_begin(struct ring *r, int64_t t_us, unsigned lanes);
 /* A process took this id of proctab. -ENOMEM, -ENOSPC: it is left out (and counted). */
 int ring_birth(struct ring *r, uint32_t id, const struct ring_birth *b) must_use;
+/* The same process goes on under another id, maybe as another program (exec): its past stays. False
+ * when no living one has that pid and start time: then it is a birth. */
+bool ring_move(struct ring *r, uint32_t id, const struct ring_birth *b);
 /* What it is by now, in any order; who is not mentioned did not change. RING_ABSENT: not known. */
 void ring_value(struct ring *r, uint32_t id, uint32_t rss_kib, uint32_t swap_kib);
 /* It ended; the id is free for another. */

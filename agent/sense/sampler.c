@@ -136,6 +136,7 @@ static void tell_again(struct sampler *s, uint32_t id, uint32_t comm_hash)
 	p->told = false;
 	p->fresh = false;
 	p->again = false;
+	p->heir = true;
 	p->comm_hash = comm_hash;
 }
 

@@ -9,6 +9,8 @@
 #include "common/clock.h"
 
 #define US_PER_MS 1000
+/* Rounds between two looks at what an administrator sets. */
+#define SETTINGS_EVERY 6u
 
 /* The largest power of two that is not above v. */
 static uint32_t power_of_two(uint32_t v)
@@ -78,6 +80,11 @@ void survey_allow_pss(struct survey *v, uint32_t share)
 	v->pss.cfg.cpu_share = share;
 }
 
+void survey_begin(struct survey *v, int64_t boot_us, unsigned lanes)
+{
+	ring_round_begin(&v->ring, boot_us, lanes);
+}
+
 void survey_birth(struct survey *v, uint32_t id, struct proc *p, const struct description *d)
 {
 	const struct ring_birth birth = {.pid = p->pid,
@@ -92,7 +99,9 @@ void survey_birth(struct survey *v, uint32_t id, struct proc *p, const struct de
 	p->killer = journal_is_killer(d->comm);
 	v->killers += p->killer;
 	/* Who finds no room in it is counted there and has no past. */
-	(void)!ring_birth(&v->ring, id, &birth);
+	if (!p->heir || !ring_move(&v->ring, id, &birth))
+		(void)!ring_birth(&v->ring, id, &birth);
+	p->heir = false;
 }
 
 void survey_exit(struct survey *v, uint32_t id, struct proc *p)
@@ -174,7 +183,9 @@ void survey_host(struct survey *v, const struct sampler *s)
 	int n = procdir_read(&s->dir, PROCDIR_NO_PID, "meminfo", buf, sizeof(buf));
 
 	procfs_parse_meminfo(buf, n < 0 ? 0 : (size_t)n, v->figures);
-	hoststat_read(&s->dir, v->cfg.sys_block, &v->host);
+	hoststat_read(&s->dir, &v->host);
+	if (v->rounds++ % SETTINGS_EVERY == 0)
+		hoststat_read_settings(&s->dir, v->cfg.sys_block, &v->host);
 	take_hoststat(&v->host, v->figures);
 	take_own_cost(v, s, v->figures);
 	v->mem_total = v->figures[HOST_METRIC_TOTAL];
@@ -214,9 +225,8 @@ static void measure_pss(struct survey *v, const struct sampler *s, int64_t boot_
 	pss_measure(&v->pss, &s->dir, thread_cpu_us);
 }
 
-static void tell_ring(struct survey *v, const struct sampler *s, int64_t boot_us, unsigned lanes)
+static void tell_ring(struct survey *v, const struct sampler *s)
 {
-	ring_round_begin(&v->ring, boot_us, lanes);
 	for (uint32_t id = 0; id < s->tab.high; id++) {
 		const struct proc *p = &s->tab.procs[id];
 
@@ -226,12 +236,12 @@ static void tell_ring(struct survey *v, const struct sampler *s, int64_t boot_us
 	ring_round_end(&v->ring);
 }
 
-void survey_round(struct survey *v, const struct sampler *s, int64_t boot_us, unsigned lanes)
+void survey_round(struct survey *v, const struct sampler *s, int64_t boot_us)
 {
 	cgroup_tree_read(&v->cgroups, v->mem_total);
 	count_members(v);
 	measure_pss(v, s, boot_us);
-	tell_ring(v, s, boot_us, lanes);
+	tell_ring(v, s);
 }
 
 void survey_process(const struct survey *v, const struct sampler *s, uint32_t id,

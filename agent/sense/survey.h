@@ -45,7 +45,10 @@ void survey_allow_pss(struct survey *v, uint32_t share);
 int survey_init(struct survey *v, const struct survey_config *cfg, struct error *err) must_use;
 void survey_fini(struct survey *v);
 
-/* A process was described: it joins its cgroup and the ring. comm is printable. */
+/* A round begins, before its births; lanes as ring_round_begin() takes them. */
+void survey_begin(struct survey *v, int64_t boot_us, unsigned lanes);
+/* A process was described: it joins its cgroup and the ring. One that became another program, or is
+ * told again under another id, keeps its past there. */
 void survey_birth(struct survey *v, uint32_t id, struct proc *p, const struct description *d);
 /* It ended, or became another program and gets a new id. */
 void survey_exit(struct survey *v, uint32_t id, struct proc *p);
@@ -53,9 +56,8 @@ void survey_exit(struct survey *v, uint32_t id, struct proc *p);
 /* The host's figures of this round; before births, which want MemTotal. cpu_ms, rss_kib: our own.
  */
 void survey_host(struct survey *v, const struct sampler *s);
-/* After births: cgroups and PSS are read, the ring is told; lanes as ring_round_begin() takes them.
- */
-void survey_round(struct survey *v, const struct sampler *s, int64_t boot_us, unsigned lanes);
+/* After births: cgroups and PSS are read, the ring is told. */
+void survey_round(struct survey *v, const struct sampler *s, int64_t boot_us);
 
 /* The figures of a process, PSS and USS included. */
 void survey_process(const struct survey *v, const struct sampler *s, uint32_t id,

@@ -415,6 +415,7 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 	if (r < 0)
 		return r;
 	identify_ended(&t->sampler);
+	survey_begin(&t->survey, (int64_t)tick->t_boot_us, lanes_due(t, tick->t_wall_us));
 	survey_host(&t->survey, &t->sampler);
 	count_processes(t, host);
 	tick->keyframe |= host_lost_some(t, host);
@@ -423,8 +424,7 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 	r = tell_births(t, tick);
 	if (r < 0)
 		return r;
-	survey_round(&t->survey, &t->sampler, (int64_t)tick->t_boot_us,
-		     lanes_due(t, tick->t_wall_us));
+	survey_round(&t->survey, &t->sampler, (int64_t)tick->t_boot_us);
 	r = tell_cgroups(t, tick);
 	if (r < 0)
 		return r;
