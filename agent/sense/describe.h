@@ -6,7 +6,7 @@
 #ifndef MEMHERD_AGENT_SENSE_DESCRIBE_H
 #define MEMHERD_AGENT_SENSE_DESCRIBE_H
 
-#include "agent/sense/container.h"
+#include "agent/sense/containers.h"
 #include "agent/sense/procdir.h"
 #include "agent/sense/procfs.h"
 #include "proto/wire.h"
@@ -29,6 +29,7 @@ struct description {
 	char service[WIRE_NAME_MAX + 1];
 	char container[WIRE_NAME_MAX + 1]; /* its name, else its short id; "" = none */
 	struct container in_container;
+	char container_service[WIRE_NAME_MAX + 1]; /* what the container's service is called */
 	struct procfs_cgroup paths;
 };
 
@@ -38,5 +39,8 @@ uint32_t describe_comm_hash(const struct procfs_stat *st);
 int describe_cgroup_hash(const struct procdir *d, uint32_t pid, uint16_t *ret) must_use;
 /* -ENOENT or -ESRCH when the process is gone (also half way), -EBADMSG for a stat that is none. */
 int describe_process(const struct procdir *d, uint32_t pid, struct description *ret) must_use;
+/* The same with what is known of containers, where a new one is noted and looked into once. */
+int describe_named(const struct procdir *d, uint32_t pid, struct containers *known, int64_t now_us,
+		   struct description *ret) must_use;
 
 #endif

@@ -19,7 +19,7 @@ static struct proc *find_parent(struct sampler *s, uint32_t ppid, unsigned depth
 	if (id == PROC_NO_ID || !sampler_tells(&s->tab.procs[id]))
 		return NULL;
 	if (s->tab.procs[id].service == SERVICES_NONE && depth &&
-	    describe_process(&s->dir, ppid, &d) == 0)
+	    describe_named(&s->dir, ppid, &s->containers, s->now_us, &d) == 0)
 		file(s, id, &d, depth - 1);
 	return s->tab.procs[id].service == SERVICES_NONE ? NULL : &s->tab.procs[id];
 }
@@ -111,5 +111,23 @@ void identify_ended(struct sampler *s)
 		services_leave(&s->services, p->service, p->slot, p->pid, s->now_us);
 		p->service = SERVICES_NONE;
 		p->slot = 0;
+	}
+}
+
+static bool is_below(const char *name, const char *base)
+{
+	size_t n = strlen(base);
+
+	return strncmp(name, base, n) == 0 && (name[n] == '\0' || name[n] == '/');
+}
+
+void identify_renamed(struct sampler *s, const char *before)
+{
+	for (uint32_t id = 0; id < s->tab.high; id++) {
+		struct proc *p = &s->tab.procs[id];
+		const struct service *e = services_get(&s->services, p->service);
+
+		if (e && sampler_tells(p) && is_below(e->name, before))
+			p->again = p->announced;
 	}
 }

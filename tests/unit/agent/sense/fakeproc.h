@@ -87,7 +87,7 @@ static int fake_unlink(const char *path, unused_arg const struct stat *st, unuse
 	return remove(path);
 }
 
-static void fake_remove(unsigned pid)
+static inline void fake_remove(unsigned pid)
 {
 	char path[128];
 
@@ -96,7 +96,7 @@ static void fake_remove(unsigned pid)
 }
 
 /* Another process under the same pid: made first, so that it cannot get the old one's inode. */
-static void fake_replace(unsigned pid, struct fake f)
+static inline void fake_replace(unsigned pid, struct fake f)
 {
 	char from[128];
 	char to[128];
