@@ -97,7 +97,7 @@ static void describe_service(struct description *out, const struct program *prog
 		str_copy(entry, sizeof(entry), out->comm);
 	out->entry = short_hash(entry, strlen(entry));
 	out->role = program_role(program);
-	out->spawned = program_is_spawned(program);
+	out->kin = program_kin(program);
 	service_name(out->service, sizeof(out->service), &hint);
 }
 

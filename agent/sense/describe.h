@@ -9,19 +9,20 @@
 #include "agent/sense/containers.h"
 #include "agent/sense/procdir.h"
 #include "agent/sense/procfs.h"
+#include "agent/sense/program.h"
 #include "proto/wire.h"
 
 struct description {
 	uint32_t ppid;
 	uint32_t uid;
 	uint64_t start_ticks;
-	uint32_t program;    /* hash of comm, exe and cmdline: changes with exec */
-	uint16_t entry;      /* hash of program_name(): the same for a master and its workers */
-	uint16_t moved;      /* describe_cgroup_hash() */
-	enum wire_role role; /* as its title says */
-	bool spawned;        /* runs what its parent runs (program_is_spawned) */
-	bool contained;      /* in_container holds */
-	uint32_t comm_hash;  /* as the sampler keeps it: of stat's raw name */
+	uint32_t program;     /* hash of comm, exe and cmdline: changes with exec */
+	uint16_t entry;       /* hash of program_name(): the same for a master and its workers */
+	uint16_t moved;       /* describe_cgroup_hash() */
+	enum wire_role role;  /* as its title says */
+	enum program_kin kin; /* to its parent */
+	bool contained;       /* in_container holds */
+	uint32_t comm_hash;   /* as the sampler keeps it: of stat's raw name */
 	char comm[WIRE_COMM_MAX + 1];
 	char cmdline[WIRE_CMDLINE_MAX + 1];
 	char exe[WIRE_PATH_MAX + 1]; /* "" when it may not be read */

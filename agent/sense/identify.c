@@ -72,9 +72,10 @@ static void file(struct sampler *s, uint32_t id, struct description *d, unsigned
 		parent ? services_get(&s->services, parent->service) : NULL;
 	enum wire_role role;
 
-	if (d->spawned && of_parent) {
+	if (d->kin != PROGRAM_OWN && of_parent) {
 		str_safe(d->service, sizeof(d->service), of_parent->name, strlen(of_parent->name));
-		d->entry = parent->entry;
+		if (d->kin == PROGRAM_SPAWNED)
+			d->entry = parent->entry;
 	}
 	role = role_of(s, p, d, parent);
 	take_place(s, p, d, role);
