@@ -144,6 +144,7 @@ static void read_fds(const struct procdir *d, struct inspection *in)
 
 static int gather(const struct inspect_options *o, struct inspection *in, struct error *err)
 {
+	struct containers known;
 	struct procdir d;
 	int r = procdir_open(&d, o->proc_path, err);
 
@@ -157,7 +158,9 @@ static int gather(const struct inspect_options *o, struct inspection *in, struct
 				  .limit = METRIC_ABSENT,
 				  .threads = METRIC_ABSENT,
 				  .fds = METRIC_ABSENT};
-	r = describe_process(&d, o->pid, &in->who);
+	containers_init(&known, 1);
+	r = describe_named(&d, o->pid, &known, 0, &in->who);
+	containers_fini(&known);
 	if (r == 0) {
 		in->start_us = clock_wall_us() - clock_boot_us() +
 			       (int64_t)(in->who.start_ticks * USEC_PER_SEC /

@@ -165,7 +165,7 @@ static void print_row(struct top *t, const struct top_row *row)
 	char command[COMMAND_SIZE];
 
 	/* gone since the scan: the next table is without it */
-	if (describe_process(&t->sampler.dir, p->pid, &d) < 0)
+	if (describe_named(&t->sampler.dir, p->pid, &t->sampler.containers, 0, &d) < 0)
 		return;
 	format_kib(rss, p->rss);
 	format_kib(anon, p->anon);

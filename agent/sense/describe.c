@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "agent/sense/container_file.h"
 #include "agent/sense/mask.h"
 #include "agent/sense/service.h"
 #include "common/str.h"
@@ -86,6 +87,7 @@ static void describe_service(struct description *out, const struct program *prog
 	const struct service_hint hint = {
 		.cgroup = &out->paths,
 		.container = out->contained ? &out->in_container : NULL,
+		.container_name = out->container_service[0] ? out->container_service : NULL,
 		.program = *program,
 		.comm = out->comm,
 	};
@@ -95,7 +97,7 @@ static void describe_service(struct description *out, const struct program *prog
 		str_copy(entry, sizeof(entry), out->comm);
 	out->entry = short_hash(entry, strlen(entry));
 	out->role = program_role(program);
-	out->spawned = program_is_spawned(program);
+	out->kin = program_kin(program);
 	service_name(out->service, sizeof(out->service), &hint);
 }
 
@@ -121,7 +123,27 @@ static int describe_program(const struct procdir *d, uint32_t pid, struct descri
 	return 0;
 }
 
-int describe_process(const struct procdir *d, uint32_t pid, struct description *ret)
+/* What the container is called, if that is known or can be read inside it. */
+static void describe_container(const struct procdir *d, uint32_t pid, struct containers *known,
+			       int64_t now_us, struct description *out)
+{
+	struct known_container *k = containers_meet(known, &out->in_container, now_us);
+	char name[WIRE_NAME_MAX + 1];
+	char service[WIRE_NAME_MAX + 1];
+
+	if (!k)
+		return;
+	if (!k->looked &&
+	    container_file_name(d, pid, &out->in_container, name, service, sizeof(name)))
+		containers_told_inside(k, name, service);
+	k->looked = true;
+	if (k->name)
+		str_safe(out->container, sizeof(out->container), k->name, strlen(k->name));
+	str_copy(out->container_service, sizeof(out->container_service), containers_service(k));
+}
+
+int describe_named(const struct procdir *d, uint32_t pid, struct containers *known, int64_t now_us,
+		   struct description *ret)
 {
 	int r;
 
@@ -132,5 +154,14 @@ int describe_process(const struct procdir *d, uint32_t pid, struct description *
 	if (r < 0)
 		return r;
 	r = describe_cgroup(d, pid, ret);
-	return procdir_gone(r) ? r : describe_program(d, pid, ret);
+	if (procdir_gone(r))
+		return r;
+	if (known && ret->contained)
+		describe_container(d, pid, known, now_us, ret);
+	return describe_program(d, pid, ret);
+}
+
+int describe_process(const struct procdir *d, uint32_t pid, struct description *ret)
+{
+	return describe_named(d, pid, NULL, 0, ret);
 }

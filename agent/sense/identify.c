@@ -19,7 +19,7 @@ static struct proc *find_parent(struct sampler *s, uint32_t ppid, unsigned depth
 	if (id == PROC_NO_ID || !sampler_tells(&s->tab.procs[id]))
 		return NULL;
 	if (s->tab.procs[id].service == SERVICES_NONE && depth &&
-	    describe_process(&s->dir, ppid, &d) == 0)
+	    describe_named(&s->dir, ppid, &s->containers, s->now_us, &d) == 0)
 		file(s, id, &d, depth - 1);
 	return s->tab.procs[id].service == SERVICES_NONE ? NULL : &s->tab.procs[id];
 }
@@ -72,9 +72,10 @@ static void file(struct sampler *s, uint32_t id, struct description *d, unsigned
 		parent ? services_get(&s->services, parent->service) : NULL;
 	enum wire_role role;
 
-	if (d->spawned && of_parent) {
+	if (d->kin != PROGRAM_OWN && of_parent) {
 		str_safe(d->service, sizeof(d->service), of_parent->name, strlen(of_parent->name));
-		d->entry = parent->entry;
+		if (d->kin == PROGRAM_SPAWNED)
+			d->entry = parent->entry;
 	}
 	role = role_of(s, p, d, parent);
 	take_place(s, p, d, role);
@@ -111,5 +112,23 @@ void identify_ended(struct sampler *s)
 		services_leave(&s->services, p->service, p->slot, p->pid, s->now_us);
 		p->service = SERVICES_NONE;
 		p->slot = 0;
+	}
+}
+
+static bool is_below(const char *name, const char *base)
+{
+	size_t n = strlen(base);
+
+	return strncmp(name, base, n) == 0 && (name[n] == '\0' || name[n] == '/');
+}
+
+void identify_renamed(struct sampler *s, const char *before)
+{
+	for (uint32_t id = 0; id < s->tab.high; id++) {
+		struct proc *p = &s->tab.procs[id];
+		const struct service *e = services_get(&s->services, p->service);
+
+		if (e && sampler_tells(p) && is_below(e->name, before))
+			p->again = p->announced;
 	}
 }

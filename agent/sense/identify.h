@@ -24,4 +24,8 @@ void identify_settled(struct sampler *s, uint32_t id, uint32_t ppid);
  * worker's slot is free and a service that was down for a moment is known to be new. */
 void identify_ended(struct sampler *s);
 
+/* A container got a name: whoever is filed under what it was called ('docker:0123456789ab', with or
+ * without a unit behind it) is to be told again. */
+void identify_renamed(struct sampler *s, const char *before);
+
 #endif

@@ -325,15 +325,19 @@ bool program_name(char *out, size_t size, const struct program *p)
 	return true;
 }
 
-bool program_is_spawned(const struct program *p)
+enum program_kin program_kin(const struct program *p)
 {
 	struct args a = args_of(p);
 	struct span arg;
 
 	if (!is_python(exe_base(p)) && *p->exe)
-		return false;
-	while (next_arg(&a, &arg))
-		if (span_is(arg, "-c"))
-			return next_arg(&a, &arg) && span_starts(arg, "from multiprocessing.");
-	return false;
+		return PROGRAM_OWN;
+	while (next_arg(&a, &arg)) {
+		if (!span_is(arg, "-c"))
+			continue;
+		if (!next_arg(&a, &arg) || !span_starts(arg, "from multiprocessing."))
+			return PROGRAM_OWN;
+		return span_find(arg, "resource_tracker") ? PROGRAM_HELPER : PROGRAM_SPAWNED;
+	}
+	return PROGRAM_OWN;
 }

@@ -25,8 +25,13 @@ struct program {
 bool program_name(char *out, size_t size, const struct program *p);
 /* What its title says it is; WIRE_ROLE_NONE = nothing: then its parent tells. */
 enum wire_role program_role(const struct program *p);
-/* A child that multiprocessing started with a command line of its own ('-c from
- * multiprocessing.spawn ...'): it runs what its parent runs. */
-bool program_is_spawned(const struct program *p);
+/* What multiprocessing starts has a command line of its own ('-c from multiprocessing.spawn ...')
+ * and belongs to its parent's service. */
+enum program_kin {
+	PROGRAM_OWN,
+	PROGRAM_HELPER,  /* its resource tracker */
+	PROGRAM_SPAWNED, /* runs what its parent runs */
+};
+enum program_kin program_kin(const struct program *p);
 
 #endif

@@ -31,11 +31,13 @@ int sampler_init(struct sampler *s, const struct sampler_config *cfg, struct err
 	s->cfg.young_rounds = MIN_OF(s->cfg.young_rounds, (uint32_t)UINT8_MAX);
 	proctab_init(&s->tab, max);
 	services_init(&s->services, SERVICES_MAX);
+	containers_init(&s->containers, CONTAINERS_MAX);
 	return 0;
 }
 
 void sampler_fini(struct sampler *s)
 {
+	containers_fini(&s->containers);
 	services_fini(&s->services);
 	proctab_fini(&s->tab);
 	procdir_close(&s->dir);
@@ -145,7 +147,7 @@ static void look_again(struct sampler *s, uint32_t id)
 {
 	struct proc *p = &s->tab.procs[id];
 	struct description d;
-	int r = describe_process(&s->dir, p->pid, &d);
+	int r = describe_named(&s->dir, p->pid, &s->containers, s->now_us, &d);
 
 	if (procdir_gone(r))
 		p->ended = true;

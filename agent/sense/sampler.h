@@ -10,6 +10,7 @@
 #ifndef MEMHERD_AGENT_SENSE_SAMPLER_H
 #define MEMHERD_AGENT_SENSE_SAMPLER_H
 
+#include "agent/sense/containers.h"
 #include "agent/sense/procdir.h"
 #include "agent/sense/proctab.h"
 #include "agent/sense/services.h"
@@ -37,6 +38,7 @@ struct sampler {
 	struct procdir dir;
 	struct proctab tab;
 	struct services services;
+	struct containers containers;
 	int64_t now_us;   /* since boot, of this round: set by whoever asks about services */
 	uint32_t round;   /* from 1 */
 	uint32_t live;    /* entries of kind PROC_LIVE */

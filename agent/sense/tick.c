@@ -149,7 +149,7 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 				   .container = ""};
 	if (p->told)
 		return (int)cost;
-	r = describe_process(&t->sampler.dir, p->pid, &d);
+	r = describe_named(&t->sampler.dir, p->pid, &t->sampler.containers, t->sampler.now_us, &d);
 	if (r < 0)
 		return r;
 	if (d.start_ticks != p->start_ticks)

@@ -51,7 +51,7 @@ static void check_names(const char *s, size_t len)
 	check_name(&hint);
 	if (!wire_role_word(program_role(&hint.program)))
 		abort();
-	(void)program_is_spawned(&hint.program);
+	(void)program_kin(&hint.program);
 	mask_cmdline(out, sizeof(out), s, len);
 	check_text(out, sizeof(out));
 }

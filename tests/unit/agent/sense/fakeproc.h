@@ -87,7 +87,7 @@ static int fake_unlink(const char *path, unused_arg const struct stat *st, unuse
 	return remove(path);
 }
 
-static void fake_remove(unsigned pid)
+static inline void fake_remove(unsigned pid)
 {
 	char path[128];
 

@@ -2,8 +2,12 @@
 /* Process trees as folders, through the sampler and the ticks: what is announced of whom. */
 #include "agent/sense/tick.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "agent/record.h"
 #include "agent/sense/identify.h"
+#include "agent/sense/naming.h"
 #include "tests/unit/agent/sense/fakeproc.h"
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -337,6 +341,53 @@ static void a_restart_within_a_round_is_another_incarnation(void **state unused_
 	end();
 }
 
+/* The name arrives later; the container's processes are then told again, and nobody else. */
+static void a_container_that_gets_a_name_is_told_again(void **state unused_arg)
+{
+	static const char docker[] = "0::/docker/" ID;
+	struct names_answer a = {.status = NAMES_KNOWN,
+				 .name = "shop_web_1",
+				 .service = "shop_web"};
+	struct names_question q;
+	struct naming n;
+	int pair[2];
+
+	memcpy(a.id, ID, sizeof(a.id));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	begin();
+	naming_init(&n, &ticker.sampler, pair[0]);
+	put(10, 1, PYTHON, "gunicorn: master [shop]", docker);
+	put(11, 10, PYTHON, "gunicorn: worker [shop]", docker);
+	put(12, 1, "/bin/x", "x", NULL);
+	turn();
+	expect(10, "docker:0123456789ab", WIRE_ROLE_MASTER);
+	assert_int_equal(naming_turn(&n, now_us), 0);
+	assert_int_equal(recv(pair[1], &q, sizeof(q), MSG_DONTWAIT), sizeof(q));
+	assert_memory_equal(q.id, ID, sizeof(q.id));
+	/* one question, however many processes and rounds */
+	turn();
+	assert_int_equal(naming_turn(&n, now_us), 0);
+	assert_int_equal(recv(pair[1], &q, sizeof(q), MSG_DONTWAIT), -1);
+	assert_int_equal(send(pair[1], &a, sizeof(a), 0), sizeof(a));
+	assert_int_equal(naming_turn(&n, now_us), 1);
+	turn();
+	assert_int_equal(tick.n_born, 2);
+	expect(10, "shop_web", WIRE_ROLE_MASTER);
+	expect(11, "shop_web", WIRE_ROLE_WORKER);
+	assert_string_equal(born(11)->container, "shop_web_1");
+	turn();
+	assert_int_equal(tick.n_born, 0);
+	/* who comes later has it at once */
+	put(13, 10, PYTHON, "gunicorn: worker [shop]", docker);
+	turn();
+	expect(13, "shop_web", WIRE_ROLE_WORKER);
+	close(pair[1]);
+	assert_int_equal(naming_turn(&n, now_us), -EPIPE);
+	assert_int_equal(naming_turn(&n, now_us), 0);
+	close(pair[0]);
+	end();
+}
+
 /* After random births, deaths and execs the table counts what the folder has. */
 static void counts_agree_through_churn(void **state unused_arg)
 {
@@ -389,6 +440,7 @@ int main(void)
 		cmocka_unit_test(a_newborn_is_looked_at_until_it_is_grown),
 		cmocka_unit_test(a_move_to_another_cgroup_is_told),
 		cmocka_unit_test(a_restart_within_a_round_is_another_incarnation),
+		cmocka_unit_test(a_container_that_gets_a_name_is_told_again),
 		cmocka_unit_test(counts_agree_through_churn),
 	};
 

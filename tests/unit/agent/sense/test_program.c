@@ -121,15 +121,18 @@ static void multiprocessing_is_known_by_its_command(void **state unused_arg)
 		"/usr/bin/python3|-c|from multiprocessing.spawn import spawn_main; spawn_main()";
 	struct program p = program("/usr/bin/python3.11", spawn);
 
-	assert_true(program_is_spawned(&p));
+	assert_int_equal(program_kin(&p), PROGRAM_SPAWNED);
 	p.exe = "";
-	assert_true(program_is_spawned(&p));
+	assert_int_equal(program_kin(&p), PROGRAM_SPAWNED);
 	p.exe = "/bin/sh";
-	assert_false(program_is_spawned(&p));
+	assert_int_equal(program_kin(&p), PROGRAM_OWN);
+	p = program("/usr/bin/python3.11",
+		    "python3|-c|from multiprocessing.resource_tracker import main;main(5)");
+	assert_int_equal(program_kin(&p), PROGRAM_HELPER);
 	p = program("/usr/bin/python3.11", "python3|-c|import time");
-	assert_false(program_is_spawned(&p));
+	assert_int_equal(program_kin(&p), PROGRAM_OWN);
 	p = program("/usr/bin/python3.11", "python3|-c");
-	assert_false(program_is_spawned(&p));
+	assert_int_equal(program_kin(&p), PROGRAM_OWN);
 }
 
 int main(void)
