@@ -341,6 +341,7 @@ static int open_naming(struct agent *a, struct error *err)
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a->naming) < 0)
 		return error_sys(err, -errno, "cannot make the pair of names");
+	a->for_sense.names = a->naming[0];
 	return 0;
 }
 

@@ -197,7 +197,7 @@ bool ring_move(struct ring *r, uint32_t id, const struct ring_birth *b)
 int ring_birth(struct ring *r, uint32_t id, const struct ring_birth *b)
 {
 	struct ring_who *w;
-	uint32_t slot;
+	uint32_t slot = RING_NO_SLOT;
 	int rc = reserve_id(r, id);
 
 	ring_exit(r, id);

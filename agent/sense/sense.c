@@ -15,6 +15,7 @@
 #include "agent/sense/absence.h"
 #include "agent/sense/keeper.h"
 #include "agent/sense/killwatch.h"
+#include "agent/sense/naming.h"
 #include "agent/sense/outbox.h"
 #include "agent/sense/outlook.h"
 #include "agent/sense/procfs.h"
@@ -50,6 +51,7 @@ struct sense {
 	struct strain strain;
 	struct selflimit selflimit;
 	struct outlook outlook;
+	struct naming naming;
 	struct buf body; /* of the tick that is being made */
 	struct sense_config cfg;
 	struct sense_fds fds;
@@ -291,6 +293,8 @@ static void turn(struct sense *s)
 	killwatch_before_round(&s->killwatch);
 	send_tick(s, wall_us, boot_us);
 	killwatch_after_round(&s->killwatch);
+	/* Nobody to ask: containers keep their short ids. */
+	(void)!naming_turn(&s->naming, s->ticker.sampler.now_us);
 	send_self(s, wall_us);
 	tell_hidden(s);
 	tell_memory(s, total);
@@ -529,6 +533,7 @@ int sense_run(const struct sense_config *cfg, const struct sense_fds *fds)
 		log_error("start_failed error=\"%s\"", err.msg);
 		return 1;
 	}
+	naming_init(&s.naming, &s.ticker.sampler, fds->names);
 	open_mouth(&s);
 	r = expect_services(&s, cfg, &err);
 	if (r == 0)

@@ -226,10 +226,23 @@ static int tell_births(struct ticker *t, struct wire_tick *tick)
 
 /* ---- cgroups ---- */
 
+/* The container that a cgroup is, as far as it is known; NULL for none. */
+static const struct known_container *container_at(const struct ticker *t, const char *path)
+{
+	struct procfs_cgroup cg = {.unified = ""};
+	struct container c;
+
+	if (!str_copy(cg.unified, sizeof(cg.unified), path) || !container_of_cgroup(&cg, &c) ||
+	    !*c.id)
+		return NULL;
+	return containers_find(&t->sampler.containers, c.id);
+}
+
 /* What is announced of one; texts go into the arena. */
 static int describe_cgroup(struct ticker *t, uint16_t id, struct wire_cgroup *w)
 {
 	const struct cgroup *c = t->survey.cgroups.by_id[id];
+	const struct known_container *known = container_at(t, c->path);
 	const char *limit = survey_limited_by(&t->survey, c);
 	char path[WIRE_PATH_MAX + 1], limited_by[WIRE_PATH_MAX + 1], name[WIRE_NAME_MAX + 1];
 	const char *runtime = "";
@@ -237,6 +250,8 @@ static int describe_cgroup(struct ticker *t, uint16_t id, struct wire_cgroup *w)
 	str_safe(path, sizeof(path), c->path, strlen(c->path));
 	str_safe(limited_by, sizeof(limited_by), limit, strlen(limit));
 	service_of_cgroup(name, sizeof(name), c->path, &runtime);
+	if (known && known->name)
+		str_copy(name, sizeof(name), known->name);
 	*w = (struct wire_cgroup){
 		.id = id,
 		.version = (uint32_t)t->survey.cgroups.mount.version,
@@ -244,7 +259,7 @@ static int describe_cgroup(struct ticker *t, uint16_t id, struct wire_cgroup *w)
 		.limited_by = arena_strndup(&t->arena, limited_by, strlen(limited_by)),
 		.name = arena_strndup(&t->arena, name, strlen(name)),
 		.runtime = runtime,
-		.image = "",
+		.image = known && known->image ? known->image : "",
 	};
 	return w->path && w->limited_by && w->name ? 0 : -ENOMEM;
 }

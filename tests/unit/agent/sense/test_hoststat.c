@@ -98,7 +98,9 @@ static void a_folder_is_read(void **state unused_arg)
 	folder_put("block/zram0/mm_stat", "4096 1 2048 0\n");
 	folder_put("block/sda/mm_stat", "4096 1 2048 0\n");
 	assert_int_equal(procdir_open(&d, folder, &err), 0);
-	hoststat_read(&d, "/nowhere", &h);
+	hoststat_clear(&h);
+	hoststat_read(&d, &h);
+	hoststat_read_settings(&d, "/nowhere", &h);
 	assert_int_equal(h.oom_kill, 3);
 	assert_int_equal(h.psi_some_avg10, 10);
 	assert_int_equal(h.psi_full_total, METRIC_ABSENT);
@@ -110,7 +112,8 @@ static void a_folder_is_read(void **state unused_arg)
 	char block[128];
 
 	snprintf(block, sizeof(block), "%s/block", folder);
-	hoststat_read(&d, block, &h);
+	hoststat_read_settings(&d, block, &h);
+	assert_int_equal(h.oom_kill, 3); /* stays as it was read */
 	assert_int_equal(h.zram_orig, 4);
 	assert_int_equal(h.zram_used, 2);
 	procdir_close(&d);
@@ -123,7 +126,9 @@ static void this_host_is_read(void **state unused_arg)
 	struct hoststat h;
 
 	assert_int_equal(procdir_open(&d, "/proc", &err), 0);
-	hoststat_read(&d, HOSTSTAT_SYS_BLOCK, &h);
+	hoststat_clear(&h);
+	hoststat_read(&d, &h);
+	hoststat_read_settings(&d, HOSTSTAT_SYS_BLOCK, &h);
 	assert_true(h.pgmajfault > 0);
 	assert_true(h.commit_limit > 0);
 	assert_true(h.overcommit >= 0 && h.overcommit <= 2);
