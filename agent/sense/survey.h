@@ -35,8 +35,8 @@ struct survey {
 	int64_t figures[HOST_METRIC_COUNT];
 	uint32_t members[CGROUP_MAX]; /* processes in it and below, by id */
 	int64_t mem_total;            /* KiB, of the round before; METRIC_ABSENT */
-	uint32_t
-		killers; /* processes that kill for memory: earlyoom, systemd-oomd and their like */
+	uint32_t rounds;
+	uint32_t killers; /* processes that end others for want of memory: earlyoom and its like */
 };
 
 /* From now on PSS may take so much (1/10000 of a core); 0 = it is not read. */
