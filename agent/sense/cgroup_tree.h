@@ -54,7 +54,7 @@ struct cgroup {
 	bool unlimited;       /* neither it nor any above it has a limit below MemTotal */
 	uint16_t owner;       /* whose limit 'effective' is: an id, or CGROUP_OWNER_... */
 	int64_t effective;    /* KiB: the least of all limits that hold and MemTotal */
-	int64_t new_kills;    /* oom_kill since the round before */
+	int64_t new_kills;    /* oom_kill since the round before; nothing at the first */
 	int64_t unseen_kills; /* v2: of new_kills, those that no cgroup of the tree below explains
 			       */
 	int64_t v[CGROUP_FIGURE_COUNT];

@@ -30,8 +30,7 @@ static const struct keyed_row *row_of(const struct keyed_row *rows, size_t n, co
 	for (size_t i = 0; i < n; i++) {
 		const struct keyed_row *row = &rows[i];
 
-		if ((row->prefix ? len >= row->len : len == row->len) &&
-		    memcmp(key, row->key, row->len) == 0)
+		if (len == row->len && memcmp(key, row->key, len) == 0)
 			return row;
 	}
 	return NULL;

@@ -17,16 +17,11 @@
 struct keyed_row {
 	const char *key;
 	uint8_t len;    /* of key */
-	uint8_t prefix; /* any key that begins so: 'allocstall_' */
 	uint16_t index; /* in the caller's figures */
 };
 #define KEYED_ROW(name, i)                                           \
 	{                                                            \
 		.key = (name), .len = sizeof(name) - 1, .index = (i) \
-	}
-#define KEYED_PREFIX(name, i)                                                     \
-	{                                                                         \
-		.key = (name), .len = sizeof(name) - 1, .prefix = 1, .index = (i) \
 	}
 
 /* Adds what the lines say to v, where METRIC_ABSENT counts as nothing yet: the caller clears it.

@@ -18,25 +18,26 @@
 
 /* X(name): KiB, counts, settings as the kernel has them, or 0/1. The first part is gathered, the
  * second the caller's. */
-#define POSTURE_GATHERED_LIST(X)                                                    \
-	X(mem_total)                                                                \
-	X(swap_total)                                                               \
-	X(zram_devices)                                                             \
-	X(overcommit)                                                               \
-	X(swappiness)                                                               \
-	X(panic_on_oom)                                                             \
-	X(kill_allocating) /* vm.oom_kill_allocating_task */                        \
-	X(dump_tasks)      /* vm.oom_dump_tasks */                                  \
-	X(dmesg_restrict)                                                           \
-	X(kmsg_readable)                                                            \
-	X(psi)             /* 0 = off, 1 = there */                                 \
-	X(hidepid)         /* 0 to 4, of proc's mount options */                    \
-	X(rollup_readable) /* smaps_rollup: of a process that is not ours */        \
-	X(rollup_there)    /* smaps_rollup of our own process: the kernel has it */ \
-	X(tracefs)         /* the event oom/mark_victim may be read */              \
-	X(journal_readable)                                                         \
-	X(cgroup_version) /* 0, 1, 2 */                                             \
-	X(sshd_score_adj) /* oom_score_adj */                                       \
+#define POSTURE_GATHERED_LIST(X)                                                             \
+	X(mem_total)                                                                         \
+	X(swap_total)                                                                        \
+	X(zram_devices)                                                                      \
+	X(overcommit)                                                                        \
+	X(swappiness)                                                                        \
+	X(panic_on_oom)                                                                      \
+	X(kill_allocating) /* vm.oom_kill_allocating_task */                                 \
+	X(dump_tasks)      /* vm.oom_dump_tasks */                                           \
+	X(dmesg_restrict)                                                                    \
+	X(kmsg_readable)                                                                     \
+	X(psi)             /* 0 = off, 1 = there */                                          \
+	X(hidepid)         /* 0 to 4, of proc's mount options */                             \
+	X(rollup_readable) /* smaps_rollup of pid 1; a caller that has read others' may know \
+			      better */                                                      \
+	X(rollup_there)    /* smaps_rollup of our own process: the kernel has it */          \
+	X(tracefs)         /* the event oom/mark_victim may be read */                       \
+	X(journal_readable)                                                                  \
+	X(cgroup_version) /* 0, 1, 2 */                                                      \
+	X(sshd_score_adj) /* oom_score_adj */                                                \
 	X(own_score_adj)
 #define POSTURE_GIVEN_LIST(X)                                        \
 	X(proc_connector) /* 1 = exits of all processes are heard */ \

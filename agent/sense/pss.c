@@ -12,9 +12,11 @@
 /* Times max_us: what is predicted above is not even tried. */
 #define HOPELESS 10u
 /* 1/256: a correction of 1, and the bounds in which one is believed. */
-#define ONE          256u
-#define CORRECT_MIN  2u
-#define CORRECT_MAX  (ONE * 64)
+#define ONE         256u
+#define CORRECT_MIN 2u
+#define CORRECT_MAX (ONE * 64)
+/* What smaller ones cost says nothing of large ones: opening and cold caches make most of it. */
+#define TEACHES_KIB  (64u * 1024)
 #define NEW_AGE_S    600u /* an unmeasured process ranks as one that waited so long */
 #define BUF_SIZE     2048u
 #define SHARE_OF_ONE 10000
@@ -252,7 +254,8 @@ void pss_learn(struct pss *p, const struct pss_pick *pick, uint32_t pss_kib, uin
 	uint64_t ratio = (uint64_t)MAX_OF(cost_us, (int64_t)0) * ONE / pss_model_us(pick->rss);
 
 	e->correction = (uint16_t)average(e->correction, ratio, 4);
-	p->correction = average(p->correction, ratio, 64);
+	if (pick->rss >= TEACHES_KIB)
+		p->correction = average(p->correction, ratio, 16);
 	e->rss = pick->rss;
 	e->pss = MIN_OF(pss_kib, pick->rss);
 	e->uss = MIN_OF(uss_kib, e->pss);

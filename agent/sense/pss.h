@@ -87,7 +87,7 @@ struct pss {
 	int64_t tokens_us;
 	int64_t last_us; /* since boot; 0 = no round yet */
 	uint32_t now_s;
-	uint32_t correction; /* of all processes, 1/256 */
+	uint32_t correction; /* of those not measured yet, 1/256: what large ones taught */
 	bool unsupported;    /* no smaps_rollup (Linux before 4.14): said once by the owner */
 	struct pss_figures_sum sum;
 };

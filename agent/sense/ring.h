@@ -58,7 +58,7 @@ struct ring_who {
 	char comm[16];
 };
 
-/* What a birth tells; strings are copied, comm to 15 bytes. */
+/* What a birth tells; strings are copied (comm to 15 bytes), and given back as they came. */
 struct ring_birth {
 	uint32_t pid;
 	uint64_t start_ticks;

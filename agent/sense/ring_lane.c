@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define FIRST_CAP 4096u
+/* Grown by a quarter: doubling would leave half of it empty. */
+#define MORE_OF(cap) ((cap) + (cap) / 4)
 
 int ring_lane_init(struct ring_lane *l, const struct ring_lane_config *cfg)
 {
@@ -36,20 +38,31 @@ static void drop_oldest(struct ring_lane *l)
 	l->count--;
 }
 
-/* Twice the room, its bytes in line again. */
+/* Steps round the bytes. */
+static uint32_t after(const struct ring_lane *l, uint32_t at)
+{
+	return at + 1 == l->cap ? 0 : at + 1;
+}
+
+static uint32_t before(const struct ring_lane *l, uint32_t at, uint32_t n)
+{
+	return at >= n ? at - n : at + l->cap - n;
+}
+
+/* More room, its bytes in line again. */
 static bool grow(struct ring_lane *l)
 {
-	uint32_t cap = l->cap ? l->cap * 2 : FIRST_CAP;
-	uint32_t tail = l->head - l->len;
+	uint32_t cap = MIN_OF(l->cap ? MORE_OF(l->cap) : FIRST_CAP, l->cfg.max_bytes);
+	uint32_t at = before(l, l->head, l->len);
 	uint8_t *bytes;
 
-	if (cap > l->cfg.max_bytes)
+	if (cap <= l->cap)
 		return false;
 	bytes = malloc(cap);
 	if (!bytes)
 		return false;
-	for (uint32_t i = 0; i < l->len; i++)
-		bytes[i] = l->bytes[(tail + i) & (l->cap - 1)];
+	for (uint32_t i = 0; i < l->len; i++, at = after(l, at))
+		bytes[i] = l->bytes[at];
 	free(l->bytes);
 	l->bytes = bytes;
 	l->cap = cap;
@@ -74,7 +87,8 @@ static void put_byte(struct ring_lane *l, uint8_t b)
 		l->overflow = true;
 		return;
 	}
-	l->bytes[l->head++ & (l->cap - 1)] = b;
+	l->bytes[l->head] = b;
+	l->head = after(l, l->head);
 	l->len++;
 	l->open++;
 }
@@ -125,8 +139,7 @@ void ring_lane_end(struct ring_lane *l, int64_t t_us)
 
 void ring_walk_begin(struct ring_walk *w, const struct ring_lane *l)
 {
-	*w = (struct ring_walk){
-		.lane = l, .left = l->count, .at = l->head, .stop = l->head, .start = l->head};
+	*w = (struct ring_walk){.lane = l, .left = l->count, .start = l->head};
 }
 
 bool ring_walk_back(struct ring_walk *w, int64_t t_us)
@@ -136,9 +149,9 @@ bool ring_walk_back(struct ring_walk *w, int64_t t_us)
 	if (!r || r->t_us <= t_us)
 		return false;
 	w->left--;
-	w->stop = w->start;
-	w->start -= r->len;
+	w->start = before(w->lane, w->start, r->len);
 	w->at = w->start;
+	w->remain = r->len;
 	w->key = 0;
 	w->t_us = r->t_us;
 	w->before_us = w->left ? round_at(w->lane, w->left - 1)->t_us : w->lane->begin_us;
@@ -150,8 +163,10 @@ static uint64_t take_varint(struct ring_walk *w)
 	uint64_t v = 0;
 	uint8_t b = 0x80;
 
-	for (unsigned shift = 0; shift < 64 && b & 0x80 && w->at != w->stop; shift += 7) {
-		b = w->lane->bytes[w->at++ & (w->lane->cap - 1)];
+	for (unsigned shift = 0; shift < 64 && b & 0x80 && w->remain; shift += 7) {
+		b = w->lane->bytes[w->at];
+		w->at = after(w->lane, w->at);
+		w->remain--;
 		v |= (uint64_t)(b & 0x7f) << shift;
 	}
 	return v;
@@ -161,7 +176,7 @@ bool ring_walk_change(struct ring_walk *w, uint32_t *ret_key, int64_t *ret_delta
 {
 	uint64_t v;
 
-	if (w->at == w->stop)
+	if (!w->remain)
 		return false;
 	*ret_key = w->key + (uint32_t)take_varint(w);
 	w->key = *ret_key + 1;

@@ -14,7 +14,7 @@
 #include "common/check.h"
 
 struct ring_lane_config {
-	uint32_t max_bytes;  /* of rounds; a power of two, at least 4096 */
+	uint32_t max_bytes;  /* of rounds */
 	uint32_t max_rounds; /* kept */
 };
 
@@ -26,8 +26,8 @@ struct ring_round {
 struct ring_lane {
 	struct ring_lane_config cfg;
 	uint8_t *bytes;
-	uint32_t cap;  /* 0 or a power of two */
-	uint32_t head; /* where the next byte goes, modulo cap */
+	uint32_t cap;
+	uint32_t head; /* where the next byte goes, below cap */
 	uint32_t len;
 	struct ring_round *rounds; /* a ring of max_rounds */
 	uint32_t first;
@@ -53,9 +53,9 @@ void ring_lane_end(struct ring_lane *l, int64_t t_us);
 struct ring_walk {
 	const struct ring_lane *lane;
 	uint32_t left;     /* older rounds */
+	uint32_t start;    /* where this round begins, which is where the older one ends */
 	uint32_t at;       /* of the next byte */
-	uint32_t stop;     /* the end of this round */
-	uint32_t start;    /* where it begins, which is where the older one ends */
+	uint32_t remain;   /* bytes of this round */
 	uint32_t key;      /* the least key that may come */
 	int64_t t_us;      /* of this round */
 	int64_t before_us; /* the time whose state is had when this round is undone */

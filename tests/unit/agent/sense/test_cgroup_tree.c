@@ -16,9 +16,6 @@
 
 static const char v2_stat[] = "anon 104857600\nfile 20971520\nkernel 3145728\nshmem 1048576\n"
 			      "slab 4096\ninactive_anon 99\ninactive_file 10485760\n";
-static const char v2_stat_old[] = "anon 104857600\nfile 20971520\nkernel_stack 1048576\n"
-				  "slab 1048576\npagetables 2097152\ninactive_file 0\n";
-
 static void put_v2(const char *cg, int64_t current_mib, const char *max, unsigned kills)
 {
 	char path[128];
@@ -115,21 +112,6 @@ static void version_2_gives_all_figures(void **state unused_arg)
 	assert_int_equal(c->effective, 4096 * MIB);
 	assert_int_equal(c->owner, CGROUP_OWNER_HOST);
 	cgroup_tree_fini(&t);
-}
-
-static void an_old_kernel_tells_the_parts_of_kernel_memory(void **state unused_arg)
-{
-	int64_t v[CGROUP_FIGURE_COUNT];
-
-	cgroup_stat_parse_stat(CGROUP_V2, v2_stat_old, strlen(v2_stat_old), v);
-	assert_int_equal(v[CGROUP_KERNEL], 4 * MIB);
-	assert_int_equal(v[CGROUP_INACTIVE_FILE], 0);
-	cgroup_stat_parse_stat(CGROUP_V2, "", 0, v);
-	assert_int_equal(v[CGROUP_KERNEL], METRIC_ABSENT);
-	assert_int_equal(v[CGROUP_ANON], METRIC_ABSENT);
-	assert_int_equal(cgroup_stat_working_set(5, 7), 0);
-	assert_int_equal(cgroup_stat_working_set(5, METRIC_ABSENT), METRIC_ABSENT);
-	assert_string_equal(cgroup_figure_name(CGROUP_EV_OOM_KILL), "oom_kill");
 }
 
 static void the_least_limit_above_holds(void **state unused_arg)
@@ -513,7 +495,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, folder_begin, folder_end)
 		T(version_2_gives_all_figures),
-		T(an_old_kernel_tells_the_parts_of_kernel_memory),
 		T(the_least_limit_above_holds),
 		T(in_a_container_the_mounted_root_limits_all),
 		T(the_heavy_files_are_read_when_usage_moved),

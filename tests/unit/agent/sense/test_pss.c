@@ -220,6 +220,34 @@ static void what_is_too_expensive_is_tried_rarely_or_never(void **state unused_a
 	pss_fini(&p);
 }
 
+static void large_ones_teach_what_large_ones_cost(void **state unused_arg)
+{
+	struct pss p;
+	struct pss_pick pick;
+
+	assert_int_equal(pss_init(&p, &pss_defaults), 0);
+	pss_begin(&p, 1000 * SEC);
+	offer(&p, 0, 1000);
+	assert_true(pss_next(&p, &pick));
+	pss_learn(&p, &pick, 1, 1, 50 * pss_model_us(1000));
+	pss_begin(&p, 1001 * SEC);
+	offer(&p, 1, 100 * MIB);
+	assert_true(pss_next(&p, &pick));
+	assert_int_equal(pick.predicted_us, pss_model_us(100 * MIB));
+	for (unsigned i = 0; i < 100; i++)
+		pss_learn(&p, &pick, 1, 1, 3 * pss_model_us(100 * MIB));
+	pss_begin(&p, 1900 * SEC);
+	offer(&p, 2, 1024 * MIB);
+	assert_true(pss_next(&p, &pick));
+	assert_int_equal(pick.predicted_us / pss_model_us(1024 * MIB), 2);
+	/* and each process is known by its own cost */
+	pss_begin(&p, 1970 * SEC);
+	offer(&p, 0, 1000);
+	assert_true(pss_next(&p, &pick));
+	assert_int_equal(pick.predicted_us, 50 * pss_model_us(1000));
+	pss_fini(&p);
+}
+
 static void the_small_and_the_forbidden_cost_nothing(void **state unused_arg)
 {
 	struct pss_config off = pss_defaults;
@@ -390,6 +418,7 @@ int main(void)
 		cmocka_unit_test(a_reused_id_inherits_nothing),
 		cmocka_unit_test(over_time_the_ceiling_holds_and_nobody_starves),
 		cmocka_unit_test(what_is_too_expensive_is_tried_rarely_or_never),
+		cmocka_unit_test(large_ones_teach_what_large_ones_cost),
 		cmocka_unit_test(the_small_and_the_forbidden_cost_nothing),
 		cmocka_unit_test(an_entry_is_small),
 		cmocka_unit_test(without_memory_a_process_is_left_out),
