@@ -109,6 +109,8 @@ int inherit_trace(const char *path)
 		return -errno;
 	/* A line a kill: the default of 1.4 MiB a processor is not needed. */
 	rc = write_file(path, "buffer_size_kb", "16");
+	/* Wakes at once, not when the buffer is half full; older kernels have no such file. */
+	(void)!write_file(path, "buffer_percent", "0");
 	if (rc == 0)
 		rc = write_file(path, "events/oom/mark_victim/enable", "1");
 	if (rc == 0 && (size_t)snprintf(full, sizeof(full), "%s/" INSTANCE "/trace_pipe", path) <

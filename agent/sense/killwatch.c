@@ -21,7 +21,7 @@ static bool find_process(void *arg, uint32_t pid, struct oom_process *ret)
 	const struct proctab *tab = &k->cfg.ticker->sampler.tab;
 	uint32_t id = proctab_find(tab, pid);
 
-	if (id == PROC_NO_ID || ring_slot(&k->cfg.ticker->survey.ring, id) == RING_NO_SLOT)
+	if (id == PROC_NO_ID)
 		return false;
 	*ret = (struct oom_process){.id = id,
 				    .start_ticks = tab->procs[id].start_ticks,
@@ -131,6 +131,11 @@ void killwatch_fini(struct killwatch *k)
 		oom_flush(k->oom);
 	oom_free(&k->oom);
 	journal_free(&k->journal);
+}
+
+void killwatch_posture(struct killwatch *k, const struct outlook *o)
+{
+	oom_set_sshd_unprotected(k->oom, o->sshd_unprotected);
 }
 
 void killwatch_before_round(struct killwatch *k)

@@ -14,6 +14,7 @@
 #include "agent/sense/keeper.h"
 #include "agent/sense/oom/journal.h"
 #include "agent/sense/oom/oom.h"
+#include "agent/sense/outlook.h"
 #include "agent/sense/sender.h"
 #include "agent/sense/tick.h"
 
@@ -43,6 +44,8 @@ int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg,
 /* Decides what waits, with what is known. */
 void killwatch_fini(struct killwatch *k);
 
+/* What the posture found, for the advice that kills get. */
+void killwatch_posture(struct killwatch *k, const struct outlook *o);
 void killwatch_before_round(struct killwatch *k);
 /* As ticker_on_end. */
 void killwatch_gone(struct killwatch *k, uint32_t id, const struct proc *p);

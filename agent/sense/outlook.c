@@ -45,6 +45,7 @@ size_t outlook_look(struct outlook *o, const struct ticker *t, bool exits, int64
 	/* The gatherer tries pid 1 alone, which some hosts hide from everyone. */
 	if (t->survey.pss.sum.reads)
 		f.rollup_readable = 1;
+	o->sshd_unprotected = f.sshd_score_adj != POSTURE_UNKNOWN && f.sshd_score_adj >= 0;
 	count_limits(&t->survey.cgroups, &f);
 	return posture_judge(&f, out, POSTURE_MAX);
 }

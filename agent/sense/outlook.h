@@ -11,6 +11,7 @@
 
 struct outlook {
 	int64_t looked_us; /* boot time; 0 = not yet */
+	bool sshd_unprotected;
 };
 
 /* The findings, the worst first, at most POSTURE_MAX; how many. exits: ends of processes are heard.

@@ -5,25 +5,30 @@
 #include "collector/fleet/ingest_inner.h"
 #include "proto/identity.h"
 
-/* How a process ended: told to its row, too. */
+/* How a process ended: told to its row. */
 static void take_death(struct taking *k, const struct wire_event *e, const uint8_t boot_id[16],
-		       int64_t t_us)
+		       const struct death *d, int64_t t_us)
 {
 	const struct ingest *in = k->in;
-	struct death d;
 
-	if (!death_of(e, boot_id, &d))
+	if (!k->pack)
 		return;
-	if (k->pack)
-		pack_death(k->pack, boot_id, e, &d, t_us);
-	if (k->pack && !k->again && in->ops->on_death)
-		in->ops->on_death(in->arg, k->host, e, &d, t_us);
+	pack_death(k->pack, boot_id, e, d, t_us);
+	if (!k->again && in->ops->on_death)
+		in->ops->on_death(in->arg, k->host, e, d, t_us);
+}
+
+/* Most processes end in peace: their row says so, and their exit is an event already. */
+static bool is_news(const struct wire_event *e, const struct death *d)
+{
+	return e->kind != WIRE_EVENT_DEATH || d->cause != KILL_CAUSE_CLEAN_EXIT;
 }
 
 int ingest_take_event(struct taking *k, const struct wire_rec *r, struct error *err)
 {
 	const uint8_t *boot_id;
 	struct wire_event e;
+	struct death d = {0};
 	int64_t t_us;
 	int rc = wire_unpack_event(k->arena, r->body, r->len, &e, err);
 
@@ -32,10 +37,11 @@ int ingest_take_event(struct taking *k, const struct wire_rec *r, struct error *
 	/* A stream without ticks knows no boot but the one that its events tell. */
 	boot_id = e.has_boot_id ? e.boot_id : k->stream->boot_id;
 	t_us = ingest_time(k->stream, e.t_wall_us);
-	if (k->pack)
+	if (death_of(&e, boot_id, &d))
+		take_death(k, &e, boot_id, &d, t_us);
+	if (k->pack && is_news(&e, &d))
 		pack_event(k->pack, e.pid ? identity_process(boot_id, e.pid, e.start_ticks) : 0, &e,
 			   t_us);
-	take_death(k, &e, boot_id, t_us);
 	return 0;
 }
 

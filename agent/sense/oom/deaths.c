@@ -227,6 +227,16 @@ static int64_t rise_of(const struct deaths *d, const struct death *x)
 	return rise;
 }
 
+/* OOMPolicy=stop: after a kill in a unit the service manager ends the rest of it with SIGTERM. */
+static bool unit_stops(const struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; i < d->n_notes; i++)
+		if (d->notes[i].killer == KILLER_PID1_OOM &&
+		    killer_matches(&d->notes[i], x->pid, x->cgroup))
+			return x->exit.known && x->exit.signal == SIGTERM;
+	return false;
+}
+
 /* ---- deciding ---- */
 
 static int64_t due_of(const struct death *x)
@@ -288,10 +298,12 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 					       .action = a ? a->what : VERDICT_ACTION_NONE,
 					       .action_id = a ? a->id : 0,
 					       .crash = c ? c->text : NULL,
+					       .unit_stop = unit_stops(d, x),
 					       .memory_limited = d->memory_limited},
 		       &ret->verdict);
 	ret->death = *x;
 	ret->reported = k;
+	ret->death.oom_kill_rise = rise_of(d, x);
 	ret->death.mark = m ? m->mark : (struct mark){.pid = 0};
 	if (k)
 		k->used = true;

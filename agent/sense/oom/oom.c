@@ -13,6 +13,7 @@
 #include "agent/sense/oom/marks.h"
 #include "agent/sense/oom/position.h"
 #include "agent/sense/oom/report.h"
+#include "agent/sense/oom/subject.h"
 #include "agent/sense/oom/tally.h"
 #include "agent/sense/oom/teller.h"
 #include "common/clock.h"
@@ -25,6 +26,10 @@
 #define TURN_RECORDS 256
 #define TURN_EXITS   256
 #define TURN_MARKS   64
+
+/* Where many processes end, they are heard of together: a wake-up each would cost more than all
+ * else. The socket holds a thousand meanwhile. */
+#define EXITS_REST_US 50000
 
 #define SAVE_EVERY_US    (60 * USEC_PER_SEC)
 #define TROUBLE_EVERY_US (60 * USEC_PER_SEC)
@@ -53,6 +58,7 @@ struct oom {
 	char *position_path;
 	struct event *events[SOURCE_COUNT]; /* NULL = this source is not there */
 	struct event *due;                  /* the next verdict */
+	struct event *rest;                 /* when ends are listened for again */
 	struct kmsg_reader kmsg;
 	struct oom_watch *watch;
 	struct marks_reader marks;
@@ -279,63 +285,6 @@ static void drain_trace(struct oom *o)
 
 /* ---- ends of processes ---- */
 
-/* The counter of kills in its cgroup now against that of the last round. */
-static void read_counter(struct oom *o, struct death *x, const struct cgroup *c)
-{
-	const struct cgroup_tree *tree = o->cfg.cgroups;
-	int64_t v[CGROUP_FIGURE_COUNT];
-	enum cgroup_figure f = c->v[CGROUP_OWN_OOM_KILL] != METRIC_ABSENT ? CGROUP_OWN_OOM_KILL
-									  : CGROUP_EV_OOM_KILL;
-
-	memcpy(v, c->v, sizeof(v));
-	if (c->state != CGROUP_LIVE || c->v[f] == METRIC_ABSENT ||
-	    cgroup_stat_read(tree->fd, c->path + 1, tree->mount.version, CGROUP_LIGHT, v) < 0 ||
-	    v[f] == METRIC_ABSENT)
-		return;
-	x->oom_kill_rise = v[f] - c->v[f];
-	x->rise_from_us = o->round_us;
-}
-
-static void take_names(struct oom *o, struct death *x)
-{
-	const struct ring *ring = o->cfg.ring;
-	const struct ring_who *who;
-	const char *text;
-
-	if (x->slot == RING_NO_SLOT)
-		return;
-	who = &ring->who[x->slot];
-	x->uid = who->uid;
-	str_safe(x->comm, sizeof(x->comm), who->comm, strnlen(who->comm, sizeof(who->comm)));
-	text = names_text(&ring->names, who->service);
-	str_safe(x->service, sizeof(x->service), text, strlen(text));
-	text = names_text(&ring->names, who->container);
-	str_safe(x->container, sizeof(x->container), text, strlen(text));
-}
-
-static void describe(struct oom *o, uint32_t pid, const struct oom_process *p,
-		     struct verdict_exit exit, struct death *x)
-{
-	const struct cgroup *c = cgroup_tree_get(o->cfg.cgroups, p->cgroup);
-
-	*x = (struct death){
-		.pid = pid,
-		.start_ticks = p->start_ticks,
-		.slot = ring_slot(o->cfg.ring, p->id),
-		.seen_us = clock_boot_us(),
-		.wall_us = clock_wall_us(),
-		.exit = exit,
-		.uid = -1,
-		.oom_kill_rise = METRIC_ABSENT,
-	};
-	take_names(o, x);
-	if (!c)
-		return;
-	(void)str_copy(x->cgroup, sizeof(x->cgroup), c->path);
-	if (!exit.known || exit.signal == SIGKILL)
-		read_counter(o, x, c);
-}
-
 /* Those whose time has come. */
 static void decide(struct oom *o, int64_t now_us)
 {
@@ -344,7 +293,7 @@ static void decide(struct oom *o, int64_t now_us)
 	struct mark m;
 
 	while (deaths_next(&o->deaths, now_us, &e))
-		teller_death(&o->teller, &e);
+		teller_death(&o->teller, &e, o->events[SOURCE_KMSG] != NULL);
 	/* One that is tracked will have its own end. */
 	while (deaths_lone_mark(&o->deaths, now_us, &m))
 		if (!o->cfg.ops.find_process(o->cfg.arg, (uint32_t)m.pid, &p))
@@ -374,7 +323,7 @@ static void take_exit(struct oom *o, const struct exit_news *news)
 	}
 	if (!o->cfg.ops.find_process(o->cfg.arg, news->pid, &p))
 		return;
-	describe(o, news->pid, &p, exit, &x);
+	subject_describe(&o->cfg, news->pid, &p, exit, o->round_us, &x);
 	add_death(o, &x);
 }
 
@@ -432,6 +381,19 @@ static void on_exits(unused_arg evutil_socket_t fd, unused_arg short what, void 
 
 	MAGIC_CHECK(o, OOM_MAGIC);
 	turn(o, false);
+	if (!o->events[SOURCE_EXITS])
+		return;
+	event_del(o->events[SOURCE_EXITS]);
+	event_add(o->rest, &(struct timeval){.tv_usec = EXITS_REST_US});
+}
+
+static void on_rested(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
+{
+	struct oom *o = arg;
+
+	MAGIC_CHECK(o, OOM_MAGIC);
+	if (o->events[SOURCE_EXITS])
+		event_add(o->events[SOURCE_EXITS], NULL);
 }
 
 static void on_any(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
@@ -453,7 +415,7 @@ void oom_process_gone(struct oom *o, uint32_t pid, const struct oom_process *p)
 {
 	struct death x;
 
-	describe(o, pid, p, (struct verdict_exit){.known = false}, &x);
+	subject_describe(&o->cfg, pid, p, (struct verdict_exit){.known = false}, o->round_us, &x);
 	add_death(o, &x);
 }
 
@@ -570,7 +532,8 @@ static int open_sources(struct oom *o, struct error *err)
 	if (rc == 0 && o->cfg.exits_fd >= 0)
 		rc = watch_fd(o, SOURCE_EXITS, o->cfg.exits_fd, on_exits);
 	o->due = evtimer_new(o->cfg.base, on_any, o);
-	if (rc < 0 || !o->due)
+	o->rest = evtimer_new(o->cfg.base, on_rested, o);
+	if (rc < 0 || !o->due || !o->rest)
 		return error_set(err, -ENOMEM, "cannot watch the sources of kills");
 	return 0;
 }
@@ -622,6 +585,8 @@ void oom_free(struct oom **o)
 			event_free(p->events[s]);
 	if (p->due)
 		event_free(p->due);
+	if (p->rest)
+		event_free(p->rest);
 	kmsg_reader_close(&p->kmsg);
 	oom_watch_free(&p->watch);
 	deaths_fini(&p->deaths);

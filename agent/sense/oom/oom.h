@@ -61,7 +61,8 @@ struct oom_config {
 
 struct oom;
 
-/* cfg is copied, its paths too. -ENOMEM; a source that is not there is no failure. */
+/* cfg is copied, its paths too. -ENOMEM; a source that is not there is no failure: a log that
+ * cannot be read is told from within (ops.event), a descriptor of -1 is for the posture to tell. */
 int oom_new(const struct oom_config *cfg, struct oom **ret, struct error *err) must_use;
 /* Ends that still wait are decided with what is known: before the watch ends. */
 void oom_flush(struct oom *o);

@@ -284,10 +284,8 @@ int teller_kill(struct teller *t, const struct oom_kill *told, const char *line,
 
 /* ---- ends ---- */
 
-static bool may_tell(struct teller *t, bool oom, int64_t now_us)
+static bool may_tell(struct teller *t, struct teller_share *s, int64_t now_us)
 {
-	struct teller_share *s = oom ? &t->oom_share : &t->share;
-
 	if (now_us - s->since_us >= USEC_PER_SEC) {
 		s->since_us = now_us;
 		s->used = 0;
@@ -408,14 +406,25 @@ static void tell_own_kill(struct teller *t, const struct death_end *e)
 	oom_kill_fini(&k);
 }
 
-void teller_death(struct teller *t, const struct death_end *e)
+/* A service manager's note on a unit names no process: it alone makes no kill where the log would
+ * have told of one. */
+static bool is_own_kill(const struct death_end *e, bool log_open)
+{
+	if (e->reported || !kill_cause_is_oom(e->verdict.cause))
+		return false;
+	return e->verdict.cause != KILL_CAUSE_KERNEL_OOM || !log_open || e->death.mark.pid ||
+	       e->death.oom_kill_rise > 0;
+}
+
+void teller_death(struct teller *t, const struct death_end *e, bool log_open)
 {
 	bool oom = kill_cause_is_oom(e->verdict.cause);
+	int64_t now_us = clock_boot_us();
 
 	t->deaths++;
-	if (may_tell(t, oom, clock_boot_us()))
+	if (may_tell(t, oom ? &t->oom_share : &t->share, now_us))
 		tell_end(t, e);
-	if (oom && !e->reported)
+	if (is_own_kill(e, log_open) && may_tell(t, &t->own_share, now_us))
 		tell_own_kill(t, e);
 }
 

@@ -39,6 +39,7 @@ struct teller {
 	uint64_t untold;    /* of these: not yet said */
 	struct teller_share oom_share;
 	struct teller_share share;
+	struct teller_share own_share; /* of dossiers that are not the kernel's */
 	bool sshd_unprotected;
 	/* Of the kill that is being told. */
 	int64_t victim_pid;
@@ -58,8 +59,9 @@ void teller_hear(struct teller *t, const char *text, size_t len);
  * owner's op gave, or -ENOMEM. */
 int teller_kill(struct teller *t, const struct oom_kill *k, const char *line, bool replayed,
 		uint64_t *ret_start) must_use;
-/* An end with its verdict; a dossier too when it was for memory and the kernel said nothing. */
-void teller_death(struct teller *t, const struct death_end *e);
+/* An end with its verdict; a dossier too when it was for memory and the kernel said nothing.
+ * log_open: the kernel's log is read, its silence means something. */
+void teller_death(struct teller *t, const struct death_end *e, bool log_open);
 /* The kernel marked a victim of whom nothing else is known. */
 void teller_mark(struct teller *t, const struct mark *m);
 /* An event without process. n pairs of key and value. */

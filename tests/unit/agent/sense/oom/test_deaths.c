@@ -225,6 +225,19 @@ static void notes_actions_and_faults_are_joined(void **state unused_arg)
 	assert_null(strchr(end.verdict.evidence[1], '\n'));
 }
 
+static void the_rest_of_a_unit_is_stopped_not_killed(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_PID1_OOM,
+				   .act = KILLER_ACT_UNIT,
+				   .target = "shop.service"};
+
+	deaths_note(&d, &note, T0);
+	add(ended(5, SIGTERM));
+	add(ended(6, 1 << 8));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EXIT_CODE);
+}
+
 static void old_notes_go_and_the_oldest_make_room(void **state unused_arg)
 {
 	struct killer_note note = {.killer = KILLER_EARLYOOM, .act = KILLER_ACT_SIGNAL};
@@ -320,6 +333,7 @@ int main(void)
 		TEST(a_mark_of_a_stranger_is_given_out_once),
 		TEST(a_rising_counter_counts_those_that_nobody_told_of),
 		TEST(notes_actions_and_faults_are_joined),
+		TEST(the_rest_of_a_unit_is_stopped_not_killed),
 		TEST(old_notes_go_and_the_oldest_make_room),
 		TEST(connector_and_round_tell_of_one_end),
 		TEST(beyond_the_bound_the_oldest_is_decided),

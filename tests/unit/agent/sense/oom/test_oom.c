@@ -164,10 +164,12 @@ static void trace(const char *line)
 	assert_int_equal(write(trace_fds[1], line, strlen(line)), strlen(line));
 }
 
+/* Ends of processes are listened for anew after a while only. */
 static void turns(void)
 {
 	for (int i = 0; i < 20; i++)
 		event_base_loop(w.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	oom_before_round(o);
 }
 
 /* All records of a fixture, with turns in between: a pipe holds some 250. */
@@ -194,7 +196,6 @@ static void watch(void)
 	struct error err;
 
 	assert_int_equal(oom_new(&cfg, &o, &err), 0);
-	oom_before_round(o);
 	turns();
 }
 
@@ -403,6 +404,45 @@ static void ends_get_their_verdicts(void **state unused_arg)
 	assert_int_equal(w.kills[0].cause, KILL_CAUSE_EARLYOOM);
 	assert_true(w.kills[0].seq >= WIRE_KILL_SEQ_OWN);
 	assert_false(w.kills[0].complete);
+}
+
+static void a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_PID1_OOM,
+				   .act = KILLER_ACT_UNIT,
+				   .target = "shop.service"};
+	struct cgroup_mount mount = {.version = CGROUP_V2, .root = "/"};
+	struct error err;
+	uint16_t id;
+
+	folder_put("cgroup/system.slice/shop.service/memory.current", "4096\n");
+	folder_put("cgroup/system.slice/shop.service/memory.events", "oom_kill 3\n");
+	snprintf(mount.path, sizeof(mount.path), "%s/cgroup", folder);
+	assert_int_equal(cgroup_tree_init(&w.tree, &mount, &err), 0);
+	id = cgroup_tree_join(&w.tree,
+			      &(struct procfs_cgroup){.unified = "/system.slice/shop.service"});
+	assert_true(id != CGROUP_NONE);
+	watch();
+	owner_round_begin(&w, clock_boot_us());
+	owner_birth(&w, 100, 1000, "a", "shop", "", id);
+	owner_birth(&w, 101, 1010, "a", "shop", "", id);
+	ring_round_end(&w.ring);
+	cgroup_tree_read(&w.tree, 1 << 20);
+	oom_round(o, METRIC_ABSENT);
+	exits(100, SIGKILL);
+	oom_note(o, &note);
+	turns();
+	wait_seconds(3);
+	assert_string_equal(cause_of(100), "kernel_oom");
+	assert_int_equal(w.n_kills, 0);
+	/* The counter of its cgroup rose, too. */
+	folder_put("cgroup/system.slice/shop.service/memory.events", "oom_kill 4\n");
+	exits(101, SIGKILL);
+	turns();
+	wait_seconds(3);
+	assert_string_equal(cause_of(101), "kernel_oom");
+	assert_int_equal(w.n_kills, 1);
+	assert_string_equal(w.kills[0].victim_cgroup, "/system.slice/shop.service");
 }
 
 static void without_the_log_the_tracepoint_tells(void **state unused_arg)
@@ -624,6 +664,7 @@ int main(void)
 		TEST(a_hole_in_the_log_is_told_with_its_size),
 		TEST(lines_that_others_wrote_are_no_kills),
 		TEST(ends_get_their_verdicts),
+		TEST(a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel),
 		TEST(without_the_log_the_tracepoint_tells),
 		TEST(connector_and_round_tell_of_the_same_end),
 		TEST(what_still_waits_at_the_end_is_told),
