@@ -297,6 +297,7 @@ static bool is_python(const struct process *p)
 void incidents_process(struct incidents *all, const struct host *h, const struct process *p,
 		       int64_t t_us)
 {
+	int64_t limit = registry_limit_of(h, p);
 	const struct rule_subject who = {
 		.kind = RULE_PROCESS,
 		.host_id = h->host_id,
@@ -311,6 +312,7 @@ void incidents_process(struct incidents *all, const struct host *h, const struct
 		.uid = p->uid,
 		.python = is_python(p),
 		.first_seen_us = p->first_seen_us,
+		.limit_kib = limit == METRIC_ABSENT ? 0 : limit,
 	};
 
 	if (engine_sample(all->engine, &who, t_us, p->v) < 0)

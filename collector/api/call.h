@@ -15,8 +15,8 @@
 #include "collector/api/auth.h"
 #include "collector/api/http.h"
 #include "collector/api/query.h"
-#include "collector/store/series.h"
 #include "collector/store/db.h"
+#include "collector/store/series.h"
 #include "common/json.h"
 
 #define CALL_PARAMS_MAX   2

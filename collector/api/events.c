@@ -5,6 +5,7 @@
 
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
+#include "collector/api/view.h"
 #include "collector/store/store_event.h"
 #include "common/clock.h"
 #include "proto/wire.h"
@@ -18,11 +19,8 @@ static void write_event(struct json_writer *w, const struct event_row *e)
 	jw_k_str(w, "kind", e->kind);
 	jw_k_id(w, "host_id", e->at.host_id);
 	jw_k_str(w, "host", e->host);
-	jw_key(w, "process_id");
-	if (e->proc_id)
-		jw_id(w, e->proc_id);
-	else
-		jw_null(w);
+	view_known_id(w, "process_id", e->proc_id);
+	view_text(w, "verdict", e->verdict);
 	jw_k_raw(w, "details", e->doc);
 	jw_object_end(w);
 }

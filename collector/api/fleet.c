@@ -37,7 +37,7 @@ static void write_worst(struct call *c, const struct worst *w)
 	jw_key(&c->json, "worst");
 	jw_array(&c->json);
 	for (unsigned i = 0; i < w->n; i++)
-		view_host(&c->json, w->rows[i].h, c->now_us, false);
+		view_host(&c->json, w->rows[i].h, c->now_us, 0);
 	jw_array_end(&c->json);
 }
 

@@ -56,7 +56,7 @@ void host_list(struct call *c)
 	limit = (size_t)c->limit;
 	call_list(c);
 	for (size_t i = 0; i < n && i < limit; i++)
-		view_host(&c->json, list[i], c->now_us, include);
+		view_host(&c->json, list[i], c->now_us, include ? VIEW_SPARK : 0);
 	if (n > limit)
 		snprintf(cursor, sizeof(cursor), "%d", list[limit - 1]->host_id);
 	call_list_end(c, n > limit ? cursor : NULL);
@@ -68,8 +68,38 @@ void host_get(struct call *c)
 
 	if (!h)
 		return;
-	view_host(&c->json, h, c->now_us, true);
+	view_host(&c->json, h, c->now_us, VIEW_SPARK | VIEW_POSTURE);
 	call_reply(c, 200);
+}
+
+static void write_containers(struct json_writer *w, const struct service_sum *s)
+{
+	jw_key(w, "containers");
+	jw_array(w);
+	for (size_t i = 0; i < s->n_containers; i++)
+		jw_str(w, s->containers[i]);
+	jw_array_end(w);
+}
+
+static void write_service(struct json_writer *w, const struct host *h, const struct service_sum *s)
+{
+	jw_object(w);
+	jw_k_str(w, "service", s->name);
+	jw_k_id(w, "host_id", h->host_id);
+	jw_k_int(w, "processes", s->processes);
+	jw_k_int(w, "workers", s->workers);
+	jw_k_id(w, "main_process_id", s->main->proc_id);
+	jw_k_time(w, "since", s->oldest_us);
+	jw_k_time(w, "last_start", s->newest_us);
+	jw_k_int(w, "rss_bytes", s->rss_bytes);
+	view_number(w, "pss_bytes", s->pss_known ? s->pss_bytes : -1);
+	jw_k_int(w, "anon_bytes", s->anon_bytes);
+	jw_k_int(w, "swap_bytes", s->swap_bytes);
+	view_number(w, "limit_bytes", s->limit_bytes);
+	view_text(w, "limited_by", s->limited_by);
+	write_containers(w, s);
+	jw_k_num(w, "growth_bytes_per_hour", s->growth);
+	jw_object_end(w);
 }
 
 void host_services(struct call *c)
@@ -86,17 +116,8 @@ void host_services(struct call *c)
 		return;
 	}
 	call_list(c);
-	for (size_t i = 0; i < n; i++) {
-		jw_object(&c->json);
-		jw_k_str(&c->json, "service", list[i].name);
-		jw_k_id(&c->json, "host_id", h->host_id);
-		jw_k_int(&c->json, "processes", list[i].processes);
-		jw_k_int(&c->json, "rss_bytes", list[i].rss_bytes);
-		jw_k_int(&c->json, "anon_bytes", list[i].anon_bytes);
-		jw_k_int(&c->json, "swap_bytes", list[i].swap_bytes);
-		jw_k_num(&c->json, "growth_bytes_per_hour", list[i].growth);
-		jw_object_end(&c->json);
-	}
+	for (size_t i = 0; i < n; i++)
+		write_service(&c->json, h, &list[i]);
 	free(list);
 	call_list_end(c, NULL);
 }

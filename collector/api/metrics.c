@@ -153,27 +153,47 @@ static void host_sample(struct buf *out, const char *name, const struct entry *e
 }
 
 /* Hosts that never told it are left out. */
-static double host_bytes(const struct host *h, enum host_metric m)
+static double host_value(const struct host *h, enum host_metric m)
 {
-	return h->v[m] == METRIC_ABSENT ? NAN : (double)h->v[m] * metric_scale(UNIT_KIB);
+	if (h->v[m] == METRIC_ABSENT)
+		return NAN;
+	return (double)h->v[m] * metric_scale(host_metric_infos[m].unit);
 }
 
-#define HOST_FAMILY_LIST(X)                                                                    \
-	X(total_bytes, host_metric_infos[HOST_METRIC_TOTAL].help,                              \
-	  host_bytes(h, HOST_METRIC_TOTAL))                                                    \
-	X(available_bytes, host_metric_infos[HOST_METRIC_AVAILABLE].help,                      \
-	  host_bytes(h, HOST_METRIC_AVAILABLE))                                                \
-	X(swap_total_bytes, host_metric_infos[HOST_METRIC_SWAP_TOTAL].help,                    \
-	  host_bytes(h, HOST_METRIC_SWAP_TOTAL))                                               \
-	X(swap_free_bytes, host_metric_infos[HOST_METRIC_SWAP_FREE].help,                      \
-	  host_bytes(h, HOST_METRIC_SWAP_FREE))                                                \
-	X(up, "1 when the agent is connected", h->connected)                                   \
-	X(processes, "processes alive", HASH_COUNT(h->processes))                              \
-	X(agent_rss_bytes, "memory of the agent itself",                                       \
-	  h->agent_rss_bytes ? (double)h->agent_rss_bytes : NAN)                               \
-	X(time_to_oom_seconds,                                                                 \
-	  "until no memory is available at the present rate; absent when it is not shrinking", \
+/* X(name, kind, help, figure of h) */
+#define HOST_FAMILY_LIST(X)                                                                        \
+	X(host_total_bytes, gauge, HELP(TOTAL), host_value(h, HOST_METRIC_TOTAL))                  \
+	X(host_available_bytes, gauge, HELP(AVAILABLE), host_value(h, HOST_METRIC_AVAILABLE))      \
+	X(host_swap_total_bytes, gauge, HELP(SWAP_TOTAL), host_value(h, HOST_METRIC_SWAP_TOTAL))   \
+	X(host_swap_free_bytes, gauge, HELP(SWAP_FREE), host_value(h, HOST_METRIC_SWAP_FREE))      \
+	X(host_swap_in_pages_total, counter, HELP(SWAP_IN), host_value(h, HOST_METRIC_SWAP_IN))    \
+	X(host_swap_out_pages_total, counter, HELP(SWAP_OUT), host_value(h, HOST_METRIC_SWAP_OUT)) \
+	X(host_pressure_some_ratio, gauge, HELP(PSI_SOME10),                                       \
+	  host_value(h, HOST_METRIC_PSI_SOME10))                                                   \
+	X(host_pressure_full_ratio, gauge, HELP(PSI_FULL10),                                       \
+	  host_value(h, HOST_METRIC_PSI_FULL10))                                                   \
+	X(host_pressure_some_seconds_total, counter, HELP(PSI_SOME),                               \
+	  host_value(h, HOST_METRIC_PSI_SOME))                                                     \
+	X(host_pressure_full_seconds_total, counter, HELP(PSI_FULL),                               \
+	  host_value(h, HOST_METRIC_PSI_FULL))                                                     \
+	X(host_oom_kills_total, counter,                                                           \
+	  "processes killed by the OOM killer, as the kernel counts",                              \
+	  host_value(h, HOST_METRIC_OOM_KILLS))                                                    \
+	X(host_up, gauge, "1 when the agent is connected", h->connected)                           \
+	X(host_processes, gauge, "processes alive", HASH_COUNT(h->processes))                      \
+	X(host_agent_rss_bytes, gauge, "memory of the agent itself",                               \
+	  h->agent_rss_bytes ? (double)h->agent_rss_bytes : NAN)                                   \
+	X(agent_rss_bytes, gauge, HELP(AGENT_RSS), host_value(h, HOST_METRIC_AGENT_RSS))           \
+	X(agent_cpu_seconds_total, counter, HELP(AGENT_CPU), host_value(h, HOST_METRIC_AGENT_CPU)) \
+	X(agent_pss_cpu_seconds_total, counter, HELP(PSS_CPU), host_value(h, HOST_METRIC_PSS_CPU)) \
+	X(agent_pss_reads_total, counter, HELP(PSS_READS), host_value(h, HOST_METRIC_PSS_READS))   \
+	X(agent_ring_bytes, gauge, HELP(RING), host_value(h, HOST_METRIC_RING))                    \
+	X(agent_skipped_processes, gauge, HELP(SKIPPED), host_value(h, HOST_METRIC_SKIPPED))       \
+	X(host_time_to_oom_seconds, gauge,                                                         \
+	  "until no memory is available at the present rate; absent when it is not shrinking",     \
 	  time_to_oom(h, now_us))
+
+#define HELP(NAME) host_metric_infos[HOST_METRIC_##NAME].help
 
 static double time_to_oom(const struct host *h, int64_t now_us)
 {
@@ -184,28 +204,55 @@ static double time_to_oom(const struct host *h, int64_t now_us)
 
 static void write_hosts(struct buf *out, bool openmetrics, const struct fleet *f, int64_t now_us)
 {
-#define X(name, help, figure)                                            \
-	family(out, openmetrics, "host_" #name, "gauge", help);          \
-	for (size_t i = 0; i < f->n; i++) {                              \
-		const struct host *h = f->list[i].h;                     \
-		double v = figure;                                       \
-                                                                         \
-		if (!isnan(v))                                           \
-			host_sample(out, "host_" #name, &f->list[i], v); \
+#define X(name, kind, help, figure)                              \
+	family(out, openmetrics, #name, #kind, help);            \
+	for (size_t i = 0; i < f->n; i++) {                      \
+		const struct host *h = f->list[i].h;             \
+		double v = figure;                               \
+                                                                 \
+		if (!isnan(v))                                   \
+			host_sample(out, #name, &f->list[i], v); \
 	}
 	HOST_FAMILY_LIST(X)
 #undef X
 }
 
+static void label(struct buf *out, const char *name, const char *text)
+{
+	buf_printf(out, ",%s=\"", name);
+	metrics_label(out, text);
+	buf_putc(out, '"');
+}
+
+/* Kills that were told since the collector started; what the kernel counted is another family. */
+static void write_kills(struct buf *out, bool openmetrics, const struct fleet *f)
+{
+	static const char *const scopes[KILL_SCOPES] = {[KILL_SCOPE_HOST] = "host",
+							[KILL_SCOPE_CGROUP] = "cgroup",
+							[KILL_SCOPE_DAEMON] = "daemon"};
+
+	family(out, openmetrics, "oom_kills_total", "counter",
+	       "kills told by agents: of the whole host, at a cgroup's limit, by a daemon");
+	for (size_t i = 0; i < f->n; i++)
+		for (int k = 0; k < KILL_SCOPES; k++) {
+			host_labels(out, "oom_kills_total", &f->list[i]);
+			label(out, "scope", scopes[k]);
+			buf_putc(out, '}');
+			value(out, (double)f->list[i].h->kills.scopes[k]);
+		}
+}
+
 /* ---- services ---- */
 
-enum service_figure { SERVICE_RSS, SERVICE_GROWTH, SERVICE_PROCESSES };
+enum service_figure { SERVICE_RSS, SERVICE_PSS, SERVICE_GROWTH, SERVICE_PROCESSES };
 
 static double figure_of(const struct service_sum *s, enum service_figure f)
 {
 	switch (f) {
 	case SERVICE_RSS:
 		return (double)s->rss_bytes;
+	case SERVICE_PSS:
+		return s->pss_known ? (double)s->pss_bytes : NAN;
 	case SERVICE_GROWTH:
 		return s->growth / 3600;
 	case SERVICE_PROCESSES:
@@ -221,11 +268,14 @@ static void host_services_figure(struct buf *out, const char *name, const struct
 	struct service_sum *list = services_of(e->h, now_us, &n);
 
 	for (size_t i = 0; list && i < n && i < METRICS_SERVICES_TOP; i++) {
+		double v = figure_of(&list[i], f);
+
+		if (isnan(v))
+			continue;
 		host_labels(out, name, e);
-		buf_puts(out, ",service=\"");
-		metrics_label(out, list[i].name);
-		buf_puts(out, "\"}");
-		value(out, figure_of(&list[i], f));
+		label(out, "service", list[i].name);
+		buf_putc(out, '}');
+		value(out, v);
 	}
 	free(list);
 }
@@ -240,6 +290,9 @@ static void write_services(struct buf *out, bool openmetrics, const struct fleet
 		{"service_rss_bytes",
 		 "resident memory of a service's processes, shared pages counted in each",
 		 SERVICE_RSS},
+		{"service_pss_bytes",
+		 "proportional memory of a service's processes; resident where that is not known",
+		 SERVICE_PSS},
 		{"service_growth_bytes_per_second", "slope of the last hour, summed over processes",
 		 SERVICE_GROWTH},
 		{"service_processes", "processes of a service", SERVICE_PROCESSES},
@@ -250,6 +303,83 @@ static void write_services(struct buf *out, bool openmetrics, const struct fleet
 		for (size_t j = 0; j < f->n; j++)
 			host_services_figure(out, families[i].name, &f->list[j], families[i].figure,
 					     now_us);
+	}
+}
+
+/* ---- cgroups ---- */
+
+/* Those that a limit holds or a container runtime made; the rest is what services tell. */
+static bool is_told(const struct cgroup *g)
+{
+	return *g->limited_by || (*g->runtime && strcmp(g->runtime, "systemd") != 0);
+}
+
+static int by_working_set(const void *a, const void *b)
+{
+	const struct cgroup *x = *(const struct cgroup *const *)a;
+	const struct cgroup *y = *(const struct cgroup *const *)b;
+	int64_t vx = x->v[CGROUP_METRIC_WORKING_SET];
+	int64_t vy = y->v[CGROUP_METRIC_WORKING_SET];
+
+	if (vx != vy)
+		return vx < vy ? 1 : -1;
+	return strcmp(x->path, y->path);
+}
+
+/* The largest of a host, at most METRICS_CGROUPS_TOP; free() it. */
+static const struct cgroup **top_cgroups(const struct host *h, size_t *ret_n)
+{
+	const struct cgroup **list =
+		calloc(HASH_COUNT(h->cgroups) + 1, sizeof(const struct cgroup *));
+
+	*ret_n = 0;
+	for (const struct cgroup *g = h->cgroups; list && g; g = g->hh.next)
+		if (is_told(g))
+			list[(*ret_n)++] = g;
+	if (list)
+		qsort(list, *ret_n, sizeof(const struct cgroup *), by_working_set);
+	*ret_n = MIN_OF(*ret_n, (size_t)METRICS_CGROUPS_TOP);
+	return list;
+}
+
+static void cgroup_samples(struct buf *out, const char *name, const struct entry *e,
+			   enum cgroup_metric m)
+{
+	size_t n;
+	auto_free const struct cgroup **list = top_cgroups(e->h, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (list[i]->v[m] == METRIC_ABSENT)
+			continue;
+		host_labels(out, name, e);
+		label(out, "cgroup", list[i]->path);
+		label(out, "name", list[i]->name);
+		buf_putc(out, '}');
+		value(out, (double)list[i]->v[m] * metric_scale(cgroup_metric_infos[m].unit));
+	}
+}
+
+static void write_cgroups(struct buf *out, bool openmetrics, const struct fleet *f)
+{
+	static const struct {
+		const char *name;
+		const char *kind;
+		enum cgroup_metric metric;
+	} families[] = {
+		{"cgroup_working_set_bytes", "gauge", CGROUP_METRIC_WORKING_SET},
+		{"cgroup_usage_bytes", "gauge", CGROUP_METRIC_USAGE},
+		{"cgroup_limit_bytes", "gauge", CGROUP_METRIC_LIMIT},
+		{"cgroup_swap_bytes", "gauge", CGROUP_METRIC_SWAP},
+		{"cgroup_pressure_some_ratio", "gauge", CGROUP_METRIC_PSI_SOME10},
+		{"cgroup_limit_hits_total", "counter", CGROUP_METRIC_EVENTS_MAX},
+		{"cgroup_oom_kills_total", "counter", CGROUP_METRIC_OOM_KILLS},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		family(out, openmetrics, families[i].name, families[i].kind,
+		       cgroup_metric_infos[families[i].metric].help);
+		for (size_t j = 0; j < f->n; j++)
+			cgroup_samples(out, families[i].name, &f->list[j], families[i].metric);
 	}
 }
 
@@ -264,7 +394,9 @@ int metrics_write(struct buf *out, const struct metrics_input *in, bool openmetr
 		write_stats(out, openmetrics, in->stats);
 	write_agents(out, openmetrics, in->registry);
 	write_hosts(out, openmetrics, &fleet, in->now_us);
+	write_kills(out, openmetrics, &fleet);
 	write_services(out, openmetrics, &fleet, in->now_us);
+	write_cgroups(out, openmetrics, &fleet);
 	if (openmetrics)
 		buf_puts(out, "# EOF\n");
 	free(fleet.list);

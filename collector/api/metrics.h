@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics.h - the Prometheus text of /metrics: text format 0.0.4, or OpenMetrics 1.0 where the
- * scraper asks for it. Series are per host and per service (the largest of each host), never per
- * process, so their number is bounded by the fleet. Pure.
+ * scraper asks for it. Series are per host, per service and per limited cgroup or container (the
+ * largest of each host), never per process, so their number is bounded by the fleet. Pure.
  */
 #ifndef MEMHERD_COLLECTOR_API_METRICS_H
 #define MEMHERD_COLLECTOR_API_METRICS_H
@@ -13,6 +13,7 @@
 #include "common/check.h"
 
 #define METRICS_SERVICES_TOP 20
+#define METRICS_CGROUPS_TOP  20
 
 struct metrics_input {
 	const struct registry *registry;

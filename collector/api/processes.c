@@ -137,6 +137,23 @@ void host_processes(struct call *c)
 	call_list_end(c, end < n ? cursor : NULL);
 }
 
+/* How it ended, as its agent found out; null when that was not told. */
+static void write_ended(struct json_writer *w, const struct process_row *p)
+{
+	jw_key(w, "ended");
+	if (!*p->cause) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_k_str(w, "cause", p->cause);
+	view_text(w, "confidence", p->confidence);
+	view_count(w, "signal", p->exit_signal);
+	view_number(w, "exit_code", p->exit_code);
+	jw_k_str(w, "verdict", p->verdict);
+	jw_object_end(w);
+}
+
 static void write_stored(struct json_writer *w, const struct process_row *p)
 {
 	jw_object(w);
@@ -146,18 +163,25 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_k_bool(w, "alive", false);
 	jw_k_int(w, "pid", p->pid);
 	jw_k_int(w, "ppid", p->ppid);
-	jw_k_int(w, "uid", p->uid);
+	view_number(w, "uid", p->uid);
 	jw_k_id(w, "start_ticks", p->start_ticks);
 	jw_k_str(w, "comm", p->comm);
 	jw_k_str(w, "cmdline", p->cmdline);
 	jw_k_str(w, "exe", p->exe);
 	jw_k_str(w, "cgroup", p->cgroup);
 	jw_k_str(w, "service", p->service);
+	view_text(w, "container", p->container);
+	view_text(w, "role", p->role);
+	view_count(w, "slot", p->slot);
+	jw_k_null(w, "cgroup_id");
+	jw_k_null(w, "limit_bytes");
+	jw_k_null(w, "limited_by");
 	for (int i = 0; i < METRIC_COUNT; i++)
 		view_metric(w, &metric_infos[i], METRIC_ABSENT);
 	jw_k_null(w, "growth_bytes_per_hour");
 	jw_k_time(w, "first_seen", p->first_seen_us);
 	jw_k_time(w, "last_seen", p->last_seen_us);
+	write_ended(w, p);
 	jw_object_end(w);
 }
 

@@ -26,6 +26,11 @@ void process_get(struct call *c);
 void host_series(struct call *c);
 void process_series(struct call *c);
 void cgroup_series(struct call *c);
+/* cgroups.c */
+void host_cgroups(struct call *c);
+/* oom_events.c */
+void oom_event_list(struct call *c);
+void oom_event_get(struct call *c);
 /* events.c */
 void event_list(struct call *c);
 /* alerts.c */

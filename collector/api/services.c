@@ -27,19 +27,58 @@ static int by_rss(const void *a, const void *b)
 	return (x->rss_bytes < y->rss_bytes) - (x->rss_bytes > y->rss_bytes);
 }
 
-static void add(struct service_sum *s, const struct process *p, int64_t now_us)
+static void add_limit(struct service_sum *s, const struct host *h, const struct process *p)
+{
+	const struct cgroup *g = registry_cgroup_of(h, p);
+	int64_t limit = registry_limit_of(h, p);
+
+	if (limit == METRIC_ABSENT || (s->limit_bytes >= 0 && limit * 1024 >= s->limit_bytes))
+		return;
+	s->limit_bytes = limit * 1024;
+	s->limited_by = g ? g->limited_by : "";
+}
+
+static void add_container(struct service_sum *s, const char *name)
+{
+	if (!*name || s->n_containers == SERVICE_CONTAINERS_MAX)
+		return;
+	for (size_t i = 0; i < s->n_containers; i++)
+		if (strcmp(s->containers[i], name) == 0)
+			return;
+	s->containers[s->n_containers++] = name;
+}
+
+/* Who it is about: the largest, and the master where there is one. */
+static void add_person(struct service_sum *s, const struct process *p)
+{
+	if (!s->largest || bytes_of(p, METRIC_RSS) > bytes_of(s->largest, METRIC_RSS))
+		s->largest = p;
+	if (!s->main || s->main->role != WIRE_ROLE_MASTER)
+		s->main = p->role == WIRE_ROLE_MASTER ? p : s->largest;
+	s->oldest_us = s->processes ? MIN_OF(s->oldest_us, p->first_seen_us) : p->first_seen_us;
+	s->newest_us = MAX_OF(s->newest_us, p->first_seen_us);
+	s->workers += p->role == WIRE_ROLE_WORKER;
+}
+
+static void add(struct service_sum *s, const struct host *h, const struct process *p,
+		int64_t now_us)
 {
 	double growth = view_growth(p, now_us);
+	bool pss = p->v[METRIC_PSS] != METRIC_ABSENT;
 
-	s->name = p->service;
+	if (!s->processes)
+		*s = (struct service_sum){.name = p->service, .limit_bytes = -1, .limited_by = ""};
+	add_person(s, p);
+	add_limit(s, h, p);
+	add_container(s, p->container);
 	s->processes++;
 	s->rss_bytes += bytes_of(p, METRIC_RSS);
+	s->pss_bytes += bytes_of(p, pss ? METRIC_PSS : METRIC_RSS);
+	s->pss_known |= pss;
 	s->anon_bytes += bytes_of(p, METRIC_ANON);
 	s->swap_bytes += bytes_of(p, METRIC_SWAP);
 	if (isfinite(growth))
 		s->growth += growth;
-	if (!s->largest || bytes_of(p, METRIC_RSS) > bytes_of(s->largest, METRIC_RSS))
-		s->largest = p;
 }
 
 struct service_sum *services_of(const struct host *h, int64_t now_us, size_t *ret_n)
@@ -62,7 +101,7 @@ struct service_sum *services_of(const struct host *h, int64_t now_us, size_t *re
 	qsort(list, n, sizeof(*list), by_name);
 	for (size_t i = 0; i < n; i++) {
 		services += i == 0 || strcmp(list[i]->service, list[i - 1]->service) != 0;
-		add(&sums[services - 1], list[i], now_us);
+		add(&sums[services - 1], h, list[i], now_us);
 	}
 	qsort(sums, services, sizeof(*sums), by_rss);
 	free(list);

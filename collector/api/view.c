@@ -7,15 +7,21 @@
 
 #include "common/clock.h"
 #include "common/str.h"
+#include "proto/wire.h"
 
-double view_growth(const struct process *p, int64_t now_us)
+static double growth_of(const struct trend *t, int64_t now_us)
 {
 	double per_hour;
 	double r2;
 
-	if (!trend_slope(&p->rss, now_us, VIEW_GROWTH_SPAN_US, &per_hour, &r2))
+	if (!trend_slope(t, now_us, VIEW_GROWTH_SPAN_US, &per_hour, &r2))
 		return NAN;
 	return round(per_hour * metric_scale(UNIT_KIB));
+}
+
+double view_growth(const struct process *p, int64_t now_us)
+{
+	return growth_of(&p->rss, now_us);
 }
 
 static const char *suffix_of(enum metric_unit unit)
@@ -37,8 +43,28 @@ void view_metric(struct json_writer *w, const struct metric_info *m, int64_t v)
 		jw_num(w, (double)v * metric_scale(m->unit));
 }
 
-/* Zero is what was never told. */
-static void write_count(struct json_writer *w, const char *key, int64_t v)
+void view_text(struct json_writer *w, const char *key, const char *text)
+{
+	jw_k_str(w, key, text && *text ? text : NULL);
+}
+
+void view_known_id(struct json_writer *w, const char *key, int64_t id)
+{
+	if (id)
+		jw_k_id(w, key, id);
+	else
+		jw_k_null(w, key);
+}
+
+void view_number(struct json_writer *w, const char *key, int64_t v)
+{
+	if (v >= 0)
+		jw_k_int(w, key, v);
+	else
+		jw_k_null(w, key);
+}
+
+void view_count(struct json_writer *w, const char *key, int64_t v)
 {
 	if (v)
 		jw_k_int(w, key, v);
@@ -81,16 +107,73 @@ void view_culprit(struct json_writer *w, struct host *h, int64_t now_us)
 /* What the greeting and the heartbeats tell; null until there was one. */
 static void view_agent(struct json_writer *w, const struct host *h)
 {
-	write_count(w, "cpus", h->cpus);
-	jw_k_str(w, "kernel", h->kernel && *h->kernel ? h->kernel : NULL);
+	view_count(w, "cpus", h->cpus);
+	view_text(w, "kernel", h->kernel);
 	jw_k_num(w, "interval_seconds", h->interval_ms ? h->interval_ms / 1000.0 : NAN);
-	jw_k_str(w, "agent_version", h->version && *h->version ? h->version : NULL);
-	write_count(w, "agent_rss_bytes", (int64_t)h->agent_rss_bytes);
+	view_text(w, "agent_version", h->version);
+	view_count(w, "agent_rss_bytes", (int64_t)h->agent_rss_bytes);
 	jw_k_num(w, "agent_cpu_seconds",
 		 h->agent_rss_bytes ? (double)h->agent_cpu_us / USEC_PER_SEC : NAN);
 }
 
-void view_host(struct json_writer *w, struct host *h, int64_t now_us, bool spark)
+/* Shares of the last 10 s and all time since boot; null where the kernel does not tell. */
+static void view_pressure(struct json_writer *w, const struct host *h)
+{
+	static const struct {
+		const char *key;
+		enum host_metric metric;
+	} figures[] = {{"some_ratio", HOST_METRIC_PSI_SOME10},
+		       {"full_ratio", HOST_METRIC_PSI_FULL10},
+		       {"some_seconds", HOST_METRIC_PSI_SOME},
+		       {"full_seconds", HOST_METRIC_PSI_FULL}};
+
+	jw_key(w, "pressure");
+	if (h->v[HOST_METRIC_PSI_SOME10] == METRIC_ABSENT) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	for (size_t i = 0; i < ARRAY_SIZE(figures); i++) {
+		enum host_metric m = figures[i].metric;
+
+		jw_k_num(w, figures[i].key,
+			 h->v[m] == METRIC_ABSENT
+				 ? NAN
+				 : (double)h->v[m] * metric_scale(host_metric_infos[m].unit));
+	}
+	jw_object_end(w);
+}
+
+static void view_posture(struct json_writer *w, const struct host *h)
+{
+	jw_key(w, "posture");
+	if (!h->posture) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_k_time(w, "time", h->posture_us);
+	jw_k_raw(w, "findings", h->posture);
+	jw_object_end(w);
+}
+
+/* What a host tells under a name of its own: its processes as we know them, and the agent's cost as
+ * its heartbeats tell it. */
+static bool has_own_name(enum host_metric m)
+{
+	return m == HOST_METRIC_PROCESSES || m == HOST_METRIC_AGENT_RSS ||
+	       m == HOST_METRIC_AGENT_CPU;
+}
+
+static void view_as(struct json_writer *w, const char *name, enum host_metric m, int64_t v)
+{
+	struct metric_info info = host_metric_infos[m];
+
+	info.name = name;
+	view_metric(w, &info, v);
+}
+
+void view_host(struct json_writer *w, struct host *h, int64_t now_us, unsigned more)
 {
 	int64_t tto = host_time_to_oom_us(h, now_us);
 	char uuid[UUID_TEXT_SIZE];
@@ -104,14 +187,59 @@ void view_host(struct json_writer *w, struct host *h, int64_t now_us, bool spark
 	jw_k_bool(w, "can_act", h->act);
 	jw_k_time(w, "last_seen", h->last_seen_us);
 	for (int i = 0; i < HOST_METRIC_COUNT; i++)
-		if (i != HOST_METRIC_PROCESSES)
+		if (!has_own_name((enum host_metric)i))
 			view_metric(w, &host_metric_infos[i], h->v[i]);
 	jw_k_int(w, "processes", HASH_COUNT(h->processes));
 	view_agent(w, h);
+	view_as(w, "sense_rss", HOST_METRIC_AGENT_RSS, h->v[HOST_METRIC_AGENT_RSS]);
+	view_as(w, "sense_cpu", HOST_METRIC_AGENT_CPU, h->v[HOST_METRIC_AGENT_CPU]);
+	view_pressure(w, h);
 	view_culprit(w, h, now_us);
 	jw_k_num(w, "time_to_oom_seconds", tto < 0 ? NAN : (double)tto / USEC_PER_SEC);
-	if (spark)
+	if (more & VIEW_SPARK)
 		view_spark(w, &h->available);
+	if (more & VIEW_POSTURE)
+		view_posture(w, h);
+	jw_object_end(w);
+}
+
+static int64_t bytes_of(int64_t kib)
+{
+	return kib == METRIC_ABSENT ? -1 : kib * 1024;
+}
+
+/* Its place in its service and what holds it. */
+static void view_place(struct json_writer *w, const struct host *h, const struct process *p)
+{
+	const struct cgroup *g = registry_cgroup_of(h, p);
+
+	jw_k_str(w, "service", p->service);
+	view_text(w, "container", p->container);
+	view_text(w, "role", wire_role_word(p->role));
+	view_count(w, "slot", p->slot);
+	view_known_id(w, "cgroup_id", g ? g->cgroup_id : 0);
+	view_number(w, "limit_bytes", bytes_of(registry_limit_of(h, p)));
+	view_text(w, "limited_by", g ? g->limited_by : NULL);
+}
+
+void view_cgroup(struct json_writer *w, const struct host *h, const struct cgroup *g,
+		 int64_t now_us)
+{
+	jw_object(w);
+	jw_k_id(w, "id", g->cgroup_id);
+	jw_k_id(w, "host_id", h->host_id);
+	jw_k_str(w, "path", g->path);
+	view_text(w, "name", g->name);
+	view_text(w, "runtime", g->runtime);
+	view_text(w, "image", g->image);
+	jw_k_int(w, "version", g->version);
+	view_text(w, "limited_by", g->limited_by);
+	jw_k_bool(w, "no_limit", !*g->limited_by);
+	for (int i = 0; i < CGROUP_METRIC_COUNT; i++)
+		view_metric(w, &cgroup_metric_infos[i], g->v[i]);
+	jw_k_num(w, "growth_bytes_per_hour", growth_of(&g->working_set, now_us));
+	jw_k_time(w, "first_seen", g->first_seen_us);
+	jw_k_time(w, "last_seen", g->last_seen_us);
 	jw_object_end(w);
 }
 
@@ -131,12 +259,13 @@ void view_process(struct json_writer *w, const struct host *h, const struct proc
 	jw_k_str(w, "cmdline", p->cmdline);
 	jw_k_str(w, "exe", p->exe);
 	jw_k_str(w, "cgroup", p->cgroup);
-	jw_k_str(w, "service", p->service);
+	view_place(w, h, p);
 	for (int i = 0; i < METRIC_COUNT; i++)
 		view_metric(w, &metric_infos[i], p->v[i]);
 	jw_k_num(w, "growth_bytes_per_hour", view_growth(p, now_us));
 	jw_k_time(w, "first_seen", p->first_seen_us);
 	jw_k_time(w, "last_seen", p->last_seen_us);
+	jw_k_null(w, "ended");
 	jw_object_end(w);
 }
 

@@ -241,7 +241,7 @@ void registry_remove_process(struct host *h, struct process *p)
 
 /* ---- cgroups ---- */
 
-struct cgroup *registry_find_cgroup(struct host *h, int64_t cgroup_id)
+struct cgroup *registry_find_cgroup(const struct host *h, int64_t cgroup_id)
 {
 	struct cgroup *g;
 
@@ -317,12 +317,12 @@ void registry_cgroup_sample(struct cgroup *g, const int64_t v[CGROUP_METRIC_COUN
 	trend_add(&g->working_set, t_us, v[CGROUP_METRIC_WORKING_SET]);
 }
 
-struct cgroup *registry_cgroup_of(struct host *h, const struct process *p)
+struct cgroup *registry_cgroup_of(const struct host *h, const struct process *p)
 {
 	return p->cgroup_id ? registry_find_cgroup(h, p->cgroup_id) : NULL;
 }
 
-int64_t registry_limit_of(struct host *h, const struct process *p)
+int64_t registry_limit_of(const struct host *h, const struct process *p)
 {
 	const struct cgroup *g = registry_cgroup_of(h, p);
 

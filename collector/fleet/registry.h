@@ -147,14 +147,14 @@ void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], in
 /* The cgroup, made when new; NULL without memory. What is told of it is kept in step. */
 struct cgroup *registry_cgroup(struct host *h, int64_t cgroup_id, const struct wire_cgroup *info,
 			       int64_t t_us);
-struct cgroup *registry_find_cgroup(struct host *h, int64_t cgroup_id);
+struct cgroup *registry_find_cgroup(const struct host *h, int64_t cgroup_id);
 void registry_remove_cgroup(struct host *h, struct cgroup *g);
 void registry_cgroup_sample(struct cgroup *g, const int64_t v[CGROUP_METRIC_COUNT], int64_t t_us);
 /* The cgroup that holds the process, NULL when its agent told none. */
-struct cgroup *registry_cgroup_of(struct host *h, const struct process *p);
+struct cgroup *registry_cgroup_of(const struct host *h, const struct process *p);
 /* The smallest limit that holds for the process, KiB: of its cgroup, else the host's memory;
  * METRIC_ABSENT when neither is known. */
-int64_t registry_limit_of(struct host *h, const struct process *p);
+int64_t registry_limit_of(const struct host *h, const struct process *p);
 
 /* True when this kill had not been told; then it is remembered. Without memory, true. */
 bool registry_kill_is_new(struct host *h, int64_t kill_id);

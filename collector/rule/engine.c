@@ -61,6 +61,7 @@ struct rule_scope engine_scope(const struct subject *s)
 					     : NULL,
 		.age_us = s->last_us ? age_of(s, s->last_us) : SCOPE_UNKNOWN,
 		.processes = s->processes,
+		.limit_kib = s->limit_kib,
 		.windows = s->windows,
 	};
 }
@@ -458,6 +459,8 @@ static int sample_process(struct rule_engine *e, const struct rule_subject *who,
 		service_change(p->service, p->v, v);
 	else
 		service_join(p->service, v);
+	p->limit_kib = who->limit_kib;
+	service_limit(p->service, who->limit_kib, t_us);
 	advance(e, p, t_us, v);
 	return 0;
 }

@@ -39,6 +39,7 @@ struct rule_subject {
 	int64_t uid; /* -1: unknown */
 	bool python; /* exe or comm looks like a Python interpreter */
 	int64_t first_seen_us;
+	int64_t limit_kib; /* of a process: the smallest limit that holds for it; 0: unknown */
 };
 
 struct rule_transition {

@@ -58,7 +58,7 @@ static struct rule_result eval_var(const struct rule_var *var, const struct rule
 	case RULE_SRC_LIMIT:
 		break;
 	}
-	return unknown;
+	return s->limit_kib > 0 ? known((double)s->limit_kib * var->scale) : unknown;
 }
 
 static struct rule_result eval_label(const struct rule_node *n, const struct rule_scope *s)

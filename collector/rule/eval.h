@@ -21,6 +21,7 @@ struct rule_scope {
 	const int64_t *host;     /* HOST_METRIC_COUNT values */
 	int64_t age_us;          /* < 0: unknown */
 	int64_t processes;       /* of a service */
+	int64_t limit_kib;       /* 0: unknown */
 	struct window **windows; /* by index in the set; entries may be NULL */
 	const struct rule_labels *labels;
 };

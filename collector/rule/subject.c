@@ -230,6 +230,15 @@ void service_leave(struct subject *service, const int64_t old[METRIC_COUNT])
 	service->processes--;
 }
 
+void service_limit(struct subject *service, int64_t limit_kib, int64_t t_us)
+{
+	bool first = service->limit_us != t_us;
+
+	if (first || (limit_kib > 0 && (!service->limit_kib || limit_kib < service->limit_kib)))
+		service->limit_kib = MAX_OF(limit_kib, (int64_t)0);
+	service->limit_us = t_us;
+}
+
 void service_sum(const struct subject *service, int64_t v[METRIC_COUNT])
 {
 	for (unsigned i = 0; i < METRIC_COUNT; i++)

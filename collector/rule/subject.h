@@ -33,6 +33,9 @@ struct subject {
 	char *name;                   /* of a service: its name; of a host: its name */
 	unsigned users;               /* of a service: processes that point to it */
 	int64_t processes;            /* of a service: of those, the ones with a sample */
+	int64_t limit_kib;  /* of a process; of a service the smallest of its processes; 0 = unknown
+			     */
+	int64_t limit_us;   /* of a service: sample time that limit_kib is of */
 	int64_t emptied_us; /* of a service: when it last had one, the collector's clock */
 	uint32_t *absent;   /* of a service: processes without that metric, METRIC_COUNT */
 	int64_t *sums;      /* of a service: of the processes that have it */
@@ -71,6 +74,8 @@ void service_join(struct subject *service, const int64_t v[METRIC_COUNT]);
 void service_change(struct subject *service, const int64_t old[METRIC_COUNT],
 		    const int64_t v[METRIC_COUNT]);
 void service_leave(struct subject *service, const int64_t old[METRIC_COUNT]);
+/* The limit of one of its processes, sampled at t_us. */
+void service_limit(struct subject *service, int64_t limit_kib, int64_t t_us);
 /* Writes the service's values as they are now. */
 void service_sum(const struct subject *service, int64_t v[METRIC_COUNT]);
 

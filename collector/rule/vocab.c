@@ -163,7 +163,7 @@ int rule_var_find(enum rule_kind kind, const char *name, struct rule_var *ret)
 		return 0;
 	}
 	if (strcmp(name, "limit") == 0)
-		*ret = (struct rule_var){RULE_SRC_LIMIT, 0, RULE_BYTES, 1};
+		*ret = (struct rule_var){RULE_SRC_LIMIT, 0, RULE_BYTES, 1024};
 	else if (strcmp(name, "count") == 0 && kind == RULE_SERVICE)
 		*ret = (struct rule_var){RULE_SRC_PROCESSES, 0, RULE_COUNT, 1};
 	else

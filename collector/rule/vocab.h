@@ -54,7 +54,7 @@ enum rule_source {
 	RULE_SRC_PROCESSES, /* of a service: how many live */
 	RULE_SRC_USED,      /* of the host: total - available */
 	RULE_SRC_SWAP_USED, /* of the host: swap_total - swap_free */
-	RULE_SRC_LIMIT,     /* of a cgroup: not sent by agents of this version, so unknown */
+	RULE_SRC_LIMIT,     /* the smallest limit that holds for it, or for one of a service */
 };
 
 struct rule_var {

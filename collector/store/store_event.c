@@ -31,5 +31,6 @@ void store_event_row(const struct db_result *r, size_t i, struct event_row *ret)
 		.proc_id = db_int(r, i, 6),
 		.doc = db_text(r, i, 7),
 		.host = db_text(r, i, 8),
+		.verdict = db_text(r, i, 9),
 	};
 }

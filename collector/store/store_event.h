@@ -18,10 +18,11 @@ struct event_place {
 
 struct event_row {
 	struct event_place at;
-	const char *kind; /* strings point into the result */
-	int64_t proc_id;  /* 0 = none */
-	const char *doc;  /* JSON object */
-	const char *host; /* '' when it is gone */
+	const char *kind;    /* strings point into the result */
+	int64_t proc_id;     /* 0 = none */
+	const char *doc;     /* JSON object */
+	const char *host;    /* '' when it is gone */
+	const char *verdict; /* of an end or a kill, one sentence; '' = none told */
 };
 
 struct event_filter {

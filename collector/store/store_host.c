@@ -25,5 +25,13 @@ void store_process_row(const struct db_result *r, size_t i, struct process_row *
 		.first_seen_us = db_time(r, i, 11),
 		.last_seen_us = db_is_null(r, i, 12) ? 0 : db_time(r, i, 12),
 		.start_ticks = db_int(r, i, 13),
+		.container = db_text(r, i, 14),
+		.role = db_text(r, i, 15),
+		.slot = (int32_t)db_int(r, i, 16),
+		.cause = db_text(r, i, 17),
+		.confidence = db_text(r, i, 18),
+		.verdict = db_text(r, i, 19),
+		.exit_code = (int32_t)db_int(r, i, 20),
+		.exit_signal = (int32_t)db_int(r, i, 21),
 	};
 }

@@ -15,7 +15,7 @@ struct process_row {
 	int64_t proc_id;
 	int32_t pid;
 	int32_t ppid;
-	int64_t uid;
+	int64_t uid; /* -1 = not known: only its end was told */
 	const char *comm;
 	const char *cmdline;
 	const char *exe;
@@ -24,6 +24,15 @@ struct process_row {
 	int64_t first_seen_us;
 	int64_t last_seen_us; /* 0 = not seen to end */
 	int64_t start_ticks;
+	const char *container;
+	const char *role;
+	int32_t slot;
+	/* how it ended; '' = not told */
+	const char *cause;
+	const char *confidence;
+	const char *verdict;
+	int32_t exit_code;   /* -1 = not known */
+	int32_t exit_signal; /* 0 = none known */
 };
 
 /* One row or none, of whichever host has it. */

@@ -63,3 +63,9 @@ CREATE TABLE posture (
 
 CREATE INDEX event_process ON event (host_id, proc_id, ts DESC) WHERE proc_id IS NOT NULL;
 CREATE INDEX alert_host ON alert (host_id, opened DESC);
+
+-- A time as REST writes it.
+CREATE FUNCTION mh_time(t timestamptz) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
+    SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;

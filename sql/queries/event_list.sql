@@ -3,7 +3,12 @@
 SELECT
     e.ts::timestamptz, e.host_id::int4, e.epoch::int8, e.seq::int8, e.idx::int2, e.kind::text,
     coalesce(e.proc_id, 0)::int8, e.doc::text,
-    coalesce((SELECT h.name FROM host h WHERE h.host_id = e.host_id), '')::text
+    coalesce((SELECT h.name FROM host h WHERE h.host_id = e.host_id), '')::text,
+    CASE e.kind WHEN 'oom_kill' THEN e.doc->>'verdict'
+                WHEN 'death' THEN e.doc->>'text'
+                WHEN 'exit' THEN (SELECT p.verdict FROM process p
+                                  WHERE p.host_id = e.host_id AND p.proc_id = e.proc_id)
+    END::text
 FROM event e
 WHERE e.ts >= $1::timestamptz AND e.ts < $2::timestamptz
   AND ($3::int4 = 0 OR e.host_id = $3::int4)

@@ -30,7 +30,8 @@ static void fill_process(struct host *h, int64_t id, uint32_t pid, const char *c
 				    .cmdline = comm,
 				    .exe = "/usr/bin/python3",
 				    .cgroup = "/",
-				    .service = service};
+				    .service = service,
+				    .container = ""};
 	struct process *p = registry_process(h, id, &info, now_us);
 	int64_t v[METRIC_COUNT];
 

@@ -139,6 +139,74 @@ static void services_are_bounded(void **state)
 	assert_int_equal(count(p, "service=\"s1\"} "), 0);
 }
 
+static void add_cgroup(struct host *h, const char *path, const char *runtime,
+		       const char *limited_by, int64_t kib)
+{
+	const struct wire_cgroup info = {.version = 2,
+					 .path = path,
+					 .name = "box",
+					 .runtime = runtime,
+					 .image = "",
+					 .limited_by = limited_by};
+	struct cgroup *g = registry_cgroup(h, kib, &info, NOW_US);
+	int64_t v[CGROUP_METRIC_COUNT];
+
+	assert_non_null(g);
+	for (int i = 0; i < CGROUP_METRIC_COUNT; i++)
+		v[i] = METRIC_ABSENT;
+	v[CGROUP_METRIC_WORKING_SET] = kib;
+	v[CGROUP_METRIC_OOM_KILLS] = 4;
+	registry_cgroup_sample(g, v, NOW_US);
+}
+
+static void cgroups_that_are_limited_are_told(void **state)
+{
+	struct page *p = *state;
+	struct host *h = add_host(p, 1, "web");
+	char path[16];
+
+	add_cgroup(h, "/free.service", "systemd", "", 1);
+	add_cgroup(h, "/box", "docker", "", 2);
+	add_cgroup(h, "/tight.service", "systemd", "/tight.service", 3);
+	print(p, true);
+	assert_int_equal(count(p, "cgroup=\"/free.service\""), 0);
+	assert_int_equal(count(p, "\nmemherd_cgroup_working_set_bytes{host=\"web\",cgroup=\"/box\","
+				  "name=\"box\"} 2048\n"),
+			 1);
+	assert_int_equal(count(p, "\nmemherd_cgroup_oom_kills_total{host=\"web\",cgroup=\"/tight."
+				  "service\",name=\"box\"} 4\n"),
+			 1);
+	assert_int_equal(count(p, "# TYPE memherd_cgroup_oom_kills counter\n"), 1);
+	assert_int_equal(count(p, "memherd_cgroup_limit_bytes{"), 0);
+	for (int i = 10; i < 10 + 2 * METRICS_CGROUPS_TOP; i++) {
+		snprintf(path, sizeof(path), "/g%d", i);
+		add_cgroup(h, path, "docker", "/", i);
+	}
+	buf_reset(&p->out);
+	print(p, false);
+	assert_int_equal(count(p, "\nmemherd_cgroup_working_set_bytes{"), METRICS_CGROUPS_TOP);
+	assert_int_equal(count(p, "cgroup=\"/box\""), 0);
+}
+
+static void kills_are_counted_by_their_scope(void **state)
+{
+	struct page *p = *state;
+	struct host *h = add_host(p, 1, "web");
+
+	h->kills.scopes[KILL_SCOPE_CGROUP] = 3;
+	h->v[HOST_METRIC_OOM_KILLS] = 9;
+	h->v[HOST_METRIC_PSI_SOME10] = 1234;
+	h->v[HOST_METRIC_AGENT_CPU] = 1500;
+	print(p, false);
+	assert_int_equal(count(p, "\nmemherd_oom_kills_total{host=\"web\",scope=\"cgroup\"} 3\n"),
+			 1);
+	assert_int_equal(count(p, "\nmemherd_oom_kills_total{host=\"web\",scope=\"host\"} 0\n"), 1);
+	assert_int_equal(count(p, "\nmemherd_host_oom_kills_total{host=\"web\"} 9\n"), 1);
+	assert_int_equal(count(p, "\nmemherd_host_pressure_some_ratio{host=\"web\"} 0.1234\n"), 1);
+	assert_int_equal(count(p, "\nmemherd_agent_cpu_seconds_total{host=\"web\"} 1.5\n"), 1);
+	assert_int_equal(count(p, "memherd_host_pressure_full_ratio{"), 0);
+}
+
 static void a_small_buffer_is_an_error(void **state)
 {
 	struct page *p = *state;
@@ -158,6 +226,10 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(labels_are_escaped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(services_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(cgroups_that_are_limited_are_told, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(kills_are_counted_by_their_scope, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_small_buffer_is_an_error, set_up, tear_down),
 	};
 

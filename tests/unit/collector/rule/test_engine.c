@@ -498,6 +498,33 @@ static void a_service_is_the_sum_of_its_processes(void **state unused_arg)
 	world_fini(&w);
 }
 
+/* Of a service the smallest of its processes' limits, told by each sample anew. */
+static void a_limit_is_the_smallest(void **state unused_arg)
+{
+	int64_t v[METRIC_COUNT];
+	struct world w;
+
+	world_init(&w, "rule near on service { level mail when rss / limit > 50% clear rss / limit "
+		       "< 50% }\nrule own on process { level log when rss > 90% of limit }");
+	for (int i = 0; i < METRIC_COUNT; i++)
+		v[i] = METRIC_ABSENT;
+	v[METRIC_RSS] = 100 << 10;
+	for (int64_t round = 0; round < 3; round++) {
+		w.t_us += 200 * S;
+		engine_sweep(w.engine, w.t_us);
+		for (int64_t id = 1; id <= 2; id++) {
+			struct rule_subject who = process(id);
+
+			/* not told; 300 and 1000 MiB; 1000 MiB both */
+			who.limit_kib = !round ? 0 : id == 1 && round == 1 ? 300 << 10 : 1000 << 10;
+			assert_int_equal(engine_sample(w.engine, &who, w.t_us, v), 0);
+		}
+		assert_int_equal(host_at(&w, w.t_us, 500), 0);
+	}
+	assert_told(&w, "raised:mail resolved:mail");
+	world_fini(&w);
+}
+
 static void counters_of_a_service_never_fall(void **state unused_arg)
 {
 	struct rule_subject who = process(1);
@@ -795,6 +822,7 @@ int main(void)
 		cmocka_unit_test(where_chooses_and_changed_labels_choose_again),
 		cmocka_unit_test(a_young_process_is_left_to_warm_up),
 		cmocka_unit_test(a_service_is_the_sum_of_its_processes),
+		cmocka_unit_test(a_limit_is_the_smallest),
 		cmocka_unit_test(counters_of_a_service_never_fall),
 		cmocka_unit_test(host_values_are_there_for_all),
 		cmocka_unit_test(a_leak_is_found_and_nothing_else),

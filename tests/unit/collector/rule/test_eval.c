@@ -84,8 +84,13 @@ static void values_and_their_units(void **state unused_arg)
 	assert_int_equal(truth("rss / age > 20GiB/h", &s, 0), RULE_FALSE);
 	assert_int_equal(truth("rss - 512MiB != 0", &s, 0), RULE_FALSE);
 	assert_int_equal(truth("2 * 3 - 1 == 5", &s, 0), RULE_TRUE);
-	/* a limit is not sent yet, and nothing divides by nothing */
+	/* a limit that was not told, and nothing divides by nothing */
 	assert_int_equal(truth("rss / limit > 90%", &s, 0), RULE_UNKNOWN);
+	s.limit_kib = INT64_MAX;
+	assert_int_equal(truth("rss / limit > 90%", &s, 0), RULE_FALSE);
+	s.limit_kib = 1;
+	assert_int_equal(truth("rss / limit > 90%", &s, 0), RULE_TRUE);
+	s.limit_kib = 0;
 	assert_int_equal(truth("rss / swap > 1", &s, 0), RULE_UNKNOWN);
 	assert_int_equal(truth("slope(rss, 1h) > 0", &s, 0), RULE_UNKNOWN);
 }
