@@ -82,6 +82,12 @@ static void set_text(json_t *to, const char *key, const char *text)
 	json_object_set_new(to, key, text && *text ? json_string(text) : json_null());
 }
 
+/* What agents claim goes to 2^53 KiB, which is one byte more than there is a number for. */
+static int64_t bytes_of(int64_t kib)
+{
+	return kib > INT64_MAX / 1024 ? INT64_MAX : kib * 1024;
+}
+
 /* Figures that were not had are left out. */
 static void set_figure(json_t *to, const char *name, int64_t v, bool kib)
 {
@@ -90,7 +96,7 @@ static void set_figure(json_t *to, const char *name, int64_t v, bool kib)
 	if (v == KILL_ABSENT)
 		return;
 	snprintf(key, sizeof(key), "%s%s", name, kib ? "_bytes" : "");
-	json_object_set_new(to, key, json_integer(kib ? v * 1024 : v));
+	json_object_set_new(to, key, json_integer(kib ? bytes_of(v) : v));
 }
 
 static json_t *lines(const char *const *list, size_t n)
@@ -246,7 +252,7 @@ static void set_victim(struct dossier *d, struct pids *s, const struct wire_kill
 	d->container = first_of(w->container, p ? p->container : "");
 	if (rss == KILL_ABSENT && p)
 		rss = p->v[METRIC_RSS];
-	d->rss_bytes = rss == KILL_ABSENT ? -1 : rss * 1024;
+	d->rss_bytes = rss == KILL_ABSENT ? -1 : bytes_of(rss);
 }
 
 _Static_assert(KILL_ABSENT == METRIC_ABSENT, "one word for 'not had'");
@@ -258,7 +264,7 @@ int dossier_init(struct dossier *d, struct host *h, const struct wire_kill *k, i
 
 	s.same_boot = memcmp(h->boot_id, k->boot_id, sizeof(h->boot_id)) == 0;
 	*d = (struct dossier){.kill_id = identity_kill(k->boot_id, k->seq),
-			      .limit_bytes = limit == KILL_ABSENT ? -1 : limit * 1024};
+			      .limit_bytes = limit == KILL_ABSENT ? -1 : bytes_of(limit)};
 	set_victim(d, &s, k);
 	d->doc = dump(make_doc(d, &s, k));
 	d->event = dump(make_event(d, k));

@@ -10,7 +10,6 @@ ALTER TABLE process
     ADD exit_code   int4,
     ADD exit_signal int4,
     ADD verdict     text;                       -- of its end: one sentence
-CREATE INDEX process_pid ON process (host_id, pid, first_seen DESC);
 
 CREATE TABLE cgroup (
     host_id    int4 NOT NULL,
@@ -61,7 +60,6 @@ CREATE TABLE posture (
     PRIMARY KEY (host_id, ts)
 );
 
-CREATE INDEX event_process ON event (host_id, proc_id, ts DESC) WHERE proc_id IS NOT NULL;
 CREATE INDEX alert_host ON alert (host_id, opened DESC);
 
 -- A time as REST writes it.

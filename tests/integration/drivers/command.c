@@ -282,7 +282,8 @@ static void add_host(struct driver *d, int32_t host_id, const char *name)
 					  .cmdline = "",
 					  .exe = "",
 					  .cgroup = "",
-					  .service = ""};
+					  .service = "",
+					  .container = ""};
 	uint8_t uuid[16];
 	struct host *h;
 

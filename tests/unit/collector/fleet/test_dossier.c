@@ -179,6 +179,18 @@ static void figures_are_in_bytes(void **state)
 	json_decref(doc);
 }
 
+static void what_no_machine_has_is_no_overflow(void **state)
+{
+	struct site *s = *state;
+	json_t *doc;
+
+	s->k.v[KILL_TOTAL_LIMIT] = INT64_C(1) << 53;
+	s->k.victim.v[KILL_FIGURE_RSS] = -(INT64_C(1) << 53);
+	doc = doc_of(s, NOW);
+	assert_true(json_integer_value(json_object_get(doc, "limit_bytes")) == INT64_MAX);
+	json_decref(doc);
+}
+
 static void each_cause_has_its_scope(void **state unused_arg)
 {
 	assert_int_equal(dossier_scope(KILL_CAUSE_KERNEL_GLOBAL), KILL_SCOPE_HOST);
@@ -209,6 +221,7 @@ int main(void)
 		TEST(who_has_the_pid_is_meant),
 		TEST(another_with_that_pid_is_not),
 		TEST(figures_are_in_bytes),
+		TEST(what_no_machine_has_is_no_overflow),
 		TEST(without_memory_it_is_told_unjoined),
 		cmocka_unit_test(each_cause_has_its_scope),
 	};

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A round of samples: who came, who went, what everything measures now. */
+#include <string.h>
+
+#include "collector/fleet/ingest_inner.h"
+#include "common/clock.h"
+#include "proto/identity.h"
+
+/* The agent's clock is believed while it differs less than this from ours. */
+#define SKEW_TOLERATED_US (2 * USEC_PER_SEC)
+/* A sample may not lie further ahead than this, whatever the agent's clock says. */
+#define AHEAD_MAX_US (5 * 60 * USEC_PER_SEC)
+
+int64_t ingest_time(const struct stream *s, int64_t t_wall_us)
+{
+	int64_t t = t_wall_us;
+	int64_t latest = clock_wall_us() + AHEAD_MAX_US;
+
+	if (s->skew_us > SKEW_TOLERATED_US || s->skew_us < -SKEW_TOLERATED_US)
+		t -= s->skew_us;
+	return MIN_OF(t, latest);
+}
+
+static void leave(struct taking *k, struct process *p, int64_t t_us, bool seen)
+{
+	struct ingest *in = k->in;
+
+	if (k->pack)
+		pack_exit(k->pack, p, t_us, seen);
+	if (in->ops->on_exit)
+		in->ops->on_exit(in->arg, k->host, p, t_us);
+	registry_remove_process(k->host, p);
+}
+
+static void leave_cgroup(struct taking *k, struct cgroup *g, int64_t t_us)
+{
+	if (k->pack)
+		pack_cgroup_gone(k->pack, g, t_us);
+	registry_remove_cgroup(k->host, g);
+}
+
+/* The processes behind the ids that a tick says have gone; read before the ids are freed. */
+static int64_t *exits_of(struct taking *k, const struct wire_tick *tick, size_t *ret_n)
+{
+	const struct stream *s = k->stream;
+	int64_t *ids = arena_calloc(k->arena, tick->n_exited, sizeof(*ids));
+
+	*ret_n = 0;
+	for (size_t i = 0; ids && i < tick->n_exited; i++) {
+		uint32_t id = tick->exited[i];
+
+		if (id < s->delta.n_slots && s->delta.slots[id].live)
+			ids[(*ret_n)++] = identity_process(s->boot_id, s->delta.slots[id].pid,
+							   s->delta.slots[id].start_ticks);
+	}
+	return ids;
+}
+
+/* As exits_of(), of cgroups. */
+static int64_t *gone_of(struct taking *k, const struct wire_tick *tick, size_t *ret_n)
+{
+	const struct delta_state *d = &k->stream->delta;
+	int64_t *ids = arena_calloc(k->arena, tick->n_cgroups_gone, sizeof(*ids));
+
+	*ret_n = 0;
+	for (size_t i = 0; ids && i < tick->n_cgroups_gone; i++) {
+		uint32_t id = tick->cgroups_gone[i];
+
+		if (id < d->n_cgroups && d->cgroups[id].live)
+			ids[(*ret_n)++] = d->cgroups[id].cgroup_id;
+	}
+	return ids;
+}
+
+static void take_gone(struct taking *k, const int64_t *ids, size_t n, int64_t t_us)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct cgroup *g = registry_find_cgroup(k->host, ids[i]);
+
+		if (g && g->announced_us != t_us)
+			leave_cgroup(k, g, t_us);
+	}
+}
+
+static void take_cgroups(struct taking *k, const struct wire_tick *tick, int64_t t_us)
+{
+	for (size_t i = 0; i < tick->n_cgroups; i++) {
+		const struct wire_cgroup *info = &tick->cgroups[i];
+		int64_t id = identity_cgroup(info->path);
+		struct cgroup *g = registry_find_cgroup(k->host, id);
+		uint32_t rev = g ? g->rev : 0;
+
+		g = registry_cgroup(k->host, id, info, t_us);
+		if (!g)
+			continue;
+		g->announced_us = t_us;
+		if (k->pack && g->rev != rev)
+			pack_cgroup(k->pack, g, t_us);
+	}
+}
+
+/* A process tells its cgroup by the stream's id + 1. */
+static int64_t cgroup_of(const struct stream *s, const struct wire_process *info)
+{
+	const struct delta_state *d = &s->delta;
+	uint32_t id = info->cgroup_id - 1;
+
+	return info->cgroup_id && id < d->n_cgroups && d->cgroups[id].live
+		       ? d->cgroups[id].cgroup_id
+		       : 0;
+}
+
+static void take_exits(struct taking *k, const int64_t *ids, size_t n, int64_t t_us)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct process *p = registry_find_process(k->host, ids[i]);
+
+		/* Announced in the same tick: it lives on as another program (exec). */
+		if (p && p->announced_us != t_us)
+			leave(k, p, t_us, true);
+	}
+}
+
+static void take_births(struct taking *k, const struct wire_tick *tick, int64_t t_us)
+{
+	for (size_t i = 0; i < tick->n_born; i++) {
+		const struct wire_process *info = &tick->born[i];
+		int64_t id = identity_process(k->stream->boot_id, info->pid, info->start_ticks);
+		bool was_known = registry_find_process(k->host, id) != NULL;
+		struct process *p = registry_process(k->host, id, info, t_us);
+
+		if (!p)
+			continue;
+		p->announced_us = t_us;
+		p->cgroup_id = cgroup_of(k->stream, info);
+		if (k->pack && !(was_known && info->known))
+			pack_birth(k->pack, k->stream->boot_id, p, t_us, info->fresh && !was_known);
+	}
+}
+
+/* A keyframe names every live process and cgroup: those we hold beyond it ended while nobody
+ * watched. */
+static void take_absent(struct taking *k, const struct wire_tick *tick, int64_t t_us)
+{
+	struct process *p;
+	struct process *next;
+	struct cgroup *g;
+	struct cgroup *next_g;
+
+	if (!tick->keyframe)
+		return;
+	HASH_ITER (hh, k->host->cgroups, g, next_g)
+		if (g->last_seen_us < t_us)
+			leave_cgroup(k, g, t_us);
+	if (tick->skipped)
+		return;
+	HASH_ITER (hh, k->host->processes, p, next)
+		if (p->last_seen_us < t_us)
+			leave(k, p, t_us, false);
+}
+
+static void into_window(struct taking *k, struct series_id id, int64_t t_us, const int64_t *v)
+{
+	if (window_add(store_windows(k->in->store), &id, t_us, k->rcv_us, v) < 0)
+		k->in->stats.unwindowed++;
+}
+
+static void take_processes(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+	struct ingest *in = k->in;
+
+	for (size_t id = 0; id < d->n_slots; id++) {
+		const struct delta_slot *slot = &d->slots[id];
+		struct process *p;
+
+		if (!slot->live)
+			continue;
+		p = registry_find_process(k->host, identity_process(k->stream->boot_id, slot->pid,
+								    slot->start_ticks));
+		if (!p)
+			continue;
+		registry_sample(p, slot->v, t_us);
+		into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, slot->v);
+		if (in->ops->on_process)
+			in->ops->on_process(in->arg, k->host, p, t_us);
+		in->stats.samples++;
+	}
+}
+
+static void take_cgroup_values(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+
+	for (size_t id = 0; id < d->n_cgroups; id++) {
+		const struct delta_cgroup *slot = &d->cgroups[id];
+		struct cgroup *g =
+			slot->live ? registry_find_cgroup(k->host, slot->cgroup_id) : NULL;
+
+		if (!g)
+			continue;
+		registry_cgroup_sample(g, slot->v, t_us);
+		into_window(k, SERIES_OF_CGROUP(k->host->host_id, g->cgroup_id), t_us, slot->v);
+	}
+}
+
+/* Cgroups first: a rule about a process may ask for its limit. */
+static void take_values(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+
+	take_cgroup_values(k, t_us);
+	take_processes(k, t_us);
+	registry_host_sample(k->host, d->host, t_us);
+	into_window(k, SERIES_OF_HOST(k->host->host_id), t_us, d->host);
+	if (k->in->ops->on_host)
+		k->in->ops->on_host(k->in->arg, k->host, t_us);
+}
+
+int ingest_take_tick(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_tick tick;
+	int64_t *exited;
+	int64_t *gone;
+	size_t n_exited;
+	size_t n_gone;
+	int64_t t_us;
+	int rc = wire_unpack_tick(k->arena, r->body, r->len, &tick, err);
+
+	if (rc < 0)
+		return rc;
+	t_us = ingest_time(k->stream, tick.t_wall_us);
+	exited = exits_of(k, &tick, &n_exited);
+	gone = gone_of(k, &tick, &n_gone);
+	rc = delta_apply(&k->stream->delta, &tick, err);
+	if (rc < 0)
+		return rc;
+	if (tick.keyframe) {
+		memcpy(k->stream->boot_id, tick.boot_id, sizeof(k->stream->boot_id));
+		memcpy(k->host->boot_id, tick.boot_id, sizeof(k->host->boot_id));
+	}
+	k->host->interval_ms = tick.interval_ms;
+	take_cgroups(k, &tick, t_us);
+	take_gone(k, gone, n_gone, t_us);
+	take_births(k, &tick, t_us);
+	take_exits(k, exited, n_exited, t_us);
+	take_values(k, t_us);
+	take_absent(k, &tick, t_us);
+	if (k->pack)
+		pack_time(k->pack, t_us);
+	k->in->stats.newest_us = MAX_OF(k->in->stats.newest_us, t_us);
+	return 0;
+}
+
+int ingest_store_tick_again(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	struct wire_tick tick;
+	int64_t t_us;
+	int rc = wire_unpack_tick(k->arena, r->body, r->len, &tick, err);
+
+	if (rc < 0)
+		return rc;
+	t_us = ingest_time(k->stream, tick.t_wall_us);
+	for (size_t i = 0; i < tick.n_born; i++) {
+		const struct wire_process *b = &tick.born[i];
+		int64_t id = identity_process(k->stream->boot_id, b->pid, b->start_ticks);
+		const struct process *p = registry_find_process(k->host, id);
+
+		if (p && !b->known)
+			pack_birth(k->pack, k->stream->boot_id, p, t_us, b->fresh);
+	}
+	for (size_t i = 0; i < tick.n_cgroups; i++) {
+		const struct cgroup *g =
+			registry_find_cgroup(k->host, identity_cgroup(tick.cgroups[i].path));
+
+		if (g)
+			pack_cgroup(k->pack, g, t_us);
+	}
+	pack_time(k->pack, t_us);
+	return 0;
+}
