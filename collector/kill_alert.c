@@ -89,6 +89,9 @@ static int64_t turn(struct kill_alert *a, int64_t now_us)
 	int64_t next = INT64_MAX;
 
 	mend_times(a, now_us);
+	/* The row first: the mail waits for its number, if there is a database to give one. */
+	if (a->unsaved)
+		kill_alert_save(a);
 	if (!a->resolved_us && mail_at(a) <= now_us)
 		kill_alert_mail(a, now_us);
 	if (!a->resolved_us && !a->untold && a->last_us + QUIET_US <= now_us)

@@ -224,7 +224,7 @@ static void put_share(struct buf *b, const char *what, int64_t part, int64_t who
 
 	if (part < 0 && whole < 0)
 		return;
-	buf_printf(b, "%s%s %s", b->len ? ", " : "", what, part < 0 ? "?" : str_bytes(text, part));
+	buf_printf(b, "%s%s %s", b->len ? "; " : "", what, part < 0 ? "?" : str_bytes(text, part));
 	if (whole >= 0)
 		buf_printf(b, " of %s", str_bytes(text, whole));
 }
@@ -240,11 +240,10 @@ static void add_limit(struct letter *l, const json_t *kill)
 
 	begin(l, "Whose limit");
 	if (*path) {
+		buf_printf(&limit, "%s%s%.200s", owner, *owner ? ", cgroup " : "cgroup ", path);
 		put_share(&limit, "in use", bytes_of(f, "usage_bytes"), bytes_of(f, "limit_bytes"));
 		put_share(&limit, "swap", bytes_of(f, "swap_usage_bytes"),
 			  bytes_of(f, "swap_limit_bytes"));
-		buf_printf(&limit, "%s%s%s%.200s", limit.len ? ": " : "", owner,
-			   *owner ? ", cgroup " : "cgroup ", path);
 	} else {
 		buf_puts(&limit, "none: the host itself had no memory left");
 	}
@@ -324,7 +323,7 @@ static int send_letter(struct kill_alert *a, struct letter *l, int64_t now_us, s
 		.time_to_oom_us = -1,
 		.first_value = NAN,
 		.peak_value = NAN,
-		.last_value = a->kills,
+		.last_value = NAN,
 		.resolved_value = NAN,
 		.summary = text_of(kill, "verdict"),
 		.sections = l->sections,

@@ -263,9 +263,10 @@ size_t body_room_take(struct body_room *room, const char *text, size_t most)
 {
 	size_t len = strlen(text);
 	size_t n = MIN_OF(most, room->bytes);
+	/* a hostile byte is shown as four, and what is short has its markup too */
+	size_t shown = MAX_OF(str_is_safe(text, len) ? len : 4 * len, (size_t)BODY_PIECE_MIN);
 
-	/* a hostile byte is shown as four */
-	room->bytes -= MIN_OF(n, str_is_safe(text, len) ? len : 4 * len);
+	room->bytes -= MIN_OF(n, shown);
 	return n;
 }
 

@@ -64,8 +64,9 @@ bool body_rule_line(const struct incident_mail *m, size_t *at, char line[BODY_RU
 
 /* What is left of BODY_TEXT_OF_SECTIONS, and of one section. */
 struct body_room {
-	size_t bytes;
+	size_t bytes; /* 0: nothing more is shown */
 };
+#define BODY_PIECE_MIN 16
 #define BODY_ROOM_INIT ((struct body_room){BODY_TEXT_OF_SECTIONS})
 /* How many bytes of text may be shown, at most 'most'; the room shrinks by them. */
 size_t body_room_take(struct body_room *room, const char *text, size_t most);

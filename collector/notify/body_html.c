@@ -120,17 +120,17 @@ static void put_section(struct buf *out, const struct mail_section *s, struct bo
 	buf_puts(out, "<h3 style=\"" HEAD "\">");
 	encode_html(out, s->title, BODY_NAME_MAX);
 	buf_puts(out, "</h3>\n");
-	for (size_t i = 0; i < body_lines(s); i++) {
+	for (size_t i = 0; i < body_lines(s) && room->bytes; i++) {
 		buf_puts(out, "<p style=\"margin:0 0 4px 0\">");
 		encode_html(out, s->lines[i], body_room_take(room, s->lines[i], BODY_LINE_MAX));
 		buf_puts(out, "</p>\n");
 	}
-	if (s->line_count > body_lines(s))
+	if (s->line_count > body_lines(s) || !room->bytes)
 		buf_puts(out, "<p style=\"margin:0\">...</p>\n");
-	if (!rows)
+	if (!rows || !room->bytes)
 		return;
 	buf_puts(out, "<table cellpadding=\"0\" cellspacing=\"0\" border=\"0\">\n");
-	for (size_t i = 0; i < rows; i++)
+	for (size_t i = 0; i < rows && room->bytes; i++)
 		put_row(out, s, i, room);
 	buf_puts(out, "</table>\n");
 }

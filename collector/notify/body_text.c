@@ -6,6 +6,8 @@
 #include "collector/notify/encode.h"
 #include "common/str.h"
 
+#define COLUMN_MAX 48 /* wider cells push their row to the right */
+
 static void put_title(struct buf *out, const struct incident_mail *m)
 {
 	body_state_line(out, m);
@@ -63,7 +65,7 @@ static void measure(const struct mail_section *s, size_t widths[MESSAGE_COLUMNS]
 		size_t n = s->cells[i] ? strlen(s->cells[i]) : 1;
 
 		widths[i % s->columns] =
-			MAX_OF(widths[i % s->columns], MIN_OF(n, (size_t)BODY_NAME_MAX));
+			MAX_OF(widths[i % s->columns], MIN_OF(n, (size_t)COLUMN_MAX));
 	}
 }
 
@@ -84,7 +86,7 @@ static void put_table(struct buf *out, const struct mail_section *s, struct body
 	size_t rows = body_rows(s);
 
 	measure(s, widths);
-	for (size_t i = 0; i < rows * s->columns; i++) {
+	for (size_t i = 0; i < rows * s->columns && room->bytes; i++) {
 		size_t column = i % s->columns;
 
 		put_cell(out, s->cells[i], widths[column], column > 0, room);
@@ -103,13 +105,13 @@ static void put_sections(struct buf *out, const struct incident_mail *m)
 		buf_puts(out, "\n");
 		encode_plain(out, s->title, BODY_NAME_MAX);
 		buf_puts(out, "\n");
-		for (size_t n = 0; n < body_lines(s); n++) {
+		for (size_t n = 0; n < body_lines(s) && room.bytes; n++) {
 			buf_puts(out, "  ");
 			encode_plain(out, s->lines[n],
 				     body_room_take(&room, s->lines[n], BODY_LINE_MAX));
 			buf_puts(out, "\n");
 		}
-		if (s->line_count > body_lines(s))
+		if (s->line_count > body_lines(s) || !room.bytes)
 			buf_puts(out, "  ...\n");
 		put_table(out, s, &room);
 	}
