@@ -59,6 +59,9 @@ bool death_of(const struct wire_event *e, const uint8_t boot_id[16], struct deat
 		.signal = signal_of(detail(e, "signal")),
 		.exit_code = number(detail(e, "exit_code"), EXIT_CODE_MAX, -1),
 		.verdict = e->text,
+		.comm = detail(e, "comm"),
+		.service = detail(e, "service"),
+		.container = detail(e, "container"),
 	};
 	return true;
 }

@@ -197,6 +197,9 @@ void pack_death(struct pack *p, const uint8_t boot_id[16], const struct wire_eve
 	s->exit_code = d->exit_code;
 	s->exit_signal = d->signal;
 	s->verdict = keep(p, d->verdict);
+	s->comm = keep(p, d->comm);
+	s->service = keep(p, d->service);
+	s->container = keep(p, d->container);
 }
 
 void pack_cgroup(struct pack *p, const struct cgroup *g, int64_t t_us)

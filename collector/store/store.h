@@ -135,6 +135,9 @@ struct store_death {
 	int exit_code;          /* -1 = not known */
 	int exit_signal;        /* 0 = none known */
 	const char *verdict;    /* one sentence */
+	const char *comm;       /* who it was, for a row that is made here; as the two below */
+	const char *service;
+	const char *container;
 };
 
 /* A memory cgroup, as it is told now. */

@@ -66,9 +66,9 @@ static const size_t event_texts[] = {
 	offsetof(struct store_event, doc),
 };
 static const size_t death_texts[] = {
-	offsetof(struct store_death, cause),
-	offsetof(struct store_death, confidence),
-	offsetof(struct store_death, verdict),
+	offsetof(struct store_death, cause),   offsetof(struct store_death, confidence),
+	offsetof(struct store_death, verdict), offsetof(struct store_death, comm),
+	offsetof(struct store_death, service), offsetof(struct store_death, container),
 };
 static const size_t cgroup_texts[] = {
 	offsetof(struct store_cgroup, path),       offsetof(struct store_cgroup, name),

@@ -205,6 +205,9 @@ static const struct field death_fields[] = {
 	OF_INT(store_death, exit_code),
 	OF_INT(store_death, exit_signal),
 	OF_TEXT(store_death, verdict),
+	OF_TEXT(store_death, comm),
+	OF_TEXT(store_death, service),
+	OF_TEXT(store_death, container),
 };
 
 static const struct field gap_fields[] = {

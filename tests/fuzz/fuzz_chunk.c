@@ -22,7 +22,9 @@ static void check_again(const struct chunk_spec *spec, size_t n, const int64_t *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct chunk_spec *spec = size & 1 ? &chunk_process_spec : &chunk_host_spec;
+	static const struct chunk_spec *const specs[] = {&chunk_host_spec, &chunk_process_spec,
+							 &chunk_cgroup_spec};
+	const struct chunk_spec *spec = specs[size % ARRAY_SIZE(specs)];
 	auto_free int64_t *values = NULL;
 	struct error err;
 	int n = chunk_samples(data, size, &err);

@@ -397,6 +397,7 @@ int main(int argc, char **argv)
 	store_free(&d.store);
 	restore_free(&d.restore);
 	api_free(&d.api);
+	event_base_loop(d.base, EVLOOP_NONBLOCK); /* connections end in the turn after */
 	delta_fini(&d.agent);
 	registry_fini(&d.registry);
 	event_base_free(d.base);

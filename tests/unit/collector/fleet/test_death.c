@@ -9,15 +9,15 @@ static const uint8_t boot_id[16] = "some boot of it";
 static bool of(const char *cause, const char *confidence, const char *signal, const char *code,
 	       struct death *ret)
 {
-	const char *keys[] = {"cause", "confidence", "signal", "exit_code"};
-	const char *values[] = {cause, confidence, signal, code};
+	const char *keys[] = {"cause", "confidence", "signal", "exit_code", "comm", "service"};
+	const char *values[] = {cause, confidence, signal, code, "worker", "shop"};
 	const struct wire_event e = {.kind = WIRE_EVENT_DEATH,
 				     .pid = 4,
 				     .start_ticks = 40,
 				     .text = "why",
 				     .keys = keys,
 				     .values = values,
-				     .n_details = 4};
+				     .n_details = 6};
 
 	return death_of(&e, boot_id, ret);
 }
@@ -33,6 +33,9 @@ static void an_end_is_read(void **state unused_arg)
 	assert_int_equal(d.signal, 9);
 	assert_int_equal(d.exit_code, -1);
 	assert_string_equal(d.verdict, "why");
+	assert_string_equal(d.comm, "worker");
+	assert_string_equal(d.service, "shop");
+	assert_string_equal(d.container, "");
 	assert_true(of("exit_failure", "guess", "0", "3", &d));
 	assert_int_equal(d.exit_code, 3);
 	assert_int_equal(d.signal, 0);

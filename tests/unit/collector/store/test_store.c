@@ -463,11 +463,12 @@ static void an_end_finds_its_process_in_any_order(void **state unused_arg)
 				    .confidence = "",
 				    .exit_code = -1,
 				    .exit_signal = 9,
-				    .verdict = "SIGKILL from somewhere"};
+				    .verdict = "SIGKILL from somewhere",
+				    .comm = "early"};
 
 	put_senses(a.conn, 6, (struct store_batch){.deaths = &death, .n_deaths = 1});
-	assert_int_equal(number("SELECT count(*) FROM process WHERE proc_id = 82 AND comm = ''"),
-			 1);
+	assert_int_equal(
+		number("SELECT count(*) FROM process WHERE proc_id = 82 AND comm = 'early'"), 1);
 	put_senses(a.conn, 7, (struct store_batch){.born = &born, .n_born = 1});
 	assert_int_equal(number("SELECT count(*) FROM process WHERE proc_id = 82 AND comm = 'late'"
 				" AND container = 'box' AND role = 'worker' AND slot = 3"
