@@ -3,7 +3,7 @@
 // at is kept in the URL's fragment: #host=ID&process=ID, #oom=ID.
 /* global uPlot */
 
-import { $, ago, ask, bytes, cell, duration, fill, growth, pickable } from "./base.js";
+import { $, ago, ask, bytes, cell, duration, element, fill, fragment, growth, pickable } from "./base.js";
 import { showMachine } from "./machine.js";
 import { killRow, showDossier } from "./oom.js";
 
@@ -87,7 +87,14 @@ function alertRow(row, a) {
 	cell(row, a.state === "firing" ? "▲ firing" : "✓ resolved", a.state === "firing" ? "bad" : "good");
 	cell(row, a.level);
 	cell(row, a.host);
-	cell(row, a.title, "long").title = a.title;
+	const kill = a.evidence?.kills?.at(-1)?.kill_id;
+	let what = a.title;
+	if (kill) {
+		what = element("a", a.title);
+		what.href = fragment({ oom: kill });
+		what.dataset.key = `alert ${a.id}`;
+	}
+	cell(row, what, "long").title = a.title;
 	cell(row, ago(a.opened));
 }
 

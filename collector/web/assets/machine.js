@@ -6,17 +6,19 @@ import { $, ago, ask, bytes, cell, element, facts, fill, growth, percent } from 
 
 const SIGNS = { bad: ["✗ bad", "bad"], warn: ["▲ warning", "warn"], info: ["• note", "soft"] };
 const ORDER = Object.keys(SIGNS);
-let before = null; // the answer before, and the newest rates
+const RATE_MS = 60000;
+let answers = []; // of one host, of the last minute, oldest first
 
-// By how much a counter rose in a second; null until two samples of one host are known.
+// By how much counters rose in a second over the last minute; null until two answers are known.
 function rates(h) {
-	const same = before && before.host.id === h.id;
-	const seconds = same ? (Date.parse(h.last_seen) - Date.parse(before.host.last_seen)) / 1000 : 0;
-	if (same && !(seconds > 0)) return before.rates;
+	const at = Date.parse(h.last_seen);
+	answers = answers.filter((a) => a.host.id === h.id && at - a.at <= RATE_MS);
+	const first = answers[0];
+	const seconds = first ? (at - first.at) / 1000 : 0;
+	answers.push({ host: h, at });
 	const rate = {};
 	for (const key of ["steal_kswapd", "steal_direct", "alloc_stalls", "swap_in", "swap_out", "agent_cpu_seconds"])
-		rate[key] = same && h[key] >= before.host[key] ? (h[key] - before.host[key]) / seconds : null;
-	before = { host: h, rates: rate };
+		rate[key] = seconds > 0 && h[key] >= first.host[key] ? (h[key] - first.host[key]) / seconds : null;
 	return rate;
 }
 
