@@ -113,6 +113,12 @@ static const char *first_of(const char *a, const char *b)
 	return *a ? a : b;
 }
 
+static void set_metric(json_t *to, enum metric m, const struct process *p, bool kib)
+{
+	if (p->v[m] != METRIC_ABSENT)
+		set_figure(to, metric_infos[m].name, p->v[m], kib);
+}
+
 /* What the registry saw of it last. */
 static void set_known(json_t *to, const struct process *p)
 {
@@ -123,9 +129,9 @@ static void set_known(json_t *to, const struct process *p)
 	json_t *last = json_object();
 
 	for (size_t i = 0; i < ARRAY_SIZE(gc); i++)
-		set_figure(python, metric_infos[gc[i]].name, p->v[gc[i]], false);
+		set_metric(python, gc[i], p, false);
 	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
-		set_figure(last, metric_infos[memory[i]].name, p->v[memory[i]], true);
+		set_metric(last, memory[i], p, true);
 	set_text(to, "cmdline", p->cmdline);
 	set_text(to, "role", wire_role_word(p->role));
 	if (p->slot)
@@ -250,12 +256,10 @@ static void set_victim(struct dossier *d, struct pids *s, const struct wire_kill
 		d->proc_id = identity_process(k->boot_id, w->pid, w->start_ticks);
 	d->service = first_of(w->service, p ? p->service : "");
 	d->container = first_of(w->container, p ? p->container : "");
-	if (rss == KILL_ABSENT && p)
+	if (rss == KILL_ABSENT && p && p->v[METRIC_RSS] != METRIC_ABSENT)
 		rss = p->v[METRIC_RSS];
 	d->rss_bytes = rss == KILL_ABSENT ? -1 : bytes_of(rss);
 }
-
-_Static_assert(KILL_ABSENT == METRIC_ABSENT, "one word for 'not had'");
 
 int dossier_init(struct dossier *d, struct host *h, const struct wire_kill *k, int64_t t_us)
 {

@@ -329,7 +329,7 @@ static void put_value(struct columns *c, size_t column, const struct field *f,
 		c->ints[at] = *(const bool *)(const void *)p;
 		break;
 	case FIELD_TEXT:
-		memcpy(&c->texts[at], p, sizeof(const char *));
+		memcpy(&c->texts[at], p, sizeof(c->texts[at]));
 		break;
 	case FIELD_UUID:
 		uuid_text(uuid, (const uint8_t *)p);
