@@ -20,7 +20,7 @@
 #define OLD_US    (60 * 60 * USEC_PER_SEC) /* what a log tells so late is history */
 #define TURN_US   (10 * 1000LL)            /* shortest sleep */
 #define BEHIND_US (1 * USEC_PER_SEC)       /* a row that is behind is looked at so often */
-#define GROWERS   5
+#define GROWERS   3
 #define ID_SIZE   24
 
 struct kill_alert *kill_alert_new(struct kill_alerts *all, int32_t host_id)

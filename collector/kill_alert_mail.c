@@ -338,6 +338,17 @@ static int send_letter(struct kill_alert *a, struct letter *l, int64_t now_us, s
 	return mail_incident(a->all->mailer, &m, err);
 }
 
+/* A mailed kill is on record in its dossier: the alert's row, which lists show, need not repeat it.
+ * The newest stays whole, it tells who is to blame. */
+static void forget_details(struct kill_alert *a)
+{
+	static const char *const details[] = {"growers", "advice", "figures", "trigger"};
+
+	for (size_t i = 0; i + 1 < json_array_size(a->kept); i++)
+		for (size_t n = 0; n < ARRAY_SIZE(details); n++)
+			json_object_del(json_array_get(a->kept, i), details[n]);
+}
+
 void kill_alert_mail(struct kill_alert *a, int64_t now_us)
 {
 	struct error err = {""};
@@ -355,5 +366,6 @@ void kill_alert_mail(struct kill_alert *a, int64_t now_us)
 	a->mailed_us = now_us;
 	a->untold = 0;
 	a->fresh = 0;
+	forget_details(a);
 	a->unsaved = true;
 }

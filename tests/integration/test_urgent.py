@@ -132,7 +132,8 @@ def standing_still(postmaster):
         yield
     finally:
         for p in stopped:
-            p.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it was ending, and is reaped now
+                p.resume()
 
 
 def test_a_database_that_stands_still_holds_no_kill_back(world):

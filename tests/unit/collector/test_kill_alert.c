@@ -376,6 +376,9 @@ static void a_burst_is_one_mail(void **state)
 	assert_in(fake.text, "and 24 more\n");
 	answer(0, 42);
 	assert_int_equal(last_said()->row.last_value, 40);
+	/* details of what is mailed are in the dossiers: the row keeps those of one */
+	assert_non_null(strstr(last_said()->doc, "\"growers\""));
+	assert_null(strstr(strstr(last_said()->doc, "\"growers\"") + 1, "\"growers\""));
 	assert_int_equal(fake.mails, 1);
 }
 
