@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is wrong: alerts, ack. */
-#include <string.h>
-
 #include "cli/cli.h"
-
-/* Appends '?key=value' or '&key=value', the value percent-encoded; nothing without a value. */
-static int add_query(struct cli *c, char *path, size_t size, const char *key, const char *value)
-{
-	size_t n = strlen(path);
-	char escaped[256];
-
-	if (!value)
-		return 0;
-	if (rest_escape(c->rest, value, escaped, sizeof(escaped)) < 0)
-		return -1;
-	snprintf(path + n, size - n, "%c%s=%s", strchr(path, '?') ? '&' : '?', key, escaped);
-	return 0;
-}
 
 static void alert_row(struct table *t, const json_t *a)
 {
@@ -35,9 +19,9 @@ int command_alerts(struct cli *c)
 					       "RULE", "OPENED", "WHAT",  NULL};
 	char path[1024] = "/alerts";
 
-	if (add_query(c, path, sizeof(path), "state", c->state) < 0 ||
-	    add_query(c, path, sizeof(path), "host", c->host) < 0 ||
-	    add_query(c, path, sizeof(path), "limit", c->limit) < 0)
+	if (cli_add_query(c, path, sizeof(path), "state", c->state) < 0 ||
+	    cli_add_query(c, path, sizeof(path), "host", c->host) < 0 ||
+	    cli_add_query(c, path, sizeof(path), "limit", c->limit) < 0)
 		return cli_usage("alerts");
 	return cli_list(c, path, headings, alert_row);
 }

@@ -2,15 +2,22 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/str.h"
 
+#define SAY_MAX 2048 /* the longest text that REST tells of a kill is a fourth of it */
+
 const struct cli_command cli_commands[] = {
 	{"status", 0, 0, command_status, "",
 	 "the fleet in one screen: hosts, worst, firing alerts"},
 	{"hosts", 0, 0, command_hosts, "", "every host: memory, culprit, time to OOM"},
+	{"host", 1, 1, command_host, "HOST",
+	 "one host: memory, pressure, what is wrong with its set-up, limits, containers"},
+	{"oom", 0, 2, command_oom, "[last [HOST] | show ID] [--host HOST] [--limit N]",
+	 "who was killed for memory and why, the newest first; a kill's whole dossier"},
 	{"ps", 1, 1, command_ps, "HOST", "the processes of a host, the largest first"},
 	{"alerts", 0, 0, command_alerts, "[--state firing|resolved] [--host HOST] [--limit N]",
 	 "alerts, the newest first"},
@@ -75,27 +82,86 @@ int cli_get(struct cli *c, const char *path, json_t **ret)
 	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
 }
 
+int cli_print_items(const struct cli *c, const json_t *items, const char *const *headings,
+		    void (*row)(struct table *t, const json_t *item))
+{
+	const json_t *item;
+	struct table t;
+	size_t i;
+
+	table_init(&t, headings);
+	json_array_foreach (items, i, item)
+		row(&t, item);
+	return cli_print_table(c, &t);
+}
+
 int cli_list(struct cli *c, const char *path, const char *const *headings,
 	     void (*row)(struct table *t, const json_t *item))
 {
 	json_t *answer = NULL;
-	const json_t *item;
-	struct table t;
-	size_t i;
 	int code = cli_get(c, path, &answer);
 
 	if (code)
 		return code;
-	if (c->json) {
+	if (c->json)
 		code = cli_print_json(answer);
-	} else {
-		table_init(&t, headings);
-		json_array_foreach (json_object_get(answer, "items"), i, item)
-			row(&t, item);
-		code = cli_print_table(c, &t);
-	}
+	else
+		code = cli_print_items(c, json_object_get(answer, "items"), headings, row);
 	json_decref(answer);
 	return code;
+}
+
+int cli_add_query(struct cli *c, char *path, size_t size, const char *key, const char *value)
+{
+	size_t n = strlen(path);
+	char escaped[256];
+
+	if (!value)
+		return 0;
+	if (rest_escape(c->rest, value, escaped, sizeof(escaped)) < 0)
+		return -1;
+	snprintf(path + n, size - n, "%c%s=%s", strchr(path, '?') ? '&' : '?', key, escaped);
+	return 0;
+}
+
+static void say(const char *fmt, va_list ap)
+{
+	char text[SAY_MAX];
+	char safe[4 * SAY_MAX];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	str_safe(safe, sizeof(safe), text, strlen(text));
+	fputs(safe, stdout);
+}
+
+void cli_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+void cli_line(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	cli_break();
+}
+
+void cli_break(void)
+{
+	putchar('\n');
+}
+
+void cli_title(const char *title)
+{
+	cli_break();
+	cli_line("%s", title);
 }
 
 int cli_print_json(const json_t *json)
@@ -120,6 +186,13 @@ int cli_print_table(const struct cli *c, struct table *t)
 const char *field_text(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));
+}
+
+const char *field_or(const json_t *o, const char *key)
+{
+	const char *text = field_text(o, key);
+
+	return text ? text : "-";
 }
 
 int64_t field_int(const json_t *o, const char *key)
@@ -150,6 +223,28 @@ void cell_growth(struct table *t, const json_t *o, const char *key)
 	else
 		table_printf(t, "%s%s/h", json_number_value(v) > 0 ? "+" : "",
 			     str_bytes(text, (int64_t)json_number_value(v)));
+}
+
+void cell_grown(struct table *t, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	char text[STR_UNIT_SIZE];
+
+	if (!json_is_number(v))
+		table_cell(t, NULL);
+	else
+		table_printf(t, "%s%s", json_number_value(v) > 0 ? "+" : "",
+			     str_bytes(text, (int64_t)json_number_value(v)));
+}
+
+void cell_time(struct table *t, const json_t *o, const char *key)
+{
+	const char *when = field_text(o, key);
+
+	if (when && strlen(when) >= 19)
+		table_printf(t, "%.10s %.8sZ", when, when + 11);
+	else
+		table_cell(t, NULL);
 }
 
 void cell_number(struct table *t, const json_t *o, const char *key)

@@ -55,6 +55,8 @@ extern const struct cli_command cli_commands[]; /* ends with a NULL name */
 
 int command_status(struct cli *c);
 int command_hosts(struct cli *c);
+int command_host(struct cli *c);
+int command_oom(struct cli *c);
 int command_ps(struct cli *c);
 int command_alerts(struct cli *c);
 int command_ack(struct cli *c);
@@ -69,6 +71,18 @@ int cli_get(struct cli *c, const char *path, json_t **ret) must_use;
 /* GET path, then its items as a table, one by row; with --json as they came. */
 int cli_list(struct cli *c, const char *path, const char *const *headings,
 	     void (*row)(struct table *t, const json_t *item));
+/* The items of an array as a table. */
+int cli_print_items(const struct cli *c, const json_t *items, const char *const *headings,
+		    void (*row)(struct table *t, const json_t *item)) must_use;
+/* Appends '?key=value' or '&key=value', the value percent-encoded; nothing without a value. */
+int cli_add_query(struct cli *c, char *path, size_t size, const char *key,
+		  const char *value) must_use;
+/* Text on stdout, made safe as cells are: the format has no line end, cli_line adds it. */
+void cli_say(const char *fmt, ...) printf_like(1, 2);
+void cli_line(const char *fmt, ...) printf_like(1, 2);
+void cli_break(void);
+/* A blank line and the title of what follows. */
+void cli_title(const char *title);
 /* Prints JSON as it came, for --json. */
 int cli_print_json(const json_t *json);
 int cli_print_table(const struct cli *c, struct table *t);
@@ -77,10 +91,13 @@ int cli_usage(const char *name);
 
 /* One field as text for a cell. */
 const char *field_text(const json_t *o, const char *key); /* NULL when it is no string */
+const char *field_or(const json_t *o, const char *key);   /* '-' then */
 int64_t field_int(const json_t *o, const char *key);      /* 0 when it is no number */
 void cell_text(struct table *t, const json_t *o, const char *key);
 void cell_bytes(struct table *t, const json_t *o, const char *key);
 void cell_growth(struct table *t, const json_t *o, const char *key); /* bytes per hour */
+void cell_grown(struct table *t, const json_t *o, const char *key);  /* bytes, with their sign */
+void cell_time(struct table *t, const json_t *o, const char *key);   /* RFC 3339, to the second */
 void cell_number(struct table *t, const json_t *o, const char *key);
 void cell_seconds(struct table *t, const json_t *o, const char *key);
 void cell_age(struct table *t, const json_t *o, const char *key); /* RFC 3339, as time ago */

@@ -18,6 +18,7 @@
 #include "collector/fleet/restore.h"
 #include "collector/fleet/session.h"
 #include "collector/incident.h"
+#include "collector/kill_alert.h"
 #include "collector/notify/mail.h"
 #include "collector/rule/vocab.h"
 #include "collector/stats.h"
@@ -61,6 +62,7 @@ struct collector {
 	struct ingest *ingest;
 	struct restore *restore;
 	struct incidents *incidents;
+	struct kill_alerts *kills;
 	struct mailer *mailer;
 	struct dispatch *dispatch;
 	struct sessions *sessions;
@@ -73,6 +75,7 @@ struct collector {
 	struct event *begin;
 	struct event *tick;
 	char public_host[256];
+	char base_url[512];
 	char token_path[PATH_SIZE];
 	struct error trouble; /* why the loop was ended, when not by a signal */
 	int rc;
@@ -215,9 +218,18 @@ static void on_exit_of(void *arg, struct host *h, struct process *p, int64_t t_u
 	incidents_exit(c->incidents, h, p, t_us);
 }
 
+static void on_kill(void *arg, struct host *h, const struct wire_kill *k, int64_t kill_id,
+		    int64_t t_us)
+{
+	struct collector *c = arg;
+
+	kill_alerts_told(c->kills, h, k, kill_id, t_us);
+}
+
 static const struct ingest_ops ingest_ops = {.on_process = on_process,
 					     .on_host = on_host,
-					     .on_exit = on_exit_of};
+					     .on_exit = on_exit_of,
+					     .on_kill = on_kill};
 
 /* ---- connections ---- */
 
@@ -322,24 +334,6 @@ static int make_dispatch(struct collector *c, struct error *err)
 	return dispatch_new(c->base, &config, &c->dispatch, err);
 }
 
-/* '' is allowed: then nothing is mailed. */
-static int make_mailer(struct collector *c, struct error *err)
-{
-	const struct collector_options *o = c->o;
-	const struct mail_config config = {
-		.url = *o->mail_to ? o->smtp_url : "",
-		.tls = o->smtp_tls,
-		.from = o->mail_from,
-		.recipients = o->mail_to,
-		.user = o->smtp_user,
-		.password_file = o->smtp_password_file,
-		.ca_file = o->smtp_ca_file,
-		.base_url = o->base_url,
-	};
-
-	return mailer_new(c->base, store_db(c->store), &config, &c->mailer, err);
-}
-
 static void find_public_host(struct collector *c)
 {
 	struct utsname u;
@@ -354,6 +348,51 @@ static bool is_loopback(const char *address)
 {
 	return str_starts(address, "127.") || str_starts(address, "localhost:") ||
 	       str_starts(address, "[::1]:");
+}
+
+/* Where links in mails lead: what is configured, else where the dashboard is. */
+static int find_base_url(struct collector *c, struct error *err)
+{
+	const char *listen = c->o->listen_http;
+	const char *port = strrchr(listen, ':');
+	int n;
+
+	if (*c->o->base_url)
+		n = snprintf(c->base_url, sizeof(c->base_url), "%s", c->o->base_url);
+	else if (is_loopback(listen))
+		n = snprintf(c->base_url, sizeof(c->base_url), "http://%s", listen);
+	else
+		n = snprintf(c->base_url, sizeof(c->base_url), "https://%s%s", c->public_host,
+			     port ? port : "");
+	if (n < 0 || (size_t)n >= sizeof(c->base_url))
+		return error_set(err, -EINVAL, "base_url = '%s': too long", c->o->base_url);
+	return 0;
+}
+
+/* '' is allowed: then nothing is mailed. */
+static int make_mailer(struct collector *c, struct error *err)
+{
+	const struct collector_options *o = c->o;
+	const struct mail_config config = {
+		.url = *o->mail_to ? o->smtp_url : "",
+		.tls = o->smtp_tls,
+		.from = o->mail_from,
+		.recipients = o->mail_to,
+		.user = o->smtp_user,
+		.password_file = o->smtp_password_file,
+		.ca_file = o->smtp_ca_file,
+		.base_url = c->base_url,
+	};
+
+	int rc = find_base_url(c, err);
+
+	if (!rc)
+		rc = mailer_new(c->base, store_db(c->store), &config, &c->mailer, err);
+	if (rc < 0)
+		return rc;
+	rc = kill_alerts_new(c->base, &c->registry, store_db(c->store),
+			     o->oom_mail ? c->mailer : NULL, &c->kills);
+	return rc < 0 ? error_set(err, rc, "no memory to start") : 0;
 }
 
 static int make_api(struct collector *c, struct error *err)
@@ -460,7 +499,7 @@ static void on_replayed(void *arg, int rc, const struct error *err)
 }
 
 /* Alerts first: what is read back then finds them open and raises nothing anew. */
-static void on_restored(void *arg)
+static void on_kills_restored(void *arg)
 {
 	struct collector *c = arg;
 	int rc;
@@ -469,6 +508,17 @@ static void on_restored(void *arg)
 	rc = store_replay(c->store, on_replayed_row, on_replayed, c);
 	if (rc < 0)
 		fail(c, rc, &(struct error){"cannot read back what was stored last"});
+}
+
+static void on_restored(void *arg)
+{
+	struct collector *c = arg;
+	int rc;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	rc = kill_alerts_restore(c->kills, on_kills_restored, c);
+	if (rc < 0)
+		fail(c, rc, &(struct error){"cannot read the alerts of kills"});
 }
 
 static void on_known(void *arg, int rc, const struct error *err)
@@ -536,7 +586,7 @@ static void gather_stats(struct collector *c)
 			: 0;
 	c->stats.db_errors = store.flush_errors + store.seal_errors;
 	c->stats.alerts_log = alerts.firing[RULE_LOG];
-	c->stats.alerts_mail = alerts.firing[RULE_MAIL];
+	c->stats.alerts_mail = alerts.firing[RULE_MAIL] + kill_alerts_firing(c->kills);
 	c->stats.alerts_trim = alerts.firing[RULE_TRIM];
 	c->stats.mails_sent = mail.sent;
 	c->stats.mails_failed = mail.failed;
@@ -586,6 +636,7 @@ static int start(struct collector *c, struct error *err)
 	const char *conninfo;
 	int rc = check_secrets(c->o, err);
 
+	find_public_host(c);
 	if (!rc)
 		rc = open_identity(c, err);
 	if (!rc)
@@ -605,7 +656,6 @@ static int start(struct collector *c, struct error *err)
 	if (rc)
 		return rc;
 	incidents_connect(c->incidents, store_db(c->store), c->mailer, c->dispatch);
-	find_public_host(c);
 	if (watch_signals(c) < 0)
 		return error_set(err, -ENOMEM, "no memory to start");
 	c->begin = evtimer_new(c->base, on_begin, c);
@@ -647,6 +697,7 @@ static void stop(struct collector *c)
 	store_free(&c->store);
 	restore_free(&c->restore);
 	api_free(&c->api);
+	kill_alerts_free(&c->kills);
 	incidents_free(&c->incidents);
 	embedded_free(&c->embedded);
 	registry_fini(&c->registry);

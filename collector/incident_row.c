@@ -6,6 +6,7 @@
 
 #include "collector/incident_inner.h"
 #include "collector/incident_mail.h"
+#include "collector/kill_alert.h"
 #include "collector/store/store_alert.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -295,6 +296,8 @@ static void on_alerts(void *arg, int rc, const struct db_result *r, const struct
 		json_t *doc;
 
 		store_alert_row(r, n, &row);
+		if (kill_alert_is_key(row.key))
+			continue;
 		doc = json_loads(row.doc, 0, NULL);
 		i = take_up(all, &row, json_object_get(doc, "state"));
 		if (i)

@@ -36,6 +36,7 @@ struct collector_options {
 	char *rules_dir;
 	bool remediation;
 	int64_t action_ttl_us;
+	bool oom_mail;
 	char *smtp_url;
 	char *smtp_tls;
 	char *smtp_user;

@@ -39,6 +39,7 @@ static void write_head(struct json_writer *w, const struct oom_row *k)
 	view_text(w, "limit_cgroup", k->limit_cgroup);
 	view_text(w, "limit_owner", k->limit_owner);
 	view_number(w, "limit_bytes", k->limit_bytes);
+	view_text(w, "grower", k->grower);
 	jw_k_str(w, "verdict", k->verdict);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/notify/body.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -76,6 +77,9 @@ void body_state_line(struct buf *out, const struct incident_mail *m)
 	case MAIL_ESCALATED:
 		buf_puts(out, "ESCALATED to ");
 		encode_plain(out, has(m->level) ? m->level : "the next level", BODY_NAME_MAX);
+		break;
+	case MAIL_AGAIN:
+		buf_puts(out, "AGAIN");
 		break;
 	case MAIL_ACTION:
 		buf_puts(out, "ACTION taken");
@@ -253,6 +257,44 @@ static void fact_values(struct buf *out, const struct incident_mail *m)
 	put_value(out, "peak", m->peak_value, m->unit);
 	put_value(out, "last", m->last_value, m->unit);
 	put_value(out, "when resolved", m->resolved_value, m->unit);
+}
+
+size_t body_room_take(struct body_room *room, const char *text, size_t most)
+{
+	size_t len = strlen(text);
+	size_t n = MIN_OF(most, room->bytes);
+	/* a hostile byte is shown as four, and what is short has its markup too */
+	size_t shown = MAX_OF(str_is_safe(text, len) ? len : 4 * len, (size_t)BODY_PIECE_MIN);
+
+	room->bytes -= MIN_OF(n, shown);
+	return n;
+}
+
+size_t body_lines(const struct mail_section *s)
+{
+	return MIN_OF(s->line_count, (size_t)MESSAGE_LINES);
+}
+
+size_t body_rows(const struct mail_section *s)
+{
+	if (!s->columns || s->columns > MESSAGE_COLUMNS)
+		return 0;
+	return MIN_OF(s->cell_count / s->columns, (size_t)MESSAGE_LINES);
+}
+
+void body_link(struct buf *out, const struct incident_mail *m)
+{
+	if (has(m->link)) {
+		buf_puts(out, "/");
+		encode_plain(out, m->link, BODY_LINK_MAX);
+	} else {
+		buf_printf(out, "/#/alerts/%" PRId64, m->incident);
+	}
+}
+
+const char *body_link_words(const struct incident_mail *m)
+{
+	return has(m->link) ? "All that is known" : "Look or acknowledge";
 }
 
 bool body_rule_line(const struct incident_mail *m, size_t *at, char line[BODY_RULE_MAX])

@@ -8,13 +8,17 @@
 
 #include "collector/notify/message.h"
 
-#define BODY_TEXT_MAX ((size_t)32 * 1024)
-#define BODY_HTML_MAX ((size_t)96 * 1024) /* Gmail clips at 102 KB */
-#define BODY_NAME_MAX 80                  /* bytes shown of a name */
-#define BODY_CMD_MAX  200                 /* of a command line, a detail, a sentence */
-#define BODY_RULE_MAX 2000                /* of a rule's text, all its lines together */
-#define BODY_FACT_MAX 640
-#define BODY_BARS     48 /* columns of a sparkline */
+#define BODY_TEXT_MAX         ((size_t)32 * 1024)
+#define BODY_HTML_MAX         ((size_t)96 * 1024) /* Gmail clips at 102 KB */
+#define BODY_NAME_MAX         80                  /* bytes shown of a name */
+#define BODY_CMD_MAX          200                 /* of a command line, a detail, a sentence */
+#define BODY_LINE_MAX         320                 /* of a section's line */
+#define BODY_TEXT_OF_SECTIONS 5000                /* of all sections together */
+#define BODY_SUMMARY_MAX      1100
+#define BODY_LINK_MAX         64
+#define BODY_RULE_MAX         2000 /* of a rule's text, all its lines together */
+#define BODY_FACT_MAX         640
+#define BODY_BARS             48 /* columns of a sparkline */
 
 /* X(function, label): one row of the facts, in both parts and in this order. Each writes its value
  * as plain safe text, nothing when it is not known. */
@@ -57,6 +61,22 @@ void body_bytes(struct buf *out, int64_t bytes);
  * stay; *at starts at 0. Text beyond BODY_RULE_MAX becomes '...': no rule may be so long that its
  * mail is not sent. */
 bool body_rule_line(const struct incident_mail *m, size_t *at, char line[BODY_RULE_MAX]);
+
+/* What is left of BODY_TEXT_OF_SECTIONS, and of one section. */
+struct body_room {
+	size_t bytes; /* 0: nothing more is shown */
+};
+#define BODY_PIECE_MIN 16
+#define BODY_ROOM_INIT ((struct body_room){BODY_TEXT_OF_SECTIONS})
+/* How many bytes of text may be shown, at most 'most'; the room shrinks by them. */
+size_t body_room_take(struct body_room *room, const char *text, size_t most);
+/* Lines and whole rows of a section that are shown. */
+size_t body_lines(const struct mail_section *s);
+size_t body_rows(const struct mail_section *s);
+/* The page's part of the link: '/#/alerts/42' */
+void body_link(struct buf *out, const struct incident_mail *m);
+/* What the link is called. */
+const char *body_link_words(const struct incident_mail *m);
 
 /* A scrap that found no memory must not pass for an empty one. */
 static inline void body_join(struct buf *out, const struct buf *scrap)

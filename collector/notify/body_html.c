@@ -5,8 +5,6 @@
  */
 #include "collector/notify/body.h"
 
-#include <inttypes.h>
-
 #include "collector/notify/encode.h"
 #include "common/str.h"
 
@@ -47,6 +45,11 @@ static void put_banner(struct buf *out, const struct incident_mail *m)
 	buf_puts(out, ": ");
 	encode_html(out, m->headline, BODY_NAME_MAX);
 	buf_puts(out, "</h2>\n");
+	if (m->summary && *m->summary) {
+		buf_puts(out, "<p style=\"margin:0 0 12px 0;font-size:15px\">");
+		encode_html(out, m->summary, BODY_SUMMARY_MAX);
+		buf_puts(out, "</p>\n");
+	}
 }
 
 static void put_facts(struct buf *out, const struct incident_mail *m)
@@ -92,8 +95,58 @@ static void put_spark(struct buf *out, const struct incident_mail *m)
 	buf_puts(out, "</tr></table>\n");
 }
 
+static void put_row(struct buf *out, const struct mail_section *s, size_t row,
+		    struct body_room *room)
+{
+	const char *tag = row ? "td" : "th";
+
+	buf_puts(out, "<tr>");
+	for (size_t c = 0; c < s->columns; c++) {
+		const char *text = s->cells[row * s->columns + c];
+		const char *shown = text && *text ? text : "-";
+
+		buf_printf(out, "<%s style=\"%s%s\">", tag, c ? NUMBER : CELL "text-align:left;",
+			   row ? "" : FADED);
+		encode_html(out, shown, body_room_take(room, shown, BODY_NAME_MAX));
+		buf_printf(out, "</%s>", tag);
+	}
+	buf_puts(out, "</tr>\n");
+}
+
+static void put_section(struct buf *out, const struct mail_section *s, struct body_room *room)
+{
+	size_t rows = body_rows(s);
+
+	buf_puts(out, "<h3 style=\"" HEAD "\">");
+	encode_html(out, s->title, BODY_NAME_MAX);
+	buf_puts(out, "</h3>\n");
+	for (size_t i = 0; i < body_lines(s) && room->bytes; i++) {
+		buf_puts(out, "<p style=\"margin:0 0 4px 0\">");
+		encode_html(out, s->lines[i], body_room_take(room, s->lines[i], BODY_LINE_MAX));
+		buf_puts(out, "</p>\n");
+	}
+	if (s->line_count > body_lines(s) || !room->bytes)
+		buf_puts(out, "<p style=\"margin:0\">...</p>\n");
+	if (!rows || !room->bytes)
+		return;
+	buf_puts(out, "<table cellpadding=\"0\" cellspacing=\"0\" border=\"0\">\n");
+	for (size_t i = 0; i < rows && room->bytes; i++)
+		put_row(out, s, i, room);
+	buf_puts(out, "</table>\n");
+}
+
+static void put_sections(struct buf *out, const struct incident_mail *m)
+{
+	struct body_room room = BODY_ROOM_INIT;
+
+	for (size_t i = 0; i < MIN_OF(m->section_count, (size_t)MESSAGE_SECTIONS); i++)
+		put_section(out, &m->sections[i], &room);
+}
+
 static void put_actions(struct buf *out, const struct incident_mail *m)
 {
+	if (!m->action_count && m->section_count)
+		return;
 	buf_puts(out, "<h3 style=\"" HEAD "\">Already done</h3>\n");
 	if (!m->action_count)
 		buf_puts(out, "<p style=\"margin:0\">nothing yet</p>\n");
@@ -143,12 +196,17 @@ static void put_top(struct buf *out, const char *title, const struct mail_proces
 /* Only a link that a browser fetches is made one: a configured 'javascript:' stays text. */
 static void put_links(struct buf *out, const struct incident_mail *m)
 {
+	auto_buf struct buf link = BUF_INIT(BODY_FACT_MAX);
+
 	if (!m->base_url ||
 	    !(str_starts(m->base_url, "http://") || str_starts(m->base_url, "https://")))
 		return;
 	buf_puts(out, "<p style=\"margin:20px 0 0 0\"><a href=\"");
 	encode_html(out, m->base_url, BODY_CMD_MAX);
-	buf_printf(out, "/#/alerts/%" PRId64 "\">Look or acknowledge</a></p>\n", m->incident);
+	body_link(&link, m);
+	body_join(out, &link);
+	encode_html(out, (char *)link.data, link.len);
+	buf_printf(out, "\">%s</a></p>\n", body_link_words(m));
 }
 
 static void put_why(struct buf *out, const struct incident_mail *m)
@@ -178,6 +236,7 @@ void body_html(struct buf *out, const struct incident_mail *m)
 		      "font-family:Helvetica,Arial,sans-serif;font-size:14px\">\n");
 	put_banner(out, m);
 	put_facts(out, m);
+	put_sections(out, m);
 	put_spark(out, m);
 	put_actions(out, m);
 	put_top(out, "Biggest processes", m->top_rss, m->top_rss_count);

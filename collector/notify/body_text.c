@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/notify/body.h"
 
-#include <inttypes.h>
+#include <string.h>
 
 #include "collector/notify/encode.h"
 #include "common/str.h"
+
+#define COLUMN_MAX 48 /* wider cells push their row to the right */
 
 static void put_title(struct buf *out, const struct incident_mail *m)
 {
@@ -16,6 +18,10 @@ static void put_title(struct buf *out, const struct incident_mail *m)
 	buf_puts(out, ": ");
 	encode_plain(out, m->headline, BODY_NAME_MAX);
 	buf_puts(out, "\n\n");
+	if (m->summary && *m->summary) {
+		encode_plain(out, m->summary, BODY_SUMMARY_MAX);
+		buf_puts(out, "\n\n");
+	}
 }
 
 static void put_facts(struct buf *out, const struct incident_mail *m)
@@ -52,8 +58,70 @@ static void put_spark(struct buf *out, const struct incident_mail *m)
 	buf_puts(out, "\n");
 }
 
+/* Columns are as wide as their widest cell, as far as bytes tell. */
+static void measure(const struct mail_section *s, size_t widths[MESSAGE_COLUMNS])
+{
+	for (size_t i = 0; i < body_rows(s) * s->columns; i++) {
+		size_t n = s->cells[i] ? strlen(s->cells[i]) : 1;
+
+		widths[i % s->columns] =
+			MAX_OF(widths[i % s->columns], MIN_OF(n, (size_t)COLUMN_MAX));
+	}
+}
+
+static void put_cell(struct buf *out, const char *text, size_t width, bool right,
+		     struct body_room *room)
+{
+	auto_buf struct buf cell = BUF_INIT(BODY_FACT_MAX);
+	const char *shown = text && *text ? text : "-";
+
+	encode_plain(&cell, shown, body_room_take(room, shown, BODY_NAME_MAX));
+	body_join(out, &cell);
+	buf_printf(out, right ? "  %*s" : "  %-*s", (int)width, cell.data ? (char *)cell.data : "");
+}
+
+static void put_table(struct buf *out, const struct mail_section *s, struct body_room *room)
+{
+	size_t widths[MESSAGE_COLUMNS] = {0};
+	size_t rows = body_rows(s);
+
+	measure(s, widths);
+	for (size_t i = 0; i < rows * s->columns && room->bytes; i++) {
+		size_t column = i % s->columns;
+
+		put_cell(out, s->cells[i], widths[column], column > 0, room);
+		if (column + 1 == s->columns)
+			buf_puts(out, "\n");
+	}
+}
+
+static void put_sections(struct buf *out, const struct incident_mail *m)
+{
+	struct body_room room = BODY_ROOM_INIT;
+
+	for (size_t i = 0; i < MIN_OF(m->section_count, (size_t)MESSAGE_SECTIONS); i++) {
+		const struct mail_section *s = &m->sections[i];
+
+		buf_puts(out, "\n");
+		encode_plain(out, s->title, BODY_NAME_MAX);
+		buf_puts(out, "\n");
+		for (size_t n = 0; n < body_lines(s) && room.bytes; n++) {
+			buf_puts(out, "  ");
+			encode_plain(out, s->lines[n],
+				     body_room_take(&room, s->lines[n], BODY_LINE_MAX));
+			buf_puts(out, "\n");
+		}
+		if (s->line_count > body_lines(s) || !room.bytes)
+			buf_puts(out, "  ...\n");
+		put_table(out, s, &room);
+	}
+}
+
 static void put_actions(struct buf *out, const struct incident_mail *m)
 {
+	/* Where no action is to be had its absence is no news. */
+	if (!m->action_count && m->section_count)
+		return;
 	buf_puts(out, "\nAlready done\n");
 	if (!m->action_count)
 		buf_puts(out, "  nothing yet\n");
@@ -91,9 +159,10 @@ static void put_links(struct buf *out, const struct incident_mail *m)
 {
 	if (!m->base_url || !*m->base_url)
 		return;
-	buf_puts(out, "\nLook or acknowledge: ");
+	buf_printf(out, "\n%s: ", body_link_words(m));
 	encode_plain(out, m->base_url, BODY_CMD_MAX);
-	buf_printf(out, "/#/alerts/%" PRId64 "\n", m->incident);
+	body_link(out, m);
+	buf_puts(out, "\n");
 }
 
 static void put_why(struct buf *out, const struct incident_mail *m)
@@ -116,6 +185,7 @@ void body_text(struct buf *out, const struct incident_mail *m)
 {
 	put_title(out, m);
 	put_facts(out, m);
+	put_sections(out, m);
 	put_spark(out, m);
 	put_actions(out, m);
 	put_top(out, "Biggest processes", m->top_rss, m->top_rss_count);

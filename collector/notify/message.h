@@ -18,11 +18,16 @@
 #define MESSAGE_MAX    (256 * 1024) /* bytes as sent */
 #define MESSAGE_TOP    5
 #define MESSAGE_POINTS 120
+/* What is shown of the sections at most; the rest is left out, said by '...' */
+#define MESSAGE_SECTIONS 8
+#define MESSAGE_LINES    20 /* of one section; rows of its table, the heading included, too */
+#define MESSAGE_COLUMNS  6
 
 /* X(NAME, word, colour of the HTML banner) */
 #define MAIL_STATE_LIST(X)                 \
 	X(FIRING, firing, "#b42318")       \
 	X(ESCALATED, escalated, "#7a271a") \
+	X(AGAIN, again, "#b42318")         \
 	X(ACTION, action, "#175cd3")       \
 	X(RESOLVED, resolved, "#067647")
 
@@ -59,6 +64,17 @@ struct mail_point {
 	int64_t bytes;
 };
 
+/* What only some incidents have to tell: lines under a heading, then a table; either may be
+ * missing. Cells stand row by row, the heading's first; all columns but the first are numbers. */
+struct mail_section {
+	const char *title;
+	const char *const *lines;
+	size_t line_count;
+	const char *const *cells;
+	size_t cell_count;
+	size_t columns;
+};
+
 /* Any string may be NULL. Times are wall clock, 0 = not known. */
 struct incident_mail {
 	int64_t incident;  /* alert_id: INC-42 */
@@ -87,6 +103,10 @@ struct incident_mail {
 	double last_value;
 	double resolved_value;
 
+	const char *summary; /* a sentence or two that say it all, above the facts */
+	const struct mail_section *sections;
+	size_t section_count;
+
 	const struct mail_process *top_rss;
 	size_t top_rss_count; /* the first MESSAGE_TOP are shown */
 	const struct mail_process *top_growth;
@@ -99,6 +119,7 @@ struct incident_mail {
 	const char *rule_text;
 	const char *why;      /* one sentence: what was compared with what */
 	const char *base_url; /* of the dashboard, without a slash at the end */
+	const char *link;     /* what to show there: '#oom=42'; NULL = the alert */
 };
 
 /* Appends the message to out, CRLF line ends. recipients are one a line, as in the configuration.

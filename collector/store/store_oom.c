@@ -43,16 +43,17 @@ void store_oom_row(const struct db_result *r, size_t i, struct oom_row *ret)
 		.limit_owner = db_text(r, i, 16),
 		.limit_bytes = db_int(r, i, 17),
 		.verdict = db_text(r, i, 18),
+		.grower = db_text(r, i, 19),
 	};
 }
 
 void store_oom_around(const struct db_result *r, size_t i, struct oom_around *ret)
 {
 	*ret = (struct oom_around){
-		.doc = db_text(r, i, 19),
-		.process = db_text(r, i, 20),
-		.actions = db_text(r, i, 21),
-		.service = db_text(r, i, 22),
-		.alerts = db_text(r, i, 23),
+		.doc = db_text(r, i, 20),
+		.process = db_text(r, i, 21),
+		.actions = db_text(r, i, 22),
+		.service = db_text(r, i, 23),
+		.alerts = db_text(r, i, 24),
 	};
 }

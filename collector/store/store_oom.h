@@ -29,6 +29,7 @@ struct oom_row {
 	const char *limit_owner;
 	int64_t limit_bytes; /* -1 = not known */
 	const char *verdict;
+	const char *grower; /* who had grown most before it: its service, else its name; '' */
 };
 
 /* JSON, of store_oom_get() only. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives the dashboard in a real Chromium and prints one JSON line a check: {name, ok, detail}.
-// The file named as argument is JSON: {login, host, leak, hostile, axe, chromium, out, profile}.
+// The file named as argument is JSON: {login, host, leak, hostile, kill, axe, chromium, out, profile}.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -140,7 +140,89 @@ async function process_(page) {
 	await shot(page, "process-light");
 }
 
+const part = (page, title) => page.locator("#dossier-body h3", { hasText: title });
+
+async function kills(page) {
+	const row = page.locator("#kills tbody tr").first();
+	await check("kills_are_listed_with_victim_limit_and_grower", async () => {
+		const text = await row.innerText();
+		const lacks = [`${HOSTILE} (pid 4711)`, "shop-1, 512 MiB", "100 MiB", given.kill.verdict].filter((s) => !text.includes(s));
+		return lacks.length ? `'${lacks}' is not in: ${text}` : "";
+	});
+	await check("enter_on_a_kill_opens_its_dossier", async () => {
+		await row.locator("a").focus();
+		await page.keyboard.press("Enter");
+		await page.waitForSelector("#dossier .verdict");
+		return page.url().endsWith(`#oom=${given.kill.id}`) ? "" : page.url();
+	});
+	await check("a_dossier_says_who_whose_limit_and_who_grew", async () => {
+		const text = await page.locator("#dossier").innerText();
+		const lacks = [given.kill.verdict, `${HOSTILE} (pid 4711) of shop, container c0ffee`, `${HOSTILE} --serve`, "nginx (pid 4713) of shop",
+			"shop-1, cgroup /docker/c0ffee · 512 MiB in use of 512 MiB", "900 MiB available of 2 GiB", "a cgroup reached its limit, certain",
+			"Raise the limit to 640 MiB", "python3 leak.py", "+200 MiB", `${HOSTILE} (victim)`, "oom-kill:constraint=CONSTRAINT_MEMCG"].filter((s) => !text.includes(s));
+		return lacks.length ? `'${lacks.join("', '")}' is not in: ${text}` : "";
+	});
+	await check("a_dossier_makes_nothing_of_hostile_names", async () => {
+		const made = await page.locator("img, #dossier script").count();
+		return made ? `${made} elements` : "";
+	});
+	await check("what_was_done_before_a_kill_is_said", async () => {
+		const actions = await part(page, "Actions in the hour before").count();
+		return actions === 1 && (await part(page, "Its service in the day before").count()) <= 1 ? "" : `${actions} headings`;
+	});
+	await check("axe_finds_nothing_serious_in_a_dossier", () => violations(page));
+	await shot(page, "dossier-light");
+	await check("a_link_to_a_dossier_opens_it", async () => {
+		await page.goto("about:blank");
+		await page.goto(new URL(`/#oom=${given.kill.id}`, given.login).href);
+		await page.waitForSelector("#dossier .verdict");
+	});
+	await check("a_kill_that_is_not_known_is_said", async () => {
+		await page.evaluate(() => (location.hash = "#oom=77"));
+		await page.locator("#dossier", { hasText: "not known" }).waitFor();
+		trouble.splice(0, trouble.length, ...trouble.filter((t) => !t.includes("404"))); // the browser's own line
+		return (await page.locator("#trouble").isVisible()) ? "the page is in trouble" : "";
+	});
+	await check("close_hides_the_dossier", async () => {
+		await page.locator("#dossier a", { hasText: "Close" }).click();
+		await page.waitForSelector("#dossier", { state: "hidden" });
+	});
+}
+
+async function machine(page) {
+	await check("a_host_tells_its_pressure_and_the_agents_cost", async () => {
+		await page.locator("#fleet tbody tr a").first().click();
+		await page.locator("#machine-facts dd", { hasText: "RSS" }).waitFor();
+		const text = await page.locator("#machine-facts").innerText();
+		return /Pressure\s+(\d+\.\d % of the time|not told)/.test(text) && /MiB RSS/.test(text) ? "" : text;
+	});
+	await check("counters_become_rates", () =>
+		page.locator("#machine-facts dd", { hasText: /kswapd \d+(\.\d)?\/s/ }).waitFor({ timeout: 20000 }));
+	await check("the_posture_is_told_worst_first_with_its_fix", async () => {
+		await page.locator("#posture li strong").first().waitFor({ timeout: 30000 });
+		const signs = await page.locator("#posture li strong").allInnerTexts();
+		const order = signs.map((s) => "✗▲•".indexOf(s[0]));
+		const sorted = order.every((v, i) => v >= 0 && (i === 0 || order[i - 1] <= v));
+		return sorted && (await page.locator("#posture .fix code").count()) ? "" : signs.join(", ");
+	});
+	await check("cgroups_say_in_words_who_limits", async () => {
+		await page.locator("#cgroups tbody tr td:nth-child(7)").first().waitFor();
+		const rows = await page.locator("#cgroups tbody tr").allInnerTexts();
+		const limits = await page.locator("#cgroups tbody td:nth-child(6)").allInnerTexts();
+		return limits.length && limits.every((s) => /^no limit$|iB$/.test(s)) ? "" : rows.join(" | ");
+	});
+	await shot(page, "host-light");
+}
+
 async function looks(page) {
+	await check("a_narrow_dossier_does_not_scroll_sideways", async () => {
+		await page.setViewportSize({ width: 360, height: 740 });
+		await page.evaluate((id) => (location.hash += `&oom=${id}`), given.kill.id);
+		await page.waitForSelector("#dossier .verdict");
+		await page.waitForTimeout(500);
+		await shot(page, "dossier-narrow");
+		return overflow(page);
+	});
 	await check("a_narrow_window_does_not_scroll_sideways", async () => {
 		await page.setViewportSize({ width: 360, height: 740 });
 		await page.waitForTimeout(500);
@@ -187,6 +269,8 @@ async function main() {
 	context.setDefaultTimeout(15000);
 	await watch(page);
 	await fleet(page);
+	await kills(page);
+	await machine(page);
 	await processes(page);
 	await process_(page);
 	await looks(page);

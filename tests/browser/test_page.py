@@ -14,7 +14,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT / "tools/demo"))
+sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/support")]
+from dossier import DOSSIER, KILL, VERDICT  # noqa: E402
 from stack import Stack, wait_for  # noqa: E402
 
 MODULES = ROOT / "build/npm-browser"
@@ -28,6 +29,15 @@ def hostile_comm():
     """A process whose comm is made to break parsers of /proc/PID/stat."""
     code = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'x) R 1', 0, 0, 0); time.sleep(300)"
     return subprocess.Popen([sys.executable, "-c", code])
+
+
+def store_a_kill(stack):
+    """As the collector stores what an agent tells."""
+    row = {"host_id": 1, "kill_id": KILL["id"], "ts": "now", "rss": KILL["rss_bytes"], "doc": json.dumps(DOSSIER)}
+    row |= {c: KILL[c] for c in ("cause", "confidence", "oom", "complete", "replayed", "pid", "comm", "service", "container",
+                                 "limit_cgroup", "limit_owner", "limit_bytes", "verdict")}
+    names = ", ".join(row)
+    assert stack.sql(f"INSERT INTO oom_kill ({names}) VALUES ({', '.join(['%s'] * len(row))}) RETURNING 1", *row.values())
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +54,7 @@ def results():
             leak = stack.start("leak", sys.executable, stack.path("leak.py"), 4, user="nobody")
             programs.append(subprocess.Popen([HOSTILE, "300"], executable="/usr/bin/sleep"))
             programs.append(hostile_comm())
+            store_a_kill(stack)
             wait_for("a firing alert", lambda: stack.items("/alerts?state=firing"), 90)
             yield drive(stack, leak.pid, [p.pid for p in programs], profile)
     finally:
@@ -59,6 +70,7 @@ def drive(stack, leak, hostile, profile):
         "host": stack.items("/hosts")[0]["name"],
         "leak": leak,
         "hostile": hostile,
+        "kill": {"id": KILL["id"], "verdict": VERDICT},
         "axe": (MODULES / "node_modules/axe-core/axe.min.js").read_text(),
         "chromium": CHROMIUM,
         "out": str(ROOT / "build/browser"),

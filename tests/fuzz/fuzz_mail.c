@@ -52,6 +52,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	auto_buf struct buf line = BUF_INIT(65536), qp = BUF_INIT((size_t)1 << 20),
 			    message = BUF_INIT(MESSAGE_MAX);
 	const struct mail_process p = {.pid = 1, .name = text, .cmdline = text};
+	const char *const texts[] = {text, text};
+	const struct mail_section section = {.title = text,
+					     .lines = texts,
+					     .line_count = 2,
+					     .cells = texts,
+					     .cell_count = 2,
+					     .columns = 2};
 	const struct incident_mail m = {.host = text,
 					.service = text,
 					.culprit = p,
@@ -61,6 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					.why = text,
 					.top_rss = &p,
 					.top_rss_count = 1,
+					.summary = text,
+					.sections = &section,
+					.section_count = 1,
 					.base_url = text};
 
 	if (!text)

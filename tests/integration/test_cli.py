@@ -7,12 +7,16 @@ import os
 import pathlib
 import pty
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/support"))
+from dossier import HOSTILE, KILL, ONE, VERDICT  # noqa: E402
+
 MEMHERD = pathlib.Path(os.environ.get("BIN", ROOT / "build")) / "memherd"
 HOST = {"id": "1", "name": "web-1", "connected": True, "available_bytes": 512 << 20, "total_bytes": 1 << 30,
         "processes": 17, "time_to_oom_seconds": 7140, "last_seen": "2026-11-23T01:02:03.000Z",
@@ -103,7 +107,7 @@ def test_a_terminal_gets_aligned_columns(collector):
 
 
 @pytest.mark.parametrize("argv,path", [(["hosts"], "/hosts"), (["status"], "/fleet"), (["ps", "web-1"], "/hosts/web-1/processes"),
-                                       (["alerts"], "/alerts"), (["actions"], "/actions"), (["enroll-token", "list"], "/enroll-tokens")])
+                                       (["alerts"], "/alerts"), (["oom"], "/oom-events"), (["oom", "show", "7"], "/oom-events/7"), (["actions"], "/actions"), (["enroll-token", "list"], "/enroll-tokens")])
 def test_json_is_what_rest_said(collector, argv, path):
     said = {"items": [{"id": "7", "name": "\x1b[2J\u009b é"}], "next_cursor": None}
     collector.say("GET", path, said)
@@ -118,6 +122,89 @@ def test_status_counts_and_lists(collector):
     collector.say("GET", "/hosts", {"items": [], "next_cursor": None})
     r = run(collector, "status")
     assert r.returncode == 0 and r.stdout.startswith("2 hosts, 1 connected; 3 alerts firing\n")
+
+
+def test_kills_are_listed_with_who_whose_limit_and_who_grew(collector):
+    no_limit = dict(KILL, limit_cgroup=None, limit_owner=None, limit_bytes=None, service=None, container=None, grower=None)
+    collector.say("GET", "/oom-events", {"items": [KILL, no_limit], "next_cursor": None})
+    r = run(collector, "oom", "--host", "web-1", "--limit", "2")
+    assert r.returncode == 0, r.stderr
+    assert collector.asked[0][1] == "/api/v1/oom-events?host=web-1&limit=2"
+    head, row, bare = (line.split("\t") for line in r.stdout.splitlines())
+    assert dict(zip(head, row)) == {
+        "TIME": "2026-11-23 01:02:03Z", "HOST": "web-1", "VICTIM": HOSTILE, "PID": "4711", "RSS": "100 MiB",
+        "OF": "shop (c0ffee)", "LIMIT": "shop-1 512 MiB", "CAUSE": "kernel_memcg", "GROWER": "shop", "ID": KILL["id"]}
+    assert dict(zip(head, bare))["LIMIT"] == "the host's memory" and dict(zip(head, bare))["GROWER"] == "-"
+
+
+@pytest.mark.parametrize("argv", [["show", KILL["id"]], ["last"], ["last", "web-1"], ["last", "--host", "web-1"]])
+def test_a_dossier_is_told_whole(collector, argv):
+    evil = dict(ONE, verdict=VERDICT + "\n\x1b[2J\u009b")
+    collector.say("GET", "/oom-events", {"items": [KILL]})
+    collector.say("GET", f"/oom-events/{KILL['id']}", evil)
+    r = run(collector, "oom", *argv)
+    assert r.returncode == 0, r.stderr
+    assert len(argv) == 1 or argv[0] == "show" or collector.asked[0][1] == "/api/v1/oom-events?limit=1&host=web-1"
+    told = r.stdout
+    assert VERDICT + "\\x0a\\x1b[2J\\xc2\\x9b\n" in told and "\x1b" not in told and "\u009b" not in told
+    for line in (f"Victim     {HOSTILE} (pid 4711) of shop, container c0ffee", f"           {HOSTILE} --serve",
+                 "Trigger    nginx (pid 4713) of shop", "Limit      cgroup /docker/c0ffee of shop-1",
+                 "           512 MiB in use of 512 MiB", "Host       900 MiB available of 2 GiB",
+                 "Cause      kernel_memcg, certain: killed by the kernel: a cgroup reached its limit",
+                 "4712\t300 MiB\t+10 MiB\t+200 MiB\t+250 MiB\tshop\tpython3 leak.py",
+                 f"4711\t100 MiB\t-\t0\tshop\t{HOSTILE}",
+                 "2026-11-23 00:50:00Z\ttrim\tdone\t4712\tshop\tit was big",
+                 "2026-11-23 00:10:00Z\texit\t4700\tpython3\tended by itself",
+                 "INC-9\t2026-11-23 00:40:00Z\tweb-1 shop: big",
+                 "- " + ONE["dossier"]["advice"][0], "  " + ONE["dossier"]["evidence"][0]):
+        assert line in told.splitlines(), told
+    assert json.loads(run(collector, "oom", *argv, "--json").stdout) == evil
+
+
+def test_no_kill_is_4(collector):
+    collector.say("GET", "/oom-events", {"items": []})
+    r = run(collector, "oom", "last")
+    assert r.returncode == 4 and r.stdout == "" and "no kill is known" in r.stderr
+    assert run(collector, "oom", "show", "8").returncode == 4
+    assert run(collector, "oom").stdout.splitlines()[1:] == []
+
+
+@pytest.mark.parametrize("answer", [{}, {"dossier": 7, "recent": []}, {"dossier": {"victim": 7, "tasks": [7, None], "advice": [7],
+                                                                                   "figures": []}, "recent": {"service": 7}}, [[]], 7])
+def test_a_dossier_that_is_none_does_no_harm(collector, answer):
+    collector.say("GET", "/oom-events/8", answer)
+    assert run(collector, "oom", "show", "8").returncode in (0, 1)
+
+
+def test_a_host_is_told_with_what_is_wrong_first(collector):
+    finding = {"code": "x", "text": "told \x1b", "fix": ""}
+    host = dict(HOST, kernel="6.1.0", cpus=2, agent_version="0.1", agent_rss_bytes=7 << 20, agent_cpu_seconds=90, alloc_stalls=None,
+                steal_kswapd=5, oom_kills=3, pressure={"some_ratio": 0.125, "full_ratio": 0.01},
+                posture={"time": None, "findings": [
+                    dict(finding, severity="info"), dict(finding, severity="bad", text="no swap", fix="add some"),
+                    dict(finding, severity="warn")]})
+    cgroup = {"path": "/a", "name": "shop-1", "runtime": "docker", "working_set_bytes": 40 << 20, "anon_bytes": 30 << 20,
+              "swap_bytes": None, "limit_bytes": 512 << 20, "limited_by": "/", "no_limit": False, "oom_kills": 2, "processes": 4}
+    collector.say("GET", "/hosts/web-1", host)
+    collector.say("GET", "/hosts/web-1/cgroups", {"items": [cgroup, dict(cgroup, name=None, no_limit=True, limited_by=None)]})
+    r = run(collector, "host", "web-1")
+    assert r.returncode == 0, r.stderr
+    told = r.stdout.splitlines()
+    assert told[0] == "web-1, up, kernel 6.1.0, 2 CPUs" and "Memory     512 MiB available of 1 GiB" in told
+    assert "Pressure   12.5 % of the time a task waited for memory, 1.0 % of the time all did" in told
+    assert "Reclaim    5 pages by kswapd, ? by tasks that needed memory, ? stalls; swapped in ?, out ? pages" in told
+    assert "Agent      0.1, 7 MiB RSS, 90 s of CPU so far" in told
+    at = told.index("How it is set up")
+    assert told[at + 1:at + 5] == ["  bad   no swap", "        fix: add some", "  warn  told \\x1b", "  info  told \\x1b"]
+    assert "shop-1\tdocker\t40 MiB\t30 MiB\t-\t512 MiB\t/\t2\t4" in told
+    assert "/a\tdocker\t40 MiB\t30 MiB\t-\tnone\tthe host's memory\t2\t4" in told
+    said = json.loads(run(collector, "host", "web-1", "--json").stdout)
+    assert said["posture"] == host["posture"] and said["cgroups"][0] == cgroup
+    collector.say("GET", "/hosts/web-1", dict(HOST, pressure=None, posture=None))
+    collector.say("GET", "/hosts/web-1/cgroups", {"items": []})
+    bare = run(collector, "host", "web-1").stdout
+    assert "no PSI" in bare and "not told yet" in bare and "none is watched" in bare
+    assert run(collector, "host", "web-2").returncode == 4
 
 
 @pytest.mark.parametrize("status,code", [(400, 1), (401, 3), (403, 3), (404, 4), (409, 1), (422, 1), (500, 1), (503, 1)])
@@ -145,7 +232,8 @@ def test_nobody_there_is_5(collector):
     assert run(collector, "hosts", url="file:///etc/passwd").returncode == 5
 
 
-@pytest.mark.parametrize("argv", [[], ["nonsense"], ["ps"], ["ps", "a", "b"], ["hosts", "--nonsense"], ["trim"], ["enroll-token"],
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["ps"], ["ps", "a", "b"], ["host"], ["oom", "7"],
+                                  ["oom", "show"], ["oom", "last", "a", "b"], ["hosts", "--nonsense"], ["trim"], ["enroll-token"],
                                   ["enroll-token", "nonsense"], ["enroll-token", "delete"], ["enroll-token", "create", "--ttl", "x"],
                                   ["enroll-token", "create", "--uses", "0"], ["actions", "--limit", "0"],
                                   ["hosts", "--token-file", "/nonexistent"]])

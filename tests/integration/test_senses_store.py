@@ -153,6 +153,7 @@ def test_a_kill_that_is_told_twice_is_stored_once(c, pg):
     assert pg.query("SELECT count(*) FROM event WHERE kind = 'oom_kill'") == [(1,)]
     event, = c.items("/events?kind=oom_kill&from=-2h")
     assert event["details"]["kill_id"] == kill["id"] and event["process_id"] == kill["process_id"]
+    assert kill["grower"] == "shop" and before["grower"] is None
     assert kill["cause"] == "kernel_memcg" and kill["oom"] and kill["limit_bytes"] == SHOP
     assert (kill["service"], kill["container"], kill["limit_owner"]) == ("shop", "shop-1", "shop-1")
 

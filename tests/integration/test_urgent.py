@@ -25,8 +25,8 @@ FRAME = 256 * 1024
 
 
 class World:
-    def __init__(self):
-        self.stack = Stack(agent={"spool_memory": "16MiB"})
+    def __init__(self, collector=None):
+        self.stack = Stack(agent={"spool_memory": "16MiB"}, collector=collector)
         self.agent = self.log = None
         try:
             self.stack.start_sink()

@@ -1,58 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: reads REST, writes text nodes only (what a process is called never becomes markup), and
-// keeps what is looked at in the URL's fragment: #host=ID&process=ID.
+// The page: the fleet, its alerts and actions, a host's processes, and the loop that asks. What is looked
+// at is kept in the URL's fragment: #host=ID&process=ID, #oom=ID.
 /* global uPlot */
 
+import { $, ago, ask, bytes, cell, duration, element, fill, fragment, growth, pickable } from "./base.js";
+import { showMachine } from "./machine.js";
+import { killRow, showDossier } from "./oom.js";
+
 const REFRESH_MS = 5000;
-const $ = (id) => document.getElementById(id);
-const state = { host: null, process: null, target: null, plot: null };
-
-// ---- words ----
-
-export function bytes(n) {
-	if (n === null || n === undefined) return "–";
-	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-	let i = 0;
-	let v = n;
-	while (Math.abs(v) >= 1024 && i + 1 < units.length) {
-		v /= 1024;
-		i++;
-	}
-	return `${Math.abs(v) < 9.95 && v % 1 ? v.toFixed(1) : v.toFixed(0)} ${units[i]}`;
-}
-
-function growth(n) {
-	return n === null || n === undefined ? "–" : `${n > 0 ? "+" : ""}${bytes(n)}/h`;
-}
-
-function duration(s) {
-	if (s === null || s === undefined) return "–";
-	if (s < 120) return `${s.toFixed(0)} s`;
-	if (s < 7200) return `${(s / 60).toFixed(0)} min`;
-	if (s < 172800) return `${(s / 3600).toFixed(1)} h`;
-	return `${(s / 86400).toFixed(0)} d`;
-}
-
-function ago(time) {
-	return time ? `${duration(Math.max(0, (Date.now() - Date.parse(time)) / 1000))} ago` : "–";
-}
-
-// ---- REST ----
-
-class Refused extends Error {
-	constructor(status, text) {
-		super(text);
-		this.status = status;
-	}
-}
-
-async function ask(path, options = {}) {
-	const headers = { Accept: "application/json", "X-Memherd-Request": "1", ...options.headers };
-	const answer = await fetch(`/api/v1${path}`, { credentials: "same-origin", ...options, headers });
-	const body = await answer.json().catch(() => null);
-	if (!answer.ok) throw new Refused(answer.status, body?.detail || body?.title || `HTTP ${answer.status}`);
-	return body;
-}
+const state = { host: null, process: null, oom: null, target: null, plot: null };
 
 function trouble(error) {
 	const box = $("trouble");
@@ -61,48 +17,6 @@ function trouble(error) {
 	box.textContent = error.status === 401
 		? "You are not logged in. On the collector run 'memherd login-link' and open what it prints."
 		: `The collector does not answer as it should: ${error.message}`;
-}
-
-// ---- tables ----
-
-function cell(row, content, className) {
-	const td = row.insertCell();
-	if (content instanceof Node) td.append(content);
-	else td.textContent = content ?? "–";
-	if (className) td.className = className;
-	return td;
-}
-
-// Rows are made anew; the link that has the focus gets it back by its key.
-function fill(table, items, makeRow, emptyText) {
-	const body = $(table).tBodies[0];
-	const focused = document.activeElement?.dataset?.key;
-	const rows = items.map((item) => {
-		const row = document.createElement("tr");
-		makeRow(row, item);
-		return row;
-	});
-	if (!rows.length) {
-		const row = document.createElement("tr");
-		const td = cell(row, emptyText, "empty");
-		td.colSpan = $(table).tHead.rows[0].cells.length;
-		rows.push(row);
-	}
-	body.replaceChildren(...rows);
-	if (focused) body.querySelector(`a[data-key="${CSS.escape(focused)}"]`)?.focus();
-}
-
-// The first cell is a link, which is what a keyboard and a screen reader use; a mouse may hit the row.
-function pickable(row, key, text, selected, place, className) {
-	const link = document.createElement("a");
-	link.href = fragment(place);
-	link.dataset.key = key;
-	link.textContent = text;
-	if (selected) link.setAttribute("aria-current", "true");
-	row.classList.add("pick");
-	row.classList.toggle("selected", selected);
-	row.addEventListener("click", () => getSelection().isCollapsed && (location.hash = link.hash));
-	cell(row, link, className);
 }
 
 function spark(points) {
@@ -173,7 +87,14 @@ function alertRow(row, a) {
 	cell(row, a.state === "firing" ? "▲ firing" : "✓ resolved", a.state === "firing" ? "bad" : "good");
 	cell(row, a.level);
 	cell(row, a.host);
-	cell(row, a.title, "long").title = a.title;
+	const kill = a.evidence?.kills?.at(-1)?.kill_id;
+	let what = a.title;
+	if (kill) {
+		what = element("a", a.title);
+		what.href = fragment({ oom: kill });
+		what.dataset.key = `alert ${a.id}`;
+	}
+	cell(row, what, "long").title = a.title;
 	cell(row, ago(a.opened));
 }
 
@@ -307,8 +228,9 @@ function headline(hosts, alerts) {
 
 async function showHost(hosts) {
 	const h = hosts.find((x) => x.id === state.host);
-	$("host").hidden = !h;
+	$("host").hidden = $("machine").hidden = !h;
 	if (!h) return;
+	await showMachine(h);
 	$("host-title").textContent = `Processes of ${h.name}`;
 	const find = $("find").value.trim();
 	const query = `limit=200&sort=${$("sort").value}${find ? `&q=${encodeURIComponent(find)}` : ""}`;
@@ -333,6 +255,8 @@ async function refreshOnce() {
 		const hosts = (await ask("/hosts?include=spark&limit=1000")).items;
 		fill("fleet", hosts, hostRow, "No host has enrolled yet: run 'memherd enroll-token create', then 'memherd-agent enroll' on the host.");
 		if (!state.host && hosts.length === 1) state.host = hosts[0].id;
+		fill("kills", (await ask("/oom-events?limit=20")).items, (row, k) => killRow(row, k, state.oom), "Nobody was killed for memory.");
+		await showDossier(state.oom);
 		await showHost(hosts);
 		await showProcess();
 		const alerts = (await ask("/alerts?limit=50")).items;
@@ -370,14 +294,8 @@ function readFragment() {
 	}
 	state.host = f.get("host");
 	state.process = f.get("process");
+	state.oom = f.get("oom");
 	refresh();
-}
-
-function fragment({ host, process }) {
-	const f = new URLSearchParams();
-	if (host) f.set("host", host);
-	if (process) f.set("process", process);
-	return `#${f}`;
 }
 
 addEventListener("hashchange", readFragment);

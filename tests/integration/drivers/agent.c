@@ -5,6 +5,7 @@
  *
  *   ticks N    N keyframes of some 50 KB, each of PROCESSES processes
  *   events N | kills N | postures N
+ *   old-kills N    kills found in a log, two hours after
  *
  * and says 'ok' on stdout when link's socket has taken them.
  * One that is started again produces a keyframe and an event first, as the real one does. At the
@@ -24,6 +25,7 @@
 #include "proto/wire.h"
 
 #define PROCESSES 100
+#define HOSTILE   "evil) x,pid=1 <b>"
 
 static const uint8_t boot_id[16] = {1, 2, 3, 4};
 
@@ -80,13 +82,13 @@ static bool put_event(int fd)
 	return put(fd, RECORD_EVENT, &b);
 }
 
-static struct wire_party party(uint32_t pid)
+static struct wire_party party(uint32_t pid, const char *comm, const char *service)
 {
 	struct wire_party p = {.pid = pid,
 			       .start_ticks = 7,
 			       .uid = 33,
-			       .comm = "made-up",
-			       .service = "",
+			       .comm = comm,
+			       .service = service,
 			       .container = ""};
 
 	for (size_t i = 0; i < KILL_FIGURE_COUNT; i++)
@@ -94,27 +96,49 @@ static struct wire_party party(uint32_t pid)
 	return p;
 }
 
-static bool put_kill(int fd)
+/* Of a cgroup of 512 MiB: a worker is killed, its master asked last, a third one had grown. */
+static bool put_kill_of(int fd, int64_t t_wall_us, bool replayed)
 {
+	static const char *advice[] = {"raise the limit"};
 	static uint64_t seq;
-	struct wire_kill m = {.t_wall_us = clock_wall_us(),
+	struct wire_party grower = party(1002, "grower", "shop");
+	struct wire_kill m = {.t_wall_us = t_wall_us,
 			      .seq = ++seq,
 			      .cause = KILL_CAUSE_KERNEL_MEMCG,
 			      .confidence = KILL_CONFIDENCE_CERTAIN,
 			      .complete = true,
-			      .victim = party(1000),
-			      .trigger = party(1001),
+			      .replayed = replayed,
+			      .victim = party(1000, HOSTILE, "shop"),
+			      .trigger = party(1001, "master", "shop"),
+			      .growers = &grower,
+			      .n_growers = replayed ? 0 : 1,
 			      .victim_cgroup = "/a",
 			      .limit_cgroup = "/a",
-			      .limit_owner = "a",
-			      .verdict = "made up"};
+			      .limit_owner = "shop-1",
+			      .advice = advice,
+			      .n_advice = 1,
+			      .verdict = "made up: " HOSTILE " had to go"};
 	auto_buf struct buf b = BUF_INIT(RECORD_MAX_BODY);
 
 	memcpy(m.boot_id, boot_id, sizeof(boot_id));
 	for (size_t i = 0; i < KILL_TOTAL_COUNT; i++)
 		m.v[i] = KILL_ABSENT;
+	m.v[KILL_TOTAL_LIMIT] = m.v[KILL_TOTAL_USAGE] = 512 * 1024;
+	m.victim.v[KILL_FIGURE_RSS] = 100 * 1024;
+	grower.v[KILL_FIGURE_RSS] = 300 * 1024;
+	grower.v[KILL_FIGURE_GROWN_10M] = 200 * 1024;
 	wire_pack_kill(&b, &m);
 	return put(fd, RECORD_KILL, &b);
+}
+
+static bool put_kill(int fd)
+{
+	return put_kill_of(fd, clock_wall_us(), false);
+}
+
+static bool put_old_kill(int fd)
+{
+	return put_kill_of(fd, clock_wall_us() - 2 * 3600 * USEC_PER_SEC, true);
 }
 
 static bool put_posture(int fd)
@@ -130,10 +154,8 @@ static const struct {
 	const char *word;
 	bool (*put)(int fd);
 } orders[] = {
-	{"ticks", put_tick},
-	{"events", put_event},
-	{"kills", put_kill},
-	{"postures", put_posture},
+	{"ticks", put_tick},         {"events", put_event},     {"kills", put_kill},
+	{"old-kills", put_old_kill}, {"postures", put_posture},
 };
 
 static bool obey(int fd, const char *line)

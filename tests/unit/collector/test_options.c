@@ -46,6 +46,7 @@ static const struct {
 	 {"", "http://mon:7420", "https://mon.example.org/memherd"},
 	 {"mon.example.org", "ftp://mon", "https://", "https:///x", "http://a b", "http://\x01"},
 	 "https://host"},
+	{"oom_mail", {"yes", "no"}, {"", "sometimes"}, "yes or no"},
 	{"smtp_url",
 	 {"", "smtp://127.0.0.1:25", "smtps://mail.example.org"},
 	 {"mail.example.org:25", "smtp://", "smtp://:25", "http://mail"},

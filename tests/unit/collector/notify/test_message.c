@@ -92,6 +92,7 @@ static void the_first_line_tells_the_state(void **state unused_arg)
 	static const char *const lines[] = {
 		[MAIL_FIRING] = "FIRING, open for 12 min",
 		[MAIL_ESCALATED] = "ESCALATED to mail, open for 12 min",
+		[MAIL_AGAIN] = "AGAIN, open for 12 min",
 		[MAIL_ACTION] = "ACTION taken, open for 12 min",
 		[MAIL_RESOLVED] = "RESOLVED after 12 min",
 	};
@@ -115,6 +116,13 @@ static void a_hostile_name_stays_text(void **state unused_arg)
 				      .target = HOSTILE,
 				      .state = HOSTILE,
 				      .detail = HOSTILE};
+	static const char *const texts[] = {HOSTILE, HOSTILE};
+	const struct mail_section section = {.title = HOSTILE,
+					     .lines = texts,
+					     .line_count = 2,
+					     .cells = texts,
+					     .cell_count = 2,
+					     .columns = 1};
 
 	m.host = m.service = m.culprit.name = m.culprit.cmdline = m.rule = m.level = m.headline =
 		m.rule_text = m.why = HOSTILE;
@@ -123,12 +131,75 @@ static void a_hostile_name_stays_text(void **state unused_arg)
 	m.actions = &a;
 	m.action_count = 1;
 	m.base_url = "javascript:alert(1)";
+	m.summary = HOSTILE;
+	m.sections = &section;
+	m.section_count = 1;
 	build(&b, &m);
 	assert_null(strstr(strstr((char *)b.data, "text/html"), "<script"));
 	body_html(&html, &m);
 	assert_null(strstr((char *)html.data, "<script"));
 	assert_null(strstr((char *)html.data, "href"));
 	assert_has(html, "\\x0a&lt;script&gt;");
+	assert_has(html, "<p style=\"margin:0 0 4px 0\">x) R 1 \\x0a&lt;script&gt;</p>");
+	assert_has(html, "\">x) R 1 \\x0a&lt;script&gt;</td>");
+}
+
+static void sections_are_lines_and_a_table(void **state unused_arg)
+{
+	static const char *const lines[] = {"a line of it"};
+	static const char *const cells[] = {"who", "RSS", "victim", "100 MiB", "grew", NULL};
+	const struct mail_section sections[] = {
+		{.title = "First", .lines = lines, .line_count = 1},
+		{.title = "Table", .cells = cells, .cell_count = ARRAY_SIZE(cells), .columns = 2},
+	};
+	auto_buf struct buf text = BUF_INIT(BODY_TEXT_MAX), html = BUF_INIT(BODY_HTML_MAX);
+	struct incident_mail m = incident();
+
+	m.summary = "It was so.";
+	m.sections = sections;
+	m.section_count = ARRAY_SIZE(sections);
+	m.base_url = "http://x";
+	m.link = "#oom=7";
+	body_text(&text, &m);
+	assert_has(text, ": memory leak\n\nIt was so.\n\nWhat ");
+	assert_has(text, "\nFirst\n  a line of it\n");
+	assert_has(text, "\nTable\n  who         RSS\n  victim  100 MiB\n  grew          -\n");
+	assert_has(text, "All that is known: http://x/#oom=7\n");
+	assert_null(strstr((char *)text.data, "Already done"));
+	body_html(&html, &m);
+	assert_has(html, ">It was so.</p>");
+	assert_has(html, ">a line of it</p>");
+	assert_has(html, ">100 MiB</td></tr>");
+	assert_has(html, "<a href=\"http://x/#oom=7\">");
+}
+
+static void what_is_too_much_of_sections_is_left_out(void **state unused_arg)
+{
+	static char huge[5000];
+	static const char *lines[100], *cells[300];
+	struct mail_section sections[20];
+	auto_buf struct buf b = BUF_INIT(MESSAGE_MAX), text = BUF_INIT(BODY_TEXT_MAX);
+	struct incident_mail m = incident();
+
+	memset(huge, '"', sizeof(huge) - 1);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		lines[i] = huge;
+	for (size_t i = 0; i < ARRAY_SIZE(cells); i++)
+		cells[i] = huge;
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		sections[i] = (struct mail_section){.title = huge,
+						    .lines = lines,
+						    .line_count = ARRAY_SIZE(lines),
+						    .cells = cells,
+						    .cell_count = ARRAY_SIZE(cells),
+						    .columns = i % (MESSAGE_COLUMNS + 2)};
+	m.sections = sections;
+	m.section_count = ARRAY_SIZE(sections);
+	m.summary = m.link = huge;
+	build(&b, &m);
+	assert_has(b, "--=_memherd_alternative--");
+	body_text(&text, &m);
+	assert_has(text, "  ...\n");
 }
 
 static void nothing_known_is_still_a_message(void **state unused_arg)
@@ -285,6 +356,8 @@ int main(void)
 		cmocka_unit_test(the_subject_never_changes),
 		cmocka_unit_test(the_first_line_tells_the_state),
 		cmocka_unit_test(a_hostile_name_stays_text),
+		cmocka_unit_test(sections_are_lines_and_a_table),
+		cmocka_unit_test(what_is_too_much_of_sections_is_left_out),
 		cmocka_unit_test(nothing_known_is_still_a_message),
 		cmocka_unit_test(extreme_numbers_are_survived),
 		cmocka_unit_test(bars_show_the_shape),
