@@ -40,7 +40,7 @@ def inspect(pid):
 def test_container_and_its_limit_are_what_docker_says(docker):
     box = docker.run(HOLD, name="shop", memory="40m")
     got = inspect(box.pid)
-    assert got["container"] == f"docker:{box.id[:12]}"
+    assert got["container"] == box.id[:12]  # as 'docker ps' prints it; only the engine knows more
     assert got["comm"] == "python3" and got["cmdline"].startswith("/usr/bin/python3 -c ")
     assert got["limit_bytes"] == box.inspect()["HostConfig"]["Memory"] == 40 * MIB
     stats = box.stats()
@@ -52,9 +52,9 @@ def test_container_and_its_limit_are_what_docker_says(docker):
 
 def test_service_of_a_container_is_the_same_for_all_its_processes(docker):
     box = docker.run("import os\nif os.fork():\n    os.fork()\n" + HOLD, memory="120m")
-    pids = [int(line.split()[0]) for line in docker.cli("top", box.id, "-eo", "pid").splitlines()[1:]]
+    pids = box.pids()
     assert len(pids) == 3
-    assert {inspect(pid)["container"] for pid in pids} == {f"docker:{box.id[:12]}"}
+    assert {inspect(pid)["container"] for pid in pids} == {box.id[:12]}
     assert len({inspect(pid)["service"] for pid in pids}) == 1
 
 
@@ -62,7 +62,7 @@ def test_container_without_a_limit_has_none_of_its_own(docker):
     box = docker.run(HOLD)
     assert box.inspect()["HostConfig"]["Memory"] == 0
     got = inspect(box.pid)
-    assert got["container"] == f"docker:{box.id[:12]}"
+    assert got["container"] == box.id[:12]
     assert got["limit_bytes"] is None or got["limit_bytes"] > 512 * MIB  # an ancestor's or the host's, if any
 
 

@@ -80,6 +80,10 @@ class Container:
         usage, limit = row["MemUsage"].split(" / ")
         return {"usage_bytes": size(usage), "limit_bytes": size(limit), "pids": int(row["PIDs"])}
 
+    def pids(self):
+        """As the host counts them, the first process first."""
+        return sorted(int(line.split()[0]) for line in self.docker.cli("top", self.id, "-eo", "pid").splitlines()[1:])
+
     def logs(self):
         return self.docker.cli("logs", self.id, stderr=subprocess.STDOUT)
 
@@ -99,13 +103,16 @@ class Container:
 
 
 class Docker:
-    def __init__(self):
+    """group: a group id that may write to the engine's socket, as 'docker' is on most hosts."""
+
+    def __init__(self, group=None):
         absent = [p for p in PROGRAMS if not shutil.which(p)]
         if absent:
             raise Unusable(f"not installed: {', '.join(absent)}")
         if os.geteuid() != 0:
             raise Unusable("dockerd needs root")
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="memherd-docker-"))
+        self.group = group
         self.socket = self.dir / "docker.sock"
         self.log = self.dir / "dockerd.log"
         self.groups_before = set(CGROUPS.glob("*/docker")) | set(CGROUPS.glob("docker"))
@@ -125,6 +132,9 @@ class Docker:
                 "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--pidfile", self.dir / "pid",
                 "--config-file", self.dir / "none.json", "--storage-driver=vfs", "--iptables=false",
                 "--ip-forward=false", "--bridge=none", "--exec-opt", "native.cgroupdriver=cgroupfs"]
+        if self.group is not None:
+            argv += ["--group", str(self.group)]
+            self.dir.chmod(0o711)
         (self.dir / "none.json").write_text("{}")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -190,13 +200,17 @@ class Docker:
             if ids:
                 self.cli("rm", "--force", *ids)
 
-    def end_processes(self):
+    def stop(self):
+        """The engine alone: dockerd ends its containers."""
         self.process.terminate()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def end_processes(self):
+        self.stop()
         for sig in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(TimeoutError):
                 wait_for("the engine's processes to end", lambda: not list(self.ours()), 5)
