@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * soak ROUNDS - the gathering process's rounds as fast as they go over the real /proc, by a clock
- * on which each takes 10 s (8640 = a day): everything that sense keeps from round to round, beside
- * real processes that start, exec, grow, end and are killed, in cgroups that come and go.
+ * soak ROUNDS [WARM_UP] - the gathering process's rounds as fast as they go over the real /proc, by
+ * a clock on which each takes 10 s (8640 = a day): everything that sense keeps from round to round,
+ * beside real processes that start, exec, grow, end and are killed, in cgroups that come and go.
  *
- * Prints 'name value' lines. After a warm-up of WARM_UP_ROUNDS, until when the flight ring has
- * reached its hour, resident memory is sampled: slope_kib_per_hour is the least squares line
- * through it, in hours of that clock.
+ * Prints 'name value' lines. After WARM_UP rounds (720: the flight ring has its hour) resident
+ * memory is sampled: slope_kib_per_hour is the least squares line through it, in hours of that
+ * clock.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -382,7 +382,7 @@ static void report(const struct soak *s, const struct line *l, int64_t rounds, d
 	printf("descriptors_least %d\ndescriptors_most %d\n", l->fds_least, l->fds_most);
 }
 
-static int run(struct soak *s, int64_t rounds)
+static int run(struct soak *s, int64_t rounds, int64_t warm_up)
 {
 	int64_t begin_us = clock_boot_us();
 	struct line line = {0};
@@ -390,7 +390,7 @@ static int run(struct soak *s, int64_t rounds)
 	for (int64_t i = 0; i < rounds; i++) {
 		if (soak_round(s))
 			return 1;
-		if (i >= WARM_UP_ROUNDS && i % SAMPLE_EVERY == 0)
+		if (i >= warm_up && i % SAMPLE_EVERY == 0)
 			line_sample(&line, (double)i / ROUNDS_AN_HOUR);
 	}
 	report(s, &line, rounds, (double)(clock_boot_us() - begin_us) / USEC_PER_SEC);
@@ -401,11 +401,14 @@ int main(int argc, char **argv)
 {
 	static struct soak soak;
 	pid_t churner = -1;
-	int64_t rounds;
+	int64_t rounds = 0;
+	int64_t warm_up = WARM_UP_ROUNDS;
+	bool clear = argc >= 2 && argc <= 3 && str_parse_int(argv[1], &rounds) == 0 &&
+		     (argc < 3 || str_parse_int(argv[2], &warm_up) == 0);
 	int rc;
 
-	if (argc != 2 || str_parse_int(argv[1], &rounds) < 0 || rounds < 1000 || rounds > 1000000) {
-		fprintf(stderr, "usage: soak ROUNDS (1000 to 1000000)\n");
+	if (!clear || warm_up < 0 || rounds <= warm_up || rounds > 1000000) {
+		fprintf(stderr, "usage: soak ROUNDS [WARM_UP]\n");
 		return 2;
 	}
 	log_init("soak", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
@@ -415,7 +418,7 @@ int main(int argc, char **argv)
 		return fail("cannot start the churn");
 	rc = soak_begin(&soak);
 	if (rc == 0)
-		rc = run(&soak, rounds);
+		rc = run(&soak, rounds, warm_up);
 	close(soak.churn);
 	waitpid(churner, NULL, 0);
 	if (rc == 0)
