@@ -169,12 +169,12 @@ $(B)/drivers/%: tests/integration/drivers/%.c $(driver_uses) | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,DRIVER,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(driver_uses) $(LIBS_all)
 
-.PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm hooks
+.PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm check-soak hooks
 check: ## every test that gates a change; ends 'N passed, N failed'
 	$(Q)tools/deps
 	$(Q)$(MAKE) -j2 all tests
 	$(Q)tools/run-tests unit fuzz-replay layers integration browser
-check-all: check check-asan check-fault ## the long ones too
+check-all: check check-asan check-fault check-soak ## the long ones too
 tests: $(TEST_BINS) $(DRIVERS) ## build the unit tests and the integration tests' drivers
 check-unit: tests ## unit tests, one binary a module
 	$(Q)B=$(B) tools/run-tests unit
@@ -184,6 +184,8 @@ check-browser: all ## the dashboard in a real Chromium
 	$(Q)tools/run-tests browser
 check-fault: all ## kill -9 everything, many times, and count what is stored
 	$(Q)tools/run-tests fault
+check-soak: all $(B)/drivers/soak ## a day of rounds and minutes of the whole agent: memory and descriptors stay (root; SOAK_SECONDS=300)
+	$(Q)B=$(B) tools/run-tests soak
 # An exit code of its own: a report is never the failure that a test expects of a program.
 check-asan: export ASAN_OPTIONS := exitcode=86
 check-asan: ## unit and integration tests under address and undefined sanitizers

@@ -10,6 +10,8 @@
 #define VALUE_MAX   (INT64_C(1) << 53)
 #define SLOTS_MIN   64
 #define CGROUPS_MIN 16
+/* Elements that a column has room for at first; a power of two. */
+#define COLUMN_FIRST ((size_t)32)
 
 static void all_absent(int64_t *v, size_t n)
 {
@@ -72,7 +74,7 @@ static int grow(struct delta_state *s, size_t id)
 	if (id < s->n_slots)
 		return 0;
 	while (n <= id)
-		n *= 2;
+		n += n / 2;
 	slots = realloc(s->slots, n * sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
@@ -117,22 +119,53 @@ static int64_t in_range(int64_t v)
 
 /* ---- encoder ---- */
 
-/* Room for n ids in each of n_metrics columns. */
-static struct wire_column *make_columns(struct arena *a, unsigned n_metrics, size_t n)
+/* Most rounds change little and a keyframe changes all: columns take their room as they fill. */
+static struct wire_column *make_columns(struct arena *a, unsigned n_metrics)
 {
 	struct wire_column *columns = arena_calloc(a, n_metrics, sizeof(*columns));
 
-	for (unsigned i = 0; columns && i < n_metrics; i++) {
-		struct wire_column *c = &columns[i];
-
-		c->metric = i;
-		c->ids = arena_alloc(a, n * sizeof(*c->ids));
-		c->deltas = arena_alloc(a, n * sizeof(*c->deltas));
-		c->lost = arena_alloc(a, n * sizeof(*c->lost));
-		if (!c->ids || !c->deltas || !c->lost)
-			return NULL;
-	}
+	for (unsigned i = 0; columns && i < n_metrics; i++)
+		columns[i].metric = i;
 	return columns;
+}
+
+/* Room for n elements is COLUMN_FIRST, then the next power of two. */
+static bool is_full(size_t n)
+{
+	return !n || (n >= COLUMN_FIRST && !(n & (n - 1)));
+}
+
+/* Room for one more than n elements of that size; NULL without memory. */
+static void *more_room(struct arena *a, void *old, size_t n, size_t size)
+{
+	void *p;
+
+	if (!is_full(n))
+		return old;
+	p = arena_alloc(a, (n ? n * 2 : COLUMN_FIRST) * size);
+	if (p && n)
+		memcpy(p, old, n * size);
+	return p;
+}
+
+static bool put_delta(struct arena *a, struct wire_column *c, uint32_t id, int64_t delta)
+{
+	c->ids = more_room(a, c->ids, c->n, sizeof(*c->ids));
+	c->deltas = more_room(a, c->deltas, c->n, sizeof(*c->deltas));
+	if (!c->ids || !c->deltas)
+		return false;
+	c->ids[c->n] = id;
+	c->deltas[c->n++] = delta;
+	return true;
+}
+
+static bool put_lost(struct arena *a, struct wire_column *c, uint32_t id)
+{
+	c->lost = more_room(a, c->lost, c->n_lost, sizeof(*c->lost));
+	if (!c->lost)
+		return false;
+	c->lost[c->n_lost++] = id;
+	return true;
 }
 
 static void mark(uint8_t *bits, size_t n, uint32_t id)
@@ -172,9 +205,9 @@ int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
 	tick->host_metrics = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_metrics));
 	tick->host_deltas = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_deltas));
 	tick->n_host = 0;
-	tick->columns = make_columns(a, METRIC_COUNT, n_processes);
+	tick->columns = make_columns(a, METRIC_COUNT);
 	tick->n_columns = METRIC_COUNT;
-	tick->cgroup_columns = make_columns(a, CGROUP_METRIC_COUNT, n_cgroups);
+	tick->cgroup_columns = make_columns(a, CGROUP_METRIC_COUNT);
 	tick->n_cgroup_columns = CGROUP_METRIC_COUNT;
 	/* After a tick that half came in there is no base to differ from. */
 	e->failed = (!tick->keyframe && !s->ready) || n_processes > WIRE_MAX_PROCESSES ||
@@ -194,14 +227,12 @@ static void put_changes(struct delta_encoder *e, struct wire_column *columns, un
 
 		if (now == before)
 			continue;
-		if (c->n + c->n_lost >= room) {
+		if (c->n + c->n_lost >= room)
 			e->failed = true;
-		} else if (now == METRIC_ABSENT) {
-			c->lost[c->n_lost++] = id;
-		} else {
-			c->ids[c->n] = id;
-			c->deltas[c->n++] = now - or_zero(before);
-		}
+		else if (now == METRIC_ABSENT)
+			e->failed = !put_lost(e->arena, c, id);
+		else
+			e->failed = !put_delta(e->arena, c, id, now - or_zero(before));
 	}
 }
 

@@ -5,7 +5,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "agent/sense/strain.h"
 #include "agent/sense/tick.h"
 #include "common/clock.h"
+#include "common/heap.h"
 #include "common/log.h"
 #include "proto/wire.h"
 
@@ -256,33 +256,37 @@ static void judge_self(struct sense *s, int64_t boot_us)
 		   keys, values, ARRAY_SIZE(keys));
 	survey_allow_pss(&s->ticker.survey,
 			 selflimit_allows_extras(&s->selflimit) ? s->cfg.pss_share : 0);
-	malloc_trim(0);
+	heap_trim();
 	if (answer == SELFLIMIT_END)
 		stop(s, 1);
 }
 
 /* ---- the round ---- */
 
-static void send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
+/* Was it a keyframe? */
+static bool send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
 {
 	struct error err;
-	bool keyframe;
+	bool keyframe = false;
 	int r;
 
 	buf_reset(&s->body);
 	r = ticker_round(&s->ticker, wall_us, boot_us, &s->body, &keyframe, &err);
 	if (r < 0) {
 		log_warn("tick_failed error=\"%s\"", err.msg);
-		return;
+		return false;
 	}
 	r = outbox_push(&s->outbox, RECORD_TICK, keyframe ? RECORD_KEYFRAME : 0, wall_us,
 			s->body.data, s->body.len);
+	if (keyframe)
+		buf_fini(&s->body); /* all others are small */
 	if (r == 0)
-		return;
+		return keyframe;
 	/* Its values are the encoder's base now: what follows must not build on it. */
 	ticker_restart(&s->ticker);
 	if (s->dropped++ == 0)
 		log_warn("tick_dropped reason=\"link does not keep up\"");
+	return keyframe;
 }
 
 static void turn(struct sense *s)
@@ -290,9 +294,10 @@ static void turn(struct sense *s)
 	int64_t wall_us = clock_wall_us();
 	int64_t boot_us = clock_boot_us();
 	int64_t total = s->ticker.survey.mem_total;
+	bool keyframe;
 
 	killwatch_before_round(&s->killwatch);
-	send_tick(s, wall_us, boot_us);
+	keyframe = send_tick(s, wall_us, boot_us);
 	killwatch_after_round(&s->killwatch);
 	/* Nobody to ask: containers keep their short ids. */
 	(void)!naming_turn(&s->naming, s->ticker.sampler.now_us);
@@ -306,6 +311,8 @@ static void turn(struct sense *s)
 	keeper_beat(&s->keeper, &s->ticker.survey, wall_us, boot_us);
 	set_pace(s);
 	flush(s);
+	if (keyframe)
+		heap_trim();
 	arm_timer(s);
 }
 
@@ -523,6 +530,7 @@ int sense_run(const struct sense_config *cfg, const struct sense_fds *fds)
 
 	s.selflimit.cfg = (struct selflimit_config){.cpu_share = cfg->max_cpu,
 						    .rss_kib = cfg->max_rss / 1024};
+	heap_tune();
 	buf_init(&s.body, RECORD_MAX_BODY);
 	outbox_init(&s.outbox, fds->link);
 	cgroup_mount_find("/proc/self/mountinfo", &ticking.survey.mount);

@@ -14,8 +14,8 @@
 
 #define ARENA_BUDGET ((size_t)48 << 20)
 
-/* Of one process in one of the encoder's columns: id, delta, lost. */
-#define COLUMN_BYTES 16u
+/* The arena's first block, which stays: what a quiet round takes costs no page faults. */
+#define ARENA_KEPT ((size_t)32 * 1024)
 
 /* What a tick may take, by guess, so that it stays below RECORD_MAX_BODY: the rest is announced in
  * the next one. A guess that was too low costs one tick, then half as much is tried. */
@@ -59,6 +59,9 @@ int ticker_init(struct ticker *t, const struct ticker_config *cfg, struct error 
 	}
 	delta_init(&t->state);
 	arena_init(&t->arena, ARENA_BUDGET);
+	/* without it each round finds its own */
+	(void)!arena_alloc(&t->arena, ARENA_KEPT);
+	arena_reset(&t->arena);
 	return 0;
 }
 
@@ -394,25 +397,6 @@ static void mark_told(struct ticker *t, const struct wire_tick *tick)
 		t->sampler.tab.procs[tick->born[i].id].told = true;
 }
 
-/* The encoder's columns take the same room in each round: kept as the arena's first block they cost
- * no page faults. What a round with many births needs beyond it is given back. */
-static void reserve_columns(struct ticker *t)
-{
-	size_t need = ((size_t)t->sampler.tab.high * METRIC_COUNT +
-		       (size_t)t->survey.cgroups.high * CGROUP_METRIC_COUNT) *
-		      COLUMN_BYTES;
-
-	if (need <= t->columns_room) {
-		arena_reset(&t->arena);
-		return;
-	}
-	need += need / 4 + COST_HEAD;
-	arena_fini(&t->arena);
-	if (arena_alloc(&t->arena, need))
-		t->columns_room = need - COST_HEAD;
-	arena_reset(&t->arena);
-}
-
 /* The slow lane of the flight ring keeps the pace of peace, whatever the pace is now. */
 static unsigned lanes_due(const struct ticker *t, int64_t wall_us)
 {
@@ -472,7 +456,6 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 	if (r < 0)
 		return r;
 	memcpy(tick.boot_id, t->boot_id, sizeof(tick.boot_id));
-	reserve_columns(t);
 	r = make_tick(t, &tick, body);
 	if (r == 0)
 		r = buf_status(body);
@@ -494,5 +477,7 @@ int ticker_round(struct ticker *t, int64_t wall_us, int64_t boot_us, struct buf 
 	bury(t);
 	cgroup_tree_sweep(&t->survey.cgroups);
 	sampler_sweep(&t->sampler);
+	/* Now, not when the next round begins: a keyframe takes much. */
+	arena_reset(&t->arena);
 	return r;
 }

@@ -31,8 +31,7 @@ struct ticker {
 	uint32_t cgroups_high;            /* ids that were looked at in the last round are below */
 	int64_t pace_us;                  /* between two rounds now; told in each tick */
 	struct delta_state state;
-	struct arena arena;  /* of one round */
-	size_t columns_room; /* bytes of the arena that stay from round to round */
+	struct arena arena; /* of one round */
 	uint8_t boot_id[16];
 	ticker_on_end *on_end; /* may be NULL */
 	void *arg;

@@ -150,7 +150,7 @@ static int run_sense(void)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd[0]);
-		log_init("sense", LOG_LEVEL_WARN, LOG_FORMAT_TEXT);
+		log_init("sense", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 		_exit(sense_run(&cfg, &(struct sense_fds){fd[1], -1, -1, -1}));
 	}
 	close(fd[1]);
