@@ -61,8 +61,7 @@ int inherit_exits(void)
 {
 	struct sockaddr_nl self = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
 	const int room = EXITS_BUFFER;
-	auto_close int fd =
-		socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
 	int rc;
 
 	if (fd < 0)
@@ -72,14 +71,14 @@ int inherit_exits(void)
 		rc = -errno;
 	if (rc == 0)
 		rc = listen_in(fd);
-	if (rc < 0)
+	if (rc < 0) {
+		close(fd);
 		return rc;
+	}
 	/* Without the right to more the default has to do: what does not fit is told as a gap. */
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
 		(void)!setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	rc = fd;
-	fd = -1;
-	return rc;
+	return fd;
 }
 
 /* ---- the tracepoint ---- */

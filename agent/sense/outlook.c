@@ -11,8 +11,8 @@ static void count_limits(const struct cgroup_tree *t, struct posture_facts *f)
 {
 	f->services = f->services_unlimited = 0;
 	f->containers = f->containers_unlimited = 0;
-	for (uint16_t id = 0; id < t->high; id++) {
-		const struct cgroup *c = cgroup_tree_get(t, id);
+	for (uint32_t id = 0; id < t->high; id++) {
+		const struct cgroup *c = cgroup_tree_get(t, (uint16_t)id);
 		char name[WIRE_NAME_MAX + 1];
 		const char *runtime;
 

@@ -110,7 +110,7 @@ void ring_lane_begin(struct ring_lane *l)
 void ring_lane_put(struct ring_lane *l, uint32_t key, int64_t delta)
 {
 	put_varint(l, key - l->next_key);
-	put_varint(l, ((uint64_t)delta << 1) ^ (uint64_t)(delta >> 63));
+	put_varint(l, ((uint64_t)delta << 1) ^ (delta < 0 ? UINT64_MAX : 0));
 	l->next_key = key + 1;
 }
 

@@ -100,8 +100,8 @@ bool strain_cgroups(struct strain *p, const struct cgroup_tree *t, struct pulse 
 {
 	bool changed = false;
 
-	for (uint16_t id = 0; id < CGROUP_MAX; id++) {
-		const struct cgroup *c = cgroup_tree_get(t, id);
+	for (uint32_t id = 0; id < CGROUP_MAX; id++) {
+		const struct cgroup *c = cgroup_tree_get(t, (uint16_t)id);
 		int64_t since = p->t_us[id];
 		char path[96];
 

@@ -197,10 +197,10 @@ void survey_host(struct survey *v, const struct sampler *s)
 static void count_members(struct survey *v)
 {
 	memset(v->members, 0, sizeof(v->members));
-	for (uint16_t id = 0; id < v->cgroups.high; id++) {
-		const struct cgroup *c = cgroup_tree_get(&v->cgroups, id);
+	for (uint32_t id = 0; id < v->cgroups.high; id++) {
+		const struct cgroup *c = cgroup_tree_get(&v->cgroups, (uint16_t)id);
 
-		for (uint16_t up = id; c && up != CGROUP_NONE;) {
+		for (uint16_t up = (uint16_t)id; c && up != CGROUP_NONE;) {
 			v->members[up] += c->members;
 			up = v->cgroups.by_id[up]->parent;
 		}

@@ -326,10 +326,10 @@ static void encode_cgroups(struct ticker *t, struct delta_encoder *e)
 {
 	int64_t v[CGROUP_METRIC_COUNT];
 
-	for (uint16_t id = 0; id < t->survey.cgroups.high; id++) {
+	for (uint32_t id = 0; id < t->survey.cgroups.high; id++) {
 		if (!t->cgroup_told[id])
 			continue;
-		survey_cgroup(&t->survey, id, v);
+		survey_cgroup(&t->survey, (uint16_t)id, v);
 		delta_cgroup(e, id, v);
 	}
 }

@@ -11,15 +11,7 @@
 /* Newer kernels tell more of an exit, older ones end here. */
 #define EXIT_SIZE                                                   \
 	(offsetof(struct proc_event, event_data.exit.exit_signal) + \
-	 sizeof(((struct proc_event *)NULL)->event_data.exit.exit_signal))
-
-/* A field of a struct at a place that need not be aligned. */
-#define FIELD(data, at, type, field)                                            \
-	(__extension__({                                                        \
-		__typeof__(((type *)NULL)->field) v_;                           \
-		memcpy(&v_, (data) + (at) + offsetof(type, field), sizeof(v_)); \
-		v_;                                                             \
-	}))
+	 sizeof(((struct proc_event *)0)->event_data.exit.exit_signal))
 
 #define AT_CN    NLMSG_HDRLEN
 #define AT_EVENT (AT_CN + sizeof(struct cn_msg))
@@ -27,26 +19,27 @@
 int exits_parse(const void *data, size_t len, struct exit_news *ret)
 {
 	const char *p = data;
-	struct cb_id id;
-	uint32_t pid;
+	struct nlmsghdr nl;
+	struct cn_msg cn;
+	struct proc_event e = {.what = 0};
 
-	if (len < AT_EVENT + EXIT_SIZE || FIELD(p, 0, struct nlmsghdr, nlmsg_len) > len ||
-	    FIELD(p, 0, struct nlmsghdr, nlmsg_len) < AT_EVENT + EXIT_SIZE ||
-	    FIELD(p, 0, struct nlmsghdr, nlmsg_type) != NLMSG_DONE)
+	if (len < AT_EVENT + EXIT_SIZE)
 		return -EBADMSG;
-	id = FIELD(p, AT_CN, struct cn_msg, id);
-	if (id.idx != CN_IDX_PROC || id.val != CN_VAL_PROC ||
-	    FIELD(p, AT_CN, struct cn_msg, len) < EXIT_SIZE ||
-	    (uint32_t)FIELD(p, AT_EVENT, struct proc_event, what) != PROC_EVENT_EXIT)
+	/* None of them need lie aligned. */
+	memcpy(&nl, p, sizeof(nl));
+	memcpy(&cn, p + AT_CN, sizeof(cn));
+	memcpy(&e, p + AT_EVENT, MIN_OF(len - AT_EVENT, sizeof(e)));
+	if (nl.nlmsg_len > len || nl.nlmsg_len < AT_EVENT + EXIT_SIZE ||
+	    nl.nlmsg_type != NLMSG_DONE || cn.id.idx != CN_IDX_PROC || cn.id.val != CN_VAL_PROC ||
+	    cn.len < EXIT_SIZE || (uint32_t)e.what != PROC_EVENT_EXIT)
 		return -EBADMSG;
-	pid = (uint32_t)FIELD(p, AT_EVENT, struct proc_event, event_data.exit.process_pid);
-	if (!pid || pid > INT32_MAX ||
-	    pid != (uint32_t)FIELD(p, AT_EVENT, struct proc_event, event_data.exit.process_tgid))
+	if (e.event_data.exit.process_pid <= 0 ||
+	    e.event_data.exit.process_pid != e.event_data.exit.process_tgid)
 		return -EBADMSG;
 	*ret = (struct exit_news){
-		.pid = pid,
-		.wait_status = FIELD(p, AT_EVENT, struct proc_event, event_data.exit.exit_code),
-		.t_ns = FIELD(p, AT_EVENT, struct proc_event, timestamp_ns),
+		.pid = (uint32_t)e.event_data.exit.process_pid,
+		.wait_status = e.event_data.exit.exit_code,
+		.t_ns = e.timestamp_ns,
 	};
 	return 0;
 }
