@@ -99,6 +99,50 @@ int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t comm
 	return 0;
 }
 
+static int pack_begin(struct taking *k, struct error *err)
+{
+	const struct stream *s = k->stream;
+	const struct store_batch head = {.host_id = k->host->host_id,
+					 .epoch = (int64_t)s->key.epoch,
+					 .conn = s->conn,
+					 .rcv_us = k->rcv_us,
+					 .skew_us = s->skew_us};
+	int rc = pack_new(&head, s->put, &k->pack);
+
+	k->packed = s->put;
+	return rc < 0 ? error_set(err, rc, "no memory for a batch") : 0;
+}
+
+/* What the store did not get is given to it when the batch comes again. */
+static int pack_end(struct taking *k, struct error *err)
+{
+	int rc = pack_empty(k->pack) ? 0 : pack_put(k->pack, k->in->store);
+
+	pack_free(&k->pack);
+	if (rc == 0)
+		return 0;
+	k->stream->put = k->packed;
+	return error_sys(err, rc, "cannot queue a batch");
+}
+
+/*
+ * A stored batch lies in one window: whether that is sealed tells if the batch is read back after a
+ * restart, and its keyframe is in it or in the one before. An agent that catches up after an outage
+ * sends many windows at once.
+ */
+int ingest_turn_page(struct taking *k, int64_t t_us, struct error *err)
+{
+	const struct store *store = k->in->store;
+	int64_t before = k->pack ? pack_t_us(k->pack) : 0;
+
+	if (!before || store_window_of(store, before) == store_window_of(store, t_us))
+		return 0;
+	k->trouble = pack_end(k, err);
+	if (k->trouble == 0)
+		k->trouble = pack_begin(k, err);
+	return k->trouble;
+}
+
 /* A gap takes the numbers up to *ret_last. */
 static int take_gap(struct taking *k, const struct wire_rec *r, uint64_t *ret_last,
 		    struct error *err)
@@ -175,6 +219,10 @@ static int take_records(struct taking *k, const struct wire_batch *b, struct err
 					 b->epoch, r->seq, s->put);
 		k->again = known;
 		rc = known ? store_again(k, r, &last, &why) : take_record(k, r, &last, &why);
+		if (k->trouble < 0) {
+			*err = why;
+			return k->trouble;
+		}
 		if (rc < 0) {
 			k->in->stats.undecodable++;
 			s->delta.ready = s->delta.ready && known;
@@ -199,7 +247,6 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 	auto_arena struct arena arena;
 	struct wire_batch b;
 	struct taking k = {.in = in, .host = h, .arena = &arena};
-	struct pack *pack = NULL;
 	int rc;
 
 	/* Ticks are unpacked beside the batch that holds them. */
@@ -214,25 +261,21 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 		return error_set(err, -EPROTO, "stream %016" PRIx64 " was not announced", b.epoch);
 	k.stream->skew_us = h->skew_us;
 	k.rcv_us = store_receive_time(in->store);
-	rc = pack_new(&(struct store_batch){.host_id = h->host_id,
-					    .epoch = (int64_t)b.epoch,
-					    .conn = k.stream->conn,
-					    .rcv_us = k.rcv_us,
-					    .skew_us = h->skew_us},
-		      k.stream->put, &pack);
+	rc = pack_begin(&k, err);
 	if (rc < 0)
-		return error_set(err, rc, "no memory for a batch");
-	k.pack = pack;
+		return rc;
 	rc = take_records(&k, &b, err);
 	in->stats.batches++;
 	/* Also what was taken before a refused record: it is in memory, so it must be stored. */
-	if (!pack_empty(pack)) {
-		int put = pack_put(pack, in->store);
+	if (k.pack) {
+		struct error why;
+		int put = pack_end(&k, &why);
 
-		if (put < 0 && rc == 0)
-			rc = error_sys(err, put, "cannot queue a batch");
+		if (put < 0 && rc == 0) {
+			*err = why;
+			rc = put;
+		}
 	}
-	pack_free(&pack);
 	return rc;
 }
 

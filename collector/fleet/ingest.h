@@ -56,8 +56,9 @@ void ingest_free(struct ingest **in);
 /* The agent's connection conn holds these streams now; committed is the last stored number. */
 int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t committed,
 		int64_t conn) must_use;
-/* One Batch frame. 0; -ENOBUFS when the store's queue is full (nothing was taken: try again after
- * on_room); -EBADMSG or -EPROTO when the agent must be told off, err says why. */
+/* One Batch frame; it becomes a batch of the store for each window that it reaches into. 0;
+ * -ENOBUFS when the store's queue is full (what of it was not queued is when it comes again: try
+ * that later); -EBADMSG or -EPROTO when the agent must be told off, err says why. */
 int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size_t len,
 		 struct error *err) must_use;
 /* A stored batch of a window that was not sealed when we stopped: memory only. */

@@ -44,12 +44,18 @@ struct taking {
 	struct stream *stream;
 	struct arena *arena;
 	struct pack *pack; /* NULL while replaying */
+	uint64_t packed;   /* the number before the pack's first */
 	int64_t rcv_us;    /* the store's receive time of the batch */
 	bool again;        /* the record at hand is in memory already */
+	int trouble;       /* of the store, -errno: no fault of the record at hand */
 };
 
 /* A time that the agent told, on our clock. */
 int64_t ingest_time(const struct stream *s, int64_t t_wall_us);
+
+/* Before a tick of that time: the pack goes to the store and a new one begins when it lies in
+ * another window. On failure k->trouble says so, too. */
+int ingest_turn_page(struct taking *k, int64_t t_us, struct error *err) must_use;
 
 /* One record each: 0, or -errno with err; a record that does not decode changes nothing. */
 int ingest_take_tick(struct taking *k, const struct wire_rec *r, struct error *err) must_use;

@@ -230,6 +230,9 @@ int ingest_take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 	if (rc < 0)
 		return rc;
 	t_us = ingest_time(k->stream, tick.t_wall_us);
+	rc = ingest_turn_page(k, t_us, err);
+	if (rc < 0)
+		return rc;
 	exited = exits_of(k, &tick, &n_exited);
 	gone = gone_of(k, &tick, &n_gone);
 	rc = delta_apply(&k->stream->delta, &tick, err);
@@ -261,6 +264,9 @@ int ingest_store_tick_again(struct taking *k, const struct wire_rec *r, struct e
 	if (rc < 0)
 		return rc;
 	t_us = ingest_time(k->stream, tick.t_wall_us);
+	rc = ingest_turn_page(k, t_us, err);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < tick.n_born; i++) {
 		const struct wire_process *b = &tick.born[i];
 		int64_t id = identity_process(k->stream->boot_id, b->pid, b->start_ticks);

@@ -325,6 +325,11 @@ void pack_time(struct pack *p, int64_t t_us)
 		p->batch.t_us = t_us;
 }
 
+int64_t pack_t_us(const struct pack *p)
+{
+	return p->batch.t_us;
+}
+
 bool pack_empty(const struct pack *p)
 {
 	return p->batch.last_seq < p->batch.first_seq;

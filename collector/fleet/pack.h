@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pack.h - gathers what one batch of an agent means to the store: its fresh records as bytes, and
- * the processes, exits, cgroups, events, deaths, kills and gaps found in them. Lives for one call
- * of ingest_batch(). An addition that finds no memory marks the pack, and pack_put() fails.
+ * the processes, exits, cgroups, events, deaths, kills and gaps found in them. Lives within one
+ * call of ingest_batch(). An addition that finds no memory marks the pack, and pack_put() fails.
  */
 #ifndef MEMHERD_COLLECTOR_FLEET_PACK_H
 #define MEMHERD_COLLECTOR_FLEET_PACK_H
@@ -41,6 +41,8 @@ void pack_record(struct pack *p, const struct wire_rec *r);
 /* Sets the number up to which the batch now goes; what is packed next belongs to the one after. */
 void pack_last(struct pack *p, uint64_t seq);
 void pack_time(struct pack *p, int64_t t_us);
+/* Of its first tick, 0 when it has none. */
+int64_t pack_t_us(const struct pack *p);
 bool pack_empty(const struct pack *p);
 int pack_put(struct pack *p, struct store *store) must_use;
 

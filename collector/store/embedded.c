@@ -366,6 +366,13 @@ static bool reap(struct embedded *e)
 	return true;
 }
 
+/* The server of a collector before us, or its word in the log that the two share. */
+static bool is_of_the_one_before(const char *why)
+{
+	return strstr(why, "lock file") || strstr(why, "shared memory") ||
+	       strstr(why, "shutting down");
+}
+
 /* A collector before us may have been killed: its server is going down and still holds the
  * folder, so a start that fails is tried again for a while. */
 static int start_and_wait(struct embedded *e, struct error *err)
@@ -383,8 +390,7 @@ static int start_and_wait(struct embedded *e, struct error *err)
 		usleep(20000);
 		if (reap(e)) {
 			log_tail(e, why, sizeof(why));
-			if (clock_boot_us() > give_up_restarts ||
-			    !(strstr(why, "lock file") || strstr(why, "shared memory")))
+			if (clock_boot_us() > give_up_restarts || !is_of_the_one_before(why))
 				return error_set(err, -EIO,
 						 "the database in '%s' does not start: %s", e->dir,
 						 why);

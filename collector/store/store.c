@@ -181,6 +181,11 @@ struct window_set *store_windows(struct store *s)
 	return s->windows;
 }
 
+int64_t store_window_of(const struct store *s, int64_t t_us)
+{
+	return window_start(s->cfg.window_us, t_us);
+}
+
 bool store_ready(const struct store *s)
 {
 	return db_ready(s->db);

@@ -66,6 +66,8 @@ void store_free(struct store **s);
 
 struct db *store_db(struct store *s);
 struct window_set *store_windows(struct store *s);
+/* Start of the window that holds t. */
+int64_t store_window_of(const struct store *s, int64_t t_us);
 bool store_ready(const struct store *s);
 /* Why not ready; '' when it is. */
 const char *store_trouble(const struct store *s);
@@ -201,6 +203,7 @@ struct store_gap {
 	int64_t t_last_us;
 };
 
+/* What is told of samples lies in one window: the batch is read back until that is sealed. */
 struct store_batch {
 	int32_t host_id;
 	int64_t epoch;
@@ -210,7 +213,7 @@ struct store_batch {
 	int64_t rcv_us;         /* store_receive_time() */
 	int64_t t_us;           /* of its first tick; 0 = rcv_us */
 	int64_t skew_us;        /* of the host's clock, as its samples were corrected by */
-	const uint8_t *payload; /* the Batch as it came */
+	const uint8_t *payload; /* a Batch */
 	size_t payload_len;
 	const struct store_process *born; /* only those announced with strings */
 	size_t n_born;

@@ -1,5 +1,5 @@
--- Start of the oldest window that a stored batch may still have to be sealed into. A batch begins
--- in its window and may end in the next one ($1 microseconds later).
+-- Start of the oldest window that a stored batch may still have to be sealed into. A batch lies in
+-- one window; those that were stored before that was so may end in the next ($1 microseconds later).
 SELECT min(i.t0)::timestamptz
   FROM inbox AS i
   LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = 0

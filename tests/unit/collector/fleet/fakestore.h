@@ -3,7 +3,7 @@
  * fakestore.h - the store as ingest sees it, in memory: what it was given, and when it is full. A
  * test that includes it links with
  * '// link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time' and
- * '// link: -Wl,--wrap=store_windows,--wrap=window_add'.
+ * '// link: -Wl,--wrap=store_windows,--wrap=store_window_of,--wrap=window_add'.
  */
 #ifndef MEMHERD_TESTS_FAKESTORE_H
 #define MEMHERD_TESTS_FAKESTORE_H
@@ -40,6 +40,8 @@ static struct fake_store {
 	size_t n;
 	bool full;
 	int put_rc;
+	size_t puts_before; /* that succeed before put_rc is the answer */
+	int64_t window_us;  /* 0 = one window holds all time */
 	int64_t rcv_us;
 	unsigned windowed[SERIES_KINDS];
 	int64_t last_t_us;
@@ -69,7 +71,7 @@ int __wrap_store_put(struct store *s unused_arg, const struct store_batch *b)
 {
 	struct fake_batch *f = &fake.batches[fake.n];
 
-	if (fake.put_rc)
+	if (fake.put_rc && fake.n >= fake.puts_before)
 		return fake.put_rc;
 	if (fake.n == FAKE_BATCHES || b->first_seq < 1 || b->last_seq < b->first_seq)
 		abort();
@@ -120,6 +122,11 @@ int64_t __wrap_store_receive_time(struct store *s unused_arg)
 struct window_set *__wrap_store_windows(struct store *s unused_arg)
 {
 	return NULL;
+}
+
+int64_t __wrap_store_window_of(const struct store *s unused_arg, int64_t t_us)
+{
+	return fake.window_us ? t_us - t_us % fake.window_us : 0;
 }
 
 int __wrap_window_add(struct window_set *ws unused_arg, const struct series_id *id, int64_t t_us,

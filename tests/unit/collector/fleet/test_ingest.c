@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time
-// link: -Wl,--wrap=store_windows,--wrap=window_add
+// link: -Wl,--wrap=store_windows,--wrap=store_window_of,--wrap=window_add
 // link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
 // link: -Wl,--wrap=reallocarray
 #include "collector/fleet/ingest.h"
@@ -641,6 +641,79 @@ static void a_batch_that_could_not_be_queued_comes_again(void **state)
 	assert_int_equal(found(w, 10)->v[METRIC_RSS], 100);
 }
 
+/* Six ticks, 10 s apart, from the start of a window of 20 s: an agent catches up. */
+static void agent_catches_up(struct world *w, struct wire_process *one)
+{
+	fake.window_us = 20 * SEC;
+	w->agent.t_us -= w->agent.t_us % fake.window_us + 10 * SEC;
+	agent_begin(&w->agent);
+	for (int i = 0; i < 6; i++) {
+		struct wire_tick t = {.keyframe = i % 2 == 0};
+
+		if (t.keyframe) {
+			t.born = one;
+			t.n_born = 1;
+		}
+		w->agent.rss[0]++;
+		agent_tick(&w->agent, &t);
+	}
+}
+
+/* A batch is read back as long as its window is not sealed: what lies in two would be forgotten
+ * with the first. */
+static void many_windows_become_a_batch_each(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one = process(0, 10, "api");
+
+	agent_catches_up(w, &one);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		const struct fake_batch *f = &fake.batches[i];
+
+		assert_int_equal(f->b.first_seq, 2 * i + 1);
+		assert_int_equal(f->b.last_seq, 2 * i + 2);
+		assert_int_equal(f->n_seqs, 2);
+		assert_int_equal(f->b.t_us % fake.window_us, 0);
+		assert_int_equal(f->b.conn, CONN);
+		assert_int_equal(f->b.rcv_us, fake.batches[0].b.rcv_us);
+	}
+	assert_int_equal(fake.windowed[SERIES_PROCESS], 6);
+	/* the same again on a new connection, before any of it is committed */
+	assert_int_equal(ingest_open(w->in, w->host, EPOCH, 0, CONN + 1), 0);
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.n, 6);
+	assert_int_equal(last_put()->b.first_seq, 5);
+	assert_int_equal(last_put()->b.t_us, fake.batches[2].b.t_us);
+	assert_int_equal(fake.windowed[SERIES_PROCESS], 6);
+}
+
+/* The store is full in the middle: nothing of the rest is skipped when the batch comes again. */
+static void a_batch_that_was_queued_in_part_comes_again(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one = process(0, 10, "api");
+
+	agent_catches_up(w, &one);
+	fake.put_rc = -ENOBUFS;
+	fake.puts_before = 1;
+	assert_int_equal(send_batch(w), -ENOBUFS);
+	assert_int_equal(fake.n, 1);
+	fake.put_rc = 0;
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(fake.batches[i].b.first_seq, 2 * i + 1);
+		assert_int_equal(fake.batches[i].n_seqs, 2);
+	}
+	assert_int_equal(fake.windowed[SERIES_PROCESS], 6);
+	assert_int_equal(found(w, 10)->v[METRIC_RSS], w->agent.rss[0]);
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(last_put()->b.first_seq, 7);
+	assert_int_equal(ingest_stats(w->in)->undecodable, 0);
+}
+
 /* Another collector took some of the stream meanwhile. */
 static void a_base_that_moved_elsewhere_waits_for_a_keyframe(void **state)
 {
@@ -1054,6 +1127,8 @@ int main(void)
 		TEST(nothing_comes_from_the_future),
 		TEST(a_full_store_takes_nothing),
 		TEST(what_a_new_connection_brings_again_is_stored),
+		TEST(many_windows_become_a_batch_each),
+		TEST(a_batch_that_was_queued_in_part_comes_again),
 		TEST(a_batch_that_could_not_be_queued_comes_again),
 		TEST(a_base_that_moved_elsewhere_waits_for_a_keyframe),
 		TEST(events_keep_their_words),

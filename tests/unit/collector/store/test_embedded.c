@@ -33,22 +33,21 @@ static void runs_as_somebody_else_and_answers(void **state unused_arg)
 	pg_stop(&pg);
 }
 
-/* A collector that is killed takes its server with it, and the next one starts. */
-static void dies_with_its_parent(void **state unused_arg)
+/* A collector of its own with a server in dir. */
+static pid_t other_collector(char *dir, pid_t *ret_server)
 {
-	char dir[] = "/tmp/memherd-test-XXXXXX";
 	struct embedded_config cfg = {.dir = dir};
 	struct embedded *e;
 	struct error err;
-	pid_t server = 0, child;
-	int64_t end;
 	int pipes[2];
+	pid_t child;
 
-	assert_non_null(mkdtemp(dir));
 	assert_int_equal(pipe(pipes), 0);
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
+		pid_t server;
+
 		if (embedded_start(&cfg, &e, &err) < 0)
 			_exit(1);
 		server = embedded_pid(e);
@@ -57,7 +56,49 @@ static void dies_with_its_parent(void **state unused_arg)
 		for (;;)
 			pause();
 	}
-	assert_int_equal(read(pipes[0], &server, sizeof(server)), sizeof(server));
+	assert_int_equal(read(pipes[0], ret_server, sizeof(*ret_server)), sizeof(*ret_server));
+	close(pipes[0]);
+	close(pipes[1]);
+	return child;
+}
+
+/* The server's process that writes the last checkpoint: it does not go down before. */
+static pid_t checkpointer(pid_t server)
+{
+	char path[64], line[256] = "";
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)server, (int)server);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (!strstr(line, "checkpointer") && fscanf(f, "%d", &pid) == 1) {
+		FILE *cmdline;
+
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+		cmdline = fopen(path, "re");
+		if (!cmdline || !fgets(line, sizeof(line), cmdline))
+			line[0] = '\0';
+		if (cmdline)
+			fclose(cmdline);
+	}
+	fclose(f);
+	assert_non_null(strstr(line, "checkpointer"));
+	return pid;
+}
+
+/* A collector that is killed takes its server with it, and the next one starts. */
+static void dies_with_its_parent(void **state unused_arg)
+{
+	char dir[] = "/tmp/memherd-test-XXXXXX";
+	struct embedded_config cfg = {.dir = dir};
+	struct embedded *e;
+	struct error err;
+	pid_t server, child;
+	int64_t end;
+
+	assert_non_null(mkdtemp(dir));
+	child = other_collector(dir, &server);
 	assert_int_equal(kill(server, 0), 0);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
@@ -67,8 +108,38 @@ static void dies_with_its_parent(void **state unused_arg)
 		assert_true(clock_boot_us() < end);
 	assert_true(embedded_pid(e) != server);
 	embedded_free(&e);
-	close(pipes[0]);
-	close(pipes[1]);
+	nftw(dir, pg_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Its last checkpoint may take seconds, in which it turns the next collector away in its log. */
+static void waits_for_the_server_before(void **state unused_arg)
+{
+	char dir[] = "/tmp/memherd-test-XXXXXX";
+	struct embedded_config cfg = {.dir = dir};
+	struct embedded *e;
+	struct error err;
+	pid_t server, child, last, waker;
+	int rc;
+
+	assert_non_null(mkdtemp(dir));
+	child = other_collector(dir, &server);
+	last = checkpointer(server);
+	kill(last, SIGSTOP);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	waker = fork();
+	assert_true(waker >= 0);
+	if (waker == 0) {
+		sleep(3);
+		kill(last, SIGCONT);
+		_exit(0);
+	}
+	rc = embedded_start(&cfg, &e, &err);
+	waitpid(waker, NULL, 0);
+	if (rc < 0)
+		fail_msg("%s", err.msg);
+	assert_true(embedded_pid(e) != server);
+	embedded_free(&e);
 	nftw(dir, pg_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -178,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_as_somebody_else_and_answers),
 		cmocka_unit_test(dies_with_its_parent),
+		cmocka_unit_test(waits_for_the_server_before),
 		cmocka_unit_test(messages_say_what_to_do),
 		cmocka_unit_test(its_log_is_bounded),
 		cmocka_unit_test(nothing_is_written_with_more_than_its_rights),
