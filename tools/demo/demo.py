@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """memherd on this machine: a program leaks and the mail names it, another one's heap is fragmented and
-gives its memory back. DEMO_SECONDS=N bounds it; it then exits 0 only when every step was seen in the
+gives its memory back, a third one is killed at the limit of its cgroup and the dossier says why. DEMO_SECONDS=N bounds it; it then exits 0 only when every step was seen in the
 database and in the mail that came."""
 
+import contextlib
 import os
 import signal
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from memcg import Memcg, Unusable  # noqa: E402
 from stack import HERE, Stack  # noqa: E402
 
 MIB = 1024 * 1024
@@ -25,10 +27,11 @@ def mib(n):
 class Story:
     """The steps, each looked for where it must be: database, REST, mail."""
 
-    def __init__(self, stack, leak_pid, fragment_pid):
+    def __init__(self, stack, leak_pid, fragment_pid, hog_pid):
         self.stack = stack
         self.leak_pid = leak_pid
         self.fragment_pid = fragment_pid
+        self.hog_pid = hog_pid
         self.seen = {}
         self.steps = [
             ("samples of this host's processes stored", self.samples),
@@ -37,6 +40,9 @@ class Story:
             ("a trim gave memory back", self.trim),
             ("a mail tells what the trim gained", self.trim_mail),
         ]
+        if hog_pid:
+            self.steps += [("an OOM kill has a dossier with its limit and who had grown", self.kill),
+                           ("the kill's mail came and names the victim", self.kill_mail)]
 
     def samples(self):
         (stored,), = self.stack.sql("SELECT coalesce(sum(last_seq), 0) FROM agent_stream")
@@ -68,6 +74,19 @@ class Story:
                 return f"'{m['Subject']}'"
         return None
 
+    def kill(self):
+        rows = self.stack.sql("SELECT verdict, doc FROM oom_kill WHERE pid = %s AND cause = 'kernel_memcg'", self.hog_pid)
+        for verdict, doc in rows:
+            if doc["limit_bytes"] and any(g["pid"] == self.hog_pid for g in doc["growers"]):
+                return verdict
+        return None
+
+    def kill_mail(self):
+        for m in self.stack.messages():
+            if m["X-Memherd-Rule"] == "oom_kill" and f"pid {self.hog_pid}" in m.get_body(("plain",)).get_content():
+                return f"'{m['Subject']}'"
+        return None
+
     def look(self):
         for name, check in self.steps:
             if name in self.seen:
@@ -94,7 +113,15 @@ def account(stack):
         say(text)
 
 
-def run(stack, seconds):
+def start_hog(stack, box):
+    """The program that its cgroup will kill; 0 where no cgroup can be made."""
+    if not box:
+        return 0
+    stack.write("hog.py", (HERE / "hog.py").read_text())
+    return box.run(["/usr/bin/python3", stack.path("hog.py")]).pid
+
+
+def run(stack, seconds, box):
     end = time.monotonic() + seconds if seconds else None
     say("starting a private PostgreSQL and the collector")
     stack.start_sink()
@@ -109,8 +136,10 @@ def run(stack, seconds):
     leak = stack.start("leak", "/usr/bin/python3", stack.path("leak.py"), 1, user="nobody")
     fragment = stack.start("fragment", "/usr/bin/python3", stack.path("fragment.py"), 200, user="nobody")
     say(f"dashboard: {stack.cli('login-link').strip()}")
-    say(f"a leaking program runs as pid {leak.pid}, one with a fragmented heap as pid {fragment.pid}")
-    story = Story(stack, leak.pid, fragment.pid)
+    hog = start_hog(stack, box)
+    say(f"a leaking program runs as pid {leak.pid}, one with a fragmented heap as pid {fragment.pid}"
+        + (f", and pid {hog} will outgrow its cgroup of {mib(box.limit)}" if hog else ""))
+    story = Story(stack, leak.pid, fragment.pid, hog)
     told = 0.0
     while end is None or time.monotonic() < end:
         story.look()
@@ -127,6 +156,22 @@ def run(stack, seconds):
     return story
 
 
+@contextlib.contextmanager
+def cgroup():
+    """A cgroup for the kill, or None where none can be made or the kernel's log may not be read."""
+    try:
+        open("/dev/kmsg", "rb").close()
+        box = Memcg(48 * MIB, name="memherd-demo").__enter__()
+    except (Unusable, OSError) as e:
+        say(f"no OOM kill will be shown: {e}")
+        yield None
+        return
+    try:
+        yield box
+    finally:
+        box.__exit__()
+
+
 def main():
     seconds = int(os.environ.get("DEMO_SECONDS") or 0)
     if os.geteuid() != 0:
@@ -139,7 +184,8 @@ def main():
     # This demo's programs, not those of another one on this machine.
     stack.rules = rules.replace('"*/', f'"*{stack.dir}/')
     try:
-        story = run(stack, seconds)
+        with cgroup() as box:
+            story = run(stack, seconds, box)
     except KeyboardInterrupt:
         say("stopping")
         return 0
