@@ -153,9 +153,10 @@ static void add_kills(struct letter *l, const struct kill_alert *a, size_t from)
 
 	begin(l, "Kills");
 	if (a->kills > 1)
-		buf_printf(&b, "%u kills, %u of them since the mail before", a->kills, a->untold);
+		buf_printf(&b, "%u kills", a->kills);
 	if (a->mails)
-		add_line(l, &b);
+		buf_printf(&b, ", %u of them since the mail before", a->untold);
+	add_line(l, &b);
 	json_array_foreach (a->kept, i, kill)
 		if (i >= from)
 			add_kill(l, kill);

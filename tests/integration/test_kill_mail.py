@@ -62,7 +62,7 @@ def test_a_burst_is_one_alert_and_one_mail_within_seconds(world):
     link = re.search(r"http\S+/#oom=(\d+)", text).group(1)
     assert world.stack.get(f"/api/v1/oom-events/{link}")["time"] == first["time"], "the link leads to the first of them"
     for told in (first["verdict"], "raise the limit", "+200 MiB", "shop-1, cgroup /a; in use 512 MiB of 512 MiB",
-                 "victim: " + HOSTILE, "trigger: master (pid 1001) of shop", "grew most: grower (pid 1002) of shop"):
+                 "victim: " + HOSTILE, "trigger: master (pid 1001) of shop", "14 kills", "grew most: grower (pid 1002) of shop"):
         assert told in text, text
         assert html.escape(told) in page, page
     assert text.count("killed by the kernel: a cgroup reached its limit") == 14

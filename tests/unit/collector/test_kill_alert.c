@@ -373,6 +373,7 @@ static void a_burst_is_one_mail(void **state)
 	answer(0, 42);
 	pass(SEC);
 	assert_int_equal(fake.mails, 1);
+	assert_in(fake.text, "Kills\n  40 kills\n  2026-");
 	assert_in(fake.text, "and 24 more\n");
 	answer(0, 42);
 	assert_int_equal(last_said()->row.last_value, 40);
