@@ -23,6 +23,15 @@
 #define GROWERS   3
 #define ID_SIZE   24
 
+static void release(struct kill_alert *a)
+{
+	json_decref(a->kept);
+	json_decref(a->ids);
+	json_decref(a->services);
+	a->magic = 0;
+	free(a);
+}
+
 struct kill_alert *kill_alert_new(struct kill_alerts *all, int32_t host_id)
 {
 	struct kill_alert *a = calloc(1, sizeof(*a));
@@ -34,12 +43,11 @@ struct kill_alert *kill_alert_new(struct kill_alerts *all, int32_t host_id)
 	a->host_id = host_id;
 	a->kept = json_array();
 	a->ids = json_array();
-	if (a->kept && a->ids)
+	a->services = json_array();
+	if (a->kept && a->ids && a->services)
 		HASH_ADD_INT(all->open, host_id, a);
-	if (!a->kept || !a->ids || !a->hh.tbl) {
-		json_decref(a->kept);
-		json_decref(a->ids);
-		free(a);
+	if (!a->hh.tbl) {
+		release(a);
 		return NULL;
 	}
 	return a;
@@ -48,10 +56,7 @@ struct kill_alert *kill_alert_new(struct kill_alerts *all, int32_t host_id)
 void kill_alert_free(struct kill_alert *a)
 {
 	HASH_DEL(a->all->open, a);
-	json_decref(a->kept);
-	json_decref(a->ids);
-	a->magic = 0;
-	free(a);
+	release(a);
 }
 
 /* ---- when what is due ---- */
@@ -64,7 +69,7 @@ static int64_t mail_at(const struct kill_alert *a)
 	 */
 	if (!a->untold || (a->asking && (!a->alert_id || a->closing)))
 		return INT64_MAX;
-	return a->mails ? MAX_OF(at, a->mailed_us + DIGEST_US) : at;
+	return a->mails && !a->news ? MAX_OF(at, a->mailed_us + DIGEST_US) : at;
 }
 
 /* A clock that was set back must not silence it for long. */
@@ -156,13 +161,13 @@ static json_t *remember(struct host *h, const struct wire_kill *k, int64_t t_us)
 	return kill;
 }
 
-static bool is_known(const struct kill_alert *a, const char *id)
+static bool has_text(const json_t *list, const char *text)
 {
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach (a->ids, i, one)
-		if (strcmp(json_string_value(one) ? json_string_value(one) : "", id) == 0)
+	json_array_foreach (list, i, one)
+		if (strcmp(json_string_value(one) ? json_string_value(one) : "", text) == 0)
 			return true;
 	return false;
 }
@@ -172,6 +177,18 @@ static void add_id(struct kill_alert *a, const char *id)
 	json_array_append_new(a->ids, json_string(id));
 	while (json_array_size(a->ids) > KILL_ALERT_IDS)
 		json_array_remove(a->ids, 0);
+}
+
+/*
+ * True for the first kill of a service within this alert: a service that is hit beside another one
+ * is no repetition, its mail does not wait for the digest. Bounded, so that a host where everything
+ * dies in turn is a digest again.
+ */
+static bool add_service(struct kill_alert *a, const char *service)
+{
+	return !has_text(a->services, service) &&
+	       json_array_size(a->services) < KILL_ALERT_SERVICES &&
+	       json_array_append_new(a->services, json_string(service)) == 0;
 }
 
 /* The details of the first ones of a burst are kept: how it began says most. */
@@ -207,6 +224,7 @@ void kill_alert_begin(struct kill_alert *a, int64_t now_us)
 	a->opened_us = now_us;
 	a->mails = 0;
 	a->kills = a->untold;
+	json_array_clear(a->services);
 	a->unsaved = true;
 	name_it(a);
 }
@@ -237,6 +255,7 @@ static void join(struct kill_alert *a, struct host *h, const struct wire_kill *k
 	add_kill(a, h, k, t_us);
 	if (first)
 		kill_alert_begin(a, now_us);
+	a->news |= add_service(a, *k->victim.service ? k->victim.service : k->victim.comm);
 }
 
 void kill_alerts_told(struct kill_alerts *all, struct host *h, const struct wire_kill *k,
@@ -259,7 +278,7 @@ void kill_alerts_told(struct kill_alerts *all, struct host *h, const struct wire
 		log_error("kill=%" PRId64 " host=%d no memory for an alert", kill_id, h->host_id);
 		return;
 	}
-	if (is_known(a, id))
+	if (has_text(a->ids, id))
 		return;
 	add_id(a, id);
 	join(a, h, k, t_us);

@@ -19,10 +19,11 @@
 #define KILL_ALERTS_MAGIC 0x4b11a1e7u
 #define KILL_ALERT_MAGIC  0x4b11a1e8u
 
-#define KILL_ALERT_KEPT 16 /* kills of an alert whose details are kept, the newest */
-#define KILL_ALERT_IDS  64 /* and whose ids are, so that a restart tells none twice */
-#define KILL_ALERT_KEY  32
-#define KILL_ALERT_NAME 256
+#define KILL_ALERT_KEPT     16 /* kills of an alert whose details are kept, the newest */
+#define KILL_ALERT_IDS      64 /* and whose ids are, so that a restart tells none twice */
+#define KILL_ALERT_SERVICES 16 /* whose first kill is mailed at once */
+#define KILL_ALERT_KEY      32
+#define KILL_ALERT_NAME     256
 
 /* Of one host. Times are wall clock, 0 = never. */
 struct kill_alert {
@@ -43,11 +44,13 @@ struct kill_alert {
 	int64_t gather_us;   /* when the first that is not mailed was told */
 	int64_t mailed_us;
 	unsigned mails;
-	unsigned kills;  /* in all */
-	unsigned untold; /* not mailed yet, details kept or not */
-	size_t fresh;    /* the last so many of 'kept' are not mailed yet */
-	json_t *kept;    /* array of kills, oldest first */
-	json_t *ids;     /* array of texts, oldest first */
+	unsigned kills;   /* in all */
+	unsigned untold;  /* not mailed yet, details kept or not */
+	size_t fresh;     /* the last so many of 'kept' are not mailed yet */
+	json_t *kept;     /* array of kills, oldest first */
+	json_t *ids;      /* array of texts, oldest first */
+	json_t *services; /* array of texts: whose processes were killed, the first ones */
+	bool news;        /* one that is not mailed yet was the first of its service */
 	UT_hash_handle hh;
 };
 

@@ -367,6 +367,7 @@ void kill_alert_mail(struct kill_alert *a, int64_t now_us)
 	a->mailed_us = now_us;
 	a->untold = 0;
 	a->fresh = 0;
+	a->news = false;
 	forget_details(a);
 	a->unsaved = true;
 }

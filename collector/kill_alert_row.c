@@ -38,10 +38,10 @@ static int parse_key(const char *key, int32_t *ret_host)
 
 static json_t *state_of(const struct kill_alert *a)
 {
-	return json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "mails", (int)a->mails, "kills",
-			 (int)a->kills, "untold", (int)a->untold, "fresh", (int)a->fresh, "last_us",
-			 (json_int_t)a->last_us, "gather_us", (json_int_t)a->gather_us, "mailed_us",
-			 (json_int_t)a->mailed_us);
+	return json_pack("{s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I}", "mails", (int)a->mails,
+			 "kills", (int)a->kills, "untold", (int)a->untold, "fresh", (int)a->fresh,
+			 "news", a->news, "last_us", (json_int_t)a->last_us, "gather_us",
+			 (json_int_t)a->gather_us, "mailed_us", (json_int_t)a->mailed_us);
 }
 
 static json_t *culprit_of(const struct kill_alert *a)
@@ -62,10 +62,10 @@ static json_t *explain(const struct kill_alert *a)
 
 static char *document(const struct kill_alert *a)
 {
-	json_t *doc =
-		json_pack("{s:s, s:s, s:o, s:o, s:[], s:O, s:O, s:o}", "why", WHY, "rule_text", "",
-			  "explain", explain(a), "culprit", culprit_of(a), "actions", "kills",
-			  a->kept, "kill_ids", a->ids, "state", state_of(a));
+	json_t *doc = json_pack("{s:s, s:s, s:o, s:o, s:[], s:O, s:O, s:O, s:o}", "why", WHY,
+				"rule_text", "", "explain", explain(a), "culprit", culprit_of(a),
+				"actions", "kills", a->kept, "kill_ids", a->ids, "services",
+				a->services, "state", state_of(a));
 	char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 
 	json_decref(doc);
@@ -203,10 +203,12 @@ static void fill(struct kill_alert *a, const struct alert_row *row, const json_t
 	str_copy(a->title, sizeof(a->title), row->title);
 	take_list(&a->kept, json_object_get(doc, "kills"));
 	take_list(&a->ids, json_object_get(doc, "kill_ids"));
+	take_list(&a->services, json_object_get(doc, "services"));
 	a->mails = count(state, "mails");
 	a->kills = MAX_OF(count(state, "kills"), 1u);
 	a->untold = count(state, "untold");
 	a->fresh = MIN_OF((size_t)count(state, "fresh"), json_array_size(a->kept));
+	a->news = json_is_true(json_object_get(state, "news"));
 	a->last_us = number(state, "last_us");
 	a->gather_us = number(state, "gather_us");
 	a->mailed_us = number(state, "mailed_us");

@@ -262,13 +262,13 @@ int cgroup_stat_read(int dirfd, const char *path, enum cgroup_version version,
 	if (r < 0)
 		return r;
 	usage /= 1024;
-	/* Where memory stood still nobody was killed. */
+	/* Always: who is killed and grows to the limit again leaves the usage as it was. */
+	if (version == CGROUP_V2)
+		read_events_v2(f, first, v);
+	else
+		read_events_v1(f, v);
 	if (first || depth == CGROUP_FULL || usage != v[CGROUP_USAGE]) {
 		v[CGROUP_USAGE] = usage;
-		if (version == CGROUP_V2)
-			read_events_v2(f, first, v);
-		else
-			read_events_v1(f, v);
 		read_heavy(f, version, v);
 	}
 	if (first || depth == CGROUP_FULL)

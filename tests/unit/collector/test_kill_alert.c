@@ -265,8 +265,8 @@ static void tell(struct world *w, const struct wire_kill *k)
 	kill_alerts_told(w->all, w->host, k, (int64_t)(1000 + k->seq), k->t_wall_us);
 }
 
-/* Of /shop: a worker was killed, another one had grown. */
-static void kill_a_worker(struct world *w)
+/* A worker of this service was killed, one of /shop had grown. */
+static void kill_of(struct world *w, const char *service)
 {
 	static const char *advice[] = {"Raise the limit."};
 	struct wire_party grower = party(12, "gunicorn", "shop", 300 * MIB);
@@ -275,7 +275,7 @@ static void kill_a_worker(struct world *w)
 		.seq = ++w->seq,
 		.cause = KILL_CAUSE_KERNEL_MEMCG,
 		.confidence = KILL_CONFIDENCE_CERTAIN,
-		.victim = party(11, "python3", "batch", 100 * MIB),
+		.victim = party(11, "python3", service, 100 * MIB),
 		.trigger = party(0, "", "", KILL_ABSENT),
 		.victim_cgroup = "/shop/a",
 		.limit_cgroup = "/shop",
@@ -292,6 +292,11 @@ static void kill_a_worker(struct world *w)
 	grower.v[KILL_FIGURE_GROWN_10M] = 200 * MIB;
 	k.v[KILL_TOTAL_LIMIT] = k.v[KILL_TOTAL_USAGE] = 512 * MIB;
 	tell(w, &k);
+}
+
+static void kill_a_worker(struct world *w)
+{
+	kill_of(w, "batch");
 }
 
 static struct wire_kill bare_kill(struct world *w)
@@ -406,6 +411,52 @@ static void more_of_them_are_a_digest(void **state)
 	assert_int_equal(fake.mail.incident, 42);
 	assert_in(fake.text, "3 kills, 2 of them since the mail before");
 	assert_string_equal(fake.subject, "[memherd] web-1 shop: OOM kill (INC-42)");
+}
+
+static void another_service_does_not_wait_for_the_digest(void **state)
+{
+	struct world *w = *state;
+
+	kill_a_worker(w);
+	answer(0, 42);
+	pass(SEC);
+	answer(0, 42);
+	pass(MIN_US);
+	kill_of(w, "mailman");
+	answer(0, 42);
+	pass(SEC);
+	assert_int_equal(fake.mails, 2);
+	assert_int_equal(fake.mail.state, MAIL_AGAIN);
+	assert_in(fake.text, "2 kills, 1 of them since the mail before");
+	assert_in(fake.text, "of mailman");
+	answer(0, 42);
+	/* each is told once like this, also after a restart */
+	for (int i = 0; i < 2; i++) {
+		kill_of(w, i ? "mailman" : "batch");
+		answer(0, 42);
+	}
+	pass(SEC);
+	assert_int_equal(fake.mails, 2);
+	assert_in(last_said()->doc, "\"services\":[\"batch\",\"mailman\"]");
+	pass(10 * MIN_US);
+	assert_int_equal(fake.mails, 3);
+}
+
+static void where_everything_dies_it_is_a_digest(void **state)
+{
+	struct world *w = *state;
+	char service[32];
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(service, sizeof(service), "s%d", i);
+		fake.n = fake.answered = 0;
+		kill_of(w, service);
+		answer(0, 42);
+		pass(SEC);
+		while (fake.answered < fake.n)
+			answer(0, 42);
+	}
+	assert_int_equal(fake.mails, 16);
 }
 
 /* ---- its end ---- */
@@ -735,6 +786,8 @@ int main(void)
 		TEST(the_mail_says_who_and_why),
 		TEST(a_burst_is_one_mail),
 		TEST(more_of_them_are_a_digest),
+		TEST(another_service_does_not_wait_for_the_digest),
+		TEST(where_everything_dies_it_is_a_digest),
 		TEST(ten_quiet_minutes_end_it_without_a_mail),
 		TEST(a_kill_while_the_row_is_closed_is_a_new_alert),
 		TEST(only_killers_for_memory_count),
