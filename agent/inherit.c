@@ -9,6 +9,7 @@
 #include <linux/connector.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,9 @@
 /* Where what lies in a datagram: nlmsghdr, cn_msg, proc_event. */
 #define AT_EVENT  (sizeof(struct nlmsghdr) + sizeof(struct cn_msg))
 #define AT(field) (AT_EVENT + offsetof(struct proc_event, field))
+
+/* include/linux/proc_ns.h: the same number since Linux 3.8. */
+#define FIRST_PID_NAMESPACE 0xEFFFFFFCu
 
 /* A burst of exits waits here while sense is busy or being started again. */
 #define EXITS_BUFFER (1 << 20)
@@ -57,6 +61,14 @@ static int listen_in(int fd)
 	return send(fd, &m, sizeof(m), 0) < 0 ? -errno : 0;
 }
 
+/* The kernel ignores listeners of other PID namespaces without a word. */
+static bool may_be_told(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) < 0 || st.st_ino == FIRST_PID_NAMESPACE;
+}
+
 int inherit_exits(void)
 {
 	struct sockaddr_nl self = {.nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC};
@@ -66,6 +78,8 @@ int inherit_exits(void)
 
 	if (fd < 0)
 		return -errno;
+	if (!may_be_told())
+		return -EOPNOTSUPP;
 	rc = only_exits(fd);
 	if (rc == 0 && bind(fd, (const void *)&self, sizeof(self)) < 0)
 		rc = -errno;

@@ -16,7 +16,8 @@
 #include "common/check.h"
 
 /* A netlink socket that tells of each process that ends, or -errno (-EPERM without CAP_NET_ADMIN,
- * -ENOENT... for a kernel or a namespace without it). */
+ * -ENOENT... for a kernel or a network namespace without it, -EOPNOTSUPP in any PID namespace but
+ * the first). */
 int inherit_exits(void) must_use;
 
 #define INHERIT_TRACE_PATH "/sys/kernel/tracing"

@@ -2,6 +2,7 @@
 #include "agent/sense/outlook.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/sense/service.h"
 #include "proto/wire.h"
@@ -31,8 +32,27 @@ static void count_limits(const struct cgroup_tree *t, struct posture_facts *f)
 	}
 }
 
-size_t outlook_look(struct outlook *o, const struct ticker *t, bool exits, int64_t boot_us,
-		    struct posture_finding *out)
+/* Has PSS of another user's process been read? Our own may be read whatever is denied. */
+static bool reads_others(const struct ticker *t)
+{
+	const struct proctab *tab = &t->sampler.tab;
+	const struct survey *v = &t->survey;
+
+	for (uint32_t id = 0; id < tab->high; id++) {
+		const struct proc *p = &tab->procs[id];
+		uint32_t slot = ring_slot(&v->ring, id);
+		uint32_t pss, uss, age;
+
+		if (slot != RING_NO_SLOT && v->ring.who[slot].uid != geteuid() &&
+		    p->rss != PROC_ABSENT &&
+		    pss_figures(&v->pss, id, p->start_ticks, p->rss, &pss, &uss, &age))
+			return true;
+	}
+	return false;
+}
+
+size_t outlook_look(struct outlook *o, const struct ticker *t, const struct sense_fds *fds,
+		    int64_t boot_us, struct posture_finding *out)
 {
 	struct posture_paths paths = posture_system_paths;
 	struct posture_facts f;
@@ -41,9 +61,11 @@ size_t outlook_look(struct outlook *o, const struct ticker *t, bool exits, int64
 	posture_clear(&f);
 	paths.proc = t->cfg.sampling.proc_path;
 	posture_gather(&paths, &f);
-	f.proc_connector = exits;
+	f.proc_connector = fds->exits >= 0;
+	/* Its files are root's alone: we have been given what counts, or nothing. */
+	f.tracefs = fds->trace >= 0;
 	/* The gatherer tries pid 1 alone, which some hosts hide from everyone. */
-	if (t->survey.pss.sum.reads)
+	if (reads_others(t))
 		f.rollup_readable = 1;
 	o->sshd_unprotected = f.sshd_score_adj != POSTURE_UNKNOWN && f.sshd_score_adj >= 0;
 	count_limits(&t->survey.cgroups, &f);

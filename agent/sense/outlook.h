@@ -6,6 +6,7 @@
 #ifndef MEMHERD_AGENT_SENSE_OUTLOOK_H
 #define MEMHERD_AGENT_SENSE_OUTLOOK_H
 
+#include "agent/fds.h"
 #include "agent/sense/posture.h"
 #include "agent/sense/tick.h"
 
@@ -14,9 +15,8 @@ struct outlook {
 	bool sshd_unprotected;
 };
 
-/* The findings, the worst first, at most POSTURE_MAX; how many. exits: ends of processes are heard.
- */
-size_t outlook_look(struct outlook *o, const struct ticker *t, bool exits, int64_t boot_us,
-		    struct posture_finding *out);
+/* The findings, the worst first, at most POSTURE_MAX; how many. fds: what sense was born with. */
+size_t outlook_look(struct outlook *o, const struct ticker *t, const struct sense_fds *fds,
+		    int64_t boot_us, struct posture_finding *out);
 
 #endif

@@ -171,7 +171,7 @@ static void tell_outlook(struct sense *s, int64_t wall_us, int64_t boot_us)
 
 	if (s->outlook.looked_us && boot_us - s->outlook.looked_us < OUTLOOK_EVERY)
 		return;
-	n = outlook_look(&s->outlook, &s->ticker, s->fds.exits >= 0, boot_us, findings);
+	n = outlook_look(&s->outlook, &s->ticker, &s->fds, boot_us, findings);
 	killwatch_posture(&s->killwatch, &s->outlook);
 	sender_posture(&s->sender, wall_us, findings, n);
 }

@@ -6,13 +6,15 @@ As a program: earlyoom.py COMMAND...   (root) runs COMMAND in its own mount and 
 of its own, a private journald under the usual names (/run/systemd/journal, /run/log/journal, volatile)
 and nothing else of systemd. COMMAND sees the host's files, network and cgroups, but only processes of
 its own namespace; when it ends, everything in there is killed. The whole product can be started in it.
+With --host-pids before COMMAND it shares the host's PIDs, in which alone the kernel tells of exits.
 
 As a module, inside such a COMMAND: Victim, Earlyoom, stream(), send(), say_as_pid1(), run_as(), rotate().
 
 Why earlyoom can kill only its victim: it runs without any privilege as a user whom nobody has but the
 victim, so the kernel refuses its signals to all others; its /proc is mounted with hidepid=2, so it does
-not even see them; and both only in a PID namespace that this file has made.
+not even see them; and both only in namespaces that this file has made.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -22,6 +24,7 @@ import sys
 import threading
 import time
 
+INSIDE = "MEMHERD_EARLYOOM_MNT"  # the mount namespace that this file has made
 UID = 64321  # of systemd's dynamic range, as Debian's earlyoom.service has; no user of this host
 JOURNALD = "/lib/systemd/systemd-journald"
 PID1_PIPE = "/run/systemd/pid1"
@@ -68,17 +71,17 @@ def missing():
     return None if os.geteuid() == 0 else "not root"
 
 
-def inside(command, **kw):
+def inside(command, host_pids=False, **kw):
     """Runs the command in namespaces of its own (from outside): subprocess.run's answer."""
-    return subprocess.run([sys.executable, os.path.abspath(__file__), *map(str, command)], **kw)
+    shared = ["--host-pids"] if host_pids else []
+    return subprocess.run([sys.executable, os.path.abspath(__file__), *shared, *map(str, command)], **kw)
 
 
 # ---- what is used inside ----
 
 def _require_inside():
-    with open("/proc/1/cmdline", "rb") as f:
-        if b"--init" not in f.read().split(b"\0"):
-            raise RuntimeError("not in a PID namespace of earlyoom.py: nothing is killed here")
+    if os.environ.get(INSIDE) != os.readlink("/proc/self/ns/mnt"):
+        raise RuntimeError("not in a namespace of earlyoom.py: nothing is killed here")
 
 
 def wait_for(what, seconds=20):
@@ -195,10 +198,17 @@ class Earlyoom:
         self.log.close()
 
 
-# ---- PID 1 of the namespace ----
+# ---- PID 1 of the namespace, or who started it ----
 
 def _mount(kind, target):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=96m", kind, target], check=True)
+
+
+def _require_unused_user():
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if entry.name.isdigit() and entry.stat().st_uid == UID:
+                raise RuntimeError(f"process {entry.name} has the victim's user: nothing is started here")
 
 
 def _start_journald():
@@ -206,14 +216,16 @@ def _start_journald():
         if os.path.isdir(target):
             _mount("memherd-test", target)
     os.makedirs("/run/log/journal", exist_ok=True)
+    shutil.chown("/run/log/journal", group="systemd-journal")  # as systemd's tmpfiles do, for those who may read
+    os.chmod("/run/log/journal", 0o2755)
     os.makedirs("/run/systemd/journal")
     os.makedirs("/run/systemd/journald.conf.d")
     with open("/run/systemd/journald.conf.d/test.conf", "w") as f:
         f.write(CONF)
     # To its eyes all are in the root control group, on any host: so it takes units from streams.
     script = "mount -t tmpfs none /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup; exec " + JOURNALD
-    proc = subprocess.Popen(["unshare", "--mount", "--cgroup", "sh", "-c", script], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL)
+    proc = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--cgroup", "sh", "-c", script],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wait_for(lambda: os.path.exists("/run/systemd/journal/stdout") and journal_files())
     return proc
 
@@ -227,7 +239,8 @@ def _serve_pipe():
 
 
 def _init(command):
-    # Reads of /proc/1/cmdline by others must find us before anything is started.
+    _require_unused_user()
+    os.environ[INSIDE] = os.readlink("/proc/self/ns/mnt")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     journald = _start_journald()
     os.mkfifo(PID1_PIPE)
@@ -248,8 +261,9 @@ def main(argv):
         code = _init(argv[1:])
         sys.stdout.flush()
         os._exit(code if code >= 0 else 128 - code)
-    os.execvp("unshare", ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
-                          os.path.abspath(__file__), "--init", *argv])
+    own = [] if argv[:1] == ["--host-pids"] else ["--pid", "--fork", "--kill-child", "--mount-proc"]
+    os.execvp("unshare", ["unshare", "--mount", *own, sys.executable, os.path.abspath(__file__), "--init",
+                          *(argv if own else argv[1:])])
 
 
 if __name__ == "__main__":

@@ -62,16 +62,17 @@ def sanitizer_report(log, most=20000):
 
 
 class Program:
-    """One of ours, with its log; stopped by pid."""
+    """One of ours, with its log; stopped by pid. prefix: a command that becomes argv by exec."""
 
-    def __init__(self, name, argv, log, env=None, user=None):
+    def __init__(self, name, argv, log, env=None, user=None, prefix=()):
         self.name = name
         self.argv = [str(a) for a in argv]
         self.log = pathlib.Path(log)
         self.file = open(log, "ab")
         # A session of its own: Ctrl-C reaches whoever started us, who then stops things in order.
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.file,
-                                        stderr=self.file, env=env, user=user, start_new_session=True)
+        self.process = subprocess.Popen([*map(str, prefix), *self.argv], stdin=subprocess.DEVNULL,
+                                        stdout=self.file, stderr=self.file, env=env, user=user,
+                                        start_new_session=True)
 
     @property
     def ours(self):
@@ -134,8 +135,8 @@ class Stack:
 
     # ---- programs ----
 
-    def start(self, name, *argv, env=None, user=None):
-        program = Program(name, argv, self.path(f"{name}.log"), env=env, user=user)
+    def start(self, name, *argv, env=None, user=None, prefix=()):
+        program = Program(name, argv, self.path(f"{name}.log"), env=env, user=user, prefix=prefix)
         self.programs[name] = program
         return program
 
@@ -213,8 +214,8 @@ class Stack:
         self.start("actd", BIN / "memherd-actd", "run", "-c", self.path("actd.conf"))
         wait_for("memherd-actd", lambda: self.path("actd.sock").exists(), 10)
 
-    def start_agent(self):
-        self.start("agent", BIN / "memherd-agent", "run", "-c", self.path("agent.conf"))
+    def start_agent(self, prefix=()):
+        self.start("agent", BIN / "memherd-agent", "run", "-c", self.path("agent.conf"), prefix=prefix)
 
     def up(self):
         self.start_sink()

@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,6 +79,35 @@ static void ends_of_whole_processes_are_told(void **state unused_arg)
 	}
 }
 
+/* What another PID namespace's process is answered; 1 = no namespace can be made here. */
+static int answer_in_a_namespace(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pid_t inner = unshare(CLONE_NEWPID) < 0 ? -1 : fork();
+
+		if (inner == 0)
+			_exit(-inherit_exits());
+		_exit(inner > 0 && waitpid(inner, &status, 0) == inner ? WEXITSTATUS(status) : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+static void another_pid_namespace_knows_that_it_is_not_told(void **state unused_arg)
+{
+	auto_close int fd = inherit_exits();
+	int answer = answer_in_a_namespace();
+
+	if (fd < 0 || answer == 1) {
+		print_message("no proc connector or no PID namespace here\n");
+		skip();
+	}
+	assert_int_equal(answer, EOPNOTSUPP);
+}
+
 /* A folder that looks like a tracefs. */
 static void one_tracepoint_is_switched_on(void **state unused_arg)
 {
@@ -128,6 +158,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ends_of_whole_processes_are_told),
+		cmocka_unit_test(another_pid_namespace_knows_that_it_is_not_told),
 		cmocka_unit_test(one_tracepoint_is_switched_on),
 	};
 
