@@ -107,6 +107,17 @@ static int64_t tgid_of(const struct teller *t, int64_t tid)
 	return at ? strtoll(at + strlen("\nTgid:\t"), NULL, 10) : METRIC_ABSENT;
 }
 
+/* A zombie is in the table but has left the living of the ring. */
+static uint32_t slot_of(const struct ring *r, const struct oom_process *p, uint32_t pid)
+{
+	uint32_t slot = ring_slot(r, p->id);
+
+	if (slot == RING_NO_SLOT)
+		slot = ring_find(r, pid);
+	return slot != RING_NO_SLOT && r->who[slot].start_ticks == p->start_ticks ? slot
+										  : RING_NO_SLOT;
+}
+
 static enum dossier_known on_find(void *arg, int64_t pid, uint32_t *ret_slot)
 {
 	struct teller *t = arg;
@@ -119,7 +130,7 @@ static enum dossier_known on_find(void *arg, int64_t pid, uint32_t *ret_slot)
 		/* Another one has taken the pid since the last round. */
 		if (victim && t->victim_start && t->victim_start != p.start_ticks)
 			return DOSSIER_NEW;
-		*ret_slot = ring_slot(t->cfg->ring, p.id);
+		*ret_slot = slot_of(t->cfg->ring, &p, (uint32_t)pid);
 		return *ret_slot == RING_NO_SLOT ? DOSSIER_UNKNOWN : DOSSIER_KNOWN;
 	}
 	/* A round may have been between the kill and its line. */

@@ -159,14 +159,16 @@ static enum kill_cause killer_cause(enum killer killer)
 
 static void note_evidence(struct verdict *v, const struct killer_note *n)
 {
+	const char *colon = *n->reason ? ": " : "";
 	char target[100];
 
 	str_safe(target, sizeof(target), n->target, strlen(n->target));
 	if (n->pid)
 		evidence(v, "the log of %s names pid %" PRId64 "%s%s", killer_name(n->killer),
-			 n->pid, *n->reason ? ": " : "", n->reason);
+			 n->pid, colon, n->reason);
 	else
-		evidence(v, "the log of %s names %s", killer_name(n->killer), target);
+		evidence(v, "the log of %s names %s%s%s", killer_name(n->killer), target, colon,
+			 n->reason);
 }
 
 /* An end that the killer's signal cannot have brought speaks against it; SIGTERM may be handled,

@@ -19,12 +19,17 @@ def collector():
     wait_until("the collector to be ready", ready, 120)
 
 
-@pytest.fixture(scope="session")
-def product(collector):
-    """Collector and agent run, and samples of this host have come."""
+def enrol():
     (ETC / "agent.conf").write_text("[agent]\ninterval = 1s\nreconnect_base = 200ms\nreconnect_first = 1s\n")
     token = json.loads(run("memherd", "enroll-token", "create", "--json"))["token"]
     run("memherd-agent", "enroll", stdin=token + "\n")
     run("systemctl", "start", "memherd-agent")
+
+
+@pytest.fixture(scope="session")
+def product(collector):
+    """Collector and agent run, and samples of this host have come."""
+    if not active("memherd-agent"):  # in a guest's shell tests are run again and again
+        enrol()
     wait_until("the agent to be active", lambda: active("memherd-agent"), 30)
     wait_until("samples of this host", lambda: any(h["connected"] and h["processes"] for h in items("/hosts")), 60)

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import select
 import subprocess
 import time
 import urllib.request
@@ -149,3 +150,44 @@ class PythonUnit:
 
     def journal(self):
         return journal(self.name)
+
+
+# ---- kills and ends ----
+
+class End:
+    """Notes when a process that is none of ours ends: End(pid), later .wait() -> time.monotonic() of it."""
+
+    def __init__(self, pid):
+        self.fd = os.pidfd_open(pid)
+
+    def wait(self, seconds):
+        try:
+            assert select.select([self.fd], [], [], seconds)[0], f"it did not end within {seconds} s"
+            return time.monotonic()
+        finally:
+            os.close(self.fd)
+
+
+def known(pid, seconds=30):
+    """The collector's row of a process: only of those that it knows it tells how they ended."""
+    return wait_until(f"process {pid}", lambda: processes().get(pid), seconds)
+
+
+def kills():
+    return items("/oom-events?limit=500")
+
+
+def kill_of(pid, seconds=20):
+    """The kill whose victim had that pid, with its dossier."""
+    found = wait_until(f"the kill of {pid}", lambda: [k for k in kills() if k["pid"] == pid], seconds)
+    assert len(found) == 1
+    return get(f"/oom-events/{found[0]['id']}")
+
+
+def ended(process_id, seconds=30):
+    """How REST says that a process ended."""
+    return wait_until(f"the end of {process_id}", lambda: get(f"/processes/{process_id}")["ended"], seconds)
+
+
+def events(kind):
+    return items(f"/events?kind={kind}&limit=1000")

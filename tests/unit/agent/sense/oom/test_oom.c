@@ -298,6 +298,23 @@ static void a_live_kill_has_dossier_and_verdict(void **state unused_arg)
 	assert_int_equal(w.n_kills, 1);
 }
 
+/* A round came between the kill and its line: a zombie stays in the table, of the ring's living it
+ * is none. */
+static void a_victim_that_is_a_zombie_already_is_known(void **state unused_arg)
+{
+	const struct wire_kill *k;
+
+	watch();
+	know(17960, "python3", "shop");
+	owner_round_begin(&w, clock_boot_us());
+	ring_exit(&w.ring, w.procs[0].p.id);
+	ring_round_end(&w.ring);
+	say_fixture("6.18-memcg-nested.txt");
+	k = owner_kill_of(&w, 17960);
+	assert_string_equal(k->victim.service, "shop");
+	assert_int_equal(k->growers[0].pid, 17960);
+}
+
 static void a_burst_is_told_kill_by_kill(void **state unused_arg)
 {
 	watch();
@@ -659,6 +676,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(kills_of_before_are_told_once_over_restarts),
 		TEST(a_live_kill_has_dossier_and_verdict),
+		TEST(a_victim_that_is_a_zombie_already_is_known),
 		TEST(a_burst_is_told_kill_by_kill),
 		TEST(what_was_not_taken_is_told_again_after_a_restart),
 		TEST(a_hole_in_the_log_is_told_with_its_size),

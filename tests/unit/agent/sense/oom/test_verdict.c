@@ -109,7 +109,8 @@ static void killers_in_user_space_are_named(void **state unused_arg)
 	const struct killer_note other = {.killer = KILLER_EARLYOOM, .pid = 9, .signal = SIGTERM};
 	const struct killer_note oomd = {.killer = KILLER_SYSTEMD_OOMD,
 					 .signal = SIGKILL,
-					 .target = "/system.slice/shop.service"};
+					 .target = "/system.slice/shop.service",
+					 .reason = "memory pressure for / being 70% > 60%"};
 	const struct killer_note manager = {.killer = KILLER_PID1_OOMD,
 					    .act = KILLER_ACT_UNIT,
 					    .target = "shop.service"};
@@ -123,8 +124,9 @@ static void killers_in_user_space_are_named(void **state unused_arg)
 	       EARLYOOM, CERTAIN);
 	expect(decide((struct verdict_facts){.exit = KILLED, .notes = &early, .n_notes = 1}),
 	       EARLYOOM, CERTAIN);
-	expect(decide((struct verdict_facts){.exit = KILLED, .notes = notes, .n_notes = 3}),
-	       SYSTEMD_OOMD, LIKELY);
+	v = decide((struct verdict_facts){.exit = KILLED, .notes = notes, .n_notes = 3});
+	expect(v, SYSTEMD_OOMD, LIKELY);
+	assert_true(mentions(&v, "names /system.slice/shop.service: memory pressure for /"));
 	expect(decide((struct verdict_facts){.exit = KILLED, .notes = notes, .n_notes = 4}),
 	       EARLYOOM, CERTAIN);
 	expect(decide((struct verdict_facts){.exit = KILLED, .notes = notes, .n_notes = 1}), KILLED,
