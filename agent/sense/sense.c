@@ -210,19 +210,50 @@ static void tell_pressure(struct sense *s, const char *why)
 	}
 }
 
-/* Each second: is memory running out? Three reads, and no process is touched. */
-static void feel(struct sense *s)
+/* The next look between rounds. Each round looks too: at a pace of 1 s there are no others. */
+static void arm_beat(struct sense *s, int64_t wait_us)
 {
-	struct pulse_beat b = {.boot_us = clock_boot_us(), .trigger = strain_fired(&s->strain)};
+	struct timeval tv = {.tv_sec = wait_us / USEC_PER_SEC, .tv_usec = wait_us % USEC_PER_SEC};
+
+	if (s->cfg.hurry == SENSE_HURRY_AUTO)
+		event_add(s->beat, &tv);
+}
+
+/* Is memory running out? */
+static void feel(struct sense *s, struct pulse_beat *b)
+{
 	char why[PULSE_WHY_SIZE];
 
-	killwatch_beat(&s->killwatch, clock_wall_us());
-	strain_read(&s->ticker.sampler.dir, &b);
-	if (pulse_feel(&s->pulse, &b, why)) {
+	b->trigger = strain_fired(&s->strain);
+	if (pulse_feel(&s->pulse, b, why)) {
 		tell_pressure(s, why);
 		flush(s);
 	}
 	set_pace(s);
+}
+
+/* Between rounds: two reads, and no process is touched. */
+static void feel_now(struct sense *s)
+{
+	struct pulse_beat b = {.boot_us = clock_boot_us()};
+
+	strain_read(&s->ticker.sampler.dir, &b);
+	feel(s, &b);
+}
+
+/* In a round, of what it read. */
+static void feel_round(struct sense *s, int64_t boot_us)
+{
+	const int64_t *host = s->ticker.survey.figures;
+	struct pulse_beat b = {.boot_us = boot_us,
+			       .available = host[HOST_METRIC_AVAILABLE],
+			       .total = host[HOST_METRIC_TOTAL],
+			       .psi_some10 = host[HOST_METRIC_PSI_SOME10]};
+
+	if (s->cfg.hurry != SENSE_HURRY_AUTO)
+		return;
+	feel(s, &b);
+	arm_beat(s, BEAT_US + BEAT_US / 4);
 }
 
 /* In each round: the cgroups' figures are as fresh as they get. */
@@ -299,6 +330,7 @@ static void turn(struct sense *s)
 	killwatch_before_round(&s->killwatch);
 	keyframe = send_tick(s, wall_us, boot_us);
 	killwatch_after_round(&s->killwatch);
+	killwatch_beat(&s->killwatch, wall_us);
 	/* Nobody to ask: containers keep their short ids. */
 	(void)!naming_turn(&s->naming, s->ticker.sampler.now_us);
 	send_self(s, wall_us);
@@ -306,6 +338,7 @@ static void turn(struct sense *s)
 	tell_memory(s, total);
 	tell_absence(s, wall_us);
 	tell_outlook(s, wall_us, boot_us);
+	feel_round(s, boot_us);
 	feel_cgroups(s, boot_us);
 	judge_self(s, boot_us);
 	keeper_beat(&s->keeper, &s->ticker.survey, wall_us, boot_us);
@@ -329,7 +362,9 @@ static void on_beat(unused_arg evutil_socket_t fd, unused_arg short what, void *
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	feel(s);
+	arm_beat(s, BEAT_US);
+	killwatch_beat(&s->killwatch, clock_wall_us());
+	feel_now(s);
 }
 
 static void on_strain(void *arg)
@@ -337,7 +372,7 @@ static void on_strain(void *arg)
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	feel(s);
+	feel_now(s);
 }
 
 /* A kill or its like does not wait for the next tick. */
@@ -457,21 +492,18 @@ static int expect_services(struct sense *s, const struct sense_config *cfg, stru
 
 static int start_loop(struct sense *s, struct error *err)
 {
-	const struct timeval second = {.tv_sec = BEAT_US / USEC_PER_SEC};
-
 	s->base = event_base_new();
 	if (!s->base)
 		return error_set(err, -ENOMEM, "cannot make an event loop");
 	s->timer = event_new(s->base, -1, 0, on_timer, s);
-	s->beat = event_new(s->base, -1, EV_PERSIST, on_beat, s);
+	s->beat = event_new(s->base, -1, 0, on_beat, s);
 	s->readable = event_new(s->base, s->fds.link, EV_READ | EV_PERSIST, on_readable, s);
 	s->writable = event_new(s->base, s->fds.link, EV_WRITE, on_writable, s);
 	s->on_term = evsignal_new(s->base, SIGTERM, on_signal, s);
 	s->on_int = evsignal_new(s->base, SIGINT, on_signal, s);
 	if (!s->timer || !s->beat || !s->readable || !s->writable || !s->on_term || !s->on_int ||
 	    event_add(s->readable, NULL) < 0 || event_add(s->on_term, NULL) < 0 ||
-	    event_add(s->on_int, NULL) < 0 ||
-	    (s->cfg.hurry == SENSE_HURRY_AUTO && event_add(s->beat, &second) < 0))
+	    event_add(s->on_int, NULL) < 0)
 		return error_set(err, -ENOMEM, "cannot watch the link");
 	strain_watch(&s->strain, s->base, s->ticker.cfg.sampling.proc_path, on_strain, s);
 	return 0;
