@@ -28,9 +28,11 @@
 #include "common/log.h"
 #include "proto/wire.h"
 
-#define SENSE_MAGIC   0x53454e53u
-#define FAST_US       USEC_PER_SEC
-#define BEAT_US       USEC_PER_SEC
+#define SENSE_MAGIC 0x53454e53u
+#define FAST_US     USEC_PER_SEC
+#define BEAT_US     USEC_PER_SEC
+/* While the kernel would tell of a stall at once: a beat costs as much as reading 20 processes. */
+#define CALM_BEAT_US  (2 * USEC_PER_SEC)
 #define OUTLOOK_EVERY (3600 * USEC_PER_SEC)
 
 struct sense {
@@ -210,9 +212,12 @@ static void tell_pressure(struct sense *s, const char *why)
 	}
 }
 
-/* The next look between rounds. Each round looks too: at a pace of 1 s there are no others. */
-static void arm_beat(struct sense *s, int64_t wait_us)
+/* The next look between rounds. Each round looks too, and a little is added to its second: at a
+ * pace of 1 s there are no others. What another killer writes into the journal cannot wait. */
+static void arm_beat(struct sense *s, int64_t more_us)
 {
+	bool calm = strain_watches(&s->strain) && !s->ticker.survey.killers;
+	int64_t wait_us = (calm ? CALM_BEAT_US : BEAT_US) + more_us;
 	struct timeval tv = {.tv_sec = wait_us / USEC_PER_SEC, .tv_usec = wait_us % USEC_PER_SEC};
 
 	if (s->cfg.hurry == SENSE_HURRY_AUTO)
@@ -253,7 +258,7 @@ static void feel_round(struct sense *s, int64_t boot_us)
 	if (s->cfg.hurry != SENSE_HURRY_AUTO)
 		return;
 	feel(s, &b);
-	arm_beat(s, BEAT_US + BEAT_US / 4);
+	arm_beat(s, BEAT_US / 4);
 }
 
 /* In each round: the cgroups' figures are as fresh as they get. */
@@ -362,7 +367,7 @@ static void on_beat(unused_arg evutil_socket_t fd, unused_arg short what, void *
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	arm_beat(s, BEAT_US);
+	arm_beat(s, 0);
 	killwatch_beat(&s->killwatch, clock_wall_us());
 	feel_now(s);
 }
