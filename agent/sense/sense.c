@@ -32,7 +32,9 @@
 #define FAST_US     USEC_PER_SEC
 #define BEAT_US     USEC_PER_SEC
 /* While the kernel would tell of a stall at once: a beat costs as much as reading 20 processes. */
-#define CALM_BEAT_US  (2 * USEC_PER_SEC)
+#define CALM_BEAT_US (2 * USEC_PER_SEC)
+/* Bytes of a tick: what is larger is rare, and its memory is given back. */
+#define BURST         ((size_t)16 * 1024)
 #define OUTLOOK_EVERY (3600 * USEC_PER_SEC)
 
 struct sense {
@@ -299,11 +301,12 @@ static void judge_self(struct sense *s, int64_t boot_us)
 
 /* ---- the round ---- */
 
-/* Was it a keyframe? */
+/* Was it one of those that take much memory: a keyframe, many births? */
 static bool send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
 {
 	struct error err;
 	bool keyframe = false;
+	bool burst;
 	int r;
 
 	buf_reset(&s->body);
@@ -314,15 +317,16 @@ static bool send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
 	}
 	r = outbox_push(&s->outbox, RECORD_TICK, keyframe ? RECORD_KEYFRAME : 0, wall_us,
 			s->body.data, s->body.len);
-	if (keyframe)
-		buf_fini(&s->body); /* all others are small */
+	burst = keyframe || s->body.len > BURST;
+	if (burst)
+		buf_fini(&s->body);
 	if (r == 0)
-		return keyframe;
+		return burst;
 	/* Its values are the encoder's base now: what follows must not build on it. */
 	ticker_restart(&s->ticker);
 	if (s->dropped++ == 0)
 		log_warn("tick_dropped reason=\"link does not keep up\"");
-	return keyframe;
+	return burst;
 }
 
 static void turn(struct sense *s)
@@ -330,10 +334,10 @@ static void turn(struct sense *s)
 	int64_t wall_us = clock_wall_us();
 	int64_t boot_us = clock_boot_us();
 	int64_t total = s->ticker.survey.mem_total;
-	bool keyframe;
+	bool burst;
 
 	killwatch_before_round(&s->killwatch);
-	keyframe = send_tick(s, wall_us, boot_us);
+	burst = send_tick(s, wall_us, boot_us);
 	killwatch_after_round(&s->killwatch);
 	killwatch_beat(&s->killwatch, wall_us);
 	/* Nobody to ask: containers keep their short ids. */
@@ -349,7 +353,7 @@ static void turn(struct sense *s)
 	keeper_beat(&s->keeper, &s->ticker.survey, wall_us, boot_us);
 	set_pace(s);
 	flush(s);
-	if (keyframe)
+	if (burst)
 		heap_trim();
 	arm_timer(s);
 }
