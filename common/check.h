@@ -21,6 +21,10 @@
 #define MAX_OF(a, b)                    ((a) > (b) ? (a) : (b))
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+/* How an array that lasts grows, by a quarter: doubling leaves up to half of it empty for good. Of
+ * at least 4. */
+#define MORE_THAN(cap) ((cap) + (cap) / 4)
+
 /* A local that owns memory or a descriptor; it is released when the scope ends. */
 static inline void auto_free_(void *slot)
 {

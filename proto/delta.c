@@ -74,7 +74,7 @@ static int grow(struct delta_state *s, size_t id)
 	if (id < s->n_slots)
 		return 0;
 	while (n <= id)
-		n += n / 2;
+		n = MORE_THAN(n);
 	slots = realloc(s->slots, n * sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
@@ -93,7 +93,7 @@ static int grow_cgroups(struct delta_state *s, size_t id)
 	if (id < s->n_cgroups)
 		return 0;
 	while (n <= id)
-		n *= 2;
+		n = MORE_THAN(n);
 	cgroups = realloc(s->cgroups, n * sizeof(*cgroups));
 	if (!cgroups)
 		return -ENOMEM;

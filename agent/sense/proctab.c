@@ -71,32 +71,43 @@ static bool is_indexed(const struct proctab *t, uint32_t id)
 	return proctab_find(t, t->procs[id].pid) == id;
 }
 
-static int grow(struct proctab *t)
+/* An index at most half full for cap entries. */
+static int index_anew(struct proctab *t, uint32_t cap)
 {
-	uint32_t cap = t->cap ? t->cap * 2 : FIRST_CAP;
-	uint32_t slots = cap * 2; /* at most half full */
-	struct proc *procs;
+	uint32_t slots = t->index ? t->index_mask + 1 : FIRST_CAP * 2;
+	uint32_t old_slots = t->index ? slots : 0;
+	uint32_t *old = t->index;
 	uint32_t *index;
-	uint32_t *old_index = t->index;
-	uint32_t old_slots = old_index ? t->index_mask + 1 : 0;
 
+	while (slots < cap * 2)
+		slots *= 2;
+	if (slots == old_slots)
+		return 0;
 	index = calloc(slots, sizeof(*index));
 	if (!index)
 		return -ENOMEM;
-	procs = realloc(t->procs, cap * sizeof(*procs));
-	if (!procs) {
-		free(index);
-		return -ENOMEM;
-	}
-	memset(procs + t->cap, 0, (cap - t->cap) * sizeof(*procs));
-	t->procs = procs;
-	t->cap = cap;
 	t->index = index;
 	t->index_mask = slots - 1;
 	for (uint32_t i = 0; i < old_slots; i++)
-		if (old_index[i])
-			index[slot_of(t, procs[old_index[i] - 1].pid)] = old_index[i];
-	free(old_index);
+		if (old[i])
+			index[slot_of(t, t->procs[old[i] - 1].pid)] = old[i];
+	free(old);
+	return 0;
+}
+
+static int grow(struct proctab *t)
+{
+	uint32_t cap = t->cap ? MORE_THAN(t->cap) : FIRST_CAP;
+	struct proc *procs = realloc(t->procs, cap * sizeof(*procs));
+
+	if (!procs)
+		return -ENOMEM;
+	t->procs = procs;
+	/* what has no place in the index is not counted as room */
+	if (index_anew(t, cap) < 0)
+		return -ENOMEM;
+	memset(procs + t->cap, 0, (cap - t->cap) * sizeof(*procs));
+	t->cap = cap;
 	return 0;
 }
 

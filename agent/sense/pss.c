@@ -82,7 +82,7 @@ static int reserve(struct pss *p, uint32_t id)
 	if (id < p->cap)
 		return 0;
 	while (cap <= id)
-		cap *= 2;
+		cap = MORE_THAN(cap);
 	entries = realloc(p->entries, cap * sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;

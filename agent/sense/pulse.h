@@ -19,7 +19,7 @@
 #define PULSE_HOLD_US  (30 * INT64_C(1000000))
 #define PULSE_SOON_US  (300 * INT64_C(1000000))
 #define PULSE_PSI_HIGH 1000 /* some avg10, 1/10000 */
-#define PULSE_BEATS    16   /* of available memory, one a second */
+#define PULSE_BEATS    16   /* of available memory, one or two seconds apart */
 #define PULSE_SPAN_MIN (4 * INT64_C(1000000))
 #define PULSE_WHY_SIZE 160
 /* A fall of less than this over the beats that are kept says nothing. */

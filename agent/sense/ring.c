@@ -63,7 +63,7 @@ static bool grow_array(uint32_t **a, uint32_t n)
 
 static int grow(struct ring *r)
 {
-	uint32_t cap = r->cap ? r->cap * 2 : FIRST_CAP;
+	uint32_t cap = r->cap ? MORE_THAN(r->cap) : FIRST_CAP;
 	struct ring_who *who = realloc(r->who, cap * sizeof(*who));
 
 	if (!who)
@@ -125,7 +125,7 @@ static int reserve_id(struct ring *r, uint32_t id)
 	if (id < r->n_ids)
 		return 0;
 	while (n <= id)
-		n *= 2;
+		n = MORE_THAN(n);
 	if (!grow_array(&r->slot_of, n))
 		return -ENOMEM;
 	for (uint32_t i = r->n_ids; i < n; i++)

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #define FIRST_CAP 4096u
-/* Grown by a quarter: doubling would leave half of it empty. */
-#define MORE_OF(cap) ((cap) + (cap) / 4)
 
 int ring_lane_init(struct ring_lane *l, const struct ring_lane_config *cfg)
 {
@@ -52,7 +50,7 @@ static uint32_t before(const struct ring_lane *l, uint32_t at, uint32_t n)
 /* More room, its bytes in line again. */
 static bool grow(struct ring_lane *l)
 {
-	uint32_t cap = MIN_OF(l->cap ? MORE_OF(l->cap) : FIRST_CAP, l->cfg.max_bytes);
+	uint32_t cap = MIN_OF(l->cap ? MORE_THAN(l->cap) : FIRST_CAP, l->cfg.max_bytes);
 	uint32_t at = before(l, l->head, l->len);
 	uint8_t *bytes;
 

@@ -28,9 +28,13 @@
 #include "common/log.h"
 #include "proto/wire.h"
 
-#define SENSE_MAGIC   0x53454e53u
-#define FAST_US       USEC_PER_SEC
-#define BEAT_US       USEC_PER_SEC
+#define SENSE_MAGIC 0x53454e53u
+#define FAST_US     USEC_PER_SEC
+#define BEAT_US     USEC_PER_SEC
+/* While the kernel would tell of a stall at once: a beat costs as much as reading 20 processes. */
+#define CALM_BEAT_US (2 * USEC_PER_SEC)
+/* Bytes of a tick: what is larger is rare, and its memory is given back. */
+#define BURST         ((size_t)16 * 1024)
 #define OUTLOOK_EVERY (3600 * USEC_PER_SEC)
 
 struct sense {
@@ -210,19 +214,53 @@ static void tell_pressure(struct sense *s, const char *why)
 	}
 }
 
-/* Each second: is memory running out? Three reads, and no process is touched. */
-static void feel(struct sense *s)
+/* The next look between rounds. Each round looks too, and a little is added to its second: at a
+ * pace of 1 s there are no others. What another killer writes into the journal cannot wait. */
+static void arm_beat(struct sense *s, int64_t more_us)
 {
-	struct pulse_beat b = {.boot_us = clock_boot_us(), .trigger = strain_fired(&s->strain)};
+	bool calm = strain_watches(&s->strain) && !s->ticker.survey.killers;
+	int64_t wait_us = (calm ? CALM_BEAT_US : BEAT_US) + more_us;
+	struct timeval tv = {.tv_sec = wait_us / USEC_PER_SEC, .tv_usec = wait_us % USEC_PER_SEC};
+
+	if (s->cfg.hurry == SENSE_HURRY_AUTO)
+		event_add(s->beat, &tv);
+}
+
+/* Is memory running out? */
+static void feel(struct sense *s, struct pulse_beat *b)
+{
 	char why[PULSE_WHY_SIZE];
 
-	killwatch_beat(&s->killwatch, clock_wall_us());
-	strain_read(&s->ticker.sampler.dir, &b);
-	if (pulse_feel(&s->pulse, &b, why)) {
+	b->trigger = strain_fired(&s->strain);
+	if (pulse_feel(&s->pulse, b, why)) {
 		tell_pressure(s, why);
 		flush(s);
 	}
 	set_pace(s);
+}
+
+/* Between rounds: two reads, and no process is touched. */
+static void feel_now(struct sense *s)
+{
+	struct pulse_beat b = {.boot_us = clock_boot_us()};
+
+	strain_read(&s->ticker.sampler.dir, &b);
+	feel(s, &b);
+}
+
+/* In a round, of what it read. */
+static void feel_round(struct sense *s, int64_t boot_us)
+{
+	const int64_t *host = s->ticker.survey.figures;
+	struct pulse_beat b = {.boot_us = boot_us,
+			       .available = host[HOST_METRIC_AVAILABLE],
+			       .total = host[HOST_METRIC_TOTAL],
+			       .psi_some10 = host[HOST_METRIC_PSI_SOME10]};
+
+	if (s->cfg.hurry != SENSE_HURRY_AUTO)
+		return;
+	feel(s, &b);
+	arm_beat(s, BEAT_US / 4);
 }
 
 /* In each round: the cgroups' figures are as fresh as they get. */
@@ -263,11 +301,12 @@ static void judge_self(struct sense *s, int64_t boot_us)
 
 /* ---- the round ---- */
 
-/* Was it a keyframe? */
+/* Was it one of those that take much memory: a keyframe, many births? */
 static bool send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
 {
 	struct error err;
 	bool keyframe = false;
+	bool burst;
 	int r;
 
 	buf_reset(&s->body);
@@ -278,15 +317,16 @@ static bool send_tick(struct sense *s, int64_t wall_us, int64_t boot_us)
 	}
 	r = outbox_push(&s->outbox, RECORD_TICK, keyframe ? RECORD_KEYFRAME : 0, wall_us,
 			s->body.data, s->body.len);
-	if (keyframe)
-		buf_fini(&s->body); /* all others are small */
+	burst = keyframe || s->body.len > BURST;
+	if (burst)
+		buf_fini(&s->body);
 	if (r == 0)
-		return keyframe;
+		return burst;
 	/* Its values are the encoder's base now: what follows must not build on it. */
 	ticker_restart(&s->ticker);
 	if (s->dropped++ == 0)
 		log_warn("tick_dropped reason=\"link does not keep up\"");
-	return keyframe;
+	return burst;
 }
 
 static void turn(struct sense *s)
@@ -294,11 +334,12 @@ static void turn(struct sense *s)
 	int64_t wall_us = clock_wall_us();
 	int64_t boot_us = clock_boot_us();
 	int64_t total = s->ticker.survey.mem_total;
-	bool keyframe;
+	bool burst;
 
 	killwatch_before_round(&s->killwatch);
-	keyframe = send_tick(s, wall_us, boot_us);
+	burst = send_tick(s, wall_us, boot_us);
 	killwatch_after_round(&s->killwatch);
+	killwatch_beat(&s->killwatch, wall_us);
 	/* Nobody to ask: containers keep their short ids. */
 	(void)!naming_turn(&s->naming, s->ticker.sampler.now_us);
 	send_self(s, wall_us);
@@ -306,12 +347,13 @@ static void turn(struct sense *s)
 	tell_memory(s, total);
 	tell_absence(s, wall_us);
 	tell_outlook(s, wall_us, boot_us);
+	feel_round(s, boot_us);
 	feel_cgroups(s, boot_us);
 	judge_self(s, boot_us);
 	keeper_beat(&s->keeper, &s->ticker.survey, wall_us, boot_us);
 	set_pace(s);
 	flush(s);
-	if (keyframe)
+	if (burst)
 		heap_trim();
 	arm_timer(s);
 }
@@ -329,7 +371,9 @@ static void on_beat(unused_arg evutil_socket_t fd, unused_arg short what, void *
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	feel(s);
+	arm_beat(s, 0);
+	killwatch_beat(&s->killwatch, clock_wall_us());
+	feel_now(s);
 }
 
 static void on_strain(void *arg)
@@ -337,7 +381,7 @@ static void on_strain(void *arg)
 	struct sense *s = arg;
 
 	MAGIC_CHECK(s, SENSE_MAGIC);
-	feel(s);
+	feel_now(s);
 }
 
 /* A kill or its like does not wait for the next tick. */
@@ -457,21 +501,18 @@ static int expect_services(struct sense *s, const struct sense_config *cfg, stru
 
 static int start_loop(struct sense *s, struct error *err)
 {
-	const struct timeval second = {.tv_sec = BEAT_US / USEC_PER_SEC};
-
 	s->base = event_base_new();
 	if (!s->base)
 		return error_set(err, -ENOMEM, "cannot make an event loop");
 	s->timer = event_new(s->base, -1, 0, on_timer, s);
-	s->beat = event_new(s->base, -1, EV_PERSIST, on_beat, s);
+	s->beat = event_new(s->base, -1, 0, on_beat, s);
 	s->readable = event_new(s->base, s->fds.link, EV_READ | EV_PERSIST, on_readable, s);
 	s->writable = event_new(s->base, s->fds.link, EV_WRITE, on_writable, s);
 	s->on_term = evsignal_new(s->base, SIGTERM, on_signal, s);
 	s->on_int = evsignal_new(s->base, SIGINT, on_signal, s);
 	if (!s->timer || !s->beat || !s->readable || !s->writable || !s->on_term || !s->on_int ||
 	    event_add(s->readable, NULL) < 0 || event_add(s->on_term, NULL) < 0 ||
-	    event_add(s->on_int, NULL) < 0 ||
-	    (s->cfg.hurry == SENSE_HURRY_AUTO && event_add(s->beat, &second) < 0))
+	    event_add(s->on_int, NULL) < 0)
 		return error_set(err, -ENOMEM, "cannot watch the link");
 	strain_watch(&s->strain, s->base, s->ticker.cfg.sampling.proc_path, on_strain, s);
 	return 0;

@@ -71,6 +71,11 @@ void strain_end(struct strain *p)
 	p->fd = -1;
 }
 
+bool strain_watches(const struct strain *p)
+{
+	return p->ready && event_pending(p->ready, EV_READ, NULL);
+}
+
 bool strain_fired(struct strain *p)
 {
 	bool fired = p->fired;

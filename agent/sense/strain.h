@@ -2,7 +2,7 @@
 /*
  * strain.h - the kernel's word that memory is short: a PSI trigger on the whole host, and the
  * figures that pulse.h judges. Without PSI, or without the right to a trigger, the averages are
- * read each second all the same. Source: Documentation/accounting/psi.rst.
+ * read all the same, and twice as often. Source: Documentation/accounting/psi.rst.
  *
  * A window of 2 s: for others than root the kernel takes only multiples of it.
  */
@@ -36,6 +36,8 @@ struct strain {
 bool strain_watch(struct strain *p, struct event_base *base, const char *proc_path,
 		  strain_on_fired *on_fired, void *arg);
 void strain_end(struct strain *p);
+/* Is there a trigger? */
+bool strain_watches(const struct strain *p);
 /* Since the last call? */
 bool strain_fired(struct strain *p);
 

@@ -152,12 +152,19 @@ static void take_hoststat(const struct hoststat *h, int64_t *v)
 	v[HOST_METRIC_OVERCOMMIT] = h->overcommit;
 }
 
+/* Mostly we are one of the processes of this round, unless there were too many. */
 static int64_t own_rss(const struct sampler *s)
 {
+	uint32_t pid = (uint32_t)getpid();
+	uint32_t id = proctab_find(&s->tab, pid);
 	struct procfs_statm m;
 	char buf[128];
-	int n = procdir_read(&s->dir, (uint32_t)getpid(), "statm", buf, sizeof(buf));
+	int n;
 
+	if (id != PROC_NO_ID && sampler_tells(&s->tab.procs[id]) &&
+	    s->tab.procs[id].rss != PROC_ABSENT)
+		return s->tab.procs[id].rss;
+	n = procdir_read(&s->dir, pid, "statm", buf, sizeof(buf));
 	if (n <= 0 || procfs_parse_statm(buf, (size_t)n, &m) < 0)
 		return METRIC_ABSENT;
 	return (int64_t)(m.resident * s->page_kib);

@@ -4,7 +4,8 @@
  *   bare  one openat+read+close loop over every statm: the floor of the method
  *   ours  one whole cycle: scan, read, diff, encode, write to a socket
  * Each prints the CPU microseconds it took (ours: and the bytes of its tick). 'agent_cycle N' first
- * forks N sleeping children; 'agent_cycle sense' runs the gathering process itself, for its memory.
+ * forks N sleeping children; 'agent_cycle sense [MILLISECONDS]' runs the gathering process itself,
+ * with so much between two rounds (1000), for its memory and the CPU time of its loop.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -135,9 +136,9 @@ static int spawn_sleepers(int64_t n)
 	return 0;
 }
 
-static int run_sense(void)
+static int run_sense(int64_t interval_ms)
 {
-	const struct sense_config cfg = {.interval_us = USEC_PER_SEC};
+	const struct sense_config cfg = {.interval_us = interval_ms * 1000};
 	char sink[4096];
 	int fd[2];
 	pid_t pid;
@@ -184,12 +185,13 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
-	int64_t n;
+	int64_t n = 1000;
 
-	if (argc == 2 && strcmp(argv[1], "sense") == 0)
-		return run_sense();
+	if ((argc == 2 || (argc == 3 && str_parse_int(argv[2], &n) == 0)) &&
+	    strcmp(argv[1], "sense") == 0)
+		return run_sense(n);
 	if (argc != 2 || str_parse_int(argv[1], &n) < 0 || n < 0 || n > 20000) {
-		fprintf(stderr, "usage: agent_cycle N | agent_cycle sense\n");
+		fprintf(stderr, "usage: agent_cycle N | agent_cycle sense [MILLISECONDS]\n");
 		return 2;
 	}
 	return spawn_sleepers(n) ? 1 : serve();

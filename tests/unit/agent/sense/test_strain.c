@@ -40,12 +40,14 @@ static void a_trigger_is_set_and_taken_back(void **state unused_arg)
 
 	if (strain_watch(&s, base, "/proc", on_fired, &fired)) {
 		assert_true(s.fd >= 0);
+		assert_true(strain_watches(&s));
 		event_base_loopexit(base, &moment);
 		event_base_dispatch(base);
 		assert_int_equal(strain_fired(&s), fired > 0);
 		assert_false(strain_fired(&s)); /* told once */
 	}
 	strain_end(&s);
+	assert_false(strain_watches(&s));
 	assert_int_equal(s.fd, -1);
 	event_base_free(base);
 }
@@ -59,6 +61,7 @@ static void without_psi_there_is_no_trigger(void **state unused_arg)
 	assert_false(strain_watch(&s, base, "/nonexistent", on_fired, &fired));
 	assert_int_equal(s.fd, -1);
 	assert_false(strain_fired(&s));
+	assert_false(strain_watches(&s));
 	strain_end(&s);
 	event_base_free(base);
 }
