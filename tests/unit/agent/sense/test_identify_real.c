@@ -92,7 +92,7 @@ static const struct proc *find(int pid)
 static void a_real_family_is_filed(void **state unused_arg)
 {
 	const struct ticker_config cfg = {.sampling = {.proc_path = "/proc",
-						       .max_processes = 5000,
+						       .max_processes = 65536,
 						       .stat_every = 12,
 						       .full_every = 30},
 					  .interval_us = 1000000,
