@@ -181,17 +181,21 @@ static void read_zram(const char *sys_block, struct hoststat *h)
 	closedir(dir);
 }
 
+/* What is read each round; the rest are settings. */
+#define MOVING_LIST(X)          \
+	HOSTSTAT_VMSTAT_LIST(X) \
+	X(psi_some_avg10)       \
+	X(psi_some_total)       \
+	X(psi_full_avg10)       \
+	X(psi_full_total)
+
 void hoststat_read(const struct procdir *proc, struct hoststat *ret)
 {
 	char buf[VMSTAT_SIZE];
 	int n;
 
 #define X(name) ret->name = METRIC_ABSENT;
-	HOSTSTAT_VMSTAT_LIST(X)
-	X(psi_some_avg10)
-	X(psi_some_total)
-	X(psi_full_avg10)
-	X(psi_full_total)
+	MOVING_LIST(X)
 #undef X
 	n = procdir_read_all(proc, PROCDIR_NO_PID, "vmstat", buf, sizeof(buf));
 	hoststat_parse_vmstat(buf, n < 0 ? 0 : (size_t)n, ret);
@@ -207,11 +211,7 @@ void hoststat_read_settings(const struct procdir *proc, const char *sys_block, s
 
 	hoststat_clear(&now);
 #define X(name) now.name = ret->name;
-	HOSTSTAT_VMSTAT_LIST(X)
-	X(psi_some_avg10)
-	X(psi_some_total)
-	X(psi_full_avg10)
-	X(psi_full_total)
+	MOVING_LIST(X)
 #undef X
 	n = procdir_read_all(proc, PROCDIR_NO_PID, "swaps", buf, sizeof(buf));
 	hoststat_parse_swaps(buf, n < 0 ? 0 : (size_t)n, &now);
