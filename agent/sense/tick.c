@@ -22,7 +22,7 @@
 #define COST_HEAD    (16u * 1024)
 #define COST_BORN    40u
 #define COST_FIGURES 60u
-#define COST_CHANGES 30u
+#define COST_CHANGE  6u /* a value that differs */
 #define COST_CGROUP  160u
 #define CAUTION_MAX  4u
 
@@ -184,18 +184,24 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 	return (int)cost;
 }
 
-/* Announces what is not yet known over there, as far as it fits. */
+static size_t room_of(const struct ticker *t)
+{
+	return (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
+}
+
+/* Announces what is not yet known over there, as far as it fits beside what changes in each round:
+ * as much as in the last one, by guess, and never more than half. */
 static int tell_births(struct ticker *t, struct wire_tick *tick)
 {
-	size_t left = (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
+	size_t left = room_of(t) - MIN_OF(t->changes_cost + t->changes_cost / 4, room_of(t) / 2);
+	size_t all = left;
 	size_t waiting = 0;
 
+	t->births_cost = 0;
 	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
 		const struct proc *p = &t->sampler.tab.procs[id];
 
 		waiting += sampler_tells(p) && !p->announced;
-		if (sampler_tells(p) && p->announced)
-			left -= MIN_OF(left, (size_t)COST_CHANGES);
 	}
 	if (!waiting)
 		return 0;
@@ -224,6 +230,7 @@ static int tell_births(struct ticker *t, struct wire_tick *tick)
 		p->announced = true;
 		tick->n_born++;
 	}
+	t->births_cost = all - left;
 	return 0;
 }
 
@@ -334,25 +341,66 @@ static void encode_cgroups(struct ticker *t, struct delta_encoder *e)
 	}
 }
 
-static int encode(struct ticker *t, struct wire_tick *tick, const int64_t host[HOST_METRIC_COUNT],
+/* What it takes to tell these figures of one that is announced. */
+static size_t cost_of_changes(const struct ticker *t, uint32_t id, const int64_t v[METRIC_COUNT])
+{
+	size_t n = 0;
+
+	for (int i = 0; i < METRIC_COUNT; i++)
+		n += id >= t->state.n_slots || t->state.slots[id].v[i] != v[i];
+	return n * COST_CHANGE;
+}
+
+/* Those announced in this tick have their figures in it. Of the others those that changed, as far
+ * as they fit; where that ends the next tick goes on, so each has its turn and none is lost:
+ * figures that were left out stay the base of the next difference. */
+static void encode_processes(struct ticker *t, const struct wire_tick *tick,
+			     struct delta_encoder *e)
+{
+	size_t left = room_of(t) - MIN_OF(t->births_cost, room_of(t));
+	uint32_t from = t->changes_from;
+	int64_t v[METRIC_COUNT];
+	size_t born = 0;
+
+	t->changes_cost = 0;
+	t->changes_from = 0;
+	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
+		const struct proc *p = &t->sampler.tab.procs[id];
+		bool is_born = born < tick->n_born && tick->born[born].id == id;
+
+		born += is_born;
+		if (!sampler_tells(p) || !p->announced)
+			continue;
+		survey_process(&t->survey, &t->sampler, id, v);
+		if (!is_born) {
+			size_t cost = cost_of_changes(t, id, v);
+
+			t->changes_cost += cost;
+			if (cost > left && id >= from && !t->changes_from)
+				t->changes_from = id;
+			if (cost && (id < from || t->changes_from)) {
+				t->sampler.skipped++;
+				continue;
+			}
+			left -= MIN_OF(left, cost);
+		}
+		delta_process(e, id, v);
+	}
+}
+
+static int encode(struct ticker *t, struct wire_tick *tick, int64_t host[HOST_METRIC_COUNT],
 		  struct buf *body)
 {
-	int64_t v[METRIC_COUNT];
 	struct delta_encoder e = {0};
 	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high,
 			    t->survey.cgroups.high);
 
 	if (r < 0)
 		return r;
-	for (uint32_t id = 0; id < t->sampler.tab.high; id++) {
-		const struct proc *p = &t->sampler.tab.procs[id];
-
-		if (!sampler_tells(p) || !p->announced)
-			continue;
-		survey_process(&t->survey, &t->sampler, id, v);
-		delta_process(&e, id, v);
-	}
+	encode_processes(t, tick, &e);
 	encode_cgroups(t, &e);
+	tick->skipped = t->sampler.skipped;
+	host[HOST_METRIC_SKIPPED] = t->sampler.skipped;
 	delta_host(&e, host);
 	return delta_finish(&e, body);
 }
@@ -427,7 +475,6 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 	r = tell_cgroups(t, tick);
 	if (r < 0)
 		return r;
-	tick->skipped = t->sampler.skipped;
 	return encode(t, tick, host, body);
 }
 

@@ -37,6 +37,9 @@ struct ticker {
 	void *arg;
 	bool keyframe_due;
 	unsigned caution;         /* halvings of what may be announced in one tick */
+	size_t births_cost;       /* of this tick, by guess, in bytes */
+	size_t changes_cost;      /* what changed in the last one, told or not */
+	uint32_t changes_from;    /* where telling what changed goes on */
 	int64_t last_keyframe_us; /* since boot */
 	int64_t last_wall_us;
 };

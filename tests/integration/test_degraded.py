@@ -129,18 +129,25 @@ def denied(stack, prefix):
     assert (code, ended) == ("lives on", 0) and new.count(" ended ") == 2, new
 
 
-def memcg_kill(host):
-    """(process id, pid) of one that the kernel killed at its cgroup's limit."""
+def two_kills(host):
+    """One that the kernel kills at its cgroup's limit, and one that we kill beside it: of the first its pid,
+    of both how they ended."""
+    other = subprocess.Popen(["sleep", "600"])
     try:
         with Memcg(32 * MIB) as box:
             hog = box.run([PYTHON, "-c", HOG])
-            ident = host.known(hog.pid)["id"]
+            idents = [host.known(p.pid)["id"] for p in (hog, other)]
             hog.send_signal(signal.SIGUSR1)
             assert hog.wait(20) == -signal.SIGKILL and box.kills() >= 1
-            host.ended(ident)  # the cgroup is still there: its counter can be read
-            return ident, hog.pid
+            other.kill()
+            other.wait()
+            # the cgroup is still there: its counter can be read
+            return hog.pid, *[dict(host.ended(ident), process_id=ident) for ident in idents]
     except Unusable as e:
         pytest.skip(f"no kill can be made here: {e}")
+    finally:
+        other.kill()
+        other.wait()
 
 
 def kill_of(stack, pid):
@@ -160,19 +167,13 @@ def test_without_the_kernels_log_a_kill_is_told_by_its_counter(stack):
     wall.chmod(0)
     with denied(stack, changed(f"mount --bind {wall} /dev/kmsg")) as host:
         assert "CAP_SYSLOG" in host.finding("kmsg_unreadable")["fix"]
-        ident, pid = memcg_kill(host)
-        ended = host.ended(ident)
+        pid, ended, other = two_kills(host)
         assert ended["cause"] in ("kernel_memcg", "kernel_oom") and ended["confidence"] == "likely"
         kill = kill_of(stack, pid)
         assert kill["cause"] == ended["cause"] and kill["complete"] is False and kill["oom"] is True
         assert any("oom_kill rose by" in text
                    for text in stack.get(f"/api/v1/oom-events/{kill['id']}")["dossier"]["evidence"])
-        # Another's SIGKILL is not taken for one.
-        other = subprocess.Popen(["sleep", "600"])
-        ident = host.known(other.pid)["id"]
-        other.kill()
-        other.wait()
-        assert host.ended(ident)["cause"] == "killed"
+        assert other["cause"] == "killed"  # another's SIGKILL is not taken for one
 
 
 def test_without_control_groups(stack):
@@ -214,13 +215,9 @@ def test_behind_hidepid_and_without_ptrace(stack):
 def test_where_exits_are_not_heard_verdicts_come_from_the_round(stack):
     with denied(stack, [*without("net_admin"), PYTHON, "-S", "-c", NO_NETLINK]) as host:
         assert "CAP_NET_ADMIN" in host.finding("exits_unheard")["fix"]
-        ident, pid = memcg_kill(host)
-        assert (host.ended(ident)["cause"], kill_of(stack, pid)["cause"]) == ("kernel_memcg", "kernel_memcg")
-        other = subprocess.Popen(["sleep", "600"])
-        ident = host.known(other.pid)["id"]
-        other.kill()
-        other.wait()
-        assert (host.ended(ident)["cause"], host.ended(ident)["confidence"]) == ("unknown", "guess")
+        pid, ended, other = two_kills(host)
+        assert (ended["cause"], kill_of(stack, pid)["cause"]) == ("kernel_memcg", "kernel_memcg")
+        assert (other["cause"], other["confidence"]) == ("unknown", "guess")
 
 
 @pytest.fixture
@@ -245,16 +242,18 @@ def test_with_tracefs_the_tracepoint_is_heard_and_nothing_of_it_stays(stack, tra
     with denied(stack, changed(mount)) as host:
         assert (ours / "events/oom/mark_victim/enable").read_text().strip() == "1"
         wait_for("the posture", lambda: not host.has("tracefs_absent"), 20)
-        ident, _ = memcg_kill(host)
-        assert host.ended(ident)["confidence"] == "certain"
+        _, ended, _ = two_kills(host)
+        assert ended["confidence"] == "certain"
         death = wait_for("the event", lambda: next((e for e in stack.items("/events?kind=death&limit=1000")
-                                                    if e["process_id"] == ident), None), 20)
+                                                    if e["process_id"] == ended["process_id"]), None), 20)
         assert "the kernel's tracepoint oom:mark_victim named it" in death["details"].values()
     assert not ours.exists() and not list((tracefs / "instances").iterdir())
 
 
 def test_nothing_is_missing_where_nothing_is_denied(stack):
     """The findings above come from what was taken away."""
+    codes = ["kmsg_unreadable", "cgroups_absent", "processes_hidden", "pss_denied", "exits_unheard"]
+    if pathlib.Path("/proc/pressure/memory").exists():
+        codes.append("psi_absent")
     with denied(stack, []) as host:
-        wait_for("the posture", lambda: not any(host.has(code) for code in (
-            "psi_absent", "kmsg_unreadable", "cgroups_absent", "processes_hidden", "pss_denied", "exits_unheard")), 20)
+        wait_for("the posture", lambda: not any(host.has(code) for code in codes), 20)

@@ -429,6 +429,40 @@ static void keyframes_of_too_many_processes_get_there(void **state unused_arg)
 }
 
 /* Random changes for many rounds; the other end must know the folder exactly after each. */
+/* In small ticks, as 20,000 processes would need them: more are told than could change in one. */
+static void what_changes_everywhere_is_told_in_turns(void **state unused_arg)
+{
+	enum { N = 500 };
+	uint32_t skipped;
+	int rounds = 0;
+
+	begin(N);
+	for (int step = 0; step < 3; step++) {
+		for (unsigned i = 0; i < N; i++)
+			fake_put(&(struct fake){.pid = 10 + i,
+						.comm = "m",
+						.size = 500,
+						.resident = 100 + step * N + i,
+						.threads = 1,
+						.start = i});
+		do {
+			ends.s.caution = 4;
+			round_trip();
+			skipped = ends.tick.skipped;
+			assert_int_equal(ends.state.host[HOST_METRIC_SKIPPED], skipped);
+			assert_true(skipped == 0 || rounds < 40);
+			assert_true(ends.keyframe == (rounds == 0));
+			rounds++;
+		} while (skipped);
+		assert_int_equal(live_over_there(), N);
+		for (unsigned i = 0; i < N; i++)
+			assert_int_equal(value(10 + i, METRIC_RSS),
+					 (100 + step * N + i) * ends.page_kib);
+	}
+	assert_true(rounds > 6); /* it did not fit into one tick each */
+	end();
+}
+
 static void both_ends_agree_through_churn(void **state unused_arg)
 {
 	enum { PIDS = 40 };
@@ -587,6 +621,7 @@ int main(void)
 		cmocka_unit_test(keyframes_come_when_they_are_due),
 		cmocka_unit_test(a_full_host_is_told_in_several_ticks),
 		cmocka_unit_test(keyframes_of_too_many_processes_get_there),
+		cmocka_unit_test(what_changes_everywhere_is_told_in_turns),
 		cmocka_unit_test(both_ends_agree_through_churn),
 		cmocka_unit_test(without_memory_a_round_is_lost_and_no_more),
 		cmocka_unit_test(a_host_figure_that_goes_is_gone_over_there),
