@@ -717,11 +717,11 @@ def test_rules(admin):
 # ---- a second host: enrolled, but it never called ----
 
 def enroll(stack, folder, token):
-    stack.path(folder).mkdir()
     stack.write(folder + ".token", token + "\n", 0o600)
     conf = stack.path("agent.conf").read_text()
-    for mine in ("agent", "root"):  # what that host's root helper would trust stays there too
-        conf = conf.replace(f"= {stack.path(mine)}\n", f"= {stack.path(folder)}\n")
+    for mine, its in (("agent", folder), ("root", folder + ".root")):  # its root helper trusts the second
+        stack.path(its).mkdir()
+        conf = conf.replace(f"= {stack.path(mine)}\n", f"= {stack.path(its)}\n")
     stack.write(folder + ".conf", conf)
     return subprocess.run([BIN / "memherd-agent", "enroll", "-c", stack.path(folder + ".conf"), "--token-file",
                            stack.path(folder + ".token")], capture_output=True, text=True, check=False)
