@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/sense/oom/journal_entry.h"
 #include "agent/sense/oom/journal_files.h"
 #include "agent/sense/oom/sdjournal.h"
+#include "agent/sense/procfs.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -301,18 +303,34 @@ static void read_entry(struct journal *j, struct journal_entry *e)
 
 enum place { PLACE_OURS, PLACE_FOREIGN, PLACE_UNKNOWN };
 
+/* Does the process that wrote the line still have its pid? Who got it later began after the line.
+ * Names do not tell: journald may know the one from before an exec. */
+static bool is_still_there(const struct journal *j, const struct journal_entry *e)
+{
+	int64_t line_boot_us = clock_boot_us() - (clock_wall_us() - e->wall_us);
+	int64_t tick_us = USEC_PER_SEC / MAX_OF(sysconf(_SC_CLK_TCK), 1L);
+	char path[PATH_SIZE + 64];
+	char text[1024];
+	struct procfs_stat st;
+	int n;
+
+	if (!e->pid)
+		return false;
+	snprintf(path, sizeof(path), "%s/%lld/stat", j->proc, (long long)e->pid);
+	n = fs_read_small(AT_FDCWD, path, text, sizeof(text));
+	return n > 0 && procfs_parse_stat(text, (size_t)n, &st) == 0 &&
+	       (int64_t)st.start_ticks * tick_us <= line_boot_us + tick_us;
+}
+
 /* In whose pid namespace the program that wrote the line counts. */
 static enum place place_of(const struct journal *j, const struct journal_entry *e)
 {
 	char path[PATH_SIZE + 64];
-	char comm[KILLER_COMM_SIZE];
 	struct stat ours;
 	struct stat theirs;
 
-	snprintf(path, sizeof(path), "%s/%lld/comm", j->proc, (long long)e->pid);
-	if (!e->pid || fs_read_small(AT_FDCWD, path, comm, sizeof(comm)) < 0 ||
-	    strcmp(str_trim(comm), e->comm) != 0)
-		return PLACE_UNKNOWN; /* it has ended, and its pid may be another's */
+	if (!is_still_there(j, e))
+		return PLACE_UNKNOWN;
 	snprintf(path, sizeof(path), "%s/%lld/ns/pid", j->proc, (long long)e->pid);
 	if (stat(path, &theirs) < 0)
 		return PLACE_UNKNOWN;
@@ -323,14 +341,15 @@ static enum place place_of(const struct journal *j, const struct journal_entry *
 									    : PLACE_FOREIGN;
 }
 
-/* A pid in a line counts in the namespace of who wrote it. Services are started in PID 1's, which
- * is the journal's; root under a name may be in any container. */
+/* A line about a process is of the namespace of who wrote it, one that names a cgroup or unit of
+ * the host. Services are started in PID 1's, which is the journal's; root under a name may be in
+ * any container. */
 static bool is_ours(const struct journal *j, const struct journal_entry *e,
 		    enum journal_trust trust, const struct killer_note *n)
 {
 	enum place p;
 
-	if (!n->pid)
+	if (!n->pid && *n->target)
 		return true;
 	p = place_of(j, e);
 	return p == PLACE_OURS || (p == PLACE_UNKNOWN && trust == JOURNAL_BY_UNIT);
