@@ -22,8 +22,8 @@
 #define COST_HEAD    (16u * 1024)
 #define COST_BORN    40u
 #define COST_FIGURES 60u
-#define COST_CHANGE  6u /* a value that differs */
-#define COST_CGROUP  160u
+#define COST_CHANGE  6u   /* a value that differs */
+#define COST_CGROUP  160u /* announced, with its figures */
 #define CAUTION_MAX  4u
 
 static int read_boot_id(struct ticker *t, struct error *err)
@@ -184,16 +184,21 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 	return (int)cost;
 }
 
-static size_t room_of(const struct ticker *t)
+/* For processes: a keyframe has all cgroups, too. */
+static size_t room_of(const struct ticker *t, const struct wire_tick *tick)
 {
-	return (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
+	size_t room = (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
+	size_t cgroups = tick->keyframe ? t->survey.cgroups.high * COST_CGROUP : 0;
+
+	return room - MIN_OF(cgroups, room / 2);
 }
 
 /* Announces what is not yet known over there, as far as it fits beside what changes in each round:
  * as much as in the last one, by guess, and never more than half. */
 static int tell_births(struct ticker *t, struct wire_tick *tick)
 {
-	size_t left = room_of(t) - MIN_OF(t->changes_cost + t->changes_cost / 4, room_of(t) / 2);
+	size_t room = room_of(t, tick);
+	size_t left = room - MIN_OF(t->changes_cost + t->changes_cost / 4, room / 2);
 	size_t all = left;
 	size_t waiting = 0;
 
@@ -357,7 +362,8 @@ static size_t cost_of_changes(const struct ticker *t, uint32_t id, const int64_t
 static void encode_processes(struct ticker *t, const struct wire_tick *tick,
 			     struct delta_encoder *e)
 {
-	size_t left = room_of(t) - MIN_OF(t->births_cost, room_of(t));
+	size_t room = room_of(t, tick);
+	size_t left = room - MIN_OF(t->births_cost, room);
 	uint32_t from = t->changes_from;
 	int64_t v[METRIC_COUNT];
 	size_t born = 0;
