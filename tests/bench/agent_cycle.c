@@ -160,9 +160,10 @@ static int spawn_sleepers(int64_t n)
 	return 0;
 }
 
-static int run_sense(int64_t interval_ms)
+static int run_sense(int64_t interval_ms, int64_t pss)
 {
-	const struct sense_config cfg = {.interval_us = interval_ms * 1000};
+	const struct sense_config cfg = {.interval_us = interval_ms * 1000,
+					 .pss_share = (uint32_t)pss};
 	char sink[4096];
 	int fd[2];
 	pid_t pid;
@@ -211,13 +212,14 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
-	int64_t n = 1000;
+	int64_t n = 0;
+	int64_t pss = 0;
 
-	if ((argc == 2 || (argc == 3 && str_parse_int(argv[2], &n) == 0)) &&
-	    strcmp(argv[1], "sense") == 0)
-		return run_sense(n);
+	if (argc == 4 && strcmp(argv[1], "sense") == 0 && str_parse_int(argv[2], &n) == 0 &&
+	    str_parse_int(argv[3], &pss) == 0 && n > 0 && pss >= 0 && pss <= 10000)
+		return run_sense(n, pss);
 	if (argc != 2 || str_parse_int(argv[1], &n) < 0 || n < 0 || n > 20000) {
-		fprintf(stderr, "usage: agent_cycle N | agent_cycle sense [MILLISECONDS]\n");
+		fprintf(stderr, "usage: agent_cycle N | agent_cycle sense MILLISECONDS PSS\n");
 		return 2;
 	}
 	return spawn_sleepers(n) ? 1 : serve();
