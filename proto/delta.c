@@ -194,6 +194,24 @@ static int mark_reborn(struct delta_encoder *e)
 	return 0;
 }
 
+/* Thousands of processes came and went, and ids are below n now. The encoder's alone: a decoder
+ * must remember whom it was told of. */
+static void shrink(struct delta_state *s, size_t n)
+{
+	struct delta_slot *slots;
+
+	if (s->n_slots <= (size_t)SLOTS_MIN * 16 || n > s->n_slots / 4)
+		return;
+	n = MAX_OF(n * 2, (size_t)SLOTS_MIN);
+	for (size_t i = n; i < s->n_slots; i++)
+		if (s->slots[i].live)
+			return;
+	slots = realloc(s->slots, n * sizeof(*slots));
+	if (slots)
+		s->slots = slots;
+	s->n_slots = n;
+}
+
 int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
 		struct wire_tick *tick, size_t n_processes, size_t n_cgroups)
 {
@@ -202,6 +220,7 @@ int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
 				    .tick = tick,
 				    .max_processes = n_processes,
 				    .max_cgroups = n_cgroups};
+	shrink(s, n_processes);
 	tick->host_metrics = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_metrics));
 	tick->host_deltas = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_deltas));
 	tick->n_host = 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/heap.h"
 #include "common/log.h"
 
 #define MAGIC 0x6c70726fU
@@ -115,7 +116,10 @@ int link_run(const struct agent_options *o, const struct link_start *start, int 
 {
 	struct process p = {.magic = MAGIC};
 	struct error err = {""};
-	int rc = set_up(&p, o, start, control, &err);
+	int rc;
+
+	heap_tune();
+	rc = set_up(&p, o, start, control, &err);
 
 	if (rc < 0) {
 		log_error("link cannot start error='%s'", err.msg);

@@ -74,8 +74,8 @@ static bool is_indexed(const struct proctab *t, uint32_t id)
 /* An index at most half full for cap entries. */
 static int index_anew(struct proctab *t, uint32_t cap)
 {
-	uint32_t slots = t->index ? t->index_mask + 1 : FIRST_CAP * 2;
-	uint32_t old_slots = t->index ? slots : 0;
+	uint32_t old_slots = t->index ? t->index_mask + 1 : 0;
+	uint32_t slots = FIRST_CAP * 2;
 	uint32_t *old = t->index;
 	uint32_t *index;
 
@@ -175,6 +175,22 @@ void proctab_remove(struct proctab *t, uint32_t id)
 	t->count--;
 	while (t->high && t->procs[t->high - 1].kind == PROC_FREE)
 		t->high--;
+}
+
+void proctab_shrink(struct proctab *t)
+{
+	uint32_t cap = MAX_OF(t->high * 2, FIRST_CAP);
+	struct proc *procs;
+
+	if (t->cap <= FIRST_CAP * 4 || t->high > t->cap / 4)
+		return;
+	/* without memory for a smaller one, the large one stays */
+	if (index_anew(t, cap) < 0)
+		return;
+	procs = realloc(t->procs, cap * sizeof(*procs));
+	if (procs)
+		t->procs = procs;
+	t->cap = cap;
 }
 
 int proctab_split(struct proctab *t, uint32_t id, uint32_t *ret_id)

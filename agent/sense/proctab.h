@@ -3,8 +3,8 @@
  * proctab.h - the processes of the host, flat: an array indexed by id with an open-addressing index
  * by pid. Ids are the wire's: small, the lowest free one first, reused after a process is removed.
  *
- * A pointer is good until the next proctab_add(), which may move the array. About 120 bytes a
- * process, the index included.
+ * A pointer is good until the next proctab_add() or proctab_shrink(), which may move the array.
+ * About 120 bytes a process, the index included.
  */
 #ifndef MEMHERD_AGENT_SENSE_PROCTAB_H
 #define MEMHERD_AGENT_SENSE_PROCTAB_H
@@ -88,6 +88,8 @@ uint32_t proctab_find(const struct proctab *t, uint32_t pid);
  * the maximum, -ENOMEM. */
 int proctab_add(struct proctab *t, uint32_t pid, uint32_t *ret_id) must_use;
 void proctab_remove(struct proctab *t, uint32_t id);
+/* Gives back what thousands of processes took that are gone. Ids stay. */
+void proctab_shrink(struct proctab *t);
 /* Gives the process of id a new id, as the wire needs it when its strings change: the new entry is
  * a copy and is what the pid now finds; the old one stays, to be removed by the caller. */
 int proctab_split(struct proctab *t, uint32_t id, uint32_t *ret_id) must_use;

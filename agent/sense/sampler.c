@@ -370,4 +370,5 @@ void sampler_sweep(struct sampler *s)
 		set_kind(s, p, PROC_FREE);
 		proctab_remove(&s->tab, id);
 	}
+	proctab_shrink(&s->tab);
 }

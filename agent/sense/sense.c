@@ -182,11 +182,17 @@ static void tell_outlook(struct sense *s, int64_t wall_us, int64_t boot_us)
 
 /* ---- pace ---- */
 
+/* libevent counts from when it last looked at the clock, which is before the round that has just
+ * been made: the next one would come early by that, and once more when it is due. */
 static void arm_timer(struct sense *s)
 {
 	int64_t wait = ticker_wait_us(&s->ticker, clock_wall_us());
-	struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
+	struct timeval tv;
 
+	if (wait < s->ticker.pace_us / 8)
+		wait += s->ticker.pace_us;
+	tv = (struct timeval){.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
+	event_base_update_cache_time(s->base);
 	event_add(s->timer, &tv);
 }
 

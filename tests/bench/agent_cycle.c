@@ -3,6 +3,7 @@
  * The measured side of tests/bench/agent, told what to do by lines on stdin:
  *   bare  one openat+read+close loop over every statm: the floor of the method
  *   ours  one whole cycle: scan, read, diff, encode, write to a socket
+ *   pss   smaps_rollup of a sixth of the processes, the next sixth each time
  * Each prints the CPU microseconds it took (ours: and the bytes of its tick). 'agent_cycle N' first
  * forks N sleeping children; 'agent_cycle sense [MILLISECONDS]' runs the gathering process itself,
  * with so much between two rounds (1000), for its memory and the CPU time of its loop.
@@ -18,11 +19,14 @@
 #include <sys/socket.h>
 
 #include "agent/sense/outbox.h"
+#include "agent/sense/procfs.h"
 #include "agent/sense/sense.h"
 #include "agent/sense/tick.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
+
+#define PSS_PARTS 6u
 
 static int fail(const char *what)
 {
@@ -120,6 +124,26 @@ static int64_t ours_cycle(struct ours *o)
 	return r < 0 ? -1 : cpu;
 }
 
+static int64_t pss_cycle(const struct sampler *s)
+{
+	static uint32_t phase;
+	int64_t before = clock_cpu_us();
+	int64_t v[PROCFS_ROLLUP_COUNT];
+	char buf[2048];
+
+	phase++;
+	for (uint32_t id = 0; id < s->tab.high; id++) {
+		const struct proc *p = &s->tab.procs[id];
+		int n;
+
+		if (!sampler_tells(p) || (id + phase) % PSS_PARTS)
+			continue;
+		n = procdir_read(&s->dir, p->pid, "smaps_rollup", buf, sizeof(buf));
+		procfs_parse_rollup(buf, n < 0 ? 0 : (size_t)n, v);
+	}
+	return clock_cpu_us() - before;
+}
+
 static int spawn_sleepers(int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) {
@@ -136,9 +160,10 @@ static int spawn_sleepers(int64_t n)
 	return 0;
 }
 
-static int run_sense(int64_t interval_ms)
+static int run_sense(int64_t interval_ms, int64_t pss)
 {
-	const struct sense_config cfg = {.interval_us = interval_ms * 1000};
+	const struct sense_config cfg = {.interval_us = interval_ms * 1000,
+					 .pss_share = (uint32_t)pss};
 	char sink[4096];
 	int fd[2];
 	pid_t pid;
@@ -175,6 +200,8 @@ static int serve(void)
 	while (fgets(line, sizeof(line), stdin)) {
 		if (strcmp(line, "bare\n") == 0)
 			printf("%" PRId64 "\n", bare_cycle(proc));
+		else if (strcmp(line, "pss\n") == 0)
+			printf("%" PRId64 "\n", pss_cycle(&ours.ticker.sampler));
 		else if (strcmp(line, "ours\n") == 0)
 			printf("%" PRId64 " %zu %u\n", ours_cycle(&ours), ours.body.len,
 			       ours.ticker.sampler.live);
@@ -185,13 +212,14 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
-	int64_t n = 1000;
+	int64_t n = 0;
+	int64_t pss = 0;
 
-	if ((argc == 2 || (argc == 3 && str_parse_int(argv[2], &n) == 0)) &&
-	    strcmp(argv[1], "sense") == 0)
-		return run_sense(n);
+	if (argc == 4 && strcmp(argv[1], "sense") == 0 && str_parse_int(argv[2], &n) == 0 &&
+	    str_parse_int(argv[3], &pss) == 0 && n > 0 && pss >= 0 && pss <= 10000)
+		return run_sense(n, pss);
 	if (argc != 2 || str_parse_int(argv[1], &n) < 0 || n < 0 || n > 20000) {
-		fprintf(stderr, "usage: agent_cycle N | agent_cycle sense [MILLISECONDS]\n");
+		fprintf(stderr, "usage: agent_cycle N | agent_cycle sense MILLISECONDS PSS\n");
 		return 2;
 	}
 	return spawn_sleepers(n) ? 1 : serve();

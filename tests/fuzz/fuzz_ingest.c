@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "collector/fleet/ingest.h"
+#include "common/clock.h"
 #include "common/cursor.h"
 
 #define HOST_ID 1

@@ -207,14 +207,16 @@ static void ignore(unused_arg void *arg)
 
 static int soak_begin(struct soak *s)
 {
-	struct ticker_config cfg = {.sampling = {.proc_path = "/proc",
-						 .max_processes = 5000,
-						 .stat_every = SAMPLER_STAT_EVERY,
-						 .full_every = SAMPLER_FULL_EVERY},
-				    .survey = {.pss_share = 100},
-				    .interval_us = ROUND_US,
-				    .keyframe_us = 300 * USEC_PER_SEC,
-				    .window_us = 1800 * USEC_PER_SEC};
+	struct ticker_config cfg = {
+		.sampling = {.proc_path = "/proc",
+			     .max_processes = 5000,
+			     .stat_every = SAMPLER_STAT_EVERY,
+			     .full_every = SAMPLER_FULL_EVERY},
+		/* a tenth of the default: of ten seconds that last milliseconds */
+		.survey = {.pss_share = 10},
+		.interval_us = ROUND_US,
+		.keyframe_us = 300 * USEC_PER_SEC,
+		.window_us = 1800 * USEC_PER_SEC};
 	struct killwatch_config watching = {.fds = &s->fds,
 					    .ticker = &s->ticker,
 					    .sender = &s->sender,

@@ -136,6 +136,54 @@ static void without_memory_it_stays_as_it_was(void **state unused_arg)
 	}
 }
 
+static struct proctab crowd_that_left(void)
+{
+	struct proctab t;
+	uint32_t id;
+
+	proctab_init(&t, 20000);
+	for (uint32_t pid = 1; pid <= 12000; pid++)
+		assert_int_equal(proctab_add(&t, pid, &id), 0);
+	for (id = 11999; id >= 300; id--)
+		proctab_remove(&t, id);
+	return t;
+}
+
+static void what_thousands_took_is_given_back(void **state unused_arg)
+{
+	struct proctab t = crowd_that_left();
+	uint32_t id;
+
+	proctab_shrink(&t);
+	assert_int_equal(t.cap, 600);
+	assert_true(t.index_mask < 2048);
+	for (uint32_t pid = 1; pid <= 300; pid++)
+		assert_int_equal(proctab_find(&t, pid), pid - 1);
+	assert_int_equal(proctab_find(&t, 301), PROC_NO_ID);
+	for (uint32_t pid = 1001; pid <= 3000; pid++) {
+		assert_int_equal(proctab_add(&t, pid, &id), 0);
+		assert_int_equal(id, pid - 701);
+	}
+	proctab_shrink(&t); /* nothing to give */
+	assert_int_equal(proctab_find(&t, 3000), 2299);
+	proctab_fini(&t);
+}
+
+static void without_memory_for_a_smaller_one_it_stays_large(void **state unused_arg)
+{
+	for (unsigned fail = 1; fail <= 2; fail++) {
+		struct proctab t = crowd_that_left();
+
+		alloc_fail_at(fail);
+		proctab_shrink(&t);
+		alloc_fail_off();
+		assert_true(alloc_failed());
+		for (uint32_t pid = 1; pid <= 300; pid++)
+			assert_int_equal(proctab_find(&t, pid), pid - 1);
+		proctab_fini(&t);
+	}
+}
+
 static void absent_figures_stay_absent(void **state unused_arg)
 {
 	struct proctab t;
@@ -166,6 +214,8 @@ int main(void)
 		cmocka_unit_test(a_long_churn_agrees_with_a_model),
 		cmocka_unit_test(a_split_keeps_figures_and_moves_the_pid),
 		cmocka_unit_test(without_memory_it_stays_as_it_was),
+		cmocka_unit_test(what_thousands_took_is_given_back),
+		cmocka_unit_test(without_memory_for_a_smaller_one_it_stays_large),
 		cmocka_unit_test(absent_figures_stay_absent),
 	};
 
