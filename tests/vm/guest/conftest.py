@@ -2,12 +2,9 @@
 """The product as its users have it: started by systemd from the installed units, once for all tests."""
 
 import json
-import pathlib
 
 import pytest
-from guest import active, items, ready, run, wait_until
-
-ETC = pathlib.Path("/etc/memherd")
+from guest import AGENT_CONF, ETC, active, items, ready, run, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +17,7 @@ def collector():
 
 
 def enrol():
-    (ETC / "agent.conf").write_text("[agent]\ninterval = 1s\nreconnect_base = 200ms\nreconnect_first = 1s\n")
+    (ETC / "agent.conf").write_text(AGENT_CONF)
     token = json.loads(run("memherd", "enroll-token", "create", "--json"))["token"]
     run("memherd-agent", "enroll", stdin=token + "\n")
     run("systemctl", "start", "memherd-agent")
