@@ -12,21 +12,20 @@
 #include "agent/sense/procfs.h"
 #include "common/str.h"
 
+/* To be called is the sign: whoever asks the kernel whether a trigger has fired uses that up
+ * (psi_trigger_poll), so the loop's own look at our epoll leaves nothing for us to find there. */
 static void on_ready(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
 {
 	struct strain *p = arg;
 	struct epoll_event e;
 
-	while (epoll_wait(p->epoll, &e, 1, 0) > 0) {
-		/* Its cgroup or the feature is gone: it would be ready for ever. */
-		if (e.events & EPOLLERR) {
-			event_del(p->ready);
-			return;
-		}
-		p->fired = true;
+	/* Its cgroup or the feature is gone: it would be ready for ever. */
+	if (epoll_wait(p->epoll, &e, 1, 0) > 0 && e.events & EPOLLERR) {
+		event_del(p->ready);
+		return;
 	}
-	if (p->fired)
-		p->on_fired(p->arg);
+	p->fired = true;
+	p->on_fired(p->arg);
 }
 
 static bool set_trigger(struct strain *p, const char *proc_path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the guest's tests share: services made of Python text, questions to the product and to systemd."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,6 +12,8 @@ import time
 import urllib.request
 
 PYTHON = "/usr/bin/python3"
+ETC = pathlib.Path("/etc/memherd")
+AGENT_CONF = "[agent]\ninterval = 1s\nreconnect_base = 200ms\nreconnect_first = 1s\n"
 URL = "http://127.0.0.1:7420"
 ADMIN_TOKEN = pathlib.Path("/var/lib/memherd-collector/admin.token")
 OUT = pathlib.Path("/payload/out")  # what is put here is found in build/vm/last/out afterwards
@@ -105,6 +108,29 @@ def kernel_log():
     return run("journalctl", "--no-pager", "-o", "cat", "-b", "-k").splitlines()
 
 
+def meminfo(name):
+    """A figure of /proc/meminfo in bytes."""
+    words = pathlib.Path("/proc/meminfo").read_text().split()
+    return int(words[words.index(f"{name}:") + 1]) * 1024
+
+
+@contextlib.contextmanager
+def swap_file(mib=256):
+    """The guest has a swap file of that size inside of this."""
+    file = pathlib.Path("/var/swap")
+    with open(file, "wb") as f:
+        for _ in range(mib):
+            f.write(bytes(MIB))
+    file.chmod(0o600)
+    run("mkswap", file)
+    run("swapon", file)
+    try:
+        yield
+    finally:
+        run("swapoff", file)
+        file.unlink()
+
+
 class PythonUnit:
     """A service that systemd starts from Python text; stopped and forgotten at the end of 'with'.
 
@@ -191,3 +217,54 @@ def ended(process_id, seconds=30):
 
 def events(kind):
     return items(f"/events?kind={kind}&limit=1000")
+
+
+# ---- posture and cgroups ----
+
+def findings():
+    """Codes of the newest posture."""
+    return {f["code"] for f in get("/hosts/1")["posture"]["findings"]}
+
+
+def looked_after(moment):
+    posture = get("/hosts/1")["posture"]
+    return posture and posture["time"] > moment
+
+
+def restart_agent():
+    """Its posture is looked at when it starts."""
+    before = get("/hosts/1")["posture"]["time"]
+    run("systemctl", "restart", "memherd-agent")
+    wait_until("a new look at the posture", lambda: looked_after(before), 60)
+
+
+def row_of(path):
+    """The newest figures of the cgroup of that path below the mount; None while there are none."""
+    return next((c for c in items("/hosts/1/cgroups?limit=1000") if c["path"] == path), None)
+
+
+def path_of(folder):
+    return "/" + str(folder.relative_to(CGROUPS))
+
+
+def keyed(file):
+    return {k: int(v) for k, v in (line.split() for line in file.read_text().splitlines())}
+
+
+def figures(folder):
+    """What REST should say; it counts in KiB."""
+    stat = keyed(folder / "memory.stat")
+    usage = int((folder / "memory.current").read_text())
+    exact = {"usage_bytes": usage, "working_set_bytes": usage - stat["inactive_file"], "anon_bytes": stat["anon"],
+             "file_bytes": stat["file"], "shmem_bytes": stat["shmem"], "kernel_bytes": stat["kernel"],
+             "swap_bytes": int((folder / "memory.swap.current").read_text())}
+    events = keyed(folder / "memory.events")
+    return {k: v // 1024 * 1024 for k, v in exact.items()} | {
+        "events_high": events["high"], "events_max": events["max"], "events_oom": events["oom"],
+        "oom_kills": events["oom_kill"]}
+
+
+def agree(folder):
+    row = row_of(path_of(folder))
+    want = figures(folder)
+    return row and {k: row[k] for k in want} == want and row

@@ -4,7 +4,7 @@
 import contextlib
 import pathlib
 
-from guest import MIB, CGROUPS, End, PythonUnit, active, journal, kill_of, kills, known, prop, run, wait_until
+from guest import MIB, CGROUPS, End, PythonUnit, active, journal, kill_of, kills, known, meminfo, prop, run, swap_file, wait_until
 
 ROOM = """
 import time
@@ -23,7 +23,7 @@ while True:
 
 
 @contextlib.contextmanager
-def killer(service, settle=None):
+def killer(service):
     """A killer's service runs inside of this, and the agent has seen that it does."""
     run("systemctl", "start", service)
     try:
@@ -33,33 +33,11 @@ def killer(service, settle=None):
         run("systemctl", "stop", f"{service}.socket", service, check=False)
 
 
-@contextlib.contextmanager
-def swap(mib=256):
-    """A swap file of that size."""
-    file = pathlib.Path("/var/swap")
-    with open(file, "wb") as f:
-        for _ in range(mib):
-            f.write(bytes(MIB))
-    file.chmod(0o600)
-    run("mkswap", file)
-    run("swapon", file)
-    try:
-        yield
-    finally:
-        run("swapoff", file)
-        file.unlink()
-
-
-def available():
-    meminfo = pathlib.Path("/proc/meminfo").read_text().split()
-    return int(meminfo[meminfo.index("MemAvailable:") + 1]) * 1024
-
-
 def test_earlyoom(product):
     """Its threshold is some 200 MiB below what is available now: the unit takes 400."""
-    least = (available() - 200 * MIB) // 1024
+    least = (meminfo("MemAvailable") - 200 * MIB) // 1024
     pathlib.Path("/etc/default/earlyoom").write_text(
-        f'EARLYOOM_ARGS="-r 0 -M {least} -S 1 --prefer ^python3$ --avoid ^(systemd|memherd|postgres)"\n')
+        f'EARLYOOM_ARGS="-r 0 -M {least} --prefer ^python3$ --avoid ^(systemd|memherd|postgres)"\n')
     with killer("earlyoom"), PythonUnit(ROOM % 25, name="greedy", wait=False, OOMScoreAdjust="1000") as unit:
         end = End(unit.pid)
         process = known(unit.pid)
@@ -79,7 +57,7 @@ def test_systemd_oomd(product):
     pathlib.Path("/run/systemd/system/watched.slice").write_text(
         "[Slice]\nManagedOOMMemoryPressure=kill\nManagedOOMMemoryPressureLimit=2%\n")
     run("systemctl", "daemon-reload")
-    with swap(), killer("systemd-oomd"):
+    with swap_file(), killer("systemd-oomd"):
         with PythonUnit(THRASH, name="thrasher", wait=False, Slice="watched.slice", MemoryHigh="32M") as unit:
             end = End(unit.pid)
             process = known(unit.pid)
