@@ -123,10 +123,10 @@ static void churn_end(struct churn *c, const char *path, int64_t steps)
 		kill(c->slots[i], SIGKILL);
 		waitpid(c->slots[i], NULL, 0);
 	}
-	for (int64_t g = steps / GENERATION; c->folder >= 0 && g >= 0; g--) {
+	for (int64_t g = MAX_OF(steps / GENERATION - 2, INT64_C(0));
+	     c->folder >= 0 && g <= steps / GENERATION; g++) {
 		snprintf(name, sizeof(name), "%" PRId64, g);
-		if (unlinkat(c->folder, name, AT_REMOVEDIR) < 0 && errno == ENOENT)
-			break;
+		unlinkat(c->folder, name, AT_REMOVEDIR);
 	}
 	if (c->folder >= 0)
 		rmdir(path);
