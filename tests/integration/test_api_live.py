@@ -246,6 +246,8 @@ def rfc3339(t):
 
 def test_series(admin, host, leak):
     path = f"/processes/{leak['id']}/series"
+    # more points than the three of max_points below
+    wait_for("four samples of the leak", lambda: len(admin.get(path)["points"]) > 3, 30)
     rss = admin.get(path)
     assert rss["metric"] == "rss" and rss["unit"] == "bytes" and rss["resolution_seconds"] == 0
     times = [t for t, _ in rss["points"]]
