@@ -201,16 +201,17 @@ void survey_host(struct survey *v, const struct sampler *s)
 /* ---- cgroups and processes ---- */
 
 /* Processes of a cgroup count for all above it. */
-static void count_members(struct survey *v)
+/* Who has ended is still a member until it is buried, but is no process any more. */
+static void count_members(struct survey *v, const struct sampler *s)
 {
 	memset(v->members, 0, sizeof(v->members));
-	for (uint32_t id = 0; id < v->cgroups.high; id++) {
-		const struct cgroup *c = cgroup_tree_get(&v->cgroups, (uint16_t)id);
+	for (uint32_t id = 0; id < s->tab.high; id++) {
+		const struct proc *p = &s->tab.procs[id];
 
-		for (uint16_t up = (uint16_t)id; c && up != CGROUP_NONE;) {
-			v->members[up] += c->members;
-			up = v->cgroups.by_id[up]->parent;
-		}
+		if (!sampler_tells(p) || p->cgroup == PROC_NO_CGROUP)
+			continue;
+		for (uint16_t up = p->cgroup; up != CGROUP_NONE; up = v->cgroups.by_id[up]->parent)
+			v->members[up]++;
 	}
 }
 
@@ -246,7 +247,7 @@ static void tell_ring(struct survey *v, const struct sampler *s)
 void survey_round(struct survey *v, const struct sampler *s, int64_t boot_us)
 {
 	cgroup_tree_read(&v->cgroups, v->mem_total);
-	count_members(v);
+	count_members(v, s);
 	measure_pss(v, s, boot_us);
 	tell_ring(v, s);
 }

@@ -168,6 +168,10 @@ static void a_service_comes_with_its_cgroup(void **state unused_arg)
 	v = w.state.cgroups[announced("/system.slice")->id].v;
 	assert_int_equal(v[CGROUP_METRIC_OWN_LIMIT], 100 << 10);
 	assert_int_equal(v[CGROUP_METRIC_PROCESSES], 2);
+	/* who has ended is none of its processes in that very round */
+	fake_remove(11);
+	round_trip(10 * USEC_PER_SEC);
+	assert_int_equal(v[CGROUP_METRIC_PROCESSES], 1);
 	end();
 }
 
