@@ -18,6 +18,7 @@ MANY = 20000
 CAP = 5000
 MIB = 1 << 20
 RSS_MAX = 32 * MIB  # what max_rss lets gathering have
+SANITIZED = "asan" in os.environ.get("B", "")  # keeps what was freed: its resident memory says nothing
 # Some 120 KiB each, most of it the kernel's.
 NEEDED_KIB = 5 << 20
 
@@ -116,12 +117,12 @@ def test_twenty_thousand_processes():
             got = host.until("as many as the cap lets in", lambda h: CAP - 300 < h["processes"] < CAP + 500, 30)
             assert MANY - CAP <= got["skipped"] <= MANY
             host.moves()
-            assert host.get()["skipped"] >= MANY - CAP and host.rss() < 24 * MIB
+            assert host.get()["skipped"] >= MANY - CAP and (SANITIZED or host.rss() < 24 * MIB)
             host.start(65535)
             host.until("all of them", lambda h: h["processes"] >= MANY and h["skipped"] < 100, 60)
             host.moves()
-            assert host.get()["sense_rss_bytes"] < RSS_MAX and host.rss() < RSS_MAX
+            assert SANITIZED or (host.get()["sense_rss_bytes"] < RSS_MAX and host.rss() < RSS_MAX)
         host.until("their end", lambda h: h["processes"] < MANY / 2, 30)
         host.moves()
-        assert host.rss() < RSS_MAX
+        assert SANITIZED or host.rss() < RSS_MAX
         assert stack.programs["agent"].log.read_text().count(" ended ") == 2 * 2  # the two agents before it
