@@ -480,14 +480,29 @@ static struct hog ender_new(int how)
 	return h;
 }
 
+static void announce_restart(struct oom *o, pid_t pid)
+{
+	char path[64];
+	char text[1024];
+	struct procfs_stat st;
+	int n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	n = fs_read_small(AT_FDCWD, path, text, sizeof(text));
+	assert_true(n > 0 && procfs_parse_stat(text, (size_t)n, &st) == 0);
+	oom_own_action(o, (uint32_t)pid, st.start_ticks, VERDICT_ACTION_RESTART, 4711);
+}
+
 static void ends_of_real_processes_get_their_verdicts(void **state unused_arg)
 {
 	static const struct {
 		int how; /* a signal, or an exit code as a negative */
 		const char *cause;
+		bool ours; /* by an action that was announced */
 	} ends[] = {
-		{0, "clean_exit"},       {-3, "exit_code"},  {SIGKILL, "killed"},
-		{SIGTERM, "terminated"}, {SIGSEGV, "crash"},
+		{0, "clean_exit", false},   {-3, "exit_code", false},
+		{SIGKILL, "killed", false}, {SIGTERM, "terminated", false},
+		{SIGSEGV, "crash", false},  {SIGTERM, "own_action", true},
 	};
 	static struct owner w;
 	struct hog h[ARRAY_SIZE(ends)];
@@ -508,6 +523,8 @@ static void ends_of_real_processes_get_their_verdicts(void **state unused_arg)
 	o = watch(&w);
 	catch_up(&w);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		if (ends[i].ours)
+			announce_restart(o, pids[i]);
 		hog_go(&h[i]);
 		close(h[i].go);
 		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
