@@ -6,6 +6,7 @@
 #include "agent/sense/oom/explain.h"
 #include "agent/sense/oom/report.h"
 #include "common/str.h"
+#include "tests/fuzz/kmsg_feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -58,22 +59,6 @@ static void feed(struct oom_watch *w, const uint8_t *p, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct oom_watch *w;
-
-	if (oom_watch_new(&w, 4096) < 0)
-		return 0;
-	while (size) {
-		size_t n = 0;
-
-		do {
-			const uint8_t *eol = memchr(data + n, '\n', size - n);
-
-			n = eol ? (size_t)(eol + 1 - data) : size;
-		} while (n < size && data[n] == ' ');
-		feed(w, data, n);
-		data += n;
-		size -= n;
-	}
-	oom_watch_free(&w);
+	kmsg_feed(data, size, feed);
 	return 0;
 }
