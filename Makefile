@@ -52,12 +52,13 @@ LDFLAGS := $(LDFLAGS_BASE) $(LDFLAGS_$(VARIANT))
 src = $(sort $(filter-out %/main.c,$(foreach d,$(1),$(wildcard $(d)/*.c))))
 SRC_common := $(call src,common)
 SRC_proto := $(call src,proto) $(GEN)/memherd.pb-c.c
-SRC_agent := $(call src,agent agent/sense agent/sense/oom agent/link agent/names agent/python)
+SRC_agent := $(call src,agent agent/sense agent/sense/oom agent/link agent/names)
+SRC_python := $(call src,agent/python)
 SRC_act := $(call src,agent/act agent/act/inject)
 SRC_collector := $(call src,collector collector/fleet collector/store collector/rule collector/notify \
 	collector/command collector/api collector/web) $(GEN)/queries.c $(GEN)/web.c
 SRC_cli := $(call src,cli)
-COMPONENTS := common proto agent act collector cli
+COMPONENTS := common proto python agent act collector cli
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 lib = $(B)/lib$(1).a
 
@@ -71,8 +72,8 @@ MAIN_memherd-agent := agent/main.c
 MAIN_memherd-actd := agent/act/main.c
 MAIN_memherd-collector := collector/main.c
 MAIN_memherd := cli/main.c
-USES_memherd-agent := agent proto common
-USES_memherd-actd := act proto common
+USES_memherd-agent := agent python proto common
+USES_memherd-actd := act python proto common
 USES_memherd-collector := collector proto common
 USES_memherd := cli common
 LINK_memherd-agent := $(LIBS_proto) -ljansson -levent_core $(LIBS_common) -lm
@@ -151,7 +152,7 @@ TESTS := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 TEST_BINS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(TESTS))
 # What a test links beside its own side of the house; a line '// link: ...' in a test adds flags.
 test_uses = $(if $(filter common/%,$(1)),common,$(if $(filter proto/%,$(1)),proto common,$(if \
-	$(filter agent/act/%,$(1)),act proto common,$(if $(filter agent/%,$(1)),agent proto common,$(if \
+	$(filter agent/act/%,$(1)),act python proto common,$(if $(filter agent/%,$(1)),agent python proto common,$(if \
 	$(filter cli/%,$(1)),cli common,collector proto common)))))
 define test_rules
 $(B)/tests/$(1): tests/unit/$(1).c $$(foreach c,$$(call test_uses,$(1)),$$(call lib,$$(c))) | $$(GEN_HEADERS)
@@ -164,7 +165,7 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(TESTS)),$(eval $(call test_rules,$(t))
 
 # What an integration test needs to call in C: one file, one program, under $(B)/drivers.
 DRIVERS := $(patsubst tests/integration/drivers/%.c,$(B)/drivers/%,$(wildcard tests/integration/drivers/*.c))
-driver_uses := $(foreach c,collector agent proto common,$(call lib,$(c)))
+driver_uses := $(foreach c,collector agent python proto common,$(call lib,$(c)))
 $(B)/drivers/%: tests/integration/drivers/%.c $(driver_uses) | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,DRIVER,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(driver_uses) $(LIBS_all)
@@ -200,7 +201,7 @@ check-vm: ## a Debian guest with systemd and cgroup v2 (root; QEMU without KVM, 
 	$(Q)tests/vm/run $(VM_ARGS)
 
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-fuzz_uses := collector agent act proto common
+fuzz_uses := collector agent act python proto common
 define fuzz_rules
 $(B)/fuzz/$(1): tests/fuzz/fuzz_$(1).c $$(foreach c,$$(fuzz_uses),$$(call lib,$$(c)))
 	@mkdir -p $$(@D)
@@ -233,10 +234,10 @@ $(addprefix bench-,$(BENCHES)): bench-%: ## one: bench-agent, bench-ingest, ...
 BENCH_C := $(wildcard tests/bench/*.c)
 BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_C))
 define bench_rules
-$(B)/bench/$(1): tests/bench/$(1).c $$(foreach c,collector agent proto common,$$(call lib,$$(c)))
+$(B)/bench/$(1): tests/bench/$(1).c $$(foreach c,collector agent python proto common,$$(call lib,$$(c)))
 	@mkdir -p $$(@D)
 	$$(call say,BENCH,$(1))$$(CC) $$(CPPFLAGS) $$(CFLAGS) -o $$@ $$< $$(LDFLAGS) \
-		$$(foreach c,collector agent proto common,$$(call lib,$$(c))) $$(LIBS_all)
+		$$(foreach c,collector agent python proto common,$$(call lib,$$(c))) $$(LIBS_all)
 endef
 $(foreach t,$(patsubst tests/bench/%.c,%,$(BENCH_C)),$(eval $(call bench_rules,$(t))))
 $(B)/bench/.built: $(BENCH_BINS)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a target's C library, and as its maps. */
-#include "agent/act/inject/elf.h"
 #include "agent/act/inject/libc.h"
-#include "agent/act/inject/maps.h"
+#include "agent/python/elf.h"
+#include "agent/python/maps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

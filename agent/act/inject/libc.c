@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-#include "agent/act/inject/elf.h"
+#include "agent/python/elf.h"
 #include "common/str.h"
 
 #define FILE_MAX_BYTES (1u << 30)

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/act/inject/maps.h"
+#include "agent/python/maps.h"
 #include "common/error.h"
 
 struct libc {

@@ -8,8 +8,8 @@
 
 #include "agent/act/inject/frame.h"
 #include "agent/act/inject/libc.h"
-#include "agent/act/inject/maps.h"
 #include "agent/act/inject/safepoint.h"
+#include "agent/python/maps.h"
 
 /* The sleeping thread's call when it may be borrowed, judged from /proc without touching it;
  * -EAGAIN when not. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/act/inject/elf.h"
+#include "agent/python/elf.h"
 
 #include <errno.h>
 #include <fcntl.h>

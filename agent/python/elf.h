@@ -6,8 +6,8 @@
  * The file belongs to the target, so it is hostile input: every offset is checked against the
  * bytes there are, and nothing here reads outside them. Pure; System V ABI, chapters 4 and 5.
  */
-#ifndef MEMHERD_AGENT_ACT_INJECT_ELF_H
-#define MEMHERD_AGENT_ACT_INJECT_ELF_H
+#ifndef MEMHERD_AGENT_PYTHON_ELF_H
+#define MEMHERD_AGENT_PYTHON_ELF_H
 
 #include <elf.h>
 #include <stdbool.h>

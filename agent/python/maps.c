@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/act/inject/maps.h"
+#include "agent/python/maps.h"
 
 #include <errno.h>
 #include <fnmatch.h>

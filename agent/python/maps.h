@@ -4,8 +4,8 @@
  * as the struct. A path is bytes that the target chose: never trust it to name the file, see
  * libc.c.
  */
-#ifndef MEMHERD_AGENT_ACT_INJECT_MAPS_H
-#define MEMHERD_AGENT_ACT_INJECT_MAPS_H
+#ifndef MEMHERD_AGENT_PYTHON_MAPS_H
+#define MEMHERD_AGENT_PYTHON_MAPS_H
 
 #include <stdbool.h>
 #include <stdint.h>
