@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memory.h - reads the memory of another process by process_vm_readv(2): no ptrace attach, no stop.
+ * What comes back was written by the target, and while it is read the target goes on writing.
+ */
+#ifndef MEMHERD_AGENT_PYTHON_MEMORY_H
+#define MEMHERD_AGENT_PYTHON_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/check.h"
+
+/* All n bytes, or -EFAULT (not mapped, or only in part), -ESRCH (ended), -EPERM. */
+int memory_read(pid_t pid, uint64_t address, void *buf, size_t n) must_use;
+/* As many of n bytes as are mapped from address on; 0 < the count <= n, or negative as above. */
+ssize_t memory_read_some(pid_t pid, uint64_t address, void *buf, size_t n) must_use;
+/* One little-endian word. */
+int memory_read_u64(pid_t pid, uint64_t address, uint64_t *ret) must_use;
+
+#endif
