@@ -45,7 +45,7 @@ struct metric_info {
 	X(GC2, gc2, COUNTER, COUNT, "Python: collections of generation 2")                         \
 	X(COLLECTED, collected, COUNTER, COUNT, "Python: objects freed by the cycle collector")    \
 	X(UNCOLLECTABLE, uncollectable, COUNTER, COUNT, "Python: objects it could not free")       \
-	X(PYTHON, python, GAUGE, COUNT, "Python: its version, as PY_VERSION_HEX")                  \
+	X(PYTHON_VERSION, python_version, GAUGE, COUNT, "Python: its version, as PY_VERSION_HEX")  \
 	X(PYTHON_STATE, python_state, GAUGE, COUNT, "Python: can it be read (proto/python.h)")     \
 	X(INTERPRETERS, interpreters, GAUGE, COUNT, "Python: interpreters in the process")         \
 	X(GC_ENABLED, gc_enabled, GAUGE, COUNT, "Python: 1 = automatic collection is on")          \
