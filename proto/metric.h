@@ -26,25 +26,38 @@ struct metric_info {
 };
 
 /* X(NAME, name, kind, unit, help): of one process. Sources: proc_pid_statm(5), _status, _stat. */
-#define METRIC_LIST(X)                                                                          \
-	X(RSS, rss, GAUGE, KIB, "resident set size: anon + file + shmem")                       \
-	X(PSS, pss, GAUGE, KIB, "proportional set size: shared pages divided by their users")   \
-	X(USS, uss, GAUGE, KIB, "unique set size: pages only this process maps")                \
-	X(ANON, anon, GAUGE, KIB, "resident anonymous memory: heap, stacks, arenas")            \
-	X(FILE, file, GAUGE, KIB, "resident file mappings")                                     \
-	X(SHMEM, shmem, GAUGE, KIB, "resident shared memory and tmpfs mappings")                \
-	X(SWAP, swap, GAUGE, KIB, "anonymous memory in swap")                                   \
-	X(VSIZE, vsize, GAUGE, KIB, "virtual memory size")                                      \
-	X(THREADS, threads, GAUGE, COUNT, "threads")                                            \
-	X(FDS, fds, GAUGE, COUNT, "open file descriptors, where they may be counted")           \
-	X(MINFLT, minflt, COUNTER, COUNT, "minor page faults")                                  \
-	X(MAJFLT, majflt, COUNTER, COUNT, "major page faults")                                  \
-	X(CPU, cpu, COUNTER, MS, "user and system CPU time")                                    \
-	X(GC0, gc0, COUNTER, COUNT, "Python: collections of generation 0")                      \
-	X(GC1, gc1, COUNTER, COUNT, "Python: collections of generation 1")                      \
-	X(GC2, gc2, COUNTER, COUNT, "Python: collections of generation 2")                      \
-	X(COLLECTED, collected, COUNTER, COUNT, "Python: objects freed by the cycle collector") \
-	X(UNCOLLECTABLE, uncollectable, COUNTER, COUNT, "Python: objects it could not free")
+#define METRIC_LIST(X)                                                                             \
+	X(RSS, rss, GAUGE, KIB, "resident set size: anon + file + shmem")                          \
+	X(PSS, pss, GAUGE, KIB, "proportional set size: shared pages divided by their users")      \
+	X(USS, uss, GAUGE, KIB, "unique set size: pages only this process maps")                   \
+	X(ANON, anon, GAUGE, KIB, "resident anonymous memory: heap, stacks, arenas")               \
+	X(FILE, file, GAUGE, KIB, "resident file mappings")                                        \
+	X(SHMEM, shmem, GAUGE, KIB, "resident shared memory and tmpfs mappings")                   \
+	X(SWAP, swap, GAUGE, KIB, "anonymous memory in swap")                                      \
+	X(VSIZE, vsize, GAUGE, KIB, "virtual memory size")                                         \
+	X(THREADS, threads, GAUGE, COUNT, "threads")                                               \
+	X(FDS, fds, GAUGE, COUNT, "open file descriptors, where they may be counted")              \
+	X(MINFLT, minflt, COUNTER, COUNT, "minor page faults")                                     \
+	X(MAJFLT, majflt, COUNTER, COUNT, "major page faults")                                     \
+	X(CPU, cpu, COUNTER, MS, "user and system CPU time")                                       \
+	X(GC0, gc0, COUNTER, COUNT, "Python: collections of generation 0")                         \
+	X(GC1, gc1, COUNTER, COUNT, "Python: collections of generation 1")                         \
+	X(GC2, gc2, COUNTER, COUNT, "Python: collections of generation 2")                         \
+	X(COLLECTED, collected, COUNTER, COUNT, "Python: objects freed by the cycle collector")    \
+	X(UNCOLLECTABLE, uncollectable, COUNTER, COUNT, "Python: objects it could not free")       \
+	X(PYTHON_VERSION, python_version, GAUGE, COUNT, "Python: its version, as PY_VERSION_HEX")  \
+	X(PYTHON_STATE, python_state, GAUGE, COUNT, "Python: can it be read (proto/python.h)")     \
+	X(INTERPRETERS, interpreters, GAUGE, COUNT, "Python: interpreters in the process")         \
+	X(GC_ENABLED, gc_enabled, GAUGE, COUNT, "Python: 1 = automatic collection is on")          \
+	X(GC_COUNT0, gc_count0, GAUGE, COUNT, "Python: gc.get_count()[0] of the main interpreter") \
+	X(GC_COUNT1, gc_count1, GAUGE, COUNT, "Python: gc.get_count()[1]")                         \
+	X(GC_COUNT2, gc_count2, GAUGE, COUNT, "Python: gc.get_count()[2]")                         \
+	X(GC_THRESHOLD0, gc_threshold0, GAUGE, COUNT,                                              \
+	  "Python: gc.get_threshold()[0] of the main interpreter")                                 \
+	X(GC_THRESHOLD1, gc_threshold1, GAUGE, COUNT, "Python: gc.get_threshold()[1]")             \
+	X(GC_THRESHOLD2, gc_threshold2, GAUGE, COUNT, "Python: gc.get_threshold()[2]")             \
+	X(GC_FROZEN, gc_frozen, GAUGE, COUNT, "Python: objects that gc.freeze() put aside")        \
+	X(GC_TIME, gc_time, COUNTER, MS, "Python: time in collections (from 3.15)")
 
 /* X(NAME, name, kind, unit, help): of the host. Sources: proc_meminfo(5), /proc/pressure/memory,
  * /proc/vmstat, /sys/block/zramN/mm_stat, /proc/sys/vm; the last ones are the agent's own cost. */
