@@ -51,7 +51,7 @@ struct census_order {
 	size_t n_collectors;
 	uint64_t max_objects; /* what the heap can hold at most: a longer list is a loop */
 	size_t cache_bytes;
-	int64_t until_us; /* clock_boot_us(), 0 = no deadline */
+	int64_t until_us;  /* clock_boot_us(), 0 = no deadline */
 	uint64_t tolerate; /* so many broken links are counted instead of refused */
 };
 

@@ -138,8 +138,8 @@ static uint32_t values_size(struct chunks *c, const struct layout *l, uint64_t t
 	uint64_t keys;
 	uint64_t n;
 
-	if (chunks_read(c, type + l->object.heap_type_name + TYPE_CACHED_KEYS, &keys, sizeof(keys)) <
-		    0 ||
+	if (chunks_read(c, type + l->object.heap_type_name + TYPE_CACHED_KEYS, &keys,
+			sizeof(keys)) < 0 ||
 	    !keys || census_keys_read(c, l, keys, &k) < 0)
 		return 0;
 	n = k.entries + k.free;
@@ -170,7 +170,8 @@ static int read_type(struct chunks *c, const struct layout *l, uint64_t address,
 	    chunks_read(c, address + TYPE_BASIC_SIZE, sizes, sizeof(sizes)) < 0 ||
 	    chunks_read(c, address + TYPE_FLAGS, &flags, sizeof(flags)) < 0)
 		return -EAGAIN;
-	/* Every object in the collector's lists is of a finished type that says it belongs there. */
+	/* Every object in the collector's lists is of a finished type that says it belongs there.
+	 */
 	if (!(flags & TYPE_FLAG_READY) || !(flags & TYPE_FLAG_GC) || sizes[0] < BASIC_SIZE_MIN ||
 	    sizes[0] > BASIC_SIZE_MAX || sizes[1] < 0 || sizes[1] > ITEM_SIZE_MAX)
 		return -EAGAIN;
