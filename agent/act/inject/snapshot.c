@@ -250,10 +250,9 @@ static int take_by_sleeper(const struct snapshot_order *o, const struct borrowed
 		rc = stop_sleeper(b, BORROW_OPTIONS, err);
 	if (rc < 0)
 		return rc;
-	if (o->still_ours(o->arg))
+	rc = o->check(o->arg, err);
+	if (rc == 0)
 		rc = clone_by(o, b, ret, err);
-	else
-		rc = error_set(err, -ESRCH, "process %d is another one now", (int)o->pid);
 	tracee_let_go(b->tid);
 	return rc;
 }
@@ -264,10 +263,10 @@ static int take_by_runner(const struct snapshot_order *o, struct hold *h, struct
 {
 	int rc = hold_threads(h, o->stop_all, 0, err);
 
+	if (rc == 0)
+		rc = o->check(o->arg, err);
 	if (rc < 0)
 		return rc;
-	if (!o->still_ours(o->arg))
-		return error_set(err, -ESRCH, "process %d is another one now", (int)o->pid);
 	rc = -EAGAIN;
 	for (size_t i = 0; rc == -EAGAIN && i < h->n; i++) {
 		struct borrowed b = {.tid = h->tids[i]};
@@ -287,6 +286,7 @@ int snapshot_take(const struct snapshot_order *o, struct snapshot *ret, struct e
 	int64_t start;
 	int rc = hold_init(&h, o->pid);
 
+	*ret = s;
 	if (rc < 0)
 		return error_set(err, rc, "no memory for the threads");
 	error_set(err, 0, "no thread could be borrowed; retry later");
@@ -301,10 +301,9 @@ int snapshot_take(const struct snapshot_order *o, struct snapshot *ret, struct e
 	s.held_us = clock_boot_us() - start;
 	if (rc == 0 && (rc = tame_child(s.child, err)) < 0)
 		kill(s.child, SIGKILL);
-	if (rc == 0) {
+	if (rc == 0)
 		s.child_there = pid_there(s.child);
-		*ret = s;
-	}
+	*ret = s;
 	return rc;
 }
 
@@ -317,7 +316,7 @@ static bool is_there(pid_t pid)
 }
 
 /* One thread makes wait4() for us; what it returns is seen by the child's being gone. */
-static int send_wait(const struct snapshot_order *o, pid_t child_there, struct error *err)
+static int send_wait(const struct snapshot_order *o, pid_t child_there)
 {
 	uint64_t args[6] = {(uint64_t)child_there, 0, __WALL | WNOHANG};
 	struct borrowed b = {0};
@@ -327,21 +326,19 @@ static int send_wait(const struct snapshot_order *o, pid_t child_there, struct e
 
 	find_sleeper(o, &b);
 	if (b.tid) {
-		rc = stop_sleeper(&b, 0, err);
+		rc = stop_sleeper(&b, 0, NULL);
 		if (rc < 0)
 			return rc;
-		rc = o->still_ours(o->arg) ? redirect(o, &b, SYS_wait4, args, &f, err) : -ESRCH;
+		rc = redirect(o, &b, SYS_wait4, args, &f, NULL);
 		tracee_let_go(b.tid);
 		return rc;
 	}
 	rc = hold_init(&h, o->pid);
 	if (rc == 0)
-		rc = hold_threads(&h, false, 0, err);
-	if (rc == 0 && !o->still_ours(o->arg))
-		rc = -ESRCH;
+		rc = hold_threads(&h, false, 0, NULL);
 	for (size_t i = 0; rc == 0 && i < h.n; i++) {
 		b.tid = h.tids[i];
-		if (redirect(o, &b, SYS_wait4, args, &f, err) == 0)
+		if (redirect(o, &b, SYS_wait4, args, &f, NULL) == 0)
 			break;
 	}
 	hold_fini(&h);
@@ -353,14 +350,14 @@ static int64_t reap(const struct snapshot_order *o, pid_t child, pid_t child_the
 {
 	int64_t until = clock_boot_us() + REAP_WAIT_US;
 	int64_t held = 0;
-	struct error err;
 
 	while (is_there(child)) {
 		int64_t start = clock_boot_us();
 
 		if (start >= until)
 			return -EAGAIN;
-		if (send_wait(o, child_there, &err) == -ESRCH)
+		/* The child is the target's while it is there: its parent is who we think. */
+		if (send_wait(o, child_there) == -ESRCH)
 			return -ESRCH;
 		held += clock_boot_us() - start;
 		for (int i = 0; i < 10 && is_there(child); i++)
@@ -379,8 +376,9 @@ int64_t snapshot_end(const struct snapshot_order *o, struct snapshot *s)
 	return reap(o, s->child, s->child_there);
 }
 
-/* /proc/PID/stat: state, ppid ... starttime (22) ... exit_signal (38). */
-static bool is_leftover(pid_t parent, const char *stat, uint64_t since_ticks)
+/* /proc/PID/stat: state, ppid ... starttime (22) ... exit_signal (38). The state of a child of ours
+ * that is left, 0 when it is none. */
+static char leftover_state(pid_t parent, const char *stat, uint64_t since_ticks)
 {
 	const char *close = strrchr(stat, ')');
 	uint64_t ticks;
@@ -388,34 +386,54 @@ static bool is_leftover(pid_t parent, const char *stat, uint64_t since_ticks)
 	int ppid;
 	char state;
 
-	return close &&
-	       sscanf(close + 1,
-		      " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-		      "%" SCNu64 " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %d",
-		      &state, &ppid, &ticks, &exit_signal) == 4 &&
-	       state == 'Z' && ppid == (int)parent && exit_signal == 0 && ticks >= since_ticks;
+	if (!close ||
+	    sscanf(close + 1,
+		   " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   "%" SCNu64 " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %d",
+		   &state, &ppid, &ticks, &exit_signal) != 4 ||
+	    ppid != (int)parent || exit_signal != 0 || ticks < since_ticks)
+		return 0;
+	return state;
 }
 
-int snapshot_sweep(const struct snapshot_order *o, uint64_t since_ticks)
+/* One look at all processes: how many are left that did not end yet. */
+static int sweep(const struct snapshot_order *o, DIR *dir, uint64_t since_ticks, int *reaped)
 {
 	struct dirent *d;
-	DIR *dir = opendir("/proc");
-	int reaped = 0;
+	int left = 0;
 
-	while (dir && reaped < SWEEP_MAX && (d = readdir(dir))) {
+	rewinddir(dir);
+	while ((d = readdir(dir))) {
 		char path[64];
 		char stat[1024];
+		char state;
 		int64_t pid;
 
 		if (str_parse_int(d->d_name, &pid) < 0 || pid <= 0)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-		if (fs_read_small(AT_FDCWD, path, stat, sizeof(stat)) >= 0 &&
-		    is_leftover(o->pid, stat, since_ticks) &&
-		    reap(o, (pid_t)pid, pid_there((pid_t)pid)) >= 0)
-			reaped++;
+		if (fs_read_small(AT_FDCWD, path, stat, sizeof(stat)) < 0)
+			continue;
+		state = leftover_state(o->pid, stat, since_ticks);
+		if (state == 'Z' && reap(o, (pid_t)pid, pid_there((pid_t)pid)) >= 0)
+			++*reaped;
+		else if (state)
+			left++;
 	}
-	if (dir)
-		closedir(dir);
+	return left;
+}
+
+int snapshot_sweep(const struct snapshot_order *o, uint64_t since_ticks)
+{
+	int64_t until = clock_boot_us() + REAP_WAIT_US;
+	DIR *dir = opendir("/proc");
+	int reaped = 0;
+
+	if (!dir)
+		return -errno;
+	/* The copy was killed with its tracer; taking its memory apart takes a moment. */
+	while (sweep(o, dir, since_ticks, &reaped) && clock_boot_us() < until)
+		pause_ns(10 * REAP_STEP_NS);
+	closedir(dir);
 	return reaped;
 }

@@ -27,8 +27,9 @@ struct snapshot_order {
 	pid_t pid;
 	const struct libc *libc;
 	const struct maps *maps;
-	/* Asked once a thread is held and its id can no longer be given to another. */
-	bool (*still_ours)(const void *arg);
+	/* Asked once threads are held and their ids can no longer be given to others: 0 to go on,
+	 * -ESRCH when it is another process, -EBUSY when a copy would be of no use just now. */
+	int (*check)(const void *arg, struct error *err);
 	const void *arg;
 	bool stop_all; /* also the threads that sleep */
 };
