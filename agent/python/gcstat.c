@@ -9,7 +9,8 @@
 
 #define GC_MAX_SIZE   512u
 #define MAX_THRESHOLD 1000000000
-#define CHECK_LOOKS   16u
+#define CHECK_LOOKS   64u
+#define HEADS         (LAYOUT_GENERATIONS + 1) /* and what is frozen */
 
 /* A generation, and one of generation_stats. */
 #define GENERATION_SIZE      24u
@@ -18,6 +19,7 @@
 #define STATS_SIZE           24u
 #define HEAD_SIZE            16u /* {next, prev} */
 #define PREV_FLAGS           3u  /* finalized, collecting */
+#define NEXT_FLAGS           3u  /* unreachable, or of which half of the heap */
 
 /* What one look brings back. */
 struct view {
@@ -127,48 +129,65 @@ int gcstat_read(const struct runtime *r, uint64_t interpreter, struct gcstat *re
 	return 0;
 }
 
-/* The first of the list points back at its head, and the last points on to it. */
+/* The first of the list points back at its head, or the last on to it. Lists of objects change
+ * between our two reads, at one end more than at the other. */
 static int check_head(const struct runtime *r, uint64_t head)
 {
 	uint64_t links[2];
-	uint64_t back;
-	uint64_t on;
+	uint64_t back = 0;
+	uint64_t on = 0;
+	struct memory_span spans[2] = {{.buf = &back, .n = sizeof(back)},
+				       {.buf = &on, .n = sizeof(on)}};
 	int rc = memory_read(r->pid, head, links, sizeof(links));
 
-	if (rc == 0 && (links[0] == head) != ((links[1] & ~(uint64_t)PREV_FLAGS) == head))
-		return -EBADMSG;
-	if (rc == 0)
-		rc = memory_read_u64(r->pid, (links[0] & ~(uint64_t)1) + 8, &back);
-	if (rc == 0)
-		rc = memory_read_u64(r->pid, links[1] & ~(uint64_t)PREV_FLAGS, &on);
+	if (rc < 0)
+		return rc;
+	spans[0].address = (links[0] & ~(uint64_t)NEXT_FLAGS) + sizeof(links[0]);
+	spans[1].address = links[1] & ~(uint64_t)PREV_FLAGS;
+	rc = memory_read_spans(r->pid, spans, ARRAY_SIZE(spans));
 	if (rc < 0)
 		return rc == -EFAULT ? -EBADMSG : rc;
-	return (back & ~(uint64_t)PREV_FLAGS) == head && (on & ~(uint64_t)PREV_FLAGS) == head
+	return (back & ~(uint64_t)PREV_FLAGS) == head || (on & ~(uint64_t)NEXT_FLAGS) == head
 		       ? 0
 		       : -EBADMSG;
 }
 
-static int check_once(const struct runtime *r, uint64_t interpreter)
+/* One look at the heads that were not seen whole yet. */
+static int check_heads(const struct runtime *r, uint64_t interpreter, bool seen[HEADS])
 {
+	const struct layout_gc *l = &r->layout.gc;
 	uint64_t gc = runtime_gc(r, interpreter);
-	struct gcstat st;
-	int rc = gcstat_read(r, interpreter, &st);
+	int rc = 0;
 
-	/* a collection keeps its counts of references in the objects' back links: its end may be
-	 * long to wait for, and what gcstat_read() checked has to do */
-	if (rc < 0 || st.collecting)
-		return rc;
-	for (unsigned i = 0; rc == 0 && i < LAYOUT_GENERATIONS; i++)
-		rc = check_head(r, gc + r->layout.gc.generations + (uint64_t)i * GENERATION_SIZE);
-	return rc == 0 ? check_head(r, gc + r->layout.gc.permanent) : rc;
+	for (unsigned i = 0; i < HEADS && (rc == 0 || rc == -EBADMSG); i++) {
+		int one =
+			seen[i] ? 0
+				: check_head(r, i < LAYOUT_GENERATIONS
+							? gc + l->generations + i * GENERATION_SIZE
+							: gc + l->permanent);
+
+		seen[i] = one == 0;
+		rc = one < 0 ? one : rc;
+	}
+	return rc;
 }
 
 int gcstat_check(const struct runtime *r, uint64_t interpreter)
 {
+	bool seen[HEADS] = {false};
 	int rc = -EBADMSG;
 
-	for (unsigned i = 0; i < CHECK_LOOKS && (rc == -EBADMSG || rc == -EAGAIN); i++)
-		rc = check_once(r, interpreter);
+	for (unsigned i = 0; i < CHECK_LOOKS && (rc == -EBADMSG || rc == -EAGAIN); i++) {
+		struct gcstat st;
+
+		rc = gcstat_read(r, interpreter, &st);
+		/* a collection keeps its counts of references in the objects' back links: its end
+		 * may be long to wait for, and what gcstat_read() checked has to do */
+		if (rc == 0 && st.collecting)
+			return 0;
+		if (rc == 0)
+			rc = check_heads(r, interpreter, seen);
+	}
 	return rc;
 }
 
@@ -180,8 +199,8 @@ int gcstat_frozen(const struct runtime *r, uint64_t interpreter, uint32_t max, u
 	uint64_t n = 0;
 	int rc = memory_read(r->pid, head, links, sizeof(links));
 
-	while (rc == 0 && (links[0] & ~(uint64_t)1) != head) {
-		uint64_t node = links[0] & ~(uint64_t)1;
+	while (rc == 0 && (links[0] & ~(uint64_t)NEXT_FLAGS) != head) {
+		uint64_t node = links[0] & ~(uint64_t)NEXT_FLAGS;
 
 		if (n++ >= max)
 			return -E2BIG;
