@@ -16,12 +16,13 @@
 #include "common/clock.h"
 #include "common/str.h"
 
-#define WALKS_MAX 3
-#define FIND_US   (2 * USEC_PER_SEC)
-#define LIVE_US   (3 * USEC_PER_SEC)
-#define RETRY_NS  5000000
-#define CACHE_MAX (128u << 20)
-#define CACHE_MIN (4u << 20)
+#define WALKS_MAX  3
+#define FIND_US    (2 * USEC_PER_SEC)
+#define LIVE_US    (3 * USEC_PER_SEC)
+#define FIND_TRIES 20
+#define RETRY_NS   5000000
+#define CACHE_MAX  (128u << 20)
+#define CACHE_MIN  (4u << 20)
 /* Of what the process has resident: what its writes may copy while the snapshot lives. */
 #define COPY_SHARE 4
 #define COPY_ROOM  (16 << 20)
@@ -56,9 +57,15 @@ static void pause_ns(long ns)
 static int find_interpreter(struct counting *c, struct error *err)
 {
 	pid_t pid = c->job->process->pid;
-	enum runtime_state state = runtime_find(pid, &c->maps, &c->runtime, err);
+	enum runtime_state state = RUNTIME_UNKNOWN_LAYOUT;
 	int n;
 
+	/* Lists that are being changed look like none; a build that we do not know stays so. */
+	for (int i = 0; i < FIND_TRIES && state == RUNTIME_UNKNOWN_LAYOUT; i++) {
+		if (i)
+			pause_ns(RETRY_NS);
+		state = runtime_find(pid, &c->maps, &c->runtime, err);
+	}
 	if (state == RUNTIME_GONE)
 		return error_set(err, -ESRCH, "process %d is gone", (int)pid);
 	if (state == RUNTIME_DENIED)
@@ -173,7 +180,7 @@ static size_t cache_bytes(void)
 	return (size_t)MIN_OF(MAX_OF(mine.memory / 4, (int64_t)CACHE_MIN), (int64_t)CACHE_MAX);
 }
 
-static int walk(struct counting *c, const pid_t *pid, int64_t until_us, uint64_t tolerate,
+static int walk(struct counting *c, const pid_t *pid, int64_t until_us, bool tolerate,
 		struct error *err)
 {
 	const struct chunk_source source = chunk_source_of(pid);
@@ -221,7 +228,7 @@ static int of_snapshot(struct counting *c, struct error *err)
 		c->report->held_us += s.held_us;
 		c->report->held = s.held;
 		if (rc == 0) {
-			rc = walk(c, &s.child, clock_boot_us() + CENSUS_CHILD_US, 0, err);
+			rc = walk(c, &s.child, clock_boot_us() + CENSUS_CHILD_US, false, err);
 			reaping = snapshot_end(&o, &s);
 			c->report->reaped = reaping >= 0;
 			c->report->held_us += MAX_OF(reaping, (int64_t)0);
@@ -252,7 +259,7 @@ static int while_stopped(struct counting *c, struct error *err)
 		if (rc == 0)
 			rc = on_check(c, err);
 		if (rc == 0)
-			rc = walk(c, &pid, start + CENSUS_STOP_US, 0, err);
+			rc = walk(c, &pid, start + CENSUS_STOP_US, false, err);
 		c->report->held = (unsigned)h.n;
 		hold_fini(&h);
 		c->report->held_us += clock_boot_us() - start;
@@ -281,12 +288,12 @@ static uint64_t collections(const struct counting *c)
 }
 
 /*
- * How far off it may be: links that did not fit, and what changed between two looks. At least one
- * in ten thousand, because 0 is said of one moment.
+ * How far off it may be, from what two looks differ by. At least one in ten thousand, because 0 is
+ * said of one moment.
  */
 static uint32_t error_of(const struct census *c, uint64_t other)
 {
-	uint64_t off = c->broken + (c->objects > other ? c->objects - other : other - c->objects);
+	uint64_t off = (c->objects > other ? c->objects - other : other - c->objects);
 
 	return (uint32_t)MIN_OF(MAX_OF(off * 10000 / MAX_OF(c->objects, (uint64_t)1), 1ull), 10000);
 }
@@ -302,7 +309,7 @@ static int while_it_runs(struct counting *c, struct error *err)
 	while (is_passing(rc) && c->report->attempts < WALKS_MAX) {
 		uint64_t before = collections(c);
 
-		rc = walk(c, &pid, until, 0, err);
+		rc = walk(c, &pid, until, false, err);
 		if (rc == 0 && collections(c) == before) {
 			c->error_per_10000 = 1;
 			return 0;
@@ -315,7 +322,7 @@ static int while_it_runs(struct counting *c, struct error *err)
 			pause_ns(RETRY_NS);
 	}
 	for (unsigned good = 0; is_passing(rc) && c->report->attempts < 4 * WALKS_MAX;) {
-		rc = walk(c, &pid, until, UINT64_MAX, err);
+		rc = walk(c, &pid, until, true, err);
 		if (rc == 0 && ++good == 2) {
 			c->error_per_10000 = error_of(&c->census, other);
 		} else if (rc == 0) {

@@ -80,42 +80,51 @@ static int check_step(struct walk *w, uint64_t at, struct error *err)
 	return 0;
 }
 
-/* Each object must say that it comes after the one before. */
-static int check_back(struct walk *w, uint64_t prev, uint64_t before, uint64_t at,
-		      struct error *err)
-{
-	if ((prev & ~PREV_TAGS) == before)
-		return 0;
-	return ++w->census->broken > w->order->tolerate ? torn(err, "a broken link", at) : 0;
-}
-
-static int walk_list(struct walk *w, uint64_t head, struct error *err)
+/* A list from one of its ends, of links[forward]; each object must say that it comes after the one
+ * before. */
+static int walk_one_way(struct walk *w, uint64_t head, const uint64_t links[2], bool forward,
+			struct error *err)
 {
 	uint64_t before = head;
-	uint64_t links[2];
-	uint64_t at;
-	int rc = chunks_read(w->chunks, head, links, sizeof(links));
+	uint64_t at = forward ? links[0] & ~NEXT_TAGS : links[1] & ~PREV_TAGS;
 
-	if (rc < 0)
-		return unread(err, rc, head);
-	for (at = links[0] & ~NEXT_TAGS; at != head;) {
+	while (at != head) {
 		struct node n;
+		uint64_t back;
+		int rc = check_step(w, at, err);
 
-		rc = check_step(w, at, err);
 		if (rc < 0)
 			return rc;
 		rc = chunks_read(w->chunks, at, &n, sizeof(n));
 		if (rc < 0)
 			return unread(err, rc, at);
-		rc = check_back(w, n.prev, before, at, err);
-		if (rc == 0)
-			rc = count_object(w, &n, at, err);
+		back = forward ? n.prev & ~PREV_TAGS : n.next & ~NEXT_TAGS;
+		if (back != before)
+			return torn(err, "a broken link", at);
+		rc = count_object(w, &n, at, err);
 		if (rc < 0)
 			return rc;
 		before = at;
-		at = n.next & ~NEXT_TAGS;
+		at = forward ? n.next & ~NEXT_TAGS : n.prev & ~PREV_TAGS;
 	}
-	return check_back(w, links[1], before, head, err);
+	if (forward && (links[1] & ~PREV_TAGS) != before)
+		return torn(err, "a broken link", head);
+	return 0;
+}
+
+static int walk_list(struct walk *w, uint64_t head, struct error *err)
+{
+	uint64_t links[2]; /* next, prev */
+	int rc = chunks_read(w->chunks, head, links, sizeof(links));
+
+	if (rc < 0)
+		return unread(err, rc, head);
+	rc = walk_one_way(w, head, links, true, err);
+	if (rc != -EAGAIN || !w->order->tolerate)
+		return rc;
+	w->census->broken++;
+	rc = walk_one_way(w, head, links, false, err);
+	return rc == -EAGAIN ? 0 : rc;
 }
 
 static int check_idle(struct walk *w, uint64_t collector, struct error *err)

@@ -40,7 +40,7 @@ struct census {
 	uint64_t frozen;       /* of the objects: put aside by gc.freeze() */
 	uint64_t other_types;  /* objects of types beyond CENSUS_MAX_TYPES: in no row */
 	unsigned interpreters; /* collectors that were walked */
-	uint64_t broken;       /* links that did not fit; 0 unless asked for by 'tolerate' */
+	uint64_t broken;       /* lists that did not fit; 0 unless asked for by 'tolerate' */
 	uint64_t reads;        /* system calls that it took */
 };
 
@@ -51,8 +51,10 @@ struct census_order {
 	size_t n_collectors;
 	uint64_t max_objects; /* what the heap can hold at most: a longer list is a loop */
 	size_t cache_bytes;
-	int64_t until_us;  /* clock_boot_us(), 0 = no deadline */
-	uint64_t tolerate; /* so many broken links are counted instead of refused */
+	int64_t until_us; /* clock_boot_us(), 0 = no deadline */
+	/* A list that does not fit is counted from both its ends up to there, and told in 'broken',
+	 * instead of refused. */
+	bool tolerate;
 };
 
 /*
