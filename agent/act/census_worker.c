@@ -21,8 +21,9 @@
 #define LIVE_US    (3 * USEC_PER_SEC)
 #define FIND_TRIES 20
 #define RETRY_NS   5000000
-#define CACHE_MAX  (128u << 20)
-#define CACHE_MIN  (4u << 20)
+/* Lists are in the order of creation, so a walk meets few chunks at a time; and what fits into the
+ * processor's cache is faster than more. */
+#define CACHE_BYTES (16u << 20)
 /* Of what the process has resident: what its writes may copy while the snapshot lives. */
 #define COPY_SHARE 4
 #define COPY_ROOM  (16 << 20)
@@ -171,15 +172,6 @@ static int on_check(const void *arg, struct error *err)
 	return 0;
 }
 
-static size_t cache_bytes(void)
-{
-	struct headroom mine;
-
-	if (headroom_read(getpid(), &mine, NULL) < 0)
-		return CACHE_MIN;
-	return (size_t)MIN_OF(MAX_OF(mine.memory / 4, (int64_t)CACHE_MIN), (int64_t)CACHE_MAX);
-}
-
 static int walk(struct counting *c, const pid_t *pid, int64_t until_us, bool tolerate,
 		struct error *err)
 {
@@ -190,7 +182,7 @@ static int walk(struct counting *c, const pid_t *pid, int64_t until_us, bool tol
 		.collectors = c->collectors,
 		.n_collectors = c->n_collectors,
 		.max_objects = census_heap_bytes(&c->maps) / CENSUS_MIN_OBJECT,
-		.cache_bytes = cache_bytes(),
+		.cache_bytes = CACHE_BYTES,
 		.until_us = until_us,
 		.tolerate = tolerate,
 	};

@@ -14,7 +14,6 @@
 #define ASCII_DATA       40u /* 3.12+ */
 #define ASCII_DATA_OLD   48u /* with the wstr pointer */
 #define DICT_KEYS_OFFSET 32u
-#define DICT_VALUES_NONE 0u
 
 /* A C string of another process, cut at the buffer; its length or -EAGAIN. */
 static int read_text(struct chunks *c, uint64_t address, char *out, size_t size)
@@ -37,12 +36,10 @@ static int read_text(struct chunks *c, uint64_t address, char *out, size_t size)
 	return (int)n;
 }
 
-static bool is_ascii(const struct layout *l, uint32_t state)
+/* {interned:2, kind:3, compact, ascii, ...} in every version with the GIL. */
+static bool is_ascii(uint32_t state)
 {
-	/* {interned, kind:3, compact, ascii}: 'interned' grew from 2 bits to 16 in 3.14. */
-	unsigned shift = l->minor >= 14 ? 16 : 2;
-
-	return state >> (shift + 3) & 1 && state >> (shift + 4) & 1;
+	return state >> 5 & 1 && state >> 6 & 1;
 }
 
 /* A compact ASCII str of at most TEXT_MAX bytes; its length or -EAGAIN. */
@@ -55,7 +52,7 @@ static int read_str(struct chunks *c, const struct layout *l, uint64_t object,
 
 	if (object % 8 || chunks_read(c, object + UNICODE_LENGTH, &length, sizeof(length)) < 0 ||
 	    chunks_read(c, object + UNICODE_STATE, &state, sizeof(state)) < 0 ||
-	    !is_ascii(l, state) || length == 0 || length > TEXT_MAX ||
+	    !is_ascii(state) || length == 0 || length > TEXT_MAX ||
 	    chunks_read(c, data, out, (size_t)length) < 0)
 		return -EAGAIN;
 	out[length] = '\0';

@@ -77,8 +77,6 @@ int chunks_new(const struct chunk_source *source, size_t max_bytes, struct chunk
 		chunks_free(&c);
 		return -ENOMEM;
 	}
-	/* A fault a chunk costs as much as reading it. */
-	madvise(c->data, data_bytes(c), MADV_HUGEPAGE);
 	*ret = c;
 	return 0;
 }
