@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/act/census.h"
+#include "agent/act/census_print.h"
+#include "agent/inspect_census.h"
 #include "agent/sense/allocator.h"
 #include "agent/sense/cgroup_tree.h"
 #include "agent/sense/describe.h"
@@ -46,6 +49,7 @@ struct inspection {
 	char libc[32]; /* "" = not had */
 	char notes[NOTES_MAX][160];
 	size_t n_notes;
+	struct buf census; /* encoded; empty where there is none */
 };
 
 static void note(struct inspection *in, const char *fmt, ...) printf_like(2, 3);
@@ -157,7 +161,8 @@ static int gather(const struct inspect_options *o, struct inspection *in, struct
 				  .swap = METRIC_ABSENT,
 				  .limit = METRIC_ABSENT,
 				  .threads = METRIC_ABSENT,
-				  .fds = METRIC_ABSENT};
+				  .fds = METRIC_ABSENT,
+				  .census = BUF_INIT(CENSUS_BODY_MAX)};
 	containers_init(&known, 1);
 	r = describe_named(&d, o->pid, &known, 0, &in->who);
 	containers_fini(&known);
@@ -172,8 +177,8 @@ static int gather(const struct inspect_options *o, struct inspection *in, struct
 		read_fds(&d, in);
 		note(in, "malloc.arenas, system_bytes, free_bytes: not read yet by this version");
 		note(in, "python: not read yet by this version");
-		if (o->census)
-			note(in, "census: not read yet by this version");
+		if (o->census && inspect_census(o->pid, &in->census, err) < 0)
+			note(in, "census: %s", err->msg);
 	} else if (r == -ENOENT || r == -ESRCH) {
 		error_set(err, r, "no process %u", o->pid);
 	} else {
@@ -236,7 +241,10 @@ static void print_json(const struct inspection *in)
 	fputs("\"malloc\":{\"arenas\":null,\"system_bytes\":null,\"free_bytes\":null,\"libc\":",
 	      stdout);
 	print_json_text(in->libc);
-	fputs("},\"python\":null,\"census\":null,\"notes\":[", stdout);
+	fputs("},\"python\":null,\"census\":", stdout);
+	if (!in->census.len || census_print_json(stdout, &in->census, INSPECT_CENSUS_TOP, NULL) < 0)
+		fputs("null", stdout);
+	fputs(",\"notes\":[", stdout);
 	for (size_t i = 0; i < in->n_notes; i++) {
 		if (i)
 			putchar(',');
@@ -301,6 +309,11 @@ static void print_human(const struct inspection *in)
 	print_text("malloc", in->libc);
 	for (size_t i = 0; i < in->n_notes; i++)
 		printf("%-10s %s\n", i ? "" : "notes", in->notes[i]);
+	if (in->census.len) {
+		fputs("census     ", stdout);
+		if (census_print_table(stdout, &in->census, INSPECT_CENSUS_TOP, NULL) < 0)
+			puts("unreadable");
+	}
 }
 
 /* ---- the command ---- */
@@ -371,5 +384,6 @@ int inspect_main(int argc, char **argv)
 		print_json(&in);
 	else
 		print_human(&in);
+	buf_fini(&in.census);
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
