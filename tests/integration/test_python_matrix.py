@@ -285,6 +285,25 @@ def test_another_user_and_an_unreadable_file(python, room):
     note(python, "unreadable file", "equal")
 
 
+def test_not_exported(python, room):
+    """As an embedder's: the symbol has no name among the dynamic ones. Then the file is read, which from 3.10 on has
+    a section for it; and where the file may not be read there is nothing to go by."""
+    only_readable(python)
+    if python.library:
+        pytest.skip("a shared library must export it to its program")
+    argv, env, copy, _ = copy_of(python, room)
+    data = copy.read_bytes()
+    assert data.count(b"\0_PyRuntime\0") == 1
+    copy.write_bytes(data.replace(b"\0_PyRuntime\0", b"\0_QyRuntime\0"))
+    with Target([*argv, "-S", "-c", PROGRAM, "plain"], env=env) as t:
+        got = read(t.pid)
+        if python.minor() >= 10:
+            compare(python, t, got)
+        else:
+            assert got["state"] == "unknown_layout" and "_PyRuntime" in got["why"]
+    note(python, "not exported", "equal" if python.minor() >= 10 else "unknown_layout")
+
+
 def test_finalizing(python):
     only_readable(python)
     with start(python, "finalize") as t:
@@ -376,7 +395,7 @@ def test_in_a_container():
 
 # ---- the table ----
 
-VARIANTS = ("plain", "enabled", "frozen", "busy", "collecting", "interpreters", "deleted", "unreadable file", "finalizing", "starting")
+VARIANTS = ("plain", "enabled", "frozen", "busy", "collecting", "interpreters", "deleted", "unreadable file", "not exported", "finalizing", "starting")
 BEGIN, END = "<!-- table: make python-table -->", "<!-- end of table -->"
 
 
