@@ -308,7 +308,7 @@ static inline int fake_maps(struct maps *ret, const char *path)
 {
 	struct buf text = BUF_INIT(4096);
 
-	buf_printf(&text, "%lx-%lx r-xp 00000000 08:01 42      %s\n", (unsigned long)FAKE_BASE,
+	buf_printf(&text, "%lx-%lx r--p 00000000 08:01 42      %s\n", (unsigned long)FAKE_BASE,
 		   (unsigned long)(FAKE_BASE + FAKE_SIZE), path);
 	return maps_parse(&text, ret, NULL);
 }

@@ -95,6 +95,24 @@ static void a_file_of_another_name_is_known_by_its_size(void **state unused_arg)
 	assert_int_equal(find_as("/opt/python/python", &r, &err), RUNTIME_UNKNOWN_VERSION);
 }
 
+static void the_whole_version_stands_among_the_constants(void **state unused_arg)
+{
+	static const char texts[] = "\0"
+				    "3.9.x\0"
+				    "3.9.\0"
+				    "3.9.12.1\0"
+				    "3.9.17rc2+\0"
+				    "3.9.1";
+	struct runtime r;
+	char text[RUNTIME_VERSION_SIZE];
+
+	build(layout_find(9));
+	fake_put(FAKE_FROZEN, texts, sizeof(texts));
+	assert_int_equal(find(&r), RUNTIME_READABLE);
+	assert_true(r.micro_known);
+	assert_string_equal(runtime_version_text(&r, text), "3.9.17rc2");
+}
+
 static void each_stage_of_life_has_its_name(void **state unused_arg)
 {
 	for_each_row(row)
@@ -299,6 +317,7 @@ int main(void)
 		cmocka_unit_test(every_version_is_read),
 		cmocka_unit_test(the_version_is_told),
 		cmocka_unit_test(a_file_of_another_name_is_known_by_its_size),
+		cmocka_unit_test(the_whole_version_stands_among_the_constants),
 		cmocka_unit_test(each_stage_of_life_has_its_name),
 		cmocka_unit_test(nothing_is_believed_that_does_not_check_out),
 		cmocka_unit_test(a_ring_of_interpreters_is_no_list),
