@@ -82,5 +82,6 @@ int inspect_main(int argc, char **argv)
 		inspection_print_json(&in);
 	else
 		inspection_print_human(&in);
+	inspection_fini(&in);
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/act/census.h"
+#include "agent/inspect_census.h"
 #include "agent/sense/allocator.h"
 #include "agent/sense/cgroup_tree.h"
 #include "common/clock.h"
@@ -121,7 +123,8 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 				  .limit = METRIC_ABSENT,
 				  .threads = METRIC_ABSENT,
 				  .fds = METRIC_ABSENT,
-				  .python = {.state = RUNTIME_NOT_PYTHON}};
+				  .python = {.state = RUNTIME_NOT_PYTHON},
+				  .census = BUF_INIT(CENSUS_BODY_MAX)};
 	containers_init(&known, 1);
 	r = describe_named(&d, o->pid, &known, 0, &in->who);
 	containers_fini(&known);
@@ -141,8 +144,8 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 			inspection_read_python(in);
 		else
 			inspection_note(in, "python: its memory is not in %.80s", o->proc_path);
-		if (o->census)
-			inspection_note(in, "census: not read yet by this version");
+		if (o->census && inspect_census(o->pid, &in->census, err) < 0)
+			inspection_note(in, "census: %s", err->msg);
 	} else if (r == -ENOENT || r == -ESRCH) {
 		error_set(err, r, "no process %u", o->pid);
 	} else {
@@ -150,4 +153,9 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 	}
 	procdir_close(&d);
 	return r;
+}
+
+void inspection_fini(struct inspection *in)
+{
+	buf_fini(&in->census);
 }

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/act/census_print.h"
+#include "agent/inspect_census.h"
 #include "common/clock.h"
 #include "common/str.h"
 
@@ -115,7 +117,10 @@ void inspection_print_json(const struct inspection *in)
 	print_json_text(in->libc);
 	fputs("},", stdout);
 	print_json_python(&in->python);
-	fputs(",\"census\":null,\"notes\":[", stdout);
+	fputs(",\"census\":", stdout);
+	if (!in->census.len || census_print_json(stdout, &in->census, INSPECT_CENSUS_TOP, NULL) < 0)
+		fputs("null", stdout);
+	fputs(",\"notes\":[", stdout);
 	for (size_t i = 0; i < in->n_notes; i++) {
 		if (i)
 			putchar(',');
@@ -218,4 +223,9 @@ void inspection_print_human(const struct inspection *in)
 	print_python(&in->python);
 	for (size_t i = 0; i < in->n_notes; i++)
 		printf("%-10s %s\n", i ? "" : "notes", in->notes[i]);
+	if (in->census.len) {
+		fputs("census     ", stdout);
+		if (census_print_table(stdout, &in->census, INSPECT_CENSUS_TOP, NULL) < 0)
+			puts("unreadable");
+	}
 }

@@ -9,6 +9,7 @@
 
 #include "agent/python/gcstat.h"
 #include "agent/sense/describe.h"
+#include "common/buf.h"
 
 #define INSPECTION_NOTES 12
 
@@ -48,6 +49,7 @@ struct inspection {
 	struct inspection_python python;
 	char notes[INSPECTION_NOTES][160];
 	size_t n_notes;
+	struct buf census; /* encoded; empty where there is none */
 };
 
 void inspection_note(struct inspection *in, const char *fmt, ...) printf_like(2, 3);
@@ -56,6 +58,7 @@ void inspection_note(struct inspection *in, const char *fmt, ...) printf_like(2,
 int inspection_gather(const struct inspect_options *o, struct inspection *in,
 		      struct error *err) must_use;
 void inspection_read_python(struct inspection *in);
+void inspection_fini(struct inspection *in);
 
 void inspection_print_json(const struct inspection *in);
 void inspection_print_human(const struct inspection *in);

@@ -26,25 +26,38 @@ struct metric_info {
 };
 
 /* X(NAME, name, kind, unit, help): of one process. Sources: proc_pid_statm(5), _status, _stat. */
-#define METRIC_LIST(X)                                                                          \
-	X(RSS, rss, GAUGE, KIB, "resident set size: anon + file + shmem")                       \
-	X(PSS, pss, GAUGE, KIB, "proportional set size: shared pages divided by their users")   \
-	X(USS, uss, GAUGE, KIB, "unique set size: pages only this process maps")                \
-	X(ANON, anon, GAUGE, KIB, "resident anonymous memory: heap, stacks, arenas")            \
-	X(FILE, file, GAUGE, KIB, "resident file mappings")                                     \
-	X(SHMEM, shmem, GAUGE, KIB, "resident shared memory and tmpfs mappings")                \
-	X(SWAP, swap, GAUGE, KIB, "anonymous memory in swap")                                   \
-	X(VSIZE, vsize, GAUGE, KIB, "virtual memory size")                                      \
-	X(THREADS, threads, GAUGE, COUNT, "threads")                                            \
-	X(FDS, fds, GAUGE, COUNT, "open file descriptors, where they may be counted")           \
-	X(MINFLT, minflt, COUNTER, COUNT, "minor page faults")                                  \
-	X(MAJFLT, majflt, COUNTER, COUNT, "major page faults")                                  \
-	X(CPU, cpu, COUNTER, MS, "user and system CPU time")                                    \
-	X(GC0, gc0, COUNTER, COUNT, "Python: collections of generation 0")                      \
-	X(GC1, gc1, COUNTER, COUNT, "Python: collections of generation 1")                      \
-	X(GC2, gc2, COUNTER, COUNT, "Python: collections of generation 2")                      \
-	X(COLLECTED, collected, COUNTER, COUNT, "Python: objects freed by the cycle collector") \
-	X(UNCOLLECTABLE, uncollectable, COUNTER, COUNT, "Python: objects it could not free")
+#define METRIC_LIST(X)                                                                             \
+	X(RSS, rss, GAUGE, KIB, "resident set size: anon + file + shmem")                          \
+	X(PSS, pss, GAUGE, KIB, "proportional set size: shared pages divided by their users")      \
+	X(USS, uss, GAUGE, KIB, "unique set size: pages only this process maps")                   \
+	X(ANON, anon, GAUGE, KIB, "resident anonymous memory: heap, stacks, arenas")               \
+	X(FILE, file, GAUGE, KIB, "resident file mappings")                                        \
+	X(SHMEM, shmem, GAUGE, KIB, "resident shared memory and tmpfs mappings")                   \
+	X(SWAP, swap, GAUGE, KIB, "anonymous memory in swap")                                      \
+	X(VSIZE, vsize, GAUGE, KIB, "virtual memory size")                                         \
+	X(THREADS, threads, GAUGE, COUNT, "threads")                                               \
+	X(FDS, fds, GAUGE, COUNT, "open file descriptors, where they may be counted")              \
+	X(MINFLT, minflt, COUNTER, COUNT, "minor page faults")                                     \
+	X(MAJFLT, majflt, COUNTER, COUNT, "major page faults")                                     \
+	X(CPU, cpu, COUNTER, MS, "user and system CPU time")                                       \
+	X(GC0, gc0, COUNTER, COUNT, "Python: collections of generation 0")                         \
+	X(GC1, gc1, COUNTER, COUNT, "Python: collections of generation 1")                         \
+	X(GC2, gc2, COUNTER, COUNT, "Python: collections of generation 2")                         \
+	X(COLLECTED, collected, COUNTER, COUNT, "Python: objects freed by the cycle collector")    \
+	X(UNCOLLECTABLE, uncollectable, COUNTER, COUNT, "Python: objects it could not free")       \
+	X(PYTHON_VERSION, python_version, GAUGE, COUNT, "Python: its version, as PY_VERSION_HEX")  \
+	X(PYTHON_STATE, python_state, GAUGE, COUNT, "Python: can it be read (proto/python.h)")     \
+	X(INTERPRETERS, interpreters, GAUGE, COUNT, "Python: interpreters in the process")         \
+	X(GC_ENABLED, gc_enabled, GAUGE, COUNT, "Python: 1 = automatic collection is on")          \
+	X(GC_COUNT0, gc_count0, GAUGE, COUNT, "Python: gc.get_count()[0] of the main interpreter") \
+	X(GC_COUNT1, gc_count1, GAUGE, COUNT, "Python: gc.get_count()[1]")                         \
+	X(GC_COUNT2, gc_count2, GAUGE, COUNT, "Python: gc.get_count()[2]")                         \
+	X(GC_THRESHOLD0, gc_threshold0, GAUGE, COUNT,                                              \
+	  "Python: gc.get_threshold()[0] of the main interpreter")                                 \
+	X(GC_THRESHOLD1, gc_threshold1, GAUGE, COUNT, "Python: gc.get_threshold()[1]")             \
+	X(GC_THRESHOLD2, gc_threshold2, GAUGE, COUNT, "Python: gc.get_threshold()[2]")             \
+	X(GC_FROZEN, gc_frozen, GAUGE, COUNT, "Python: objects that gc.freeze() put aside")        \
+	X(GC_TIME, gc_time, COUNTER, MS, "Python: time in collections (from 3.15)")
 
 /* X(NAME, name, kind, unit, help): of the host. Sources: proc_meminfo(5), /proc/pressure/memory,
  * /proc/vmstat, /sys/block/zramN/mm_stat, /proc/sys/vm; the last ones are the agent's own cost. */
@@ -92,7 +105,9 @@ struct metric_info {
 	X(PSS_CPU, pss_cpu, COUNTER, MS, "CPU time spent reading PSS, part of agent_cpu")        \
 	X(PSS_READS, pss_reads, COUNTER, COUNT, "processes whose PSS was read")                  \
 	X(PSS_AGE, pss_age, GAUGE, COUNT, "age of the oldest PSS in use, seconds")               \
-	X(RING, ring, GAUGE, KIB, "memory of the flight ring")
+	X(RING, ring, GAUGE, KIB, "memory of the flight ring")                                   \
+	X(PYTHONS, pythons, GAUGE, COUNT, "Python processes whose collector is read")            \
+	X(PYTHON_CPU, python_cpu, COUNTER, MS, "CPU time spent on them, part of agent_cpu")
 
 /*
  * X(NAME, name, kind, unit, help): of one memory cgroup. Sources: memory.current, .stat, .max,
@@ -130,6 +145,11 @@ enum metric {
 #undef X
 		METRIC_COUNT
 };
+
+/* From here on, what only Python processes have: most have none of it, and those who keep the
+ * values of many processes need not make room for them. */
+#define METRIC_PYTHON_FIRST METRIC_GC0
+#define METRIC_PYTHON_COUNT (METRIC_COUNT - METRIC_PYTHON_FIRST)
 
 enum host_metric {
 #define X(NAME, name, kind, unit, help) HOST_METRIC_##NAME,

@@ -19,6 +19,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/error.h"
+#include "proto/census.h"
 #include "proto/kill.h"
 #include "proto/metric.h"
 
@@ -39,10 +40,19 @@
 #define WIRE_MAX_PARTIES   128  /* of a kill: tasks or growers */
 #define WIRE_MAX_LINES     32   /* of a kill: evidence or advice */
 #define WIRE_MAX_FINDINGS  64   /* of a posture */
+#define WIRE_MAX_TYPES     512  /* of a census */
+#define WIRE_TYPE_MAX      192  /* a type's name with its module */
 #define WIRE_CODE_MAX      32   /* a finding's word, a cgroup's runtime */
 #define WIRE_SEQ_MAX       INT64_MAX
 
-enum wire_record { WIRE_TICK = 1, WIRE_EVENT = 2, WIRE_GAP = 3, WIRE_KILL = 4, WIRE_POSTURE = 5 };
+enum wire_record {
+	WIRE_TICK = 1,
+	WIRE_EVENT = 2,
+	WIRE_GAP = 3,
+	WIRE_KILL = 4,
+	WIRE_POSTURE = 5,
+	WIRE_CENSUS = 6
+};
 
 /* What a process is to its service. */
 enum wire_role { WIRE_ROLE_NONE = 0, WIRE_ROLE_MASTER = 1, WIRE_ROLE_WORKER = 2 };
@@ -73,7 +83,9 @@ const char *wire_severity_word(unsigned severity);
 	X(MISMATCH, 14, mismatch)          \
 	X(HOST_END, 15, host_end)          \
 	X(MEMORY, 16, memory)              \
-	X(SELF_LIMIT, 17, self_limit)
+	X(SELF_LIMIT, 17, self_limit)      \
+	X(GC, 18, gc)                      \
+	X(CENSUS, 19, census)
 
 enum wire_event_kind {
 #define X(NAME, number, word) WIRE_EVENT_##NAME = (number),
@@ -276,6 +288,35 @@ struct wire_posture {
 	size_t n;
 };
 
+struct wire_census_type {
+	const char *name;
+	uint64_t count;
+	uint64_t bytes;
+};
+
+struct wire_census {
+	int64_t t_wall_us;
+	uint8_t boot_id[16];
+	uint32_t pid;
+	uint64_t start_ticks;
+	enum census_method method;
+	enum census_reason reason;
+	bool has_command;
+	uint8_t command_id[16];
+	uint32_t version; /* PY_VERSION_HEX */
+	uint32_t interpreters;
+	uint64_t pause_us;
+	uint64_t walk_us;
+	uint64_t objects;
+	uint64_t bytes;
+	uint32_t types_total;
+	uint32_t error_per_10000;
+	struct wire_census_type *types; /* the largest first */
+	size_t n_types;
+	int64_t parts[HEAP_PART_COUNT]; /* HEAP_ABSENT = not had */
+	const char *note;
+};
+
 struct wire_gap {
 	uint64_t to_seq;
 	uint32_t records;
@@ -332,8 +373,8 @@ struct wire_enroll_reply {
 	uint32_t stream_port;
 };
 
-/* X(name): messages that are a frame, and the bodies of records (tick, event, gap, kill, posture).
- */
+/* X(name): messages that are a frame, and the bodies of records (tick, event, gap, kill, posture,
+ * census). */
 #define WIRE_MESSAGE_LIST(X) \
 	X(hello)             \
 	X(hello_ack)         \
@@ -348,7 +389,8 @@ struct wire_enroll_reply {
 	X(event)             \
 	X(gap)               \
 	X(kill)              \
-	X(posture)
+	X(posture)           \
+	X(census)
 
 /*
  * For each: void wire_pack_<name>(struct buf *, const struct wire_<name> *) and

@@ -359,10 +359,11 @@ void wire_pack_event(struct buf *b, const struct wire_event *m)
 		put_bytes(b, 8, m->boot_id, sizeof(m->boot_id));
 }
 
-/* The figures that were had, as pairs. */
+/* The figures that were had, as pairs: KILL_ABSENT and HEAP_ABSENT are one value. */
 static void put_figures(struct buf *b, unsigned field, const int64_t *v, uint32_t n)
 {
-	uint32_t ids[MAX_OF((int)KILL_FIGURE_COUNT, (int)KILL_TOTAL_COUNT)];
+	uint32_t ids[MAX_OF(MAX_OF((int)KILL_FIGURE_COUNT, (int)KILL_TOTAL_COUNT),
+			    (int)HEAP_PART_COUNT)];
 	int64_t had[ARRAY_SIZE(ids)];
 	size_t count = 0;
 
@@ -430,6 +431,36 @@ void wire_pack_posture(struct buf *b, const struct wire_posture *m)
 		put_string(b, 4, m->findings[i].fix);
 		sub_end(b, at);
 	}
+}
+
+void wire_pack_census(struct buf *b, const struct wire_census *m)
+{
+	put_sint(b, 1, m->t_wall_us);
+	put_bytes(b, 2, m->boot_id, sizeof(m->boot_id));
+	put_uint(b, 3, m->pid);
+	put_uint(b, 4, m->start_ticks);
+	put_uint(b, 5, m->method);
+	put_uint(b, 6, m->reason);
+	if (m->has_command)
+		put_bytes(b, 7, m->command_id, sizeof(m->command_id));
+	put_uint(b, 8, m->version);
+	put_uint(b, 9, m->interpreters);
+	put_uint(b, 10, m->pause_us);
+	put_uint(b, 11, m->walk_us);
+	put_uint(b, 12, m->objects);
+	put_uint(b, 13, m->bytes);
+	put_uint(b, 14, m->types_total);
+	put_uint(b, 15, m->error_per_10000);
+	for (size_t i = 0; i < m->n_types; i++) {
+		size_t at = sub_begin(b, 16);
+
+		put_string(b, 1, m->types[i].name);
+		put_uint(b, 2, m->types[i].count);
+		put_uint(b, 3, m->types[i].bytes);
+		sub_end(b, at);
+	}
+	put_figures(b, 17, m->parts, HEAP_PART_COUNT);
+	put_string(b, 19, m->note);
 }
 
 void wire_pack_gap(struct buf *b, const struct wire_gap *m)

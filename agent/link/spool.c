@@ -195,6 +195,7 @@ static int rank_of(enum wire_record kind)
 		return RANK_TICK;
 	case WIRE_EVENT:
 	case WIRE_POSTURE:
+	case WIRE_CENSUS:
 		return RANK_EVENT;
 	case WIRE_KILL:
 		return RANK_KILL;

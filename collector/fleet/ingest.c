@@ -178,6 +178,8 @@ static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret
 		return ingest_take_kill(k, r, err);
 	case WIRE_POSTURE:
 		return ingest_take_posture(k, r, err);
+	case WIRE_CENSUS:
+		break;
 	}
 	return error_set(err, -EBADMSG, "record %" PRIu64 ": unknown kind %d", r->seq,
 			 (int)r->kind);
