@@ -59,20 +59,39 @@ static void the_library_is_looked_at_first(void **state unused_arg)
 	self[n] = '\0';
 	snprintf(text, sizeof(text),
 		 "1000-2000 r--p 00000000 08:01 1 %s\n"
-		 "2000-3000 r-xp 00001000 08:01 1 %s\n"
-		 "3000-4000 r--p 00000000 08:01 2 /usr/lib/libc.so.6\n"
-		 "4000-5000 r--p 00000000 08:01 3 /opt/python-tool\n"
-		 "5000-6000 r--p 00000000 08:01 4 /usr/lib/libpython3.so\n"
-		 "6000-7000 r--p 00000000 08:01 5 /usr/lib/libpython3.9.so.1.0 (deleted)\n"
-		 "7000-8000 rw-p 00000000 00:00 0 [heap]\n",
+		 "2000-300000 r-xp 00001000 08:01 1 %s\n"
+		 "300000-301000 r--p 00000000 08:01 2 /usr/lib/libc.so.6\n"
+		 "400000-401000 r--p 00000000 08:01 3 /opt/python-tool\n"
+		 "500000-501000 r--p 00000000 08:01 4 /usr/lib/libpython3.so\n"
+		 "600000-601000 r--p 00000000 08:01 5 /usr/lib/libpython3.9.so.1.0 (deleted)\n"
+		 "700000-701000 rw-p 00000000 00:00 0 [heap]\n",
 		 self, self);
 	parse(&maps, text);
 	assert_int_equal(candidates_list(getpid(), &maps, list), 4);
-	assert_true(list[0].is_library && list[0].map->start == 0x6000);
+	assert_true(list[0].is_library && list[0].map->start == 0x600000);
 	assert_int_equal(list[0].name.minor, 9);
 	assert_true(list[1].is_program && list[1].map->start == 0x1000);
-	assert_int_equal(list[2].map->start, 0x4000);
-	assert_int_equal(list[3].map->start, 0x5000);
+	assert_int_equal(list[2].map->start, 0x400000);
+	assert_int_equal(list[3].map->start, 0x500000);
+}
+
+/* It would be asked for nothing: no interpreter fits in. */
+static void a_small_program_is_left_alone(void **state unused_arg)
+{
+	auto_maps struct maps maps = {0};
+	struct candidate list[CANDIDATES_MAX];
+	char self[400];
+	char text[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	assert_true(n > 0);
+	self[n] = '\0';
+	snprintf(text, sizeof(text),
+		 "1000-2000 r--p 00000000 08:01 1 %s\n"
+		 "2000-200000 r-xp 00001000 08:01 1 %s\n",
+		 self, self);
+	parse(&maps, text);
+	assert_int_equal(candidates_list(getpid(), &maps, list), 0);
 }
 
 /* Names are cheap to make: only so many are looked at, and the library still is. */
@@ -119,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_tell_version_and_build),
 		cmocka_unit_test(the_library_is_looked_at_first),
+		cmocka_unit_test(a_small_program_is_left_alone),
 		cmocka_unit_test(a_crowd_of_names_does_not_hide_it),
 		cmocka_unit_test(modules_hint_at_the_version),
 	};
