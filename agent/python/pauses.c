@@ -18,7 +18,6 @@
 #define PAGES_MANY    4u
 #define FEW_THREADS   32u
 #define SCAN_EVERY_NS (100 * 1000000LL)
-#define KEPT_FIRST    1024u
 
 static int64_t now_ns(void)
 {
@@ -29,25 +28,6 @@ static int64_t now_ns(void)
 }
 
 /* ---- what is told ---- */
-
-static void keep(struct pauses *p, const struct pause *one)
-{
-	if (!p->from_ns || one->start_ns < p->from_ns)
-		return;
-	if (p->n == p->cap && p->cap < PAUSES_KEPT_MAX) {
-		size_t cap = p->cap ? MIN_OF(MORE_THAN(p->cap), PAUSES_KEPT_MAX) : KEPT_FIRST;
-		struct pause *more = realloc(p->kept, cap * sizeof(*more));
-
-		if (more) {
-			p->kept = more;
-			p->cap = cap;
-		}
-	}
-	if (p->n == p->cap)
-		p->not_kept++;
-	else
-		p->kept[p->n++] = *one;
-}
 
 /* Where this caller's collections end is a new place: probe it in all threads, at once. */
 static void learn(struct pauses *p, const struct probe_hit *hit)
@@ -87,14 +67,14 @@ static void on_hit(struct pauses *p, struct pauses_thread *t, const struct probe
 		/* what the frame's pointer will be when the call has returned */
 		if (pairing_start(&t->pairing, hit->t_ns, t->ring.tid, sp + (function ? 8 : 0),
 				  probe_generation(point, &hit->state), &one))
-			keep(p, &one);
+			pause_list_add(&p->kept, &one);
 		if (function)
 			learn(p, hit);
 		if (function && (p->cannot_learn || hit->t_ns < p->learned_ns))
 			pairing_doubt(&t->pairing);
 	} else if (pairing_done(&t->pairing, hit->t_ns, function ? sp : PAIRING_ANY_FRAME,
 				probe_collected(&p->points, point, &hit->state), &one)) {
-		keep(p, &one);
+		pause_list_add(&p->kept, &one);
 	}
 }
 
@@ -112,9 +92,6 @@ static void on_record(void *owner, struct probe_ring *ring, enum probe_record wh
 		p->lost += lost;
 		p->hits += lost;
 		pairing_reset(&t->pairing);
-		break;
-	case PROBE_THREAD:
-		p->scan_again = true;
 		break;
 	}
 }
@@ -151,6 +128,8 @@ static int watch(struct pauses *p, pid_t tid, struct error *err)
 	rc = probe_ring_open(&t->ring, p->type, tid, &p->points, pages, err);
 	if (rc == 0)
 		p->n_threads++;
+	else
+		probe_ring_close(&t->ring, &p->closers);
 	return rc == -ESRCH ? 0 : rc; /* it has ended since */
 }
 
@@ -174,7 +153,6 @@ static int scan(struct pauses *p, struct error *err)
 	}
 	closedir(dir);
 	p->scanned_ns = now_ns();
-	p->scan_again = false;
 	return rc;
 }
 
@@ -183,18 +161,22 @@ static void forget_ended(struct pauses *p)
 	for (unsigned i = p->n_threads; i-- > 0;) {
 		if (!p->threads[i].ended)
 			continue;
-		probe_ring_close(&p->threads[i].ring);
+		probe_ring_close(&p->threads[i].ring, &p->closers);
 		p->threads[i] = p->threads[--p->n_threads];
 	}
 }
 
 /* ---- the session ---- */
 
-int pauses_open(struct pauses *p, pid_t pid, struct error *err)
+int pauses_open(struct pauses *p, pid_t pid, uint64_t image, struct error *err)
 {
 	int rc;
 
-	*p = (struct pauses){.pid = pid, .pidfd = -1, .points = {.file = -1}};
+	*p = (struct pauses){.pid = pid,
+			     .pidfd = -1,
+			     .points = {.file = -1},
+			     .kept = {.from_ns = INT64_MAX}};
+	closers_init(&p->closers);
 	p->threads = calloc(PAUSES_THREADS_MAX, sizeof(*p->threads));
 	if (!p->threads)
 		return error_sys(err, -ENOMEM, "cannot watch threads");
@@ -203,7 +185,7 @@ int pauses_open(struct pauses *p, pid_t pid, struct error *err)
 	if (p->pidfd < 0 && errno != ENOSYS)
 		return error_set(err, -errno, "no process %d", (int)pid);
 	p->type = probe_event_type(err);
-	rc = p->type < 0 ? p->type : probe_find(pid, &p->points, err);
+	rc = p->type < 0 ? p->type : probe_find(pid, image, &p->points, err);
 	if (rc == 0)
 		rc = scan(p, err);
 	/* a thread that was begun by one not yet watched */
@@ -211,33 +193,45 @@ int pauses_open(struct pauses *p, pid_t pid, struct error *err)
 		rc = scan(p, err);
 	if (rc == 0 && p->n_threads == 0)
 		rc = error_set(err, -ESRCH, "process %d has ended", (int)pid);
-	p->from_ns = now_ns();
+	p->kept.from_ns = now_ns();
 	return rc;
+}
+
+/* The threads' rings, then what tells of their new threads, then the process's end. */
+static nfds_t fill_polled(const struct pauses *p, struct pollfd *fds)
+{
+	unsigned n = p->n_threads;
+
+	for (unsigned i = 0; i < n; i++) {
+		fds[i] = (struct pollfd){.fd = p->threads[i].ring.fds[0], .events = POLLIN};
+		fds[n + i] = (struct pollfd){.fd = p->threads[i].ring.births, .events = POLLIN};
+	}
+	fds[2 * n] = (struct pollfd){.fd = p->pidfd, .events = POLLIN};
+	return 2 * n + 1;
 }
 
 int pauses_step(struct pauses *p, int timeout_ms)
 {
-	struct pollfd fds[PAUSES_THREADS_MAX + 1];
-	bool ended;
-	int r;
+	struct pollfd fds[2 * PAUSES_THREADS_MAX + 1];
+	bool look = now_ns() - p->scanned_ns > SCAN_EVERY_NS;
+	nfds_t n = fill_polled(p, fds);
+	int rc = 0;
 
-	for (unsigned i = 0; i < p->n_threads; i++)
-		fds[i] = (struct pollfd){.fd = p->threads[i].ring.fds[0], .events = POLLIN};
-	fds[p->n_threads] = (struct pollfd){.fd = p->pidfd, .events = POLLIN};
-	r = poll(fds, p->n_threads + 1, timeout_ms);
-	if (r < 0)
+	if (poll(fds, n, timeout_ms) < 0)
 		return -errno;
-	ended = fds[p->n_threads].revents;
-	for (unsigned i = 0; i < p->n_threads; i++)
+	for (unsigned i = 0; i < p->n_threads; i++) {
 		p->threads[i].ended = fds[i].revents & POLLHUP;
+		if (!(fds[p->n_threads + i].revents & POLLIN))
+			continue;
+		probe_ring_take_births(&p->threads[i].ring);
+		look = true;
+	}
+	/* What cannot be watched now is looked for again: a thread is no reason to end. */
+	if (look && scan(p, NULL) == -ESRCH)
+		rc = -ESRCH;
 	drain(p);
 	forget_ended(p);
-	if (ended)
-		return -ESRCH;
-	/* What cannot be watched now is looked for again: a thread is no reason to end. */
-	if (p->scan_again || now_ns() - p->scanned_ns > SCAN_EVERY_NS)
-		return scan(p, NULL) == -ESRCH ? -ESRCH : 0;
-	return 0;
+	return fds[n - 1].revents ? -ESRCH : rc;
 }
 
 unsigned pauses_finish(struct pauses *p, int64_t *ret_since_ns)
@@ -251,7 +245,7 @@ unsigned pauses_finish(struct pauses *p, int64_t *ret_since_ns)
 		if (!open->depth)
 			continue;
 		if (open->open[0].doubtful) {
-			keep(p, &open->open[0].pause);
+			pause_list_add(&p->kept, &open->open[0].pause);
 			continue;
 		}
 		if (!running || open->open[0].pause.start_ns < *ret_since_ns)
@@ -264,8 +258,9 @@ unsigned pauses_finish(struct pauses *p, int64_t *ret_since_ns)
 void pauses_close(struct pauses *p)
 {
 	for (unsigned i = 0; i < p->n_threads; i++)
-		probe_ring_close(&p->threads[i].ring);
+		probe_ring_close(&p->threads[i].ring, &p->closers);
 	p->n_threads = 0;
+	closers_fini(&p->closers);
 	if (p->threads)
 		probe_fini(&p->points);
 	if (p->pidfd >= 0)
@@ -273,6 +268,5 @@ void pauses_close(struct pauses *p)
 	p->pidfd = -1;
 	free(p->threads);
 	p->threads = NULL;
-	free(p->kept);
-	p->kept = NULL;
+	pause_list_fini(&p->kept);
 }

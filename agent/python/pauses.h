@@ -7,12 +7,11 @@
 #ifndef MEMHERD_AGENT_PYTHON_PAUSES_H
 #define MEMHERD_AGENT_PYTHON_PAUSES_H
 
-#include "agent/python/pairing.h"
+#include "agent/python/pause_list.h"
 #include "agent/python/probe.h"
 #include "agent/python/probe_event.h"
 
 #define PAUSES_THREADS_MAX 256u
-#define PAUSES_KEPT_MAX    (1u << 18)
 /* What the two probes of a collection cost the target, at most: measured 3 to 15 us. */
 #define PAUSES_COST_NS 15000
 
@@ -27,26 +26,22 @@ struct pauses {
 	int pidfd;
 	int type;
 	struct probe_points points;
+	struct closers closers;
 	struct pauses_thread *threads;
 	unsigned n_threads;
-	int64_t from_ns;       /* CLOCK_MONOTONIC: since when every thread is watched */
 	int64_t scanned_ns;    /* when threads were last looked for */
 	int64_t learned_ns;    /* when a place was last added to the points */
-	bool scan_again;       /* a thread told of a new one */
 	bool too_many_threads; /* some are not watched */
 	bool cannot_learn;     /* a place that collections return to cannot be probed */
 
-	struct pause *kept; /* those that began since from_ns, in the order of their ends */
-	size_t n;
-	size_t cap;
-	uint64_t not_kept; /* beyond PAUSES_KEPT_MAX, or without memory */
-	uint64_t lost;     /* records that did not fit into a ring */
-	uint64_t hits;     /* of any probe: what the target paid for */
+	struct pause_list kept; /* since every thread is watched, in the order of their ends */
+	uint64_t lost;          /* records that did not fit into a ring */
+	uint64_t hits;          /* of any probe: what the target paid for */
 };
 
-/* Finds the probe points and attaches to each thread; err is a sentence. The caller ends it with
- * pauses_close(), also after a failure. */
-int pauses_open(struct pauses *p, pid_t pid, struct error *err) must_use;
+/* image as probe_find(). Finds the probe points and attaches to each thread; err is a sentence. The
+ * caller ends it with pauses_close(), also after a failure. */
+int pauses_open(struct pauses *p, pid_t pid, uint64_t image, struct error *err) must_use;
 /* Waits at most that long and takes what was told. 0, -ESRCH when the process has ended, or
  * -EINTR. */
 int pauses_step(struct pauses *p, int timeout_ms) must_use;

@@ -192,7 +192,7 @@ static int add_function(struct probe_points *p, struct error *err)
 	return 0;
 }
 
-static int find_points(pid_t pid, struct probe_points *p, struct error *err)
+static int find_points(pid_t pid, uint64_t start, struct probe_points *p, struct error *err)
 {
 	auto_maps struct maps m = {0};
 	const struct map *image;
@@ -203,7 +203,7 @@ static int find_points(pid_t pid, struct probe_points *p, struct error *err)
 		rc = maps_load(pid, &m, err);
 	if (rc < 0)
 		return rc;
-	image = find_image(&m, exe);
+	image = start ? maps_at(&m, start) : find_image(&m, exe);
 	if (!image)
 		return error_set(err, -ENOTSUP, "the program of process %d is not mapped",
 				 (int)pid);
@@ -218,10 +218,10 @@ static int find_points(pid_t pid, struct probe_points *p, struct error *err)
 	return rc < 0 ? rc : 0;
 }
 
-int probe_find(pid_t pid, struct probe_points *ret, struct error *err)
+int probe_find(pid_t pid, uint64_t image, struct probe_points *ret, struct error *err)
 {
 	struct probe_points p = {.file = -1, .image = BUF_INIT(FILE_MAX_BYTES)};
-	int rc = find_points(pid, &p, err);
+	int rc = find_points(pid, image, &p, err);
 
 	if (rc < 0) {
 		probe_fini(&p);

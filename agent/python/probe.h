@@ -55,10 +55,11 @@ struct probe_points {
 };
 
 /*
+ * image: where the file that holds CPython is mapped from (struct runtime), 0 = look for it.
  * -ENOTSUP: no CPython, or one that offers no place to probe; -ESRCH; -EACCES, -EPERM. On success
  * the caller ends it with probe_fini().
  */
-int probe_find(pid_t pid, struct probe_points *ret, struct error *err) must_use;
+int probe_find(pid_t pid, uint64_t image, struct probe_points *ret, struct error *err) must_use;
 void probe_fini(struct probe_points *p);
 
 /* The point at an address of the process, or NULL. */

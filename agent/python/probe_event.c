@@ -15,6 +15,7 @@
 #include "common/str.h"
 
 #define PAGE          4096u
+#define BIRTH_SIZE    ((size_t)2 * PAGE) /* control and data */
 #define TYPE_FILE     "/sys/bus/event_source/devices/uprobe/type"
 #define PARANOID_FILE "/proc/sys/kernel/perf_event_paranoid"
 #define COUNTER_SHIFT 32 /* of ref_ctr_offset in config: events/format/ref_ctr_offset */
@@ -80,7 +81,7 @@ static int explain(int rc, struct error *err)
 }
 
 static int open_event(int type, pid_t tid, const struct probe_points *p,
-		      const struct probe_point *point, bool first, unsigned pages)
+		      const struct probe_point *point, unsigned pages)
 {
 	char path[32];
 	struct perf_event_attr attr = {
@@ -96,7 +97,6 @@ static int open_event(int type, pid_t tid, const struct probe_points *p,
 		.sample_stack_user = MAX_OF(p->stack, 8u),
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
-		.task = first, /* tells of the threads that this one begins */
 		.watermark = 1,
 		.wakeup_watermark = pages * PAGE / 2,
 	};
@@ -107,11 +107,46 @@ static int open_event(int type, pid_t tid, const struct probe_points *p,
 	return fd < 0 ? -errno : (int)fd;
 }
 
+/* A software event that counts nothing: its ring tells of the thread's clones. It wakes at each,
+ * so that a new thread is watched before it has done much. Without one they are looked for. */
+static void open_births(struct probe_ring *r)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_DUMMY,
+		.task = 1,
+		.watermark = 1,
+		.wakeup_watermark = 1,
+	};
+	long fd = syscall(SYS_perf_event_open, &attr, r->tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	r->births = (int)fd;
+	if (fd < 0)
+		return;
+	r->birth_pages = mmap(NULL, BIRTH_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
+	if (r->birth_pages != MAP_FAILED)
+		return;
+	r->birth_pages = NULL;
+	close(r->births);
+	r->births = -1;
+}
+
+void probe_ring_take_births(struct probe_ring *r)
+{
+	struct perf_event_mmap_page *control = r->birth_pages;
+
+	if (control)
+		__atomic_store_n(&control->data_tail,
+				 __atomic_load_n(&control->data_head, __ATOMIC_ACQUIRE),
+				 __ATOMIC_RELEASE);
+}
+
 static int add_event(struct probe_ring *r, int type, const struct probe_points *p,
 		     struct error *err)
 {
 	unsigned pages = (unsigned)(r->size / PAGE);
-	int fd = open_event(type, r->tid, p, &p->points[r->n_fds], r->n_fds == 0, pages);
+	int fd = open_event(type, r->tid, p, &p->points[r->n_fds], pages);
 
 	if (fd < 0)
 		return explain(fd, err);
@@ -146,21 +181,24 @@ int probe_ring_open(struct probe_ring *r, int type, pid_t tid, const struct prob
 {
 	int rc;
 
-	*r = (struct probe_ring){.tid = tid, .size = (size_t)pages * PAGE};
+	*r = (struct probe_ring){.tid = tid, .size = (size_t)pages * PAGE, .births = -1};
 	rc = probe_ring_extend(r, type, p, err);
-	if (rc < 0)
-		probe_ring_close(r);
+	if (rc == 0)
+		open_births(r);
 	return rc;
 }
 
-void probe_ring_close(struct probe_ring *r)
+void probe_ring_close(struct probe_ring *r, struct closers *c)
 {
 	if (r->pages)
 		munmap(r->pages, PAGE + r->size);
+	if (r->birth_pages)
+		munmap(r->birth_pages, BIRTH_SIZE);
 	for (unsigned i = 0; i < r->n_fds; i++)
-		close(r->fds[i]);
-	r->pages = NULL;
-	r->n_fds = 0;
+		closers_push(c, r->fds[i]);
+	if (r->births >= 0)
+		close(r->births);
+	*r = (struct probe_ring){.tid = r->tid, .births = -1};
 }
 
 /* ---- reading ---- */
@@ -211,8 +249,6 @@ static void tell(struct probe_ring *r, const struct probe_points *p, const struc
 
 	if (h->type == PERF_RECORD_LOST)
 		sink->on_record(sink->owner, r, PROBE_LOST, NULL, words[2]);
-	else if (h->type == PERF_RECORD_FORK)
-		sink->on_record(sink->owner, r, PROBE_THREAD, NULL, 0);
 	else if (h->type == PERF_RECORD_SAMPLE && parse_hit(words, h->size / 8, p->registers, &hit))
 		sink->on_record(sink->owner, r, PROBE_HIT, &hit, 0);
 }

@@ -5,11 +5,14 @@
  * with the descriptors, so also when their owner is killed.
  *
  * Why a thread at a time: a uprobe event that is inherited would be made anew inside the target's
- * clone(2), with the target's rights and addresses, and fail it.
+ * clone(2), with the target's rights and addresses, and fail it (seen on Linux 6.18: 'can't start
+ * new thread'). New threads are told of instead, by an event that is not a probe, and get their
+ * own.
  */
 #ifndef MEMHERD_AGENT_PYTHON_PROBE_EVENT_H
 #define MEMHERD_AGENT_PYTHON_PROBE_EVENT_H
 
+#include "agent/python/closers.h"
 #include "agent/python/probe.h"
 
 struct probe_hit {
@@ -18,7 +21,7 @@ struct probe_hit {
 	struct hit_state state;
 };
 
-enum probe_record { PROBE_HIT, PROBE_LOST, PROBE_THREAD };
+enum probe_record { PROBE_HIT, PROBE_LOST };
 
 struct probe_ring {
 	int fds[PROBE_POINTS_MAX]; /* by point; the first has the ring */
@@ -26,22 +29,28 @@ struct probe_ring {
 	pid_t tid;
 	void *pages;
 	size_t size; /* of the data, a power of two */
+	int births;  /* readable at once when the thread has begun another; -1 = not had */
+	void *birth_pages;
 };
 
 /* The kernel's number for uprobes; -ENOENT: it has none. */
 int probe_event_type(struct error *err) must_use;
 
 /* Probes a thread at all points there are so far; pages of data is a power of two. -ESRCH when the
- * thread has ended; else err is a sentence for people. */
+ * thread has ended; else err is a sentence for people. To be closed after a failure, too. */
 int probe_ring_open(struct probe_ring *r, int type, pid_t tid, const struct probe_points *p,
 		    unsigned pages, struct error *err) must_use;
 /* At the points that were learned since. */
 int probe_ring_extend(struct probe_ring *r, int type, const struct probe_points *p,
 		      struct error *err) must_use;
-void probe_ring_close(struct probe_ring *r);
+/* The descriptors are left to the closers. */
+void probe_ring_close(struct probe_ring *r, struct closers *c);
+
+/* Forgets the births there were. */
+void probe_ring_take_births(struct probe_ring *r);
 
 /* Each record, in order. PROBE_HIT: the hit, whose stack lives as long as the call; PROBE_LOST: how
- * many; PROBE_THREAD: this thread began another. */
+ * many. */
 struct probe_sink {
 	void *owner;
 	void (*on_record)(void *owner, struct probe_ring *r, enum probe_record what,
