@@ -33,7 +33,7 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CPPFLAGS := -I. -Ibuild -D_GNU_SOURCE -DMEMHERD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 BASE_CFLAGS := -std=gnu11 -fno-common -fstack-protector-strong -fPIE $(WARN) $(if $(filter gcc,$(CC)),$(WARN_GCC)) \
 	$(if $(WERROR),-Werror) -Werror=format-security -Werror=implicit-function-declaration
-LDFLAGS_BASE := -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LDFLAGS_BASE := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
 CFLAGS_release := -O2 -g -fcf-protection -D_FORTIFY_SOURCE=2
 CFLAGS_debug := -O0 -g3

@@ -16,6 +16,8 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DENIED, EXIT_NOT_FOUND, EXIT_COSTL
 
 #define SECONDS_DEFAULT 10
 #define SECONDS_MAX     300
+#define REMOVAL_MS      50 /* a probe, see probe_ring_close() */
+#define PROBES_TOLD     20
 
 static const char usage[] =
 	"usage: memherd-agent gc PID [--seconds N] [--json] [--force]\n"
@@ -91,6 +93,14 @@ static int print(const struct gc_report *r, bool json)
 	return rc < 0 || fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
 
+/* What was seen is printed already; who waits for the prompt shall know why. */
+static void say_removal(unsigned probes)
+{
+	if (probes >= PROBES_TOLD)
+		fprintf(stderr, "taking %u probes out: the kernel needs about %u s\n", probes,
+			(probes * REMOVAL_MS + 999) / 1000);
+}
+
 static int run(const struct gc_options *o)
 {
 	const struct gc_request q = {.pid = o->pid,
@@ -98,7 +108,7 @@ static int run(const struct gc_options *o)
 				     .force = o->force,
 				     .interrupted = &interrupted};
 	struct gc_report r = {.pid = (uint32_t)o->pid};
-	struct pause_list list = {0};
+	struct gc_session session;
 	struct error err = {""};
 	int code;
 	int rc;
@@ -106,16 +116,18 @@ static int run(const struct gc_options *o)
 	read_comm(o->pid, r.comm, sizeof(r.comm));
 	catch_signals();
 	raise_descriptors();
-	rc = gc_watch(&q, &list, &r, &err);
-	r.pauses = list.rows;
-	r.n = list.n;
+	gc_session_init(&session);
+	rc = gc_watch(&q, &session, &r, &err);
+	r.pauses = session.list.rows;
+	r.n = session.list.n;
 	if (rc == 0) {
 		code = print(&r, o->json);
 	} else {
 		fprintf(stderr, "memherd-agent gc: %s\n", err.msg);
 		code = exit_code(rc);
 	}
-	pause_list_fini(&list);
+	say_removal(pauses_probes(&session.pauses));
+	gc_session_fini(&session);
 	return code;
 }
 

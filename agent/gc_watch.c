@@ -22,7 +22,7 @@
 struct watch {
 	const struct gc_request *q;
 	struct gc_report *report;
-	struct pause_list *list;
+	struct gc_session *session;
 	struct runtime runtime;
 	bool readable; /* the counters are */
 	struct counters before;
@@ -167,14 +167,14 @@ static int poll_memory(struct watch *w)
 	struct counters_poll poll = {0};
 	const char *why = NULL;
 	int64_t until_ns;
-	int rc = counters_poll(&poll, &w->runtime, w->list);
+	int rc = counters_poll(&poll, &w->runtime, &w->session->list);
 
 	begin(w, GC_MEMORY, now_ns());
-	w->list->from_ns = w->report->start_ns;
+	w->session->list.from_ns = w->report->start_ns;
 	until_ns = w->report->start_ns + w->q->seconds * NS_PER_SEC;
 	while (goes_on(w, until_ns, rc == -EAGAIN ? 0 : rc, &why)) {
 		sleep_step();
-		rc = counters_poll(&poll, &w->runtime, w->list);
+		rc = counters_poll(&poll, &w->runtime, &w->session->list);
 	}
 	end(w, why);
 	w->report->lost = poll.lost;
@@ -182,7 +182,7 @@ static int poll_memory(struct watch *w)
 		gc_note(w->report,
 			"%llu collections were overwritten before they were read: they are missing",
 			(unsigned long long)poll.lost);
-	return pause_summarize(w->list->rows, w->list->n, w->report->rows);
+	return pause_summarize(w->session->list.rows, w->session->list.n, w->report->rows);
 }
 
 /* ---- by probes ---- */
@@ -216,7 +216,7 @@ static const char *step_pauses(struct watch *w, struct pauses *p)
 static void note_missed(struct watch *w, const struct counters *after)
 {
 	uint64_t counted = sum(after) - sum(&w->before);
-	uint64_t seen = w->report->rows[PAUSE_ROW_ALL].count + w->list->not_kept;
+	uint64_t seen = w->report->rows[PAUSE_ROW_ALL].count + w->session->list.not_kept;
 
 	if (counted >= seen + MISSED_FROM && counted > seen + seen / 50)
 		gc_note(w->report,
@@ -243,7 +243,7 @@ static void note_pauses(struct gc_report *r, const struct pauses *p, unsigned ru
 		gc_note(r, "%llu records were lost: some collections are missing",
 			(unsigned long long)p->lost);
 	if (p->too_many_threads)
-		gc_note(r, "of the threads no more than %u were watched", PAUSES_THREADS_MAX);
+		gc_note(r, "%u threads were watched, no more", PAUSES_THREADS_MAX);
 	if (strcmp(r->ended, "cost") == 0)
 		gc_note(r,
 			"ended early: the probes would cost more than %d %% of a processor "
@@ -265,12 +265,12 @@ static int watch_probes(struct watch *w, struct pauses *p)
 	end(w, step_pauses(w, p));
 	running = pauses_finish(p, &since_ns);
 	counted = counted && counters_read(&w->runtime, &after) == 0;
-	*w->list = p->kept;
+	w->session->list = p->kept;
 	p->kept = (struct pause_list){0};
 	r->cost_percent = percent((double)p->hits * 1e9 / (double)r->seconds_ns);
 	r->lost = p->lost;
 	note_pauses(r, p, running, since_ns);
-	if (pause_summarize(w->list->rows, w->list->n, r->rows) < 0)
+	if (pause_summarize(w->session->list.rows, w->session->list.n, r->rows) < 0)
 		return -ENOMEM;
 	if (counted && !p->lost)
 		note_missed(w, &after);
@@ -286,19 +286,18 @@ static bool is_denied(int rc)
 static int try_probes(struct watch *w, struct error *err)
 {
 	struct error why = {""};
-	struct pauses p;
+	struct pauses *p = &w->session->pauses;
 	int rc = announce(w, err);
 
 	if (rc < 0)
 		return rc;
-	rc = pauses_open(&p, w->q->pid, w->readable ? w->runtime.image : 0, &why);
+	rc = pauses_open(p, w->q->pid, w->readable ? w->runtime.image : 0, &why);
 	if (rc == 0)
-		rc = watch_probes(w, &p);
+		rc = watch_probes(w, p);
 	else if (w->readable && is_denied(rc))
 		rc = count_only(w, why.msg);
 	else
 		error_set(err, rc, "%s", why.msg);
-	pauses_close(&p);
 	return rc;
 }
 
@@ -317,10 +316,21 @@ static int refusal(enum runtime_state s)
 	return s == RUNTIME_DENIED ? -EACCES : -ENOTSUP;
 }
 
-int gc_watch(const struct gc_request *q, struct pause_list *list, struct gc_report *ret,
+void gc_session_init(struct gc_session *s)
+{
+	*s = (struct gc_session){.pauses = {.pidfd = -1, .points = {.file = -1}}};
+}
+
+void gc_session_fini(struct gc_session *s)
+{
+	pause_list_fini(&s->list);
+	pauses_close(&s->pauses);
+}
+
+int gc_watch(const struct gc_request *q, struct gc_session *session, struct gc_report *ret,
 	     struct error *err)
 {
-	struct watch w = {.q = q, .report = ret, .list = list};
+	struct watch w = {.q = q, .report = ret, .session = session};
 	enum runtime_state s = runtime_find(q->pid, NULL, &w.runtime, err);
 	int rc = 0;
 
@@ -343,9 +353,9 @@ int gc_watch(const struct gc_request *q, struct pause_list *list, struct gc_repo
 	}
 	if (rc == 0)
 		rc = try_probes(&w, err);
-	ret->not_kept = list->not_kept;
-	if (rc == 0 && list->not_kept)
+	ret->not_kept = session->list.not_kept;
+	if (rc == 0 && session->list.not_kept)
 		gc_note(ret, "%llu collections more are not in these figures",
-			(unsigned long long)list->not_kept);
+			(unsigned long long)session->list.not_kept);
 	return rc;
 }

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "agent/gc_report.h"
-#include "agent/python/pause_list.h"
+#include "agent/python/pauses.h"
 #include "common/error.h"
 
 struct gc_request {
@@ -22,11 +22,18 @@ struct gc_request {
 	const volatile sig_atomic_t *interrupted;
 };
 
-/*
- * Fills the report; its pauses are in list, which the caller ends. -ESRCH; -ENOTSUP: no CPython
- * that can be watched; -EACCES, -EPERM; -EDQUOT: it would cost too much.
- */
-int gc_watch(const struct gc_request *q, struct pause_list *list, struct gc_report *ret,
+/* What the report's pauses are in, and the probes until gc_session_fini(), which may be slow. */
+struct gc_session {
+	struct pause_list list;
+	struct pauses pauses;
+};
+
+void gc_session_init(struct gc_session *s);
+void gc_session_fini(struct gc_session *s);
+
+/* Fills the report. -ESRCH; -ENOTSUP: no CPython that can be watched; -EACCES, -EPERM; -EDQUOT: it
+ * would cost too much. */
+int gc_watch(const struct gc_request *q, struct gc_session *s, struct gc_report *ret,
 	     struct error *err) must_use;
 
 #endif

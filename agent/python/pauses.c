@@ -39,16 +39,12 @@ static void learn(struct pauses *p, const struct probe_hit *hit)
 	for (unsigned i = 0; r == 1 && i < p->n_threads; i++) {
 		struct probe_ring *ring = &p->threads[i].ring;
 
-		r = probe_ring_extend(ring, p->type, &p->points, NULL);
-		if (r == 0 || r == -ESRCH) { /* a thread may end meanwhile */
+		r = p->threads[i].ended ? 0 : probe_ring_extend(ring, p->type, &p->points, NULL);
+		if (r == 0 || r == -ESRCH) /* a thread may end meanwhile */
 			r = 1;
-			continue;
-		}
-		p->cannot_learn = true;
-		if (i == 0)
-			p->points.n--;
-		break;
 	}
+	if (r < 0)
+		p->cannot_learn = true;
 	if (r == 1)
 		p->learned_ns = now_ns();
 }
@@ -101,7 +97,8 @@ static void drain(struct pauses *p)
 	const struct probe_sink sink = {.owner = p, .on_record = on_record};
 
 	for (unsigned i = 0; i < p->n_threads; i++)
-		probe_ring_drain(&p->threads[i].ring, &p->points, &sink);
+		if (!p->threads[i].ended)
+			probe_ring_drain(&p->threads[i].ring, &p->points, &sink);
 }
 
 /* ---- threads ---- */
@@ -129,7 +126,7 @@ static int watch(struct pauses *p, pid_t tid, struct error *err)
 	if (rc == 0)
 		p->n_threads++;
 	else
-		probe_ring_close(&t->ring, &p->closers);
+		probe_ring_close(&t->ring);
 	return rc == -ESRCH ? 0 : rc; /* it has ended since */
 }
 
@@ -156,16 +153,6 @@ static int scan(struct pauses *p, struct error *err)
 	return rc;
 }
 
-static void forget_ended(struct pauses *p)
-{
-	for (unsigned i = p->n_threads; i-- > 0;) {
-		if (!p->threads[i].ended)
-			continue;
-		probe_ring_close(&p->threads[i].ring, &p->closers);
-		p->threads[i] = p->threads[--p->n_threads];
-	}
-}
-
 /* ---- the session ---- */
 
 int pauses_open(struct pauses *p, pid_t pid, uint64_t image, struct error *err)
@@ -176,7 +163,6 @@ int pauses_open(struct pauses *p, pid_t pid, uint64_t image, struct error *err)
 			     .pidfd = -1,
 			     .points = {.file = -1},
 			     .kept = {.from_ns = INT64_MAX}};
-	closers_init(&p->closers);
 	p->threads = calloc(PAUSES_THREADS_MAX, sizeof(*p->threads));
 	if (!p->threads)
 		return error_sys(err, -ENOMEM, "cannot watch threads");
@@ -203,35 +189,50 @@ static nfds_t fill_polled(const struct pauses *p, struct pollfd *fds)
 	unsigned n = p->n_threads;
 
 	for (unsigned i = 0; i < n; i++) {
-		fds[i] = (struct pollfd){.fd = p->threads[i].ring.fds[0], .events = POLLIN};
-		fds[n + i] = (struct pollfd){.fd = p->threads[i].ring.births, .events = POLLIN};
+		const struct pauses_thread *t = &p->threads[i];
+
+		fds[i] = (struct pollfd){.fd = t->ended ? -1 : t->ring.fds[0], .events = POLLIN};
+		fds[n + i] =
+			(struct pollfd){.fd = t->ended ? -1 : t->ring.births, .events = POLLIN};
 	}
 	fds[2 * n] = (struct pollfd){.fd = p->pidfd, .events = POLLIN};
 	return 2 * n + 1;
 }
 
+/* True when threads were begun. */
+static bool take_births(struct pauses *p, const struct pollfd *fds, unsigned n)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!(fds[n + i].revents & POLLIN))
+			continue;
+		probe_ring_take_births(&p->threads[i].ring);
+		any = true;
+	}
+	return any;
+}
+
 int pauses_step(struct pauses *p, int timeout_ms)
 {
 	struct pollfd fds[2 * PAUSES_THREADS_MAX + 1];
-	bool look = now_ns() - p->scanned_ns > SCAN_EVERY_NS;
-	nfds_t n = fill_polled(p, fds);
+	unsigned n = p->n_threads;
+	nfds_t n_fds = fill_polled(p, fds);
 	int rc = 0;
 
-	if (poll(fds, n, timeout_ms) < 0)
+	if (poll(fds, n_fds, timeout_ms) < 0)
 		return -errno;
-	for (unsigned i = 0; i < p->n_threads; i++) {
-		p->threads[i].ended = fds[i].revents & POLLHUP;
-		if (!(fds[p->n_threads + i].revents & POLLIN))
-			continue;
-		probe_ring_take_births(&p->threads[i].ring);
-		look = true;
-	}
 	/* What cannot be watched now is looked for again: a thread is no reason to end. */
-	if (look && scan(p, NULL) == -ESRCH)
-		rc = -ESRCH;
+	if (take_births(p, fds, n) || now_ns() - p->scanned_ns > SCAN_EVERY_NS)
+		rc = scan(p, NULL) == -ESRCH ? -ESRCH : 0;
 	drain(p);
-	forget_ended(p);
-	return fds[n - 1].revents ? -ESRCH : rc;
+	for (unsigned i = 0; i < n; i++) {
+		if (!(fds[i].revents & POLLHUP))
+			continue;
+		probe_ring_unmap(&p->threads[i].ring);
+		p->threads[i].ended = true;
+	}
+	return fds[n_fds - 1].revents ? -ESRCH : rc;
 }
 
 unsigned pauses_finish(struct pauses *p, int64_t *ret_since_ns)
@@ -255,12 +256,20 @@ unsigned pauses_finish(struct pauses *p, int64_t *ret_since_ns)
 	return running;
 }
 
+unsigned pauses_probes(const struct pauses *p)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->n_threads; i++)
+		n += p->threads[i].ring.n_fds;
+	return n;
+}
+
 void pauses_close(struct pauses *p)
 {
 	for (unsigned i = 0; i < p->n_threads; i++)
-		probe_ring_close(&p->threads[i].ring, &p->closers);
+		probe_ring_close(&p->threads[i].ring);
 	p->n_threads = 0;
-	closers_fini(&p->closers);
 	if (p->threads)
 		probe_fini(&p->points);
 	if (p->pidfd >= 0)

@@ -11,14 +11,16 @@
 #include "agent/python/probe.h"
 #include "agent/python/probe_event.h"
 
-#define PAUSES_THREADS_MAX 256u
+/* In all the time: a probe costs so much to take out that those of ended threads wait for the end.
+ */
+#define PAUSES_THREADS_MAX 128u
 /* What the two probes of a collection cost the target, at most: measured 3 to 15 us. */
 #define PAUSES_COST_NS 15000
 
 struct pauses_thread {
 	struct probe_ring ring;
 	struct pairing pairing;
-	bool ended;
+	bool ended; /* its memory is gone, its descriptors wait for the end */
 };
 
 struct pauses {
@@ -26,7 +28,6 @@ struct pauses {
 	int pidfd;
 	int type;
 	struct probe_points points;
-	struct closers closers;
 	struct pauses_thread *threads;
 	unsigned n_threads;
 	int64_t scanned_ns;    /* when threads were last looked for */
@@ -47,6 +48,8 @@ int pauses_open(struct pauses *p, pid_t pid, uint64_t image, struct error *err) 
 int pauses_step(struct pauses *p, int timeout_ms) must_use;
 /* Takes the rest. The count of those that still run, the oldest's start in ret_since_ns. */
 unsigned pauses_finish(struct pauses *p, int64_t *ret_since_ns);
+/* How many probes pauses_close() has to take out, see probe_ring_close(). */
+unsigned pauses_probes(const struct pauses *p);
 void pauses_close(struct pauses *p);
 
 #endif

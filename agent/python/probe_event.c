@@ -188,14 +188,21 @@ int probe_ring_open(struct probe_ring *r, int type, pid_t tid, const struct prob
 	return rc;
 }
 
-void probe_ring_close(struct probe_ring *r, struct closers *c)
+void probe_ring_unmap(struct probe_ring *r)
 {
 	if (r->pages)
 		munmap(r->pages, PAGE + r->size);
 	if (r->birth_pages)
 		munmap(r->birth_pages, BIRTH_SIZE);
+	r->pages = NULL;
+	r->birth_pages = NULL;
+}
+
+void probe_ring_close(struct probe_ring *r)
+{
+	probe_ring_unmap(r);
 	for (unsigned i = 0; i < r->n_fds; i++)
-		closers_push(c, r->fds[i]);
+		close(r->fds[i]);
 	if (r->births >= 0)
 		close(r->births);
 	*r = (struct probe_ring){.tid = r->tid, .births = -1};

@@ -12,7 +12,6 @@
 #ifndef MEMHERD_AGENT_PYTHON_PROBE_EVENT_H
 #define MEMHERD_AGENT_PYTHON_PROBE_EVENT_H
 
-#include "agent/python/closers.h"
 #include "agent/python/probe.h"
 
 struct probe_hit {
@@ -43,8 +42,13 @@ int probe_ring_open(struct probe_ring *r, int type, pid_t tid, const struct prob
 /* At the points that were learned since. */
 int probe_ring_extend(struct probe_ring *r, int type, const struct probe_points *p,
 		      struct error *err) must_use;
-/* The descriptors are left to the closers. */
-void probe_ring_close(struct probe_ring *r, struct closers *c);
+/* Lets go of its memory; the descriptors stay. */
+void probe_ring_unmap(struct probe_ring *r);
+/*
+ * Slow: the kernel waits for a grace period at each probe (48 ms measured on Linux 6.18), and opens
+ * none meanwhile.
+ */
+void probe_ring_close(struct probe_ring *r);
 
 /* Forgets the births there were. */
 void probe_ring_take_births(struct probe_ring *r);
