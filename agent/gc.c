@@ -16,7 +16,7 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DENIED, EXIT_NOT_FOUND, EXIT_COSTL
 
 #define SECONDS_DEFAULT 10
 #define SECONDS_MAX     300
-#define REMOVAL_MS      50 /* a probe, see probe_ring_close() */
+#define REMOVAL_MS      90 /* a probe, see probe_ring_close() */
 #define PROBES_TOLD     20
 
 static const char usage[] =
