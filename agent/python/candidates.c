@@ -30,19 +30,22 @@ static int take_number(const char **s)
 struct python_name python_name_parse(const char *path)
 {
 	static const char *const others[] = {"libpypy", "pypy", "graalpy", "libpythonvm"};
-	struct python_name n = {.minor = -1};
+	struct python_name n = {.major = -1, .minor = -1};
 	const char *s = last_part(path);
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (str_starts(s, others[i]))
-			return (struct python_name){.is_python = true, .other = true, .minor = -1};
+			return (struct python_name){.is_python = true,
+						    .other = true,
+						    .major = -1,
+						    .minor = -1};
 	s += str_starts(s, "lib") ? 3 : 0;
 	if (!str_starts(s, "python"))
 		return n;
 	s += strlen("python");
 	n.is_python = true;
-	n.major = MAX_OF(take_number(&s), 0);
-	if (n.major && *s == '.') {
+	n.major = take_number(&s);
+	if (n.major >= 0 && *s == '.') {
 		s++;
 		n.minor = take_number(&s);
 	}
