@@ -118,6 +118,7 @@ static int run(const struct gc_options *o)
 	raise_descriptors();
 	gc_session_init(&session);
 	rc = gc_watch(&q, &session, &r, &err);
+	pause_list_sort(&session.list);
 	r.pauses = session.list.rows;
 	r.n = session.list.n;
 	if (rc == 0) {

@@ -19,6 +19,11 @@ static const char *const method_words[GC_METHODS] = {
 
 static const char *const row_names[PAUSE_ROWS] = {"0", "1", "2", "unknown", "all"};
 
+const char *gc_method_word(enum gc_method m)
+{
+	return method_words[m];
+}
+
 void gc_note(struct gc_report *r, const char *fmt, ...)
 {
 	va_list ap;
@@ -126,7 +131,7 @@ void gc_report_human(const struct gc_report *r)
 	char started[STR_TIME_SIZE];
 
 	printf("process %u (%s), CPython%s%s, by %s; %.1f s from %s\n\n", r->pid, r->comm,
-	       *r->version ? " " : "", r->version, method_words[r->method],
+	       *r->version ? " " : "", r->version, gc_method_word(r->method),
 	       (double)r->seconds_ns / 1e9, str_time(started, wall_us(r, r->start_ns)));
 	print_table(r);
 	print_longest(r);
@@ -195,7 +200,7 @@ static void put_head(struct json_writer *w, const struct gc_report *r)
 	jw_k_str(w, "comm", r->comm);
 	jw_k_str(w, "version", *r->version ? r->version : NULL);
 	jw_k_str(w, "file", r->file);
-	jw_k_str(w, "method", method_words[r->method]);
+	jw_k_str(w, "method", gc_method_word(r->method));
 	jw_k_time(w, "start_time", wall_us(r, r->start_ns));
 	jw_k_num(w, "seconds", (double)r->seconds_ns / 1e9);
 	jw_k_str(w, "ended", r->ended);

@@ -46,6 +46,7 @@ struct gc_report {
 	size_t n_notes;
 };
 
+const char *gc_method_word(enum gc_method m);
 void gc_note(struct gc_report *r, const char *fmt, ...) printf_like(2, 3);
 void gc_report_human(const struct gc_report *r);
 /* -ENOMEM, or as writing went. */

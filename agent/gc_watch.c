@@ -53,6 +53,8 @@ static void begin(struct watch *w, enum gc_method method, int64_t start_ns)
 	w->report->method = method;
 	w->report->start_ns = start_ns;
 	w->report->wall_minus_monotonic_ns = clock_wall_us() * 1000 - now_ns();
+	fprintf(stderr, "watching process %d by %s for %lld s\n", (int)w->q->pid,
+		gc_method_word(method), (long long)w->q->seconds);
 }
 
 static void end(struct watch *w, const char *why)

@@ -26,6 +26,20 @@ void pause_list_add(struct pause_list *l, const struct pause *one)
 		l->rows[l->n++] = *one;
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct pause *x = a;
+	const struct pause *y = b;
+
+	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
+}
+
+void pause_list_sort(struct pause_list *l)
+{
+	if (l->n)
+		qsort(l->rows, l->n, sizeof(*l->rows), compare);
+}
+
 void pause_list_fini(struct pause_list *l)
 {
 	free(l->rows);

@@ -20,6 +20,8 @@ struct pause_list {
 };
 
 void pause_list_add(struct pause_list *l, const struct pause *one);
+/* By their beginnings: what threads and rings told is in the order of neither. */
+void pause_list_sort(struct pause_list *l);
 void pause_list_fini(struct pause_list *l);
 
 #endif

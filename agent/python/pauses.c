@@ -17,6 +17,7 @@
 #define PAGES_FEW     16u
 #define PAGES_MANY    4u
 #define FEW_THREADS   32u
+#define UNLEARNED_MS  1
 #define SCAN_EVERY_NS (100 * 1000000LL)
 
 static int64_t now_ns(void)
@@ -220,6 +221,9 @@ int pauses_step(struct pauses *p, int timeout_ms)
 	nfds_t n_fds = fill_polled(p, fds);
 	int rc = 0;
 
+	/* what begins before the first end is known stays without a duration */
+	if (p->points.kind == PROBE_FUNCTION && !p->learned_ns)
+		timeout_ms = MIN_OF(timeout_ms, UNLEARNED_MS);
 	if (poll(fds, n_fds, timeout_ms) < 0)
 		return -errno;
 	/* What cannot be watched now is looked for again: a thread is no reason to end. */

@@ -80,6 +80,14 @@ static void a_list_is_bounded_and_begins_when_told(void **state unused_arg)
 	one.start_ns = 99;
 	pause_list_add(&l, &one);
 	assert_int_equal(l.n, 0);
+	for (int64_t t = 103; t > 100; t--) {
+		one.start_ns = t;
+		pause_list_add(&l, &one);
+	}
+	pause_list_sort(&l);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(l.rows[i].start_ns, 101 + i);
+	l.n = 0;
 	one.start_ns = 100;
 	for (unsigned i = 0; i < PAUSE_LIST_MAX + 5; i++)
 		pause_list_add(&l, &one);
