@@ -128,7 +128,8 @@ static int announce(struct watch *w, struct error *err)
 				 "%.0f %% of a processor (--force watches all the same)",
 				 rate, percent(2 * rate));
 	fprintf(stderr,
-		"the probes cost the process about %.2g %% of a processor at %.0f collections/s\n",
+		"the probes cost the process at most %.2g %% of a processor at %.0f "
+		"collections/s\n",
 		percent(2 * rate), rate);
 	return 0;
 }
@@ -245,7 +246,7 @@ static void note_pauses(struct gc_report *r, const struct pauses *p, unsigned ru
 		gc_note(r, "%llu records were lost: some collections are missing",
 			(unsigned long long)p->lost);
 	if (p->too_many_threads)
-		gc_note(r, "%u threads were watched, no more", PAUSES_THREADS_MAX);
+		gc_note(r, "not all threads were watched: %u are as many as can be", p->n_threads);
 	if (strcmp(r->ended, "cost") == 0)
 		gc_note(r,
 			"ended early: the probes would cost more than %d %% of a processor "

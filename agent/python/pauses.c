@@ -118,7 +118,8 @@ static int watch(struct pauses *p, pid_t tid, struct error *err)
 	struct pauses_thread *t = &p->threads[p->n_threads];
 	int rc;
 
-	if (p->n_threads == PAUSES_THREADS_MAX) {
+	if (p->n_threads == PAUSES_THREADS_MAX ||
+	    pauses_probes(p) + p->points.n > PAUSES_PROBES_MAX) {
 		p->too_many_threads = true;
 		return 0;
 	}
