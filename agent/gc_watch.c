@@ -267,7 +267,12 @@ static int watch_probes(struct watch *w, struct pauses *p)
 	str_copy(r->file, sizeof(r->file), p->points.name);
 	end(w, step_pauses(w, p));
 	running = pauses_finish(p, &since_ns);
-	counted = counted && counters_read(&w->runtime, &after) == 0;
+	if (counted && counters_read(&w->runtime, &after) < 0) {
+		counted = false;
+		if (strcmp(r->ended, "process") != 0)
+			gc_note(r, "at the end it ran another program or shut down: what came last "
+				   "may be missing");
+	}
 	w->session->list = p->kept;
 	p->kept = (struct pause_list){0};
 	r->cost_percent = percent((double)p->hits * 1e9 / (double)r->seconds_ns);

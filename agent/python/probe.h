@@ -5,8 +5,10 @@
  * Builds with USDT (Debian's) declare both, python:gc__start and gc__done. Others are probed at
  * their collecting function, which .symtab must name (pyenv's and most that people build do), and
  * where it returns to. The latter is learned from the first collection that each caller begins: no
- * uretprobe is used, because that one swaps the return address on the target's stack, and a
- * program that switches stacks inside a collection (greenlet, gevent) would be killed by it.
+ * uretprobe is used, because that one swaps the return address on the target's stack, and the
+ * kernel ends a program whose stack does not match what it keeps of these (kernel/events/uprobes.c,
+ * uprobe_handle_trampoline()): one that switches stacks inside a collection (greenlet, gevent) can
+ * come to that. A plain uprobe changes nothing that the program can see of its own state.
  *
  * The file is the very inode that is mapped (/proc/PID/map_files), so neither a container's root
  * nor a deleted or replaced file misleads.

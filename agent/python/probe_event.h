@@ -45,8 +45,8 @@ int probe_ring_extend(struct probe_ring *r, int type, const struct probe_points 
 /* Lets go of its memory; the descriptors stay. */
 void probe_ring_unmap(struct probe_ring *r);
 /*
- * Slow: the kernel waits for a grace period at each probe (48 to 90 ms measured on Linux 6.18), and opens
- * none meanwhile.
+ * Slow: the kernel waits for a grace period at each probe (48 to 90 ms measured on Linux 6.18), and
+ * opens none meanwhile.
  */
 void probe_ring_close(struct probe_ring *r);
 
