@@ -72,7 +72,7 @@ static int explain(int rc, struct error *err)
 					 "engine's default does): run this on the host");
 		(void)!fs_read_small(AT_FDCWD, PARANOID_FILE, paranoid, sizeof(paranoid));
 		return error_set(err, rc,
-				 "the kernel refuses probes: root or CAP_PERFMON is needed "
+				 "the kernel refuses probes: root or CAP_SYS_ADMIN is needed "
 				 "(perf_event_paranoid is %s)",
 				 str_trim(paranoid));
 	default:

@@ -366,7 +366,7 @@ def test_without_rights_the_counters_are_told(targets, readers, tmp_path):
     assert told['all']['collected'] == sum(c for _, _, c in own)
     assert told['all']['total_us'] is None
     note = next(n for n in told['notes'] if n.startswith('counts only, no durations: '))
-    assert 'root or CAP_PERFMON is needed' in note or 'seccomp' in note
+    assert 'root or CAP_SYS_ADMIN is needed' in note or 'seccomp' in note
     t.end()
 
 
