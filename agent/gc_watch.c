@@ -12,6 +12,7 @@
 #include "common/str.h"
 
 #define STEP_MS     10 /* a ring holds more than a busy thread tells in that time */
+#define RING_MS     2  /* the rings hold 11 young and 3 of each older generation */
 #define RATE_NS     NS_PER_SEC
 #define PERCENT_MAX 10 /* of a processor, for the target */
 #define NS_PER_SEC  1000000000LL
@@ -36,9 +37,9 @@ static int64_t now_ns(void)
 	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
 }
 
-static void sleep_step(void)
+static void sleep_ms(int64_t ms)
 {
-	struct timespec ts = {.tv_nsec = STEP_MS * NS_PER_MS};
+	struct timespec ts = {.tv_nsec = ms * NS_PER_MS};
 
 	(void)!nanosleep(&ts, NULL);
 }
@@ -98,7 +99,7 @@ static int measure_rate(struct watch *w, struct error *err)
 	uint64_t first = rc < 0 ? 0 : sum(&c);
 
 	while (goes_on(w, start_ns + RATE_NS, rc, &why)) {
-		sleep_step();
+		sleep_ms(STEP_MS);
 		rc = counters_read(&w->runtime, &c);
 		if (rc == -EAGAIN) /* written just then */
 			rc = 0;
@@ -148,7 +149,7 @@ static int count_only(struct watch *w, const char *why_not)
 	until_ns = r->start_ns + w->q->seconds * NS_PER_SEC;
 	c = w->before;
 	while (goes_on(w, until_ns, rc == -EAGAIN ? 0 : rc, &why)) {
-		sleep_step();
+		sleep_ms(STEP_MS);
 		rc = counters_read(&w->runtime, &c);
 	}
 	end(w, why);
@@ -176,7 +177,7 @@ static int poll_memory(struct watch *w)
 	w->session->list.from_ns = w->report->start_ns;
 	until_ns = w->report->start_ns + w->q->seconds * NS_PER_SEC;
 	while (goes_on(w, until_ns, rc == -EAGAIN ? 0 : rc, &why)) {
-		sleep_step();
+		sleep_ms(RING_MS);
 		rc = counters_poll(&poll, &w->runtime, &w->session->list);
 	}
 	end(w, why);

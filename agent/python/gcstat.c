@@ -37,19 +37,19 @@ struct view {
 };
 
 /* From the first to the end of the last of the fields in the interpreter. */
-static void span_of(const struct layout *l, uint32_t *ret_from, uint32_t *ret_to)
+static void span_of(const struct layout *l, uint64_t *ret_from, uint64_t *ret_to)
 {
 	const struct layout_interpreter *i = &l->interpreter;
-	uint32_t from = i->id;
-	uint32_t to = i->id + sizeof(int64_t);
+	uint64_t from = i->id;
+	uint64_t to = from + sizeof(int64_t);
 
 	if (i->runtime != LAYOUT_NONE) {
 		from = MIN_OF(from, i->runtime);
-		to = MAX_OF(to, i->runtime + sizeof(uint64_t));
+		to = MAX_OF(to, (uint64_t)i->runtime + sizeof(uint64_t));
 	}
 	if (i->gc != LAYOUT_NONE) {
 		from = MIN_OF(from, i->gc);
-		to = MAX_OF(to, i->gc + l->gc.size);
+		to = MAX_OF(to, (uint64_t)i->gc + l->gc.size);
 	}
 	*ret_from = from;
 	*ret_to = to;
@@ -58,15 +58,15 @@ static void span_of(const struct layout *l, uint32_t *ret_from, uint32_t *ret_to
 static int read_view(const struct runtime *r, uint64_t interpreter, struct view *v)
 {
 	const struct layout *l = &r->layout;
-	uint32_t begin = l->runtime.initialized;
-	uint32_t end = l->runtime.finalizing + sizeof(v->finalizing);
+	uint64_t begin = l->runtime.initialized;
+	uint64_t end = (uint64_t)l->runtime.finalizing + sizeof(v->finalizing);
 	bool own_gc = l->runtime.gc != LAYOUT_NONE;
-	uint32_t from;
-	uint32_t to;
+	uint64_t from;
+	uint64_t to;
 	int rc;
 
 	span_of(l, &from, &to);
-	if (end < begin + sizeof(v->initialized) || end - begin > sizeof(v->life) ||
+	if (l->runtime.finalizing < begin || end - begin > sizeof(v->life) ||
 	    to - from > sizeof(v->interpreter) || l->gc.size > sizeof(v->own_gc))
 		return -EBADMSG;
 	v->address = runtime_gc(r, interpreter);

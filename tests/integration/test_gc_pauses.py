@@ -13,6 +13,9 @@ import time
 
 import pytest
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'support'))
+import pythons  # noqa: E402
+
 BIN = os.environ.get('BIN', os.path.join(os.path.dirname(__file__), '..', '..', 'build'))
 AGENT = os.path.join(BIN, 'memherd-agent')
 SYSTEM = '/usr/bin/python3'
@@ -44,6 +47,7 @@ def collect(generations):
     for g in generations:
         cycle(3)
         gc.collect(g)
+        time.sleep(0.02)
 def late(generations):
     time.sleep(1)
     collect(generations)
@@ -135,12 +139,9 @@ def readers():
 
 
 def interpreters():
-    found = [pytest.param(SYSTEM, id='system')]
-    for minor in range(8, 16):
-        paths = sorted(glob.glob(f'/root/.pyenv/versions/3.{minor}.*/bin/python3'))
-        mark = [] if paths else pytest.mark.skip(reason=f'no 3.{minor} of pyenv here')
-        found.append(pytest.param(paths[-1] if paths else None, id=f'3.{minor}', marks=mark))
-    return found
+    found = [pytest.param(p, id=p.label) for p in pythons.all() if p.kind == 'cpython' and p.minor() >= 8]
+    return found + [pytest.param(None, id=name, marks=pytest.mark.skip(reason=why))
+                    for name, why in pythons.unavailable().items()]
 
 
 def eventually(what):
@@ -152,6 +153,9 @@ def eventually(what):
 
 def same(told, own, untimed=0):
     """The same collections; durations of the same size, which is all that a busy machine allows."""
+    if told['method'] == 'memory' and told['lost_records']:
+        assert len(told['pauses']) + told['lost_records'] == len(own)  # its rings are short, and say so
+        return
     assert [p['generation'] for p in told['pauses']] == [g for g, _, _ in own]
     assert [p['collected'] for p in told['pauses'] if p['collected'] is not None] == \
         [c for _, _, c in own][untimed:]
@@ -183,7 +187,7 @@ def check_figures(told):
 
 @pytest.mark.parametrize('python', interpreters())
 def test_every_collection_is_told_as_the_program_saw_it(python, targets, readers):
-    t = targets(python)
+    t = targets(*python.argv('-S'), env=pythons.clean_environment())
     r = readers(t.pid)
     own = t.collect([0])  # without USDT this one tells where its caller goes on
     time.sleep(1)         # a hundred times what the command needs to look there
@@ -195,10 +199,9 @@ def test_every_collection_is_told_as_the_program_saw_it(python, targets, readers
     assert untimed <= (told['method'] == 'function')
     same(told, own, untimed)
     check_figures(told)
-    assert told['ended'] == 'signal' and told['lost_records'] == 0
+    assert told['ended'] == 'signal' and (told['lost_records'] == 0 or told['method'] == 'memory')
     assert told['collections_per_second_before'] == 0
-    assert told['pid'] == t.pid and told['comm'] == os.path.basename(os.path.realpath(f'/proc/{t.pid}/exe'))[:15] \
-        or told['comm'] == 'python3'
+    assert told['pid'] == t.pid and told['version'] in (python.version, python.version.rpartition('.')[0])
     if told['method'] != 'memory':
         assert {p['thread'] for p in told['pauses']} == {t.pid}
     t.end()
@@ -206,7 +209,7 @@ def test_every_collection_is_told_as_the_program_saw_it(python, targets, readers
 
 @pytest.mark.parametrize('python', interpreters())
 def test_threads_that_begin_later_are_watched(python, targets, readers):
-    t = targets(python)
+    t = targets(*python.argv('-S'), env=pythons.clean_environment())
     r = readers(t.pid)
     t.collect([0])  # where collections end is known from here on
     time.sleep(1)
@@ -215,7 +218,8 @@ def test_threads_that_begin_later_are_watched(python, targets, readers):
     told['pauses'] = told['pauses'][1:]
     same(told, own)
     threads = [p['thread'] for p in told['pauses']]
-    assert threads[0] == threads[1] and threads[2] == threads[3] and t.pid not in threads
+    if told['method'] != 'memory':
+        assert threads[0] == threads[1] and threads[2] == threads[3] and t.pid not in threads
     t.end()
 
 
