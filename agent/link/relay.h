@@ -15,17 +15,23 @@
 #include "proto/command.h"
 #include "proto/wire.h"
 
-#define RELAY_QUEUE     16
-#define RELAY_LIMIT_SEC 30 /* for an answer; more than the slowest action takes */
+#define RELAY_QUEUE 16
+/* For an answer: the slowest action, behind another one that root began by hand. */
+#define RELAY_LIMIT_SEC (2 * COMMAND_LIMIT_SEC + 10)
 
 struct event_base;
 struct relay;
 
-/* Called once per command; may come from inside relay_submit. */
-typedef void relay_done(void *arg, const uint8_t result[COMMAND_RESULT_SIZE]);
+/* Both may come from inside relay_submit. */
+struct relay_ops {
+	/* memherd-actd is there and gets the command next. Not for one that it cannot be asked. */
+	void (*start)(void *arg, const struct command_request *q);
+	/* Once for each command. */
+	void (*done)(void *arg, const uint8_t result[COMMAND_RESULT_SIZE]);
+};
 
-int relay_new(struct event_base *base, const char *socket_path, relay_done *done, void *arg,
-	      struct relay **ret) must_use;
+int relay_new(struct event_base *base, const char *socket_path, const struct relay_ops *ops,
+	      void *arg, struct relay **ret) must_use;
 /* Commands that wait get no result. */
 void relay_free(struct relay **r);
 /* True when memherd-actd accepts a connection now. */

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "proto/command.h"
 
 #define JOURNAL_BUDGET      64 /* entries a second */
 #define JOURNAL_LOOKBACK_US (10 * USEC_PER_SEC)
@@ -58,6 +59,13 @@ static void on_pressure(void *arg)
 	const struct killwatch *k = arg;
 
 	k->cfg.pressure(k->cfg.arg);
+}
+
+static void on_hear(void *arg)
+{
+	const struct killwatch *k = arg;
+
+	k->cfg.hear(k->cfg.arg);
 }
 
 /* ---- the journal ---- */
@@ -116,7 +124,8 @@ int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg, stru
 		.ops = {.find_process = find_process,
 			.kill = on_kill,
 			.event = on_event,
-			.pressure = on_pressure},
+			.pressure = on_pressure,
+			.hear = on_hear},
 		.arg = k,
 	};
 
@@ -150,6 +159,28 @@ void killwatch_gone(struct killwatch *k, uint32_t id, const struct proc *p)
 					.cgroup = p->cgroup};
 
 	oom_process_gone(k->oom, p->pid, &who);
+}
+
+void killwatch_action(struct killwatch *k, const struct record_action *a)
+{
+	enum verdict_action what = VERDICT_ACTION_NONE;
+
+	/* While it is being set up nothing can have been tracked. */
+	if (!k->oom)
+		return;
+	if (a->state == RECORD_ACTION_OFF) {
+		oom_own_action_off(k->oom, a->id);
+		return;
+	}
+	switch ((enum command_action)a->action) {
+	case COMMAND_TRIM:
+		what = VERDICT_ACTION_TRIM;
+		break;
+	case COMMAND_RESTART:
+		what = VERDICT_ACTION_RESTART;
+		break;
+	}
+	oom_own_action(k->oom, a->pid, a->start_ticks, what, a->id);
 }
 
 void killwatch_after_round(struct killwatch *k)

@@ -11,6 +11,7 @@
 #define MEMHERD_AGENT_SENSE_KILLWATCH_H
 
 #include "agent/fds.h"
+#include "agent/record.h"
 #include "agent/sense/keeper.h"
 #include "agent/sense/oom/journal.h"
 #include "agent/sense/oom/oom.h"
@@ -29,6 +30,8 @@ struct killwatch_config {
 	void (*urgent)(void *arg);
 	/* Memory ran out just now. */
 	void (*pressure)(void *arg);
+	/* Hand in now what link has said (killwatch_action). */
+	void (*hear)(void *arg);
 	void *arg;
 };
 
@@ -49,6 +52,8 @@ void killwatch_posture(struct killwatch *k, const struct outlook *o);
 void killwatch_before_round(struct killwatch *k);
 /* As ticker_on_end. */
 void killwatch_gone(struct killwatch *k, uint32_t id, const struct proc *p);
+/* What memherd is about to do to a process, or did not do after all. */
+void killwatch_action(struct killwatch *k, const struct record_action *a);
 void killwatch_after_round(struct killwatch *k);
 void killwatch_beat(struct killwatch *k, int64_t wall_us);
 

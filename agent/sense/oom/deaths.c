@@ -121,11 +121,19 @@ void deaths_crash(struct deaths *d, int64_t pid, const char *text, int64_t now_u
 	str_safe(c->text, sizeof(c->text), text, strlen(text));
 }
 
-void deaths_action(struct deaths *d, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		   int64_t id, int64_t now_us)
+void deaths_action(struct deaths *d, const struct death_action *a, int64_t now_us)
 {
-	d->actions[d->n_actions++ % DEATHS_ACTIONS] = (struct death_action){
-		.us = now_us, .pid = pid, .start_ticks = start_ticks, .what = what, .id = id};
+	struct death_action *to = &d->actions[d->n_actions++ % DEATHS_ACTIONS];
+
+	*to = *a;
+	to->us = now_us;
+}
+
+void deaths_action_off(struct deaths *d, const uint8_t id[16])
+{
+	for (size_t i = 0; i < KEPT(d->actions, d->n_actions); i++)
+		if (memcmp(d->actions[i].id, id, 16) == 0)
+			d->actions[i].what = VERDICT_ACTION_NONE;
 }
 
 static void drop_old_notes(struct deaths *d, int64_t now_us)
@@ -199,16 +207,24 @@ static const struct death_crash *crash_of(const struct deaths *d, const struct d
 	return NULL;
 }
 
+/* The last one that was announced before the end was seen; a restart goes before a trim. */
 static const struct death_action *action_of(const struct deaths *d, const struct death *x)
 {
+	const struct death_action *trim = NULL;
+
 	for (size_t i = 0; i < KEPT(d->actions, d->n_actions); i++) {
 		const struct death_action *a = NEWEST(d->actions, d->n_actions, i);
 
-		if (a->pid == x->pid && is_fresh(a->us, x) &&
-		    (!a->start_ticks || a->start_ticks == x->start_ticks))
+		if (a->pid != x->pid || a->start_ticks != x->start_ticks ||
+		    a->us > x->seen_us + DEATHS_ACTION_SLACK_US ||
+		    a->us < x->seen_us - DEATHS_ACTION_KEEP_US)
+			continue;
+		if (a->what == VERDICT_ACTION_RESTART)
 			return a;
+		if (a->what == VERDICT_ACTION_TRIM && !trim)
+			trim = a;
 	}
-	return NULL;
+	return trim;
 }
 
 /* The counter also rose for the others of its cgroup whose kills the log told. */
@@ -281,7 +297,10 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 	const struct death_action *a = action_of(d, x);
 	struct oom_kill kill;
 	char name[WIRE_COMM_MAX + WIRE_NAME_MAX + 32];
+	char action[UUID_TEXT_SIZE] = "";
 
+	if (a)
+		uuid_text(action, a->id);
 	drop_old_notes(d, now_us);
 	name_of(name, sizeof(name), x);
 	if (k)
@@ -296,7 +315,7 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 					       .notes = d->notes,
 					       .n_notes = d->n_notes,
 					       .action = a ? a->what : VERDICT_ACTION_NONE,
-					       .action_id = a ? a->id : 0,
+					       .action_id = action,
 					       .crash = c ? c->text : NULL,
 					       .unit_stop = unit_stops(d, x),
 					       .memory_limited = d->memory_limited},

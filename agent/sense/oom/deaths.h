@@ -38,6 +38,11 @@
 #define DEATHS_NOTES   16u
 #define DEATHS_CRASHES 16u
 #define DEATHS_ACTIONS 32u
+/* How long after it was announced an action may bring an end: a service manager gives a process 90
+ * s before it kills. */
+#define DEATHS_ACTION_KEEP_US 120000000
+/* Both come over sockets that are read in turn: what was announced before may be heard after. */
+#define DEATHS_ACTION_SLACK_US 100000
 
 struct death {
 	uint32_t pid;
@@ -82,8 +87,8 @@ struct death_action {
 	int64_t us;
 	uint32_t pid;
 	uint64_t start_ticks;
-	enum verdict_action what;
-	int64_t id;
+	enum verdict_action what; /* NONE: taken back */
+	uint8_t id[16];
 };
 
 struct deaths {
@@ -123,8 +128,11 @@ void deaths_mark(struct deaths *d, const struct mark *m, int64_t now_us);
 void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_us);
 /* text: the kernel's line, raw. */
 void deaths_crash(struct deaths *d, int64_t pid, const char *text, int64_t now_us);
-void deaths_action(struct deaths *d, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		   int64_t id, int64_t now_us);
+/* Ours, before it is done: a process that is seen to end afterwards may have ended by it. us is set
+ * here. */
+void deaths_action(struct deaths *d, const struct death_action *a, int64_t now_us);
+/* It was not done after all. */
+void deaths_action_off(struct deaths *d, const uint8_t id[16]);
 
 struct death_end {
 	struct death death;

@@ -41,6 +41,9 @@ struct oom_ops {
 	void (*event)(void *arg, const struct wire_event *e);
 	/* Memory ran out just now: sample faster. May be NULL. */
 	void (*pressure)(void *arg);
+	/* A verdict may be due: what waits to be heard elsewhere (oom_own_action) is to be handed
+	 * in now. May be NULL. */
+	void (*hear)(void *arg);
 };
 
 struct oom_config {
@@ -78,9 +81,11 @@ void oom_round(struct oom *o, int64_t vmstat_oom_kill);
 
 /* A killer in user space said so (the journal's reader). */
 void oom_note(struct oom *o, const struct killer_note *note);
-/* memherd itself ends or restarts this process; id: of the action. */
+/* memherd itself is about to act on this process; id: of the action. */
 void oom_own_action(struct oom *o, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		    int64_t id);
+		    const uint8_t id[16]);
+/* That action was not carried out. */
+void oom_own_action_off(struct oom *o, const uint8_t id[16]);
 /* What the posture says of sshd's oom_score_adj, for the advice. */
 void oom_set_sshd_unprotected(struct oom *o, bool unprotected);
 

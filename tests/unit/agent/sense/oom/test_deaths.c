@@ -211,18 +211,103 @@ static void notes_actions_and_faults_are_joined(void **state unused_arg)
 	deaths_note(&d, &note, T0 + 2 * SECOND);
 	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
 
-	deaths_action(&d, 6, 60, VERDICT_ACTION_RESTART, 4711, T0 - SECOND);
-	add(ended(6, SIGTERM));
-	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
-	deaths_action(&d, 7, 69, VERDICT_ACTION_RESTART, 4712, T0 - SECOND);
-	add(ended(7, SIGTERM));
-	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
-
 	deaths_crash(&d, 8, "x[8]: segfault at 0 ip 1 sp 2\n", T0);
 	add(ended(8, SIGSEGV | 0x80));
 	assert_int_equal(decided_at(T0), KILL_CAUSE_CRASH);
 	assert_non_null(strstr(end.verdict.evidence[1], "segfault at 0"));
 	assert_null(strchr(end.verdict.evidence[1], '\n'));
+}
+
+static void announce(uint32_t pid, uint64_t start_ticks, enum verdict_action what, uint8_t id,
+		     int64_t us)
+{
+	deaths_action(&d,
+		      &(struct death_action){
+			      .pid = pid, .start_ticks = start_ticks, .what = what, .id = {id}},
+		      us);
+}
+
+static bool end_mentions(const char *text)
+{
+	for (size_t i = 0; i < end.verdict.n_evidence; i++)
+		if (strstr(end.verdict.evidence[i], text))
+			return true;
+	return false;
+}
+
+static void our_own_restart_is_told_as_ours(void **state unused_arg)
+{
+	static const int ends[] = {SIGTERM, SIGKILL, 143 << 8, 0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		uint32_t pid = 20 + (uint32_t)i;
+
+		announce(pid, 10 * pid, VERDICT_ACTION_RESTART, 0xab, T0 - SECOND);
+		add(ended(pid, ends[i]));
+		assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+		assert_true(end_mentions("action ab000000-0000-0000-0000-000000000000 of "
+					 "memherd: restart"));
+	}
+	/* Both come over sockets: it may be heard a moment after the end. */
+	add(ended(30, SIGTERM));
+	announce(30, 300, VERDICT_ACTION_RESTART, 1, T0 + DEATHS_ACTION_SLACK_US / 2);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+	/* A unit that is slow to stop. */
+	announce(31, 310, VERDICT_ACTION_RESTART, 1, T0 - 95 * SECOND);
+	add(ended(31, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+}
+
+static void what_is_not_ours_is_not_told_as_ours(void **state unused_arg)
+{
+	struct oom_kill kill = kill_of(26, OOM_SCOPE_MEMCG);
+
+	/* Another process under that pid. */
+	announce(20, 209, VERDICT_ACTION_RESTART, 1, T0 - SECOND);
+	add(ended(20, SIGTERM));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	/* Ended before it was announced. */
+	add(ended(21, SIGKILL));
+	announce(21, 210, VERDICT_ACTION_RESTART, 2, T0 + SECOND);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Long ago. */
+	announce(22, 220, VERDICT_ACTION_RESTART, 3, T0 - DEATHS_ACTION_KEEP_US - 1);
+	add(ended(22, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Taken back: refused, and then somebody killed it, or before we heard of that. */
+	announce(23, 230, VERDICT_ACTION_RESTART, 4, T0 - SECOND);
+	add(ended(23, SIGKILL));
+	deaths_action_off(&d, (const uint8_t[16]){4});
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	assert_false(end_mentions("memherd"));
+	/* A fault is a fault, whoever claims what. */
+	announce(24, 240, VERDICT_ACTION_RESTART, 5, T0 - SECOND);
+	add(ended(24, SIGSEGV | 0x80));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+	assert_true(end_mentions("against it: an action of memherd was under way"));
+	/* A trim ends nothing, and is said. */
+	announce(25, 250, VERDICT_ACTION_TRIM, 6, T0 - SECOND);
+	add(ended(25, SIGABRT));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+	assert_true(end_mentions("of memherd, shortly before: trim"));
+	/* The kernel's word goes before ours. */
+	announce(26, 260, VERDICT_ACTION_RESTART, 7, T0 - SECOND);
+	deaths_kill(&d, &kill, 260, T0);
+	add(ended(26, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
+}
+
+static void a_claim_does_not_hide_a_kill_that_only_the_counter_saw(void **state unused_arg)
+{
+	struct death x = ended(20, SIGKILL);
+
+	strcpy(x.cgroup, "/shop");
+	x.oom_kill_rise = 1;
+	x.rise_from_us = T0 - SECOND;
+	announce(20, 200, VERDICT_ACTION_RESTART, 1, T0 - SECOND);
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+	assert_true(end_mentions("against it: an action of memherd was under way"));
 }
 
 static void the_rest_of_a_unit_is_stopped_not_killed(void **state unused_arg)
@@ -303,7 +388,7 @@ static void a_flood_of_evidence_stays_in_its_bounds(void **state unused_arg)
 		deaths_kill(&d, &k, 0, T0);
 		deaths_mark(&d, &m, T0);
 		deaths_crash(&d, i, "x", T0);
-		deaths_action(&d, (uint32_t)i, 0, VERDICT_ACTION_KILL, i, T0);
+		announce((uint32_t)i, (uint64_t)i + 1, VERDICT_ACTION_RESTART, (uint8_t)i, T0);
 	}
 	add(ended(1000, SIGKILL));
 	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
@@ -333,6 +418,9 @@ int main(void)
 		TEST(a_mark_of_a_stranger_is_given_out_once),
 		TEST(a_rising_counter_counts_those_that_nobody_told_of),
 		TEST(notes_actions_and_faults_are_joined),
+		TEST(our_own_restart_is_told_as_ours),
+		TEST(what_is_not_ours_is_not_told_as_ours),
+		TEST(a_claim_does_not_hide_a_kill_that_only_the_counter_saw),
 		TEST(the_rest_of_a_unit_is_stopped_not_killed),
 		TEST(old_notes_go_and_the_oldest_make_room),
 		TEST(connector_and_round_tell_of_one_end),
