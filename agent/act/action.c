@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/act/restart.h"
 #include "agent/act/trim.h"
 
 static const struct action actions[] = {
 	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
 	 trim_run},
+	{COMMAND_RESTART, "restart", "have it started again by systemd, its engine or its parent",
+	 restart_run},
 };
 
 const struct action *action_at(size_t i)

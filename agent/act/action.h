@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "agent/act/options.h"
 #include "agent/act/process.h"
 #include "proto/command.h"
 
@@ -16,7 +17,8 @@ struct action {
 	const char *name;
 	const char *help;
 	/* Fills status, measures and detail. The process is open, and allowed by the policy. */
-	void (*run)(const struct process *p, bool dry_run, struct command_result *ret);
+	void (*run)(const struct process *p, const struct act_options *o, bool dry_run,
+		    struct command_result *ret);
 };
 
 /* NULL for none. */

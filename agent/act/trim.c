@@ -62,7 +62,8 @@ static void say_dry(const struct inject_report *report, struct command_result *r
 		   (int)report->tid, str_bytes(rss, r->rss_before));
 }
 
-void trim_run(const struct process *p, bool dry_run, struct command_result *r)
+void trim_run(const struct process *p, const struct act_options *o unused_arg, bool dry_run,
+	      struct command_result *r)
 {
 	struct inject_order order = {.pid = p->pid,
 				     .start_ticks = p->start_ticks,

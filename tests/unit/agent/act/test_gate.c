@@ -20,8 +20,10 @@
 static unsigned acted;
 static unsigned dry;
 
-void __wrap_trim_run(const struct process *p, bool dry_run, struct command_result *r);
-void __wrap_trim_run(const struct process *p, bool dry_run, struct command_result *r)
+void __wrap_trim_run(const struct process *p, const struct act_options *o, bool dry_run,
+		     struct command_result *r);
+void __wrap_trim_run(const struct process *p, const struct act_options *o unused_arg, bool dry_run,
+		     struct command_result *r)
 {
 	assert_true(p->pid > 0);
 	acted += !dry_run;
