@@ -2,7 +2,7 @@
 /*
  * killwatch.h - the OOM desk (oom/) in its place: what it needs of the round, and where its kills
  * and events go: to link at once and into the black box. Reads the journal while a killer in user
- * space runs on this host.
+ * space runs on this host, and while an end waits that systemd may explain.
  *
  * Made after the ticker; its timers are the owner's (killwatch_beat each second, the calls around
  * each round).
@@ -38,8 +38,9 @@ struct killwatch_config {
 struct killwatch {
 	struct killwatch_config cfg;
 	struct oom *oom;
-	struct journal *journal; /* NULL = none may be read here */
-	bool journal_told;       /* why not was said */
+	struct journal *journal;  /* NULL = none may be read here */
+	bool journal_told;        /* why not was said */
+	int64_t journal_retry_us; /* none could be read: not before */
 };
 
 int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg,

@@ -190,11 +190,10 @@ class Actd:
 @pytest.fixture
 def bare():
     """A Python whose parent has ended: nobody is known who would start it again."""
-    text = "import os, time\nif os.fork():\n    os._exit(0)\nos.setsid()\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n"
-    r = subprocess.run([PYTHON, "-c", "import subprocess, sys\nprint(subprocess.Popen([sys.executable, '-c', sys.argv[1]], "
-                        "stdout=subprocess.PIPE).stdout.readline().decode(), end='')", text],
-                       capture_output=True, text=True, check=True, timeout=30)
-    pid = int(r.stdout)
+    text = ("import os, time\nif os.fork():\n    os._exit(0)\nos.setsid()\nprint(os.getpid(), flush=True)\n"
+            "time.sleep(600)\n")
+    with subprocess.Popen([PYTHON, "-c", text], stdout=subprocess.PIPE, text=True) as p:
+        pid = int(p.stdout.readline())
     yield pid
     try:
         os.kill(pid, signal.SIGKILL)
@@ -216,9 +215,14 @@ def test_a_bare_process_is_left_alone_unless_the_policy_says_so(bare, tmp_path):
     assert not alive(bare) and said["rss_after_bytes"] == 0 and time.monotonic() - began < 35
 
 
+def ignored(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+
+
 def test_who_does_not_listen_to_sigterm_is_not_killed(master, tmp_path):
     m = master(DEAF)
-    wait_for("the worker to be deaf", lambda: "0000000000004000" in open(f"/proc/{m.pid}/status").read(), 20)
+    wait_for("the worker to be deaf", lambda: ignored(m.pid) & 1 << signal.SIGTERM - 1, 20)
     actd = Actd(tmp_path, "allow restart uid>=0\nallow restart uid>=0 container=yes\n")
     code, said = actd.restart(m.pid)
     assert code == 1 and said["status"] == "unknown" and "it is not killed" in said["detail"], said

@@ -479,6 +479,11 @@ void oom_flush(struct oom *o)
 	decide(o, INT64_MAX);
 }
 
+bool oom_asks_manager(const struct oom *o)
+{
+	return deaths_ask_manager(&o->deaths);
+}
+
 void oom_note(struct oom *o, const struct killer_note *note)
 {
 	deaths_note(&o->deaths, note, clock_boot_us());

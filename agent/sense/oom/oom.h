@@ -29,6 +29,7 @@
 struct oom_process {
 	uint32_t id; /* proctab's, and so the ring's */
 	uint64_t start_ticks;
+	uint32_t parent; /* pid; 0 = not known */
 	uint16_t cgroup; /* in the tree; CGROUP_NONE */
 };
 
@@ -79,7 +80,9 @@ void oom_process_gone(struct oom *o, uint32_t pid, const struct oom_process *p);
 /* After a round. vmstat_oom_kill: read after oom_before_round(); METRIC_ABSENT = not had. */
 void oom_round(struct oom *o, int64_t vmstat_oom_kill);
 
-/* A killer in user space said so (the journal's reader). */
+/* An end waits that the service manager's journal may explain: its reader is worth its cost. */
+bool oom_asks_manager(const struct oom *o);
+/* A killer in user space said so, or the service manager (the journal's reader). */
 void oom_note(struct oom *o, const struct killer_note *note);
 /* memherd itself is about to act on this process; id: of the action. */
 void oom_own_action(struct oom *o, uint32_t pid, uint64_t start_ticks, enum verdict_action what,

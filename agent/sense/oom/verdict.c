@@ -110,7 +110,7 @@ static const struct killer_note *note_of(const struct verdict_facts *f, bool mem
 		const struct killer_note *n = &f->notes[i];
 
 		if ((n->killer != KILLER_GUNICORN) != memory || n->act == KILLER_ACT_SURVIVED ||
-		    !killer_matches(n, f->pid, f->cgroup))
+		    n->killer == KILLER_PID1_STOP || !killer_matches(n, f->pid, f->cgroup))
 			continue;
 		/* The service manager ends the rest of the unit after a kill, with SIGTERM. */
 		if (n->killer == KILLER_PID1_OOM && f->exit.known && f->exit.signal != SIGKILL)
@@ -138,6 +138,7 @@ static enum kill_cause killer_cause(enum killer killer)
 		return KILL_CAUSE_KERNEL_OOM;
 	case KILLER_GUNICORN:
 		return KILL_CAUSE_WORKER_TIMEOUT;
+	case KILLER_PID1_STOP:
 	case KILLER_COUNT:
 	default:
 		return KILL_CAUSE_UNKNOWN;
@@ -234,7 +235,8 @@ static bool by_manager(const struct verdict_facts *f, struct verdict *v)
 
 	if (f->unit_stop) {
 		decide(v, KILL_CAUSE_UNIT_STOP, KILL_CONFIDENCE_LIKELY);
-		evidence(v, "the service manager was stopping its unit");
+		evidence(v, "the service manager was stopping its unit%s%s",
+			 f->unit_job ? ", for a job of type " : "", f->unit_job ? f->unit_job : "");
 		return true;
 	}
 	if (!f->parent_died || !signal)

@@ -41,6 +41,7 @@ struct verdict_facts {
 	const char *action_id;      /* printable */
 	const char *crash;          /* what the kernel logged of its fault, printable */
 	bool unit_stop;             /* the service manager was asked to stop or restart its unit */
+	const char *unit_job;       /* 'stop' or 'restart', printable; NULL = not known */
 	bool parent_died;           /* within the second before */
 	bool memory_limited;        /* RLIMIT_AS or RLIMIT_DATA is set, or overcommit_memory is 2 */
 };

@@ -323,6 +323,129 @@ static void the_rest_of_a_unit_is_stopped_not_killed(void **state unused_arg)
 	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EXIT_CODE);
 }
 
+/* What systemd wrote of the unit: that it begins to stop it, or that it has, and for what. */
+static void manager_says(enum killer_act act, const char *unit, const char *job, int64_t wall_us)
+{
+	struct killer_note note = {.killer = KILLER_PID1_STOP, .act = act, .wall_us = wall_us};
+
+	strcpy(note.target, unit);
+	strcpy(note.reason, job);
+	deaths_note(&d, &note, T0);
+}
+
+static struct death ended_at(uint32_t pid, uint32_t wait_status, int64_t wall_us)
+{
+	struct death x = ended(pid, wait_status);
+
+	x.wall_us = wall_us;
+	return x;
+}
+
+static void a_stop_that_began_before_the_end_explains_it(void **state unused_arg)
+{
+	static const uint32_t ends[] = {SIGTERM, SIGKILL, 143 << 8};
+
+	manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
+	for (uint32_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		add(ended_at(20 + i, ends[i], 1001 * SECOND));
+		assert_true(deaths_ask_manager(&d));
+		assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
+		assert_false(deaths_ask_manager(&d));
+	}
+	manager_says(KILLER_ACT_STOPPED, "shop.service", "restart", 1002 * SECOND);
+	add(ended_at(30, SIGTERM, 1001 * SECOND));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
+	assert_true(end_mentions("for a job of type restart"));
+}
+
+static void other_ends_are_no_stop(void **state unused_arg)
+{
+	struct death x = ended_at(20, SIGKILL, 999 * SECOND);
+
+	/* Killed by hand, and then its unit was stopped. */
+	manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* systemd says that it has stopped what ended by itself, too. */
+	x = ended_at(21, SIGKILL, 1000 * SECOND);
+	strcpy(x.cgroup, "/system.slice/other.service");
+	manager_says(KILLER_ACT_STOPPED, "other.service", "restart", 1001 * SECOND);
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Long ago; another unit; an end that no manager brings. */
+	add(ended_at(22, SIGTERM, 1000 * SECOND + DEATHS_STOP_KEEP_US + 1));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	x = ended_at(23, SIGTERM, 1001 * SECOND);
+	strcpy(x.cgroup, "/system.slice/workshop.service");
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	add(ended_at(24, SIGSEGV | 0x80, 1001 * SECOND));
+	assert_false(deaths_ask_manager(&d));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+	/* Ours, by way of the manager. */
+	announce(25, 250, VERDICT_ACTION_RESTART, 1, T0 - SECOND);
+	add(ended_at(25, SIGTERM, 1001 * SECOND));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+}
+
+static void a_child_that_follows_its_parent_is_told_so(void **state unused_arg)
+{
+	struct death x;
+
+	add(ended(20, 1 << 8));
+	x = ended(21, SIGTERM);
+	x.parent = 20;
+	x.seen_us += DEATHS_PARENT_US;
+	add(x);
+	/* Later than that; another's child. */
+	x = ended(22, SIGTERM);
+	x.parent = 20;
+	x.seen_us += DEATHS_PARENT_US + 1;
+	add(x);
+	x = ended(23, SIGTERM);
+	x.parent = 19;
+	add(x);
+	/* Both were sent the same: somebody killed the group. */
+	add(ended(24, SIGKILL));
+	x = ended(25, SIGKILL);
+	x.parent = 24;
+	add(x);
+	/* The child first. */
+	x = ended(26, SIGTERM);
+	x.parent = 27;
+	add(x);
+	add(ended(27, 1 << 8));
+	/* By itself, whatever its parent did. */
+	x = ended(28, 7 << 8);
+	x.parent = 20;
+	add(x);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_EXIT_CODE);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_PARENT_DIED);
+	assert_int_equal(end.death.pid, 21);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_GUESS);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_KILLED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_KILLED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_EXIT_CODE);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_EXIT_CODE);
+}
+
+static void stops_do_not_displace_notes_on_kills(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_EARLYOOM,
+				   .act = KILLER_ACT_SIGNAL,
+				   .pid = 5,
+				   .signal = SIGTERM};
+
+	deaths_note(&d, &note, T0);
+	for (uint32_t i = 0; i < 3 * DEATHS_STOPS; i++)
+		manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
+	add(ended(5, SIGTERM));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
+}
+
 static void old_notes_go_and_the_oldest_make_room(void **state unused_arg)
 {
 	struct killer_note note = {.killer = KILLER_EARLYOOM, .act = KILLER_ACT_SIGNAL};
@@ -422,6 +545,10 @@ int main(void)
 		TEST(what_is_not_ours_is_not_told_as_ours),
 		TEST(a_claim_does_not_hide_a_kill_that_only_the_counter_saw),
 		TEST(the_rest_of_a_unit_is_stopped_not_killed),
+		TEST(a_stop_that_began_before_the_end_explains_it),
+		TEST(other_ends_are_no_stop),
+		TEST(a_child_that_follows_its_parent_is_told_so),
+		TEST(stops_do_not_displace_notes_on_kills),
 		TEST(old_notes_go_and_the_oldest_make_room),
 		TEST(connector_and_round_tell_of_one_end),
 		TEST(beyond_the_bound_the_oldest_is_decided),
