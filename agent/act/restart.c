@@ -32,17 +32,13 @@ static restart_way *way_of(const struct process *p)
 }
 
 /* Who is there now. -EIO: nobody. */
-static int see_who_came(const struct restart *r, uint64_t since, struct successor *ret,
-			struct error *err)
+static int see_who_came(const struct restart *r, const struct successor_like *like,
+			struct successor *ret, struct error *err)
 {
-	const struct process *p = r->process;
-	pid_t parent = p->supervisor.kind == SUPERVISOR_PARENT ? p->parent : 0;
-
-	if (successor_wait(p, since, parent, r->began_us + RESTART_BACK_US, RESTART_SETTLE_US,
-			   ret) == 0)
+	if (successor_wait(like, r->began_us + RESTART_BACK_US, RESTART_SETTLE_US, ret) == 0)
 		return 0;
 	return error_set(err, -EIO, "process %d was ended, and nobody took its place within %d s",
-			 (int)p->pid, (int)(RESTART_BACK_US / USEC_PER_SEC));
+			 (int)r->process->pid, (int)(RESTART_BACK_US / USEC_PER_SEC));
 }
 
 static void say_done(const struct restart *r, const struct successor *now,
@@ -92,12 +88,14 @@ static void say_dry(const struct restart *r, struct command_result *ret)
 
 static int do_it(struct restart *r, restart_way *way, struct command_result *ret, struct error *err)
 {
-	uint64_t since = successor_now();
+	struct successor_like like;
 	struct successor now;
-	int rc = way(r, false, err);
+	int rc;
 
+	successor_expect(&like, r->process);
+	rc = way(r, false, err);
 	if (rc == 0)
-		rc = see_who_came(r, since, &now, err);
+		rc = see_who_came(r, &like, &now, err);
 	if (rc == 0)
 		say_done(r, &now, ret);
 	return rc;

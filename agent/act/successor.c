@@ -4,42 +4,70 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
 
 #define LOOK_EVERY_MS 100
 
-uint64_t successor_now(void)
+/* How many bytes there are of them, as the kernel joins them with NULs. */
+static size_t read_arguments(pid_t pid, char out[SUCCESSOR_ARGUMENTS])
 {
-	return (uint64_t)clock_boot_us() * (uint64_t)sysconf(_SC_CLK_TCK) / USEC_PER_SEC;
+	char path[32];
+	auto_close int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, out, SUCCESSOR_ARGUMENTS);
+	return n > 0 ? (size_t)n : 0;
 }
 
-static bool takes_its_place(const struct process *before, const struct process *p, pid_t parent)
+void successor_expect(struct successor_like *l, const struct process *before)
 {
-	return strcmp(p->exe, before->exe) == 0 && strcmp(p->cgroup, before->cgroup) == 0 &&
-	       (!parent || p->parent == parent);
+	*l = (struct successor_like){
+		.before = before,
+		.since = (uint64_t)clock_boot_us() * (uint64_t)sysconf(_SC_CLK_TCK) / USEC_PER_SEC,
+	};
+	if (before->supervisor.kind == SUPERVISOR_BARE)
+		l->len = read_arguments(before->pid, l->arguments);
 }
 
-/* One pid: 0 when it is one, and larger than *best. */
-static void look_at(pid_t pid, const struct process *before, uint64_t since, pid_t parent,
-		    struct successor *best)
+static bool takes_its_place(const struct successor_like *l, const struct process *p)
+{
+	const struct process *before = l->before;
+	char arguments[SUCCESSOR_ARGUMENTS];
+
+	if (strcmp(p->exe, before->exe) != 0 || strcmp(p->cgroup, before->cgroup) != 0)
+		return false;
+	if (before->supervisor.kind == SUPERVISOR_PARENT)
+		return p->parent == before->parent;
+	if (before->supervisor.kind != SUPERVISOR_BARE)
+		return true;
+	return p->uid == before->uid && read_arguments(p->pid, arguments) == l->len &&
+	       memcmp(arguments, l->arguments, l->len) == 0;
+}
+
+/* One pid: into *best when it is one of them, and the largest so far. */
+static void look_at(pid_t pid, const struct successor_like *l, struct successor *best)
 {
 	auto_process struct process p = {.pidfd = -1};
 	struct process_memory m;
 	uint64_t start;
 
 	/* Most are older, and that is one small file. */
-	if (process_start_ticks(pid, &start) < 0 || start < since ||
-	    process_open(pid, &p, NULL) < 0 || !takes_its_place(before, &p, parent) ||
+	if (process_start_ticks(pid, &start) < 0 || start < l->since ||
+	    process_open(pid, &p, NULL) < 0 || !takes_its_place(l, &p) ||
 	    process_memory(&p, &m, NULL) < 0)
 		return;
 	if (!best->pid || m.rss > best->memory.rss)
 		*best = (struct successor){.pid = pid, .memory = m};
 }
 
-static struct successor look(const struct process *before, uint64_t since, pid_t parent)
+static struct successor look(const struct successor_like *l)
 {
 	struct successor best = {.pid = 0};
 	DIR *d = opendir("/proc");
@@ -47,20 +75,20 @@ static struct successor look(const struct process *before, uint64_t since, pid_t
 
 	while (d && (e = readdir(d)))
 		if (isdigit((unsigned char)*e->d_name))
-			look_at((pid_t)strtol(e->d_name, NULL, 10), before, since, parent, &best);
+			look_at((pid_t)strtol(e->d_name, NULL, 10), l, &best);
 	if (d)
 		closedir(d);
 	return best;
 }
 
-int successor_wait(const struct process *before, uint64_t since, pid_t parent, int64_t until_us,
-		   int64_t settle_us, struct successor *ret)
+int successor_wait(const struct successor_like *l, int64_t until_us, int64_t settle_us,
+		   struct successor *ret)
 {
 	struct successor found;
 	struct successor later;
 
 	for (;;) {
-		found = look(before, since, parent);
+		found = look(l);
 		if (found.pid)
 			break;
 		if (clock_boot_us() >= until_us)
@@ -68,7 +96,7 @@ int successor_wait(const struct process *before, uint64_t since, pid_t parent, i
 		poll(NULL, 0, LOOK_EVERY_MS);
 	}
 	poll(NULL, 0, (int)(settle_us / 1000));
-	later = look(before, since, parent);
+	later = look(l);
 	/* One that ended again at once took no place. */
 	if (!later.pid)
 		return -ENOENT;

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -187,12 +188,30 @@ class Actd:
         return r.returncode, json.loads(r.stdout)
 
 
+# Nobody's child; and somebody who starts it again.
+ORPHAN = """
+import os, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+WATCHDOG = """
+import os, subprocess, sys, time
+while True:
+    with subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True) as p:
+        pid = p.stdout.readline().strip()
+    print(pid, flush=True)
+    while os.path.exists(f"/proc/{pid}/exe"):
+        time.sleep(0.1)
+"""
+
+
 @pytest.fixture
 def bare():
     """A Python whose parent has ended: nobody is known who would start it again."""
-    text = ("import os, time\nif os.fork():\n    os._exit(0)\nos.setsid()\nprint(os.getpid(), flush=True)\n"
-            "time.sleep(600)\n")
-    with subprocess.Popen([PYTHON, "-c", text], stdout=subprocess.PIPE, text=True) as p:
+    with subprocess.Popen([PYTHON, "-c", ORPHAN], stdout=subprocess.PIPE, text=True) as p:
         pid = int(p.stdout.readline())
     yield pid
     try:
@@ -213,6 +232,49 @@ def test_a_bare_process_is_left_alone_unless_the_policy_says_so(bare, tmp_path):
     code, said = actd.restart(bare)
     assert code == 1 and said["status"] == "failed" and "nobody took its place" in said["detail"], said
     assert not alive(bare) and said["rss_after_bytes"] == 0 and time.monotonic() - began < 35
+
+
+def test_a_stranger_with_the_same_program_is_no_successor(bare, tmp_path):
+    """Python of the same user in the same cgroup begins meanwhile, and is another program."""
+    actd = Actd(tmp_path, "allow restart uid>=0 bare=yes\nallow restart uid>=0 bare=yes container=yes\n")
+    started = []
+
+    def begin_meanwhile():
+        wait_for("the process to end", lambda: not alive(bare), 30, 0.05)
+        started.append(subprocess.Popen([PYTHON, "-c", "import time; time.sleep(300)"]))
+
+    stranger = threading.Thread(target=begin_meanwhile)
+    stranger.start()
+    try:
+        code, said = actd.restart(bare)
+        assert code == 1 and "nobody took its place" in said["detail"], said
+    finally:
+        stranger.join()
+        for p in started:
+            p.kill()
+            p.wait()
+    assert started
+
+
+def test_a_bare_process_that_somebody_starts_again(tmp_path):
+    """A watchdog looks after it and is not its parent."""
+    actd = Actd(tmp_path, "allow restart uid>=0 bare=yes\nallow restart uid>=0 bare=yes container=yes\n")
+    dog = subprocess.Popen([PYTHON, "-c", WATCHDOG, ORPHAN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pids = [int(dog.stdout.readline())]
+    try:
+        code, said = actd.restart(pids[0])
+        assert code == 0 and said["status"] == "done" and "by somebody unknown" in said["detail"], said
+        pids.append(int(dog.stdout.readline()))
+        assert f"process {pids[1]} with" in said["detail"], said
+    finally:
+        dog.kill()
+        dog.wait()
+        dog.stdout.close()
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def ignored(pid):
