@@ -259,7 +259,7 @@ def test_a_stranger_with_the_same_program_is_no_successor(bare, tmp_path):
 def test_a_bare_process_that_somebody_starts_again(tmp_path):
     """A watchdog looks after it and is not its parent."""
     actd = Actd(tmp_path, "allow restart uid>=0 bare=yes\nallow restart uid>=0 bare=yes container=yes\n")
-    dog = subprocess.Popen([PYTHON, "-c", WATCHDOG, ORPHAN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    dog = subprocess.Popen([PYTHON, "-c", WATCHDOG, ORPHAN], stdout=subprocess.PIPE, text=True)
     pids = [int(dog.stdout.readline())]
     try:
         code, said = actd.restart(pids[0])
