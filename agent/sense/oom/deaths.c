@@ -312,6 +312,17 @@ static bool may_be_stopped(const struct death *x)
 				 (!x->exit.signal && x->exit.code == 128 + SIGTERM));
 }
 
+/* By its cgroup, or, of one so young that the tree has not placed it yet, by its service's name. */
+static bool is_of_unit(const struct death *x, const char *unit)
+{
+	size_t n = strlen(x->service);
+
+	if (*x->cgroup)
+		return killer_path_names(x->cgroup, unit);
+	return n && !*x->container && strncmp(unit, x->service, n) == 0 &&
+	       strcmp(unit + n, ".service") == 0;
+}
+
 /* The last stop of its unit that had begun before it ended: who was killed and whose unit was then
  * stopped was killed. */
 static const struct death_stop *stop_of(const struct deaths *d, const struct death *x)
@@ -320,7 +331,7 @@ static const struct death_stop *stop_of(const struct deaths *d, const struct dea
 		const struct death_stop *s = NEWEST(d->stops, d->n_stops, i);
 
 		if (s->wall_us <= x->wall_us && x->wall_us - s->wall_us <= DEATHS_STOP_KEEP_US &&
-		    killer_path_names(x->cgroup, s->unit))
+		    is_of_unit(x, s->unit))
 			return s;
 	}
 	return NULL;
@@ -328,9 +339,13 @@ static const struct death_stop *stop_of(const struct deaths *d, const struct dea
 
 bool deaths_ask_manager(const struct deaths *d)
 {
-	for (size_t i = 0; i < d->n_pending; i++)
-		if (may_be_stopped(d->pending[i]) && strstr(d->pending[i]->cgroup, ".service"))
+	for (size_t i = 0; i < d->n_pending; i++) {
+		const struct death *x = d->pending[i];
+
+		if (may_be_stopped(x) &&
+		    (*x->cgroup ? strstr(x->cgroup, ".service") != NULL : *x->service != '\0'))
 			return true;
+	}
 	return false;
 }
 

@@ -344,6 +344,7 @@ static struct death ended_at(uint32_t pid, uint32_t wait_status, int64_t wall_us
 static void a_stop_that_began_before_the_end_explains_it(void **state unused_arg)
 {
 	static const uint32_t ends[] = {SIGTERM, SIGKILL, 143 << 8};
+	struct death young;
 
 	manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
 	for (uint32_t i = 0; i < ARRAY_SIZE(ends); i++) {
@@ -352,6 +353,12 @@ static void a_stop_that_began_before_the_end_explains_it(void **state unused_arg
 		assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
 		assert_false(deaths_ask_manager(&d));
 	}
+	/* So young that its cgroup is not known, but its service is. */
+	young = ended_at(29, SIGTERM, 1001 * SECOND);
+	young.cgroup[0] = '\0';
+	add(young);
+	assert_true(deaths_ask_manager(&d));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
 	manager_says(KILLER_ACT_STOPPED, "shop.service", "restart", 1002 * SECOND);
 	add(ended_at(30, SIGTERM, 1001 * SECOND));
 	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
