@@ -62,11 +62,11 @@ static void say_dry(const struct inject_report *report, struct command_result *r
 		   (int)report->tid, str_bytes(rss, r->rss_before));
 }
 
-void trim_run(const struct process *p, bool dry_run, struct command_result *r)
+void trim_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	struct inject_order order = {.pid = p->pid,
 				     .start_ticks = p->start_ticks,
-				     .look_only = dry_run};
+				     .look_only = o->dry_run};
 	struct inject_report report = {0};
 	struct process_memory before;
 	struct process_memory after;
@@ -87,16 +87,16 @@ void trim_run(const struct process *p, bool dry_run, struct command_result *r)
 		return;
 	}
 	/* Also after a failure: a worker that died late may have done it. */
-	if (!dry_run && process_memory(p, &after, rc < 0 ? NULL : &err) == 0) {
+	if (!o->dry_run && process_memory(p, &after, rc < 0 ? NULL : &err) == 0) {
 		r->rss_after = after.rss;
 		r->swap_after = after.swap;
-	} else if (!dry_run && rc == 0) {
+	} else if (!o->dry_run && rc == 0) {
 		rc = -ESRCH;
 	}
 	r->total_us = clock_boot_us() - start;
 	if (rc < 0)
 		action_say(r, COMMAND_FAILED, "%s", err.msg);
-	else if (dry_run)
+	else if (o->dry_run)
 		say_dry(&report, r);
 	else
 		say_done(&report, r);
