@@ -161,8 +161,8 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 			inspection_read_python(in);
 			read_heap(in);
 		} else {
-			inspection_note(in, "malloc, memory, python: its memory is not in %.60s",
-					o->proc_path);
+			inspection_note(in, "python: its memory is not in %.80s", o->proc_path);
+			inspection_note(in, "malloc, memory: not in %.80s either", o->proc_path);
 		}
 		if (o->census && inspect_census(o->pid, &in->census, err) < 0)
 			inspection_note(in, "census: %s", err->msg);
