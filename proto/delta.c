@@ -27,7 +27,9 @@ static void clear_host(struct delta_state *s)
 static void clear_values(struct delta_slot *slot)
 {
 	slot->live = false;
-	all_absent(slot->v, METRIC_COUNT);
+	all_absent(slot->v, METRIC_PYTHON_FIRST);
+	free(slot->python);
+	slot->python = NULL;
 }
 
 static void clear_cgroup(struct delta_cgroup *c)
@@ -36,10 +38,17 @@ static void clear_cgroup(struct delta_cgroup *c)
 	all_absent(c->v, CGROUP_METRIC_COUNT);
 }
 
-static void clear_slot(struct delta_slot *slot)
+/* Of memory that was never a slot. */
+static void make_slot(struct delta_slot *slot)
 {
 	*slot = (struct delta_slot){0};
 	clear_values(slot);
+}
+
+static void clear_slot(struct delta_slot *slot)
+{
+	clear_values(slot);
+	make_slot(slot);
 }
 
 /* Who had been told of stays: a keyframe announces those again without their strings. */
@@ -61,6 +70,8 @@ void delta_init(struct delta_state *s)
 
 void delta_fini(struct delta_state *s)
 {
+	for (size_t i = 0; i < s->n_slots; i++)
+		free(s->slots[i].python);
 	free(s->slots);
 	free(s->cgroups);
 	delta_init(s);
@@ -79,7 +90,7 @@ static int grow(struct delta_state *s, size_t id)
 	if (!slots)
 		return -ENOMEM;
 	for (size_t i = s->n_slots; i < n; i++)
-		clear_slot(&slots[i]);
+		make_slot(&slots[i]);
 	s->slots = slots;
 	s->n_slots = n;
 	return 0;
@@ -102,6 +113,16 @@ static int grow_cgroups(struct delta_state *s, size_t id)
 	s->cgroups = cgroups;
 	s->n_cgroups = n;
 	return 0;
+}
+
+void delta_values(const struct delta_slot *slot, int64_t v[METRIC_COUNT])
+{
+	memcpy(v, slot->v, sizeof(slot->v));
+	if (slot->python)
+		memcpy(v + METRIC_PYTHON_FIRST, slot->python,
+		       METRIC_PYTHON_COUNT * sizeof(*slot->python));
+	else
+		all_absent(v + METRIC_PYTHON_FIRST, METRIC_PYTHON_COUNT);
 }
 
 static int64_t or_zero(int64_t v)
@@ -261,11 +282,14 @@ void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_
 	/* The base may be used: not in a keyframe, not of a process that went. */
 	bool based = !e->tick->keyframe && id < s->n_slots && s->slots[id].live &&
 		     !is_marked(e->reborn, id);
+	int64_t base[METRIC_COUNT];
 
 	if (id >= WIRE_MAX_PROCESSES)
 		e->failed = true;
-	put_changes(e, e->tick->columns, METRIC_COUNT, e->max_processes, id,
-		    based ? s->slots[id].v : NULL, v);
+	if (based)
+		delta_values(&s->slots[id], base);
+	put_changes(e, e->tick->columns, METRIC_COUNT, e->max_processes, id, based ? base : NULL,
+		    v);
 }
 
 void delta_cgroup(struct delta_encoder *e, uint32_t id, const int64_t v[CGROUP_METRIC_COUNT])
@@ -417,32 +441,54 @@ static int add(int64_t *v, int64_t delta, const char *name, struct error *err)
 	return 0;
 }
 
-/* The values of an id that is live, or NULL. */
-static int64_t *process_values(const struct delta_state *s, uint32_t id)
+static int64_t *python_value(struct delta_slot *slot, unsigned metric)
 {
-	return id < s->n_slots && s->slots[id].live ? s->slots[id].v : NULL;
+	if (!slot->python) {
+		slot->python = malloc(METRIC_PYTHON_COUNT * sizeof(*slot->python));
+		if (!slot->python)
+			return NULL;
+		all_absent(slot->python, METRIC_PYTHON_COUNT);
+	}
+	return &slot->python[metric - METRIC_PYTHON_FIRST];
 }
 
-static int64_t *cgroup_values(const struct delta_state *s, uint32_t id)
+/* Where a value of an id is; -EBADMSG when the id is not live, -ENOMEM. */
+static int process_value(const struct delta_state *s, uint32_t id, unsigned metric, int64_t **ret)
 {
-	return id < s->n_cgroups && s->cgroups[id].live ? s->cgroups[id].v : NULL;
+	if (id >= s->n_slots || !s->slots[id].live)
+		return -EBADMSG;
+	*ret = metric < METRIC_PYTHON_FIRST ? &s->slots[id].v[metric]
+					    : python_value(&s->slots[id], metric);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int cgroup_value(const struct delta_state *s, uint32_t id, unsigned metric, int64_t **ret)
+{
+	if (id >= s->n_cgroups || !s->cgroups[id].live)
+		return -EBADMSG;
+	*ret = &s->cgroups[id].v[metric];
+	return 0;
 }
 
 static int add_column(struct delta_state *s, const struct wire_column *c, const char *name,
-		      int64_t *(*values)(const struct delta_state *s, uint32_t id),
+		      int (*value)(const struct delta_state *s, uint32_t id, unsigned metric,
+				   int64_t **ret),
 		      struct error *err)
 {
 	for (size_t i = 0; i < c->n + c->n_lost; i++) {
 		bool lost = i >= c->n;
 		uint32_t id = lost ? c->lost[i - c->n] : c->ids[i];
-		int64_t *v = values(s, id);
+		int64_t *v;
+		int rc = value(s, id, c->metric, &v);
 
-		if (!v)
-			return error_set(err, -EBADMSG, "tick: '%s' of id %u, which is not live",
-					 name, id);
+		if (rc == -ENOMEM)
+			return error_set(err, rc, "tick: no memory for '%s'", name);
+		if (rc < 0)
+			return error_set(err, rc, "tick: '%s' of id %u, which is not live", name,
+					 id);
 		if (lost)
-			v[c->metric] = METRIC_ABSENT;
-		else if (add(&v[c->metric], c->deltas[i], name, err) < 0)
+			*v = METRIC_ABSENT;
+		else if (add(v, c->deltas[i], name, err) < 0)
 			return -EBADMSG;
 	}
 	return 0;
@@ -462,11 +508,11 @@ static int apply(struct delta_state *s, const struct wire_tick *t, struct error 
 		rc = cgroups_born(s, t, err);
 	for (size_t i = 0; i < t->n_columns && !rc; i++)
 		rc = add_column(s, &t->columns[i], metric_infos[t->columns[i].metric].name,
-				process_values, err);
+				process_value, err);
 	for (size_t i = 0; i < t->n_cgroup_columns && !rc; i++)
 		rc = add_column(s, &t->cgroup_columns[i],
-				cgroup_metric_infos[t->cgroup_columns[i].metric].name,
-				cgroup_values, err);
+				cgroup_metric_infos[t->cgroup_columns[i].metric].name, cgroup_value,
+				err);
 	for (size_t i = 0; i < t->n_host && !rc; i++)
 		rc = add(&s->host[t->host_metrics[i]], t->host_deltas[i],
 			 host_metric_infos[t->host_metrics[i]].name, err);

@@ -18,8 +18,12 @@ struct delta_slot {
 	bool told; /* decoder: strings were announced in this stream */
 	uint32_t pid;
 	uint64_t start_ticks;
-	int64_t v[METRIC_COUNT]; /* METRIC_ABSENT where not had */
+	int64_t v[METRIC_PYTHON_FIRST]; /* METRIC_ABSENT where not had */
+	int64_t *python;                /* METRIC_PYTHON_COUNT of them; NULL = all absent */
 };
+
+/* The values of one slot, all of them. */
+void delta_values(const struct delta_slot *slot, int64_t v[METRIC_COUNT]);
 
 /* A cgroup, by its id. */
 struct delta_cgroup {

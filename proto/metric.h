@@ -144,6 +144,11 @@ enum metric {
 		METRIC_COUNT
 };
 
+/* From here on, what only Python processes have: most have none of it, and those who keep the
+ * values of many processes need not make room for them. */
+#define METRIC_PYTHON_FIRST METRIC_GC0
+#define METRIC_PYTHON_COUNT (METRIC_COUNT - METRIC_PYTHON_FIRST)
+
 enum host_metric {
 #define X(NAME, name, kind, unit, help) HOST_METRIC_##NAME,
 	HOST_METRIC_LIST(X)

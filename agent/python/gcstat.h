@@ -25,13 +25,24 @@ struct gcstat {
 	bool enabled;
 	bool collecting;
 	struct gcstat_generation generations[LAYOUT_GENERATIONS];
-	uint64_t long_lived_total;
+	uint64_t long_lived_total; /* a full collection waits until pending is over a quarter of it
+				    */
 	uint64_t long_lived_pending;
 };
 
-/* One interpreter's collector. Checked before it is believed: -EBADMSG when the structures are not
- * there any more (after an exec, say), -EFAULT, -ESRCH, -EPERM. */
+/*
+ * One interpreter's collector, in one system call (3.15: two). Checked before it is believed:
+ * -EBADMSG when the structures are not there any more (after an exec, say), -ESHUTDOWN while the
+ * interpreter ends, -EAGAIN when it was written all the while we read; -EFAULT, -ESRCH, -EPERM.
+ */
 int gcstat_read(const struct runtime *r, uint64_t interpreter, struct gcstat *ret) must_use;
+
+/*
+ * Whether the collector is where the layout says: all that gcstat_read() checks, and that the
+ * generations are the heads of closed lists. These change while they are read, so -EBADMSG is said
+ * only after several looks.
+ */
+int gcstat_check(const struct runtime *r, uint64_t interpreter) must_use;
 
 /* How many objects gc.freeze() put aside: walks their list, at most max of them (-E2BIG beyond). */
 int gcstat_frozen(const struct runtime *r, uint64_t interpreter, uint32_t max,
@@ -43,7 +54,7 @@ struct gcstat_pause {
 	int64_t start_us; /* CLOCK_MONOTONIC */
 	int64_t duration_us;
 	uint64_t collections; /* its number */
-	uint64_t collected;
+	uint64_t collected;   /* in all up to it */
 };
 /* The count, or negative; -ENOTSUP before 3.15. */
 int gcstat_pauses(const struct runtime *r, uint64_t interpreter, unsigned generation,

@@ -50,10 +50,11 @@ struct layout_gc {
 	uint32_t permanent;    /* a generation: what gc.freeze() put aside */
 	uint32_t stats;        /* three of {collections, collected, uncollectable}, 8 bytes each */
 	bool stats_is_pointer; /* 3.15: to rings of records */
+	uint32_t stats_size;   /* of what is pointed to; 0 = no pointer */
 	uint32_t collecting;   /* int */
-	uint32_t long_lived_total;
+	uint32_t long_lived_total; /* LAYOUT_NONE: this collector keeps none */
 	uint32_t long_lived_pending;
-	uint32_t size; /* of the structure, as the program's debug offsets tell it */
+	uint32_t size; /* of the structure; with collecting the fingerprint of a variant */
 };
 
 /* In objects and types; what is the same in all versions is in layout.c's comment. */
@@ -67,7 +68,8 @@ struct layout_object {
 };
 
 struct layout {
-	uint16_t minor; /* 3.minor */
+	uint16_t minor;   /* 3.minor */
+	bool incremental; /* 3.14.0 to 3.14.4: the collector works in increments */
 	struct layout_runtime runtime;
 	struct layout_interpreter interpreter;
 	struct layout_thread thread;
@@ -75,8 +77,8 @@ struct layout {
 	struct layout_object object;
 };
 
-/* The row of 3.minor, or NULL. Where a minor version has variants: the first; runtime.c tells them
- * apart by what it finds. */
+/* The first row of 3.minor, or NULL. A minor version's variants follow each other; runtime.c tells
+ * them apart by what it finds. */
 const struct layout *layout_find(unsigned minor);
 /* The i-th row, NULL after the last. */
 const struct layout *layout_at(unsigned i);

@@ -66,9 +66,14 @@ struct runtime {
 enum runtime_state runtime_find(pid_t pid, const struct maps *maps, struct runtime *ret,
 				struct error *err) must_use;
 
+#define RUNTIME_VERSION_SIZE 24
+/* '3.13.5', '3.14.0rc1', or '3.9' where the micro is not known. Returns buf. */
+char *runtime_version_text(const struct runtime *r, char buf[RUNTIME_VERSION_SIZE]);
+
 /*
- * The addresses of the interpreters, the main one first; at most max, bounded against loops.
- * The count, or -EFAULT, -ESRCH, -EPERM, -ELOOP.
+ * The addresses of the interpreters, the main one first; at most max and RUNTIME_MAX_INTERPRETERS.
+ * The count, at least 1, or -EFAULT, -ESRCH, -EPERM, -ELOOP (a ring), -EBADMSG (not interpreters of
+ * this runtime; one that ends just now may be the cause).
  */
 int runtime_interpreters(const struct runtime *r, uint64_t *ret, unsigned max) must_use;
 /* The address of an interpreter's collector (3.8: the one of all). */

@@ -349,10 +349,14 @@ static void encode_cgroups(struct ticker *t, struct delta_encoder *e)
 /* What it takes to tell these figures of one that is announced. */
 static size_t cost_of_changes(const struct ticker *t, uint32_t id, const int64_t v[METRIC_COUNT])
 {
+	int64_t base[METRIC_COUNT];
 	size_t n = 0;
 
+	if (id >= t->state.n_slots)
+		return METRIC_COUNT * COST_CHANGE;
+	delta_values(&t->state.slots[id], base);
 	for (int i = 0; i < METRIC_COUNT; i++)
-		n += id >= t->state.n_slots || t->state.slots[id].v[i] != v[i];
+		n += base[i] != v[i];
 	return n * COST_CHANGE;
 }
 

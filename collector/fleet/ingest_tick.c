@@ -172,6 +172,7 @@ static void take_processes(struct taking *k, int64_t t_us)
 
 	for (size_t id = 0; id < d->n_slots; id++) {
 		const struct delta_slot *slot = &d->slots[id];
+		int64_t v[METRIC_COUNT];
 		struct process *p;
 
 		if (!slot->live)
@@ -180,8 +181,9 @@ static void take_processes(struct taking *k, int64_t t_us)
 								    slot->start_ticks));
 		if (!p)
 			continue;
-		registry_sample(p, slot->v, t_us);
-		into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, slot->v);
+		delta_values(slot, v);
+		registry_sample(p, v, t_us);
+		into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, v);
 		if (in->ops->on_process)
 			in->ops->on_process(in->arg, k->host, p, t_us);
 		in->stats.samples++;

@@ -81,9 +81,14 @@ static const struct wire_process *born(unsigned pid)
 /* The other end's value of a process, METRIC_ABSENT - 1 is never one: -2 when it is not known. */
 static int64_t value(unsigned pid, enum metric m)
 {
-	for (size_t i = 0; i < ends.state.n_slots; i++)
-		if (ends.state.slots[i].live && ends.state.slots[i].pid == pid)
-			return ends.state.slots[i].v[m];
+	int64_t v[METRIC_COUNT];
+
+	for (size_t i = 0; i < ends.state.n_slots; i++) {
+		if (!ends.state.slots[i].live || ends.state.slots[i].pid != pid)
+			continue;
+		delta_values(&ends.state.slots[i], v);
+		return v[m];
+	}
 	return -2;
 }
 
