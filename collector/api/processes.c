@@ -130,7 +130,7 @@ void host_processes(struct call *c)
 	end = MIN_OF(n, i + (size_t)c->limit);
 	call_list(c);
 	for (; i < end; i++)
-		view_process(&c->json, h, list[i].p, c->now_us);
+		view_process(&c->json, h, list[i].p, c->now_us, 0);
 	if (end < n)
 		snprintf(cursor, sizeof(cursor), "%.17g:%lld", list[end - 1].key,
 			 (long long)list[end - 1].p->proc_id);
@@ -182,6 +182,7 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_k_time(w, "first_seen", p->first_seen_us);
 	jw_k_time(w, "last_seen", p->last_seen_us);
 	write_ended(w, p);
+	jw_k_null(w, "verdict");
 	jw_object_end(w);
 }
 
@@ -206,7 +207,7 @@ void process_get(struct call *c)
 		return;
 	p = view_find_process(c->api->ctx.registry, id, &h);
 	if (p) {
-		view_process(&c->json, h, p, c->now_us);
+		view_process(&c->json, h, p, c->now_us, VIEW_VERDICT);
 		call_reply(c, 200);
 		return;
 	}

@@ -28,6 +28,8 @@ void process_series(struct call *c);
 void cgroup_series(struct call *c);
 /* cgroups.c */
 void host_cgroups(struct call *c);
+/* service.c */
+void service_get(struct call *c);
 /* gc.c */
 void process_gc(struct call *c);
 /* censuses.c */

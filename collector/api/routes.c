@@ -19,6 +19,8 @@ const struct route route_table[] = {
 	{HTTP_GET, V1 "/hosts/{id}", SCOPE_READ, host_get, "one host"},
 	{HTTP_GET, V1 "/hosts/{id}/processes", SCOPE_READ, host_processes, "its processes"},
 	{HTTP_GET, V1 "/hosts/{id}/services", SCOPE_READ, host_services, "its services"},
+	{HTTP_GET, V1 "/hosts/{id}/services/{service}", SCOPE_READ, service_get,
+	 "one service: how it grows over its lives, and why"},
 	{HTTP_GET, V1 "/hosts/{id}/series", SCOPE_READ, host_series,
 	 "one of its metrics over time"},
 	{HTTP_GET, V1 "/hosts/{id}/cgroups", SCOPE_READ, host_cgroups, "its memory cgroups"},

@@ -73,7 +73,7 @@ void life_add(struct life *l, int64_t t_us, double bytes, double cpu_s)
 		return;
 	}
 	if (l->n == LIFE_POINTS) {
-		for (unsigned i = 1; i < LIFE_POINTS; i += 2)
+		for (unsigned i = 0; i < LIFE_POINTS; i += 2)
 			l->p[i / 2] = l->p[i];
 		l->n = LIFE_POINTS / 2;
 		l->skip *= 2;

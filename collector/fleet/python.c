@@ -63,8 +63,10 @@ static void halve(struct python_history *h)
 	h->step_us *= 2;
 }
 
-static void set_point(struct python_history *h, unsigned at, const int64_t v[METRIC_COUNT])
+static void set_point(struct python_history *h, unsigned at, const int64_t v[METRIC_COUNT],
+		      int64_t t_us)
 {
+	h->t_us[at] = t_us;
 	for (unsigned s = 0; s < PYTHON_SERIES; s++)
 		h->v[s][at] = v[metric_of[s]];
 }
@@ -77,8 +79,8 @@ void python_sample(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us
 		h->step_us = PYTHON_STEP_MIN_US;
 	if (h->n && t_us < h->t_us[h->n - 1])
 		return;
-	if (h->n && t_us - h->t_us[h->n - 1] < h->step_us) {
-		set_point(h, h->n - 1, v);
+	if (h->n && t_us - h->began_us < h->step_us) {
+		set_point(h, h->n - 1, v, t_us);
 		return;
 	}
 	if (h->n == PYTHON_POINTS && h->step_us < PYTHON_STEP_MAX_US)
@@ -88,8 +90,8 @@ void python_sample(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us
 			move_point(h, i, i - 1);
 		h->n--;
 	}
-	h->t_us[h->n] = t_us;
-	set_point(h, h->n++, v);
+	h->began_us = t_us;
+	set_point(h, h->n++, v, t_us);
 }
 
 bool python_added(const struct python_history *h, enum python_series s, int64_t span_us,

@@ -14,9 +14,10 @@
 #include "proto/wire.h"
 
 /* X(METRIC): figures with a history. */
-#define PYTHON_HISTORY_LIST(X)                                                              \
-	X(RSS)                                                                              \
-	X(ANON) X(FILE) X(SHMEM) X(SWAP) X(CPU) X(MINFLT) X(GC0) X(GC1) X(GC2) X(COLLECTED) \
+#define PYTHON_HISTORY_LIST(X)                                                      \
+	X(RSS)                                                                      \
+	X(ANON)                                                                     \
+	X(FILE) X(SHMEM) X(SWAP) X(CPU) X(MINFLT) X(GC0) X(GC1) X(GC2) X(COLLECTED) \
 		X(UNCOLLECTABLE) X(GC_TIME)
 
 enum python_series {
@@ -33,6 +34,7 @@ enum python_series {
 
 struct python_history {
 	int64_t step_us;
+	int64_t began_us; /* of the newest point's step; its time and figures move on within it */
 	unsigned n;
 	int64_t t_us[PYTHON_POINTS]; /* oldest first */
 	int64_t v[PYTHON_SERIES][PYTHON_POINTS];

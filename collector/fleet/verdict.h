@@ -9,8 +9,8 @@
 #include "collector/fleet/registry.h"
 #include "proto/leak.h"
 
-/* False when no interpreter was told of in it: then nothing is said. Names of types in *ret point into
- * the process. */
+/* False when no interpreter was told of in it: then nothing is said. Names of types in *ret point
+ * into the process. */
 bool verdict_evidence(const struct host *h, const struct process *p,
 		      struct leak_evidence *ret) must_use;
 /* As above, and judged. */

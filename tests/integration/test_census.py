@@ -40,8 +40,8 @@ def early(c):
 
 @pytest.fixture(scope="module")
 def pair(c, early):
-    for i in range(30):
-        c.say(f"{'tick' if i else 'keyframe'} {100000 + i * 1000}")
+    for i in range(90):  # 15 minutes; a keyframe more often than a window, as agents do
+        c.say(f"{'tick' if i % 5 else 'keyframe'} {100000 + i * 1000}")
     return sorted(c.items("/hosts/1/processes"), key=lambda p: p["pid"])
 
 
@@ -137,7 +137,7 @@ def test_the_collector_is_told(c, pair):
     gc = c.get(f"/processes/{pair[1]['id']}/gc")
     assert (gc["version"], gc["state"], gc["enabled"], gc["frozen"]) == ("3.11.2", "readable", True, 0)
     assert [(g["count"], g["threshold"]) for g in gc["generations"]] == [(17, 700), (1, 10), (2, 10)]
-    assert [g["collections"] for g in gc["generations"]] == [210, 21, 2]
+    assert [g["collections"] for g in gc["generations"]] == [630, 63, 6]
     # 7 collections each 10 s
     assert gc["generations"][0]["collections_per_minute"] == pytest.approx(42)
     assert gc["collected_per_minute"] == pytest.approx(126) and gc["uncollectable"] == 0
@@ -145,6 +145,39 @@ def test_the_collector_is_told(c, pair):
     event, = gc["events"]
     assert event["details"]["text"] == "automatic collection was turned off"
     assert c.status("/processes/77/gc") == 404
+
+
+def test_a_verdict_names_what_grows(c, pair):
+    worker = f"/processes/{pair[1]['id']}"
+    c.say(f"census {WORKER} 30")
+    verdict = c.get(worker)["verdict"]
+    assert (verdict["kind"], verdict["leak"], verdict["confidence"]) == ("python_objects", True, "certain"), verdict
+    newest = c.items(worker + "/census")[0]
+    assert verdict["census_id"] == newest["id"] and verdict["base_census_id"] != newest["id"]
+    assert verdict["types"] == [{"name": "app.cache.Entry", "count_growth": 2500, "bytes_growth": 25 * MIB}]
+    assert "app.cache.Entry (+2500, +25 MiB)" in verdict["sentence"] and "/h" in verdict["sentence"]
+    assert any(line.startswith("RSS +") for line in verdict["evidence"]) and verdict["advice"]
+    master = c.get(f"/processes/{pair[0]['id']}")["verdict"]
+    assert master["confidence"] == "guess" and "census" in master["advice"][-1], "one census is none"
+    assert "verdict" not in c.items("/hosts/1/processes")[0]
+
+
+def test_a_service_tells_how_its_lives_grow(c, pg, pair):
+    end = time.monotonic() + 30
+    while pg.query("SELECT count(DISTINCT t0 + part * interval '1 second') FROM rollup_1h")[0][0] < 14:
+        assert time.monotonic() < end, "no window was sealed"
+        time.sleep(0.2)
+    shop = c.get("/hosts/web-1/services/shop")
+    trend = shop["trend"]
+    assert (trend["shape"], trend["lives"], trend["restarts"]) == ("gradual", 2, 0), trend
+    assert trend["bytes_per_hour"] == pytest.approx(500 * 1024 * 360, rel=0.05) and trend["r2"] > 0.95
+    assert trend["span_seconds"] == pytest.approx(890, abs=2) and trend["burst_time"] is None
+    assert trend["driver"] == "unknown", "its load was even: nobody can tell"
+    assert trend["sentence"].startswith("leaks 17") and "no restart" in trend["sentence"]
+    assert shop["now"]["processes"] == 2 and shop["verdict_process_id"] in [p["id"] for p in pair]
+    assert shop["verdict"]["sentence"]
+    assert c.get("/hosts/1/services/shop?from=-1min")["trend"]["lives"] == 2, "from memory alone"
+    assert c.status("/hosts/1/services/nobody") == 404 and c.status("/hosts/nobody/services/shop") == 404
 
 
 def test_of_an_ended_process_its_censuses_are_left(c, pair):

@@ -119,6 +119,7 @@ static struct wire_process process(uint32_t id, uint32_t pid, enum wire_role rol
 static void interpreter(struct driver *d, int64_t v[METRIC_COUNT])
 {
 	d->collections += d->python;
+	v[METRIC_CPU] = d->collections * 100;
 	v[METRIC_PYTHON_VERSION] = 0x030b02f0;
 	v[METRIC_PYTHON_STATE] = 0;
 	v[METRIC_INTERPRETERS] = 1;
