@@ -133,7 +133,10 @@ static void answer(struct call *c, const struct db_result *r)
 static void on_events(void *arg, int rc, const struct db_result *r,
 		      const struct error *err unused_arg)
 {
-	answer(call_of(arg), rc < 0 ? NULL : r);
+	if (rc < 0)
+		call_fail_db(call_of(arg), rc);
+	else
+		answer(call_of(arg), r);
 }
 
 static int ask_events(struct call *c, struct db *db)

@@ -218,8 +218,10 @@ static void on_lives(void *arg, int rc, const struct db_result *r,
 	struct call *c = call_of(arg);
 	struct host *h = registry_find_host(c->api->ctx.registry, c->host_id);
 
-	if (h)
-		answer(c, h, rc < 0 ? NULL : r);
+	if (rc < 0)
+		call_fail_db(c, rc);
+	else if (h)
+		answer(c, h, r);
 	else
 		call_fail(c, 404, "the host has gone");
 }

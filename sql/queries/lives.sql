@@ -13,9 +13,9 @@ FROM (SELECT p.proc_id, p.role, p.slot, p.first_seen, p.last_seen
        WHERE p.host_id = $1::int4 AND p.service = $2::text
          AND (p.last_seen IS NULL OR p.last_seen >= $3::timestamptz)
        ORDER BY p.first_seen DESC
-       LIMIT $4::int4) l,
-     generate_series(date_trunc('hour', greatest(l.first_seen, $3::timestamptz), 'UTC'),
+       LIMIT $4::int4) l
+CROSS JOIN generate_series(date_trunc('hour', greatest(l.first_seen, $3::timestamptz), 'UTC'),
                      coalesce(l.last_seen, now()), interval '1 hour') AS g(hour)
-JOIN rollup_1h r ON r.t0 = g.hour AND r.host_id = $1::int4 AND r.proc_id = l.proc_id,
-     LATERAL (SELECT r.t0 + (r.part / $6::int4) * $5::int8 * interval '1 microsecond' AS start) w
+JOIN rollup_1h r ON r.t0 = g.hour AND r.host_id = $1::int4 AND r.proc_id = l.proc_id
+CROSS JOIN LATERAL (SELECT r.t0 + (r.part / $6::int4) * $5::int8 * interval '1 microsecond' AS start) w
 ORDER BY l.first_seen, l.proc_id, w.start, r.part
