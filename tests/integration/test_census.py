@@ -171,7 +171,7 @@ def test_a_service_tells_how_its_lives_grow(c, pg, pair):
     trend = shop["trend"]
     assert (trend["shape"], trend["lives"], trend["restarts"]) == ("gradual", 2, 0), trend
     assert trend["bytes_per_hour"] == pytest.approx(500 * 1024 * 360, rel=0.05) and trend["r2"] > 0.95
-    assert trend["span_seconds"] == pytest.approx(890, abs=2) and trend["burst_time"] is None
+    assert 885 < trend["span_seconds"] < 960 and trend["burst_time"] is None
     assert trend["driver"] == "unknown", "its load was even: nobody can tell"
     assert trend["sentence"].startswith("leaks 17") and "no restart" in trend["sentence"]
     assert shop["now"]["processes"] == 2 and shop["verdict_process_id"] in [p["id"] for p in pair]
