@@ -22,7 +22,9 @@
 #define COMMAND_DETAIL_SIZE 384
 
 /* X(NAME, number, word): what may be asked; HANDS adds rows. */
-#define COMMAND_ACTION_LIST(X) X(TRIM, 1, trim)
+#define COMMAND_ACTION_LIST(X) \
+	X(TRIM, 1, trim)       \
+	X(CENSUS, 3, census)
 
 enum command_action {
 #define X(NAME, number, word) COMMAND_##NAME = (number),

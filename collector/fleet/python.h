@@ -14,11 +14,12 @@
 #include "proto/wire.h"
 
 /* X(METRIC): figures with a history. */
-#define PYTHON_HISTORY_LIST(X)                                                      \
-	X(RSS)                                                                      \
-	X(ANON)                                                                     \
-	X(FILE) X(SHMEM) X(SWAP) X(CPU) X(MINFLT) X(GC0) X(GC1) X(GC2) X(COLLECTED) \
-		X(UNCOLLECTABLE) X(GC_TIME)
+#define PYTHON_HISTORY_LIST(X)                                                               \
+	X(RSS)                                                                               \
+	X(ANON)                                                                              \
+	X(FILE)                                                                              \
+	X(SHMEM) X(SWAP) X(CPU) X(MINFLT) X(GC0) X(GC1) X(GC2) X(COLLECTED) X(UNCOLLECTABLE) \
+		X(GC_TIME)
 
 enum python_series {
 #define X(METRIC) PYTHON_OF_##METRIC,
@@ -67,6 +68,7 @@ struct python {
 	struct python_history history;
 	struct python_census *base; /* NULL = no census yet */
 	struct python_census *last; /* NULL = one at most */
+	int64_t asked_us;           /* when a rule last asked for one; 0 = never */
 };
 
 struct python *python_new(void) must_use;

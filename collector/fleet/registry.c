@@ -363,8 +363,10 @@ void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t
 	memcpy(p->v, v, sizeof(p->v));
 	p->last_seen_us = t_us;
 	trend_add(&p->rss, t_us, v[METRIC_RSS]);
-	if (!p->python && python_told(v))
+	if (!p->python && python_told(v)) {
 		p->python = python_new();
+		p->rev++; /* whether it is one is a label of rules */
+	}
 	if (p->python)
 		python_sample(p->python, v, t_us);
 }
