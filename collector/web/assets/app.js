@@ -6,6 +6,7 @@
 import { $, ago, ask, bytes, cell, duration, element, fill, fragment, growth, pickable } from "./base.js";
 import { showMachine } from "./machine.js";
 import { killRow, showDossier } from "./oom.js";
+import { showPython } from "./python.js";
 
 const REFRESH_MS = 5000;
 const state = { host: null, process: null, oom: null, target: null, plot: null };
@@ -184,11 +185,17 @@ async function draw() {
 
 // ---- actions ----
 
-async function trim(dryRun) {
+const QUESTIONS = {
+	trim: ["Trim", "Call malloc_trim in the running process %? It is held for about a millisecond; what the host's policy forbids is refused."],
+	census: ["Count", "Count the objects of the running process %? It is held for some milliseconds while a snapshot is taken; what the host's policy forbids is refused."],
+};
+
+async function act(type, dryRun) {
 	const target = state.target;
 	if (!target) return;
 	if (!dryRun) {
-		$("confirm-text").textContent = `Call malloc_trim in the running process ${target}? It is held for about a millisecond; what the host's policy forbids is refused.`;
+		$("confirm-yes").textContent = QUESTIONS[type][0];
+		$("confirm-text").textContent = QUESTIONS[type][1].replace("%", () => target);
 		$("confirm").showModal();
 		const said = await new Promise((done) => $("confirm").addEventListener("close", () => done($("confirm").returnValue), { once: true }));
 		if (said !== "yes") return;
@@ -198,7 +205,7 @@ async function trim(dryRun) {
 		let a = await ask("/actions", {
 			method: "POST",
 			headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") },
-			body: JSON.stringify({ type: "trim", target, dry_run: dryRun, reason: "asked on the dashboard" }),
+			body: JSON.stringify({ type, target, dry_run: dryRun, reason: "asked on the dashboard" }),
 		});
 		said.textContent = "Asked; waiting for the host…";
 		for (let i = 0; i < 60 && ["queued", "sent", "running"].includes(a.state); i++) {
@@ -245,9 +252,10 @@ async function showProcess() {
 	const p = await ask(`/processes/${encodeURIComponent(state.process)}`);
 	state.target = `${p.host}:${p.pid}`;
 	$("process-title").textContent = `${p.service || p.comm} (pid ${p.pid}) on ${p.host}`;
-	$("trim").disabled = $("trim-dry").disabled = !p.alive;
+	$("trim").disabled = $("trim-dry").disabled = $("census").disabled = !p.alive;
 	$("process-line").textContent = `${p.alive ? "" : "ended · "}${p.cmdline || p.comm} · RSS ${bytes(p.rss_bytes)} · growth ${growth(p.growth_bytes_per_hour)} · seen since ${ago(p.first_seen)}`;
 	await draw();
+	await showPython(p);
 }
 
 async function refreshOnce() {
@@ -306,7 +314,8 @@ dark.addEventListener("change", () => {
 });
 for (const id of ["range", "sort"]) $(id).addEventListener("change", refresh);
 $("find").addEventListener("input", refresh);
-$("trim-dry").addEventListener("click", () => trim(true));
-$("trim").addEventListener("click", () => trim(false));
+$("trim-dry").addEventListener("click", () => act("trim", true));
+$("trim").addEventListener("click", () => act("trim", false));
+$("census").addEventListener("click", () => act("census", false));
 setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);
 readFragment();
