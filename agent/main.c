@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "agent/enroll.h"
+#include "agent/gc.h"
 #include "agent/inspect.h"
 #include "agent/link/credentials.h"
 #include "agent/link/process.h"
@@ -109,6 +110,7 @@ static int sense_part(const struct agent_options *o, const struct sense_fds *fds
 		.state_dir = o->state_dir,
 		.hurry = (enum sense_hurry)options_fast_sampling(o),
 		.pss_share = (uint32_t)o->pss_cpu * 100,
+		.no_python = !o->python,
 		.max_cpu = (uint32_t)o->max_cpu * 100,
 		.max_rss = o->max_rss,
 		.ring_bytes = o->ring_memory,
@@ -213,6 +215,8 @@ static const struct command {
 	{"dump-config", cmd_dump_config, NULL, "", "print every option with its help"},
 	{"inspect", NULL, inspect_main, "PID [--json] [--census]",
 	 "everything about one process, now; needs no collector"},
+	{"gc", NULL, gc_main, "PID [--seconds N] [--json]",
+	 "every garbage collection of a Python process and its pause, for some seconds"},
 	{"top", NULL, top_main, "", "processes by memory and growth; needs no collector"},
 	{"--version", NULL, cmd_version, "", "print the version"},
 	{"--help", NULL, cmd_help, "", "print this"},

@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/act/census.h"
 #include "agent/act/trim.h"
 
 static const struct action actions[] = {
 	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
-	 trim_run},
+	 trim_run, NULL},
+	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", NULL,
+	 census_make},
 };
 
 const struct action *action_at(size_t i)

@@ -9,7 +9,17 @@
 #include <stdbool.h>
 
 #include "agent/act/process.h"
+#include "common/buf.h"
 #include "proto/command.h"
+
+/* Beyond which process: for an action that makes something. */
+struct action_order {
+	bool dry_run;
+	bool by_hand;
+	const uint8_t *command_id; /* 16 bytes */
+	int method;                /* enum census_method, -1 = the one that fits */
+	struct buf *body;          /* where it puts what it made, NULL = not wanted */
+};
 
 struct action {
 	enum command_action number;
@@ -17,6 +27,9 @@ struct action {
 	const char *help;
 	/* Fills status, measures and detail. The process is open, and allowed by the policy. */
 	void (*run)(const struct process *p, bool dry_run, struct command_result *ret);
+	/* Instead of run: an action with more to give than one sentence. */
+	void (*make)(const struct process *p, const struct action_order *o,
+		     struct command_result *ret);
 };
 
 /* NULL for none. */

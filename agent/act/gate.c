@@ -120,6 +120,13 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 	       struct command_result *r, struct error *err)
 {
 	const struct action *a = action_find(c->action);
+	const struct action_order order = {
+		.dry_run = c->dry_run,
+		.by_hand = g->by_hand,
+		.command_id = c->id,
+		.method = g->by_hand ? g->census_method : -1,
+		.body = g->body,
+	};
 	struct journal_entry e;
 	int rc;
 
@@ -129,7 +136,10 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 	rc = journal_append(g->journal, &e, err);
 	if (rc < 0)
 		return rc;
-	a->run(p, c->dry_run, r);
+	if (a->make)
+		a->make(p, &order, r);
+	else
+		a->run(p, c->dry_run, r);
 	return 0;
 }
 
@@ -237,7 +247,9 @@ int gate_by_hand(struct gate *g, const struct action *a, pid_t pid, bool dry_run
 	if (no_policy)
 		log_warn("command=by-hand pid=%d policy=overridden uid=%u", (int)pid,
 			 (unsigned)getuid());
+	g->by_hand = true;
 	rc = execute(g, &c, no_policy, now_us, ret);
+	g->by_hand = false;
 	journal_unlock(g->journal);
 	return rc;
 }

@@ -20,6 +20,9 @@
 struct gate {
 	const struct act_options *options;
 	struct journal *journal;
+	bool by_hand;      /* set by gate_by_hand for as long as it takes */
+	int census_method; /* by hand: enum census_method, -1 = the one that fits */
+	struct buf *body;  /* what the last action made beside its result; NULL = not wanted */
 };
 
 /* Always gives a result; now_us is the wall clock. */

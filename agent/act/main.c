@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 
+#include "agent/act/census.h"
+#include "agent/act/census_print.h"
 #include "agent/act/gate.h"
 #include "agent/act/policy.h"
 #include "agent/act/server.h"
@@ -16,6 +18,8 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
+
+#define TOP_TYPES 20
 
 enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ALLOWED, EXIT_NOT_FOUND };
 
@@ -26,6 +30,8 @@ struct arguments {
 	bool dry_run;
 	bool json;
 	bool no_policy;
+	int method; /* of a census: enum census_method, -1 = the one that fits */
+	int64_t top;
 	const char *command;
 	const char *target;
 };
@@ -36,8 +42,9 @@ static void usage(FILE *out)
 	      "  run            serve signed commands from memherd-agent (default)\n",
 	      out);
 	for (size_t i = 0; action_at(i); i++)
-		fprintf(out, "  %-4s PID       %s\n", action_at(i)->name, action_at(i)->help);
+		fprintf(out, "  %-10s PID %s\n", action_at(i)->name, action_at(i)->help);
 	fputs("                 [--dry-run] [--json] [--no-policy]\n"
+	      "                 census: [--method snapshot|stopped|live] [--top N]\n"
 	      "  check-config   read configuration and policy, tell what is wrong\n"
 	      "  dump-config    print every option\n"
 	      "  --version\n",
@@ -58,6 +65,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 		{"dry-run", no_argument, NULL, 'n'},
 		{"json", no_argument, NULL, 'j'},
 		{"no-policy", no_argument, NULL, 'P'},
+		{"method", required_argument, NULL, 'm'},
+		{"top", required_argument, NULL, 't'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -75,6 +84,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			a->json = true;
 		} else if (c == 'P') {
 			a->no_policy = true;
+		} else if (c == 'm' && (a->method = census_method_find(optarg)) >= 0) {
+			continue;
+		} else if (c == 't' && str_parse_int(optarg, &a->top) == 0 && a->top > 0) {
+			continue;
 		} else if (c == 'V') {
 			puts("memherd-actd " MEMHERD_VERSION);
 			return EXIT_OK;
@@ -168,7 +181,8 @@ static int open_journal(const struct act_options *o, struct journal **ret, struc
 
 static int run(const struct act_options *o)
 {
-	struct gate gate = {.options = o};
+	auto_buf struct buf body = BUF_INIT(CENSUS_BODY_MAX);
+	struct gate gate = {.options = o, .census_method = -1, .body = &body};
 	struct policy *policy = NULL;
 	struct passwd *user = getpwnam(o->client_user);
 	struct error err;
@@ -212,13 +226,32 @@ static void print_json_number(const char *name, int64_t v)
 		printf(", \"%s\": %lld", name, (long long)v);
 }
 
-static void print_result(const struct action *a, pid_t pid, const struct command_result *r,
-			 bool json)
+/* What an action made beside its sentence: a census is all that there is. */
+static void print_body(const struct buf *body, const struct arguments *args)
 {
-	if (!json) {
+	struct error err = {""};
+	int rc;
+
+	if (!body->len)
+		return;
+	if (args->json) {
+		fputs(", \"census\": ", stdout);
+		rc = census_print_json(stdout, body, (size_t)args->top, &err);
+	} else {
+		rc = census_print_table(stdout, body, (size_t)args->top, &err);
+	}
+	if (rc < 0)
+		complain(EXIT_FAILED, &err);
+}
+
+static void print_result(const struct action *a, pid_t pid, const struct command_result *r,
+			 const struct buf *body, const struct arguments *args)
+{
+	if (!args->json) {
 		fprintf(r->status == COMMAND_DONE || r->status == COMMAND_DRY_RUN ? stdout : stderr,
 			"%s %d: %s: %s\n", a->name, (int)pid, command_status_word(r->status),
 			r->detail);
+		print_body(body, args);
 		return;
 	}
 	printf("{\"action\": \"%s\", \"pid\": %d, \"status\": \"%s\", \"detail\": ", a->name,
@@ -230,13 +263,15 @@ static void print_result(const struct action *a, pid_t pid, const struct command
 	print_json_number("swap_after_bytes", r->swap_after);
 	print_json_number("held_us", r->held_us);
 	print_json_number("total_us", r->total_us);
+	print_body(body, args);
 	puts("}");
 }
 
 static int by_hand(const struct act_options *o, const struct action *a,
 		   const struct arguments *args)
 {
-	struct gate gate = {.options = o};
+	auto_buf struct buf body = BUF_INIT(CENSUS_BODY_MAX);
+	struct gate gate = {.options = o, .census_method = args->method, .body = &body};
 	struct command_result r;
 	struct error err;
 	int64_t pid;
@@ -252,7 +287,7 @@ static int by_hand(const struct act_options *o, const struct action *a,
 	rc = gate_by_hand(&gate, a, (pid_t)pid, args->dry_run, args->no_policy, clock_wall_us(),
 			  &r);
 	journal_free(&gate.journal);
-	print_result(a, (pid_t)pid, &r, args->json);
+	print_result(a, (pid_t)pid, &r, &body, args);
 	if (rc == -EPERM)
 		return EXIT_NOT_ALLOWED;
 	if (rc == -ESRCH)
@@ -286,7 +321,7 @@ static int dispatch(const struct act_options *o, const struct arguments *a)
 
 int main(int argc, char **argv)
 {
-	struct arguments args = {0};
+	struct arguments args = {.method = -1, .top = TOP_TYPES};
 	struct act_options options = {0};
 	struct error err;
 	int rc = parse_arguments(argc, argv, &args);

@@ -2,8 +2,10 @@
 #include "agent/act/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -160,12 +162,50 @@ static void on_connection(struct server *s)
 	log_warn("peer refused: %d connections are open", CLIENTS_MAX);
 }
 
+/* What an action made, as a file in memory that nobody can change any more. -1 when there is none
+ * to be had: the answer then goes without. */
+static int seal_body(const struct buf *body)
+{
+	auto_close int fd = -1;
+
+	if (!body || !body->len)
+		return -1;
+	fd = memfd_create("memherd-actd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || write(fd, body->data, body->len) != (ssize_t)body->len ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) {
+		log_warn("body bytes=%zu error='cannot hand it over: %s'", body->len,
+			 strerror(errno));
+		return -1;
+	}
+	return take_fd(fd);
+}
+
+static int send_answer(int to, const uint8_t answer[COMMAND_RESULT_SIZE], int body_fd)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)answer, .iov_len = COMMAND_RESULT_SIZE};
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (body_fd >= 0) {
+		struct cmsghdr *head = (struct cmsghdr *)(void *)control;
+
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(head), &body_fd, sizeof(body_fd));
+	}
+	return sendmsg(to, &msg, MSG_NOSIGNAL) == COMMAND_RESULT_SIZE ? 0 : -EPIPE;
+}
+
 /* One datagram, one answer; -EPIPE when the connection is of no more use. */
 static int serve(struct server *s, int fd)
 {
 	struct command_request request;
 	struct command_result result;
 	uint8_t answer[COMMAND_RESULT_SIZE];
+	auto_close int body = -1;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_TRUNC);
 
 	if (n < 0)
@@ -175,10 +215,12 @@ static int serve(struct server *s, int fd)
 			log_warn("peer sent %zd bytes, expected %zu", n, sizeof(request));
 		return -EPIPE;
 	}
+	if (s->gate->body)
+		buf_reset(s->gate->body);
 	gate_submit(s->gate, &request, clock_wall_us(), &result);
 	command_result_pack(answer, &result);
-	return send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == (ssize_t)sizeof(answer) ? 0
-											 : -EPIPE;
+	body = seal_body(s->gate->body);
+	return send_answer(fd, answer, body);
 }
 
 static void turn(struct server *s, const struct pollfd *ready)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * server.h - the door for memherd-agent: a SOCK_SEQPACKET socket in the file system where one
- * datagram is one struct command_request and its answer COMMAND_RESULT_SIZE bytes.
+ * datagram is one struct command_request and its answer COMMAND_RESULT_SIZE bytes. What an action
+ * made beside its sentence (a census, encoded) comes with the answer: a sealed memfd, SCM_RIGHTS.
  *
  * One thread, one request at a time: an action holds the others up for as long as it takes, which
  * is bounded. A peer is judged by its uid before a byte is read; a datagram of another size ends

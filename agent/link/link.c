@@ -509,22 +509,29 @@ static const struct link_state closing = {"closing", NULL, closing_us, close_han
 
 /* ---- from sense and to actd ---- */
 
+static void keep(struct link *l, enum wire_record kind, bool keyframe, int64_t t_wall_us,
+		 const uint8_t *body, size_t len)
+{
+	enum lane_id id = lane_of_kind(kind);
+
+	if (spool_add(l->lanes.of[id].spool, kind, keyframe, t_wall_us, body, len) ==
+		    SPOOL_WANTS_KEYFRAME &&
+	    id == LANE_SAMPLES)
+		want_keyframe(l);
+	pump(l);
+}
+
 static void on_record(void *arg, const struct record_head *h, const uint8_t *body)
 {
 	struct link *l = arg;
 	enum wire_record kind = (enum wire_record)h->kind; /* record.h: the same numbers */
-	enum lane_id id = lane_of_kind(kind);
 
 	MAGIC_CHECK(l, MAGIC);
 	if (h->kind == RECORD_SELF) {
 		memcpy(&l->sense_self, body, sizeof(l->sense_self));
 		return;
 	}
-	if (spool_add(l->lanes.of[id].spool, kind, h->flags & RECORD_KEYFRAME, h->t_wall_us, body,
-		      h->len) == SPOOL_WANTS_KEYFRAME &&
-	    id == LANE_SAMPLES)
-		want_keyframe(l);
-	pump(l);
+	keep(l, kind, h->flags & RECORD_KEYFRAME, h->t_wall_us, body, h->len);
 }
 
 static void on_intake_end(void *arg, const char *why)
@@ -553,6 +560,19 @@ static void on_result(void *arg, const uint8_t result[COMMAND_RESULT_SIZE])
 	pump(l);
 }
 
+/* What a command made goes the way of events and kills: spooled, and stored once. */
+static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us, const char *why)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	if (!body) {
+		log_warn("link=%016" PRIx64 " census dropped why='%s'", l->id, why);
+		return;
+	}
+	keep(l, WIRE_CENSUS, false, t_wall_us, body, len);
+}
+
 /* ---- the owner's side ---- */
 
 int link_new(struct event_base *base, const struct agent_options *o, const struct link_start *start,
@@ -573,7 +593,7 @@ int link_new(struct event_base *base, const struct agent_options *o, const struc
 				     .first_us = o->reconnect_first}};
 	l->deadline = evtimer_new(base, on_deadline, l);
 	if (!l->deadline || lanes_init(&l->lanes, start->epochs, (size_t)o->spool_memory) < 0 ||
-	    relay_new(base, o->actd_socket, on_result, l, &l->relay) < 0) {
+	    relay_new(base, o->actd_socket, on_result, on_body, l, &l->relay) < 0) {
 		link_free(&l);
 		return error_set(err, -ENOMEM, "no memory for the link");
 	}

@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
+#include "agent/record.h"
+#include "common/arena.h"
 #include "common/str.h"
 
 #define MAGIC 0x72656c61U
@@ -16,6 +20,7 @@ struct relay {
 	struct event_base *base;
 	char *path;
 	relay_done *done;
+	relay_body *body;
 	void *arg;
 	struct command_request queue[RELAY_QUEUE]; /* a ring; the first is under way when fd >= 0 */
 	size_t first;
@@ -37,8 +42,8 @@ static int dial(const char *path)
 	return take_fd(fd);
 }
 
-int relay_new(struct event_base *base, const char *socket_path, relay_done *done, void *arg,
-	      struct relay **ret)
+int relay_new(struct event_base *base, const char *socket_path, relay_done *done, relay_body *body,
+	      void *arg, struct relay **ret)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	char *path = strdup(socket_path);
@@ -48,8 +53,13 @@ int relay_new(struct event_base *base, const char *socket_path, relay_done *done
 		free(path);
 		return -ENOMEM;
 	}
-	*r = (struct relay){
-		.magic = MAGIC, .base = base, .path = path, .done = done, .arg = arg, .fd = -1};
+	*r = (struct relay){.magic = MAGIC,
+			    .base = base,
+			    .path = path,
+			    .done = done,
+			    .body = body,
+			    .arg = arg,
+			    .fd = -1};
 	*ret = r;
 	return 0;
 }
@@ -130,17 +140,83 @@ static void name_answer(const struct command_request *q, uint8_t out[COMMAND_RES
 
 static void start_first(struct relay *r);
 
+/*
+ * One datagram and the file that may come with it, which is closed unless it is returned: the
+ * kernel leaves out what the control buffer has no room for.
+ */
+static ssize_t receive(int fd, uint8_t *out, size_t size, int *ret_file)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = out, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *head = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+
+	*ret_file = -1;
+	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
+	    head->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_file, CMSG_DATA(head), sizeof(*ret_file));
+	return n;
+}
+
+/*
+ * What memherd-actd made. It runs as root, but it reads hostile memory: the file must be sealed, of
+ * a record's size, and decode as what it is said to be.
+ */
+static int read_body(int file, struct buf *b, int64_t *ret_t_wall_us, struct error *err)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	auto_arena struct arena arena;
+	struct wire_census census;
+	struct stat st;
+	uint8_t *to;
+	int rc;
+
+	if ((fcntl(file, F_GET_SEALS) & seals) != seals)
+		return error_set(err, -EPERM, "the file is not sealed");
+	if (fstat(file, &st) < 0 || st.st_size <= 0 || st.st_size > RECORD_MAX_BODY)
+		return error_set(err, -E2BIG, "%lld bytes, at most %u are taken",
+				 (long long)st.st_size, RECORD_MAX_BODY);
+	to = buf_reserve(b, (size_t)st.st_size);
+	if (!to || pread(file, to, (size_t)st.st_size, 0) != st.st_size)
+		return error_set(err, -EIO, "cannot read %lld bytes", (long long)st.st_size);
+	b->len = (size_t)st.st_size;
+	arena_init(&arena, WIRE_BUDGET(b->len));
+	rc = wire_unpack_census(&arena, b->data, b->len, &census, err);
+	if (rc == 0)
+		*ret_t_wall_us = census.t_wall_us;
+	return rc;
+}
+
+static void take_body(struct relay *r, int file)
+{
+	auto_buf struct buf b = BUF_INIT(RECORD_MAX_BODY);
+	struct error err = {""};
+	int64_t t_wall_us = 0;
+
+	if (file < 0 || !r->body)
+		return;
+	if (read_body(file, &b, &t_wall_us, &err) < 0)
+		r->body(r->arg, NULL, 0, 0, err.msg);
+	else
+		r->body(r->arg, b.data, b.len, t_wall_us, "");
+}
+
 static void on_answer(evutil_socket_t fd, short what, void *arg)
 {
 	struct relay *r = arg;
 	uint8_t out[COMMAND_RESULT_SIZE + 1];
+	auto_close int file = -1;
 	ssize_t n;
 
 	MAGIC_CHECK(r, MAGIC);
 	if (what & EV_TIMEOUT) {
 		fail_first(r, COMMAND_UNKNOWN, "memherd-actd did not answer in time");
 	} else {
-		n = recv(fd, out, sizeof(out), MSG_DONTWAIT);
+		n = receive(fd, out, sizeof(out), &file);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 			event_add(r->answer, &(struct timeval){.tv_sec = RELAY_LIMIT_SEC});
 			return;
@@ -149,6 +225,7 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 			fail_first(r, COMMAND_UNKNOWN, "memherd-actd ended without an answer");
 		} else {
 			name_answer(&r->queue[r->first], out);
+			take_body(r, file);
 			hang_up(r);
 			r->first = (r->first + 1) % RELAY_QUEUE;
 			r->n--;

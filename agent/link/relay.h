@@ -23,9 +23,16 @@ struct relay;
 
 /* Called once per command; may come from inside relay_submit. */
 typedef void relay_done(void *arg, const uint8_t result[COMMAND_RESULT_SIZE]);
+/*
+ * Called before relay_done with what a command made, an encoded census: at most RECORD_MAX_BODY
+ * bytes of a file that memherd-actd sealed, and well formed. Only valid during the call. body is
+ * NULL where that did not hold, and why says what.
+ */
+typedef void relay_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us,
+			const char *why);
 
-int relay_new(struct event_base *base, const char *socket_path, relay_done *done, void *arg,
-	      struct relay **ret) must_use;
+int relay_new(struct event_base *base, const char *socket_path, relay_done *done, relay_body *body,
+	      void *arg, struct relay **ret) must_use;
 /* Commands that wait get no result. */
 void relay_free(struct relay **r);
 /* True when memherd-actd accepts a connection now. */

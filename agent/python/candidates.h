@@ -19,7 +19,7 @@
 struct python_name {
 	bool is_python;
 	bool other;      /* PyPy or GraalPy */
-	int major;       /* 0 = does not say */
+	int major;       /* -1 = does not say */
 	int minor;       /* -1 = does not say */
 	bool debug;      /* an ABI flag of it, or Debian's '-dbg' */
 	bool threadfree; /* ABI flag t: without the GIL */

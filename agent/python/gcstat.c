@@ -7,47 +7,85 @@
 #include "agent/python/memory.h"
 #include "agent/python/rings.h"
 
-#define GC_MAX_SIZE   512u
-#define MAX_THRESHOLD 1000000000
-#define CHECK_LOOKS   16u
+#define LIFE_MAX        64u
+#define INTERPRETER_MAX 1024u
+#define GC_MAX          512u
+#define MAX_THRESHOLD   1000000000
+#define CHECK_LOOKS     64u
+#define HEADS           (LAYOUT_GENERATIONS + 1) /* and what is frozen */
 
 /* A generation, and one of generation_stats. */
 #define GENERATION_SIZE      24u
 #define GENERATION_THRESHOLD 16u
 #define GENERATION_COUNT     20u
 #define STATS_SIZE           24u
-#define HEAD_SIZE            16u /* {next, prev} */
-#define PREV_FLAGS           3u  /* finalized, collecting */
+#define PREV_FLAGS           3u /* finalized, collecting */
+#define NEXT_FLAGS           3u /* unreachable, or of which half of the heap */
 
-/* What one look brings back. */
+/* What one look brings back: fields that stand close are read with what lies between them, since
+ * each place costs the kernel a walk of the target's page tables. */
 struct view {
 	uint64_t address; /* of the collector */
+	const uint8_t *gc;
 	int32_t initialized;
 	uint64_t finalizing;
 	int64_t id;
 	uint64_t runtime; /* back pointer */
-	uint8_t gc[GC_MAX_SIZE];
+	uint8_t life[LIFE_MAX];
+	uint8_t interpreter[INTERPRETER_MAX];
+	uint8_t own_gc[GC_MAX]; /* 3.8 */
 };
 
-static int read_view(const struct runtime *r, uint64_t interpreter, struct view *ret)
+/* From the first to the end of the last of the fields in the interpreter. */
+static void span_of(const struct layout *l, uint64_t *ret_from, uint64_t *ret_to)
+{
+	const struct layout_interpreter *i = &l->interpreter;
+	uint64_t from = i->id;
+	uint64_t to = from + sizeof(int64_t);
+
+	if (i->runtime != LAYOUT_NONE) {
+		from = MIN_OF(from, i->runtime);
+		to = MAX_OF(to, (uint64_t)i->runtime + sizeof(uint64_t));
+	}
+	if (i->gc != LAYOUT_NONE) {
+		from = MIN_OF(from, i->gc);
+		to = MAX_OF(to, (uint64_t)i->gc + l->gc.size);
+	}
+	*ret_from = from;
+	*ret_to = to;
+}
+
+static int read_view(const struct runtime *r, uint64_t interpreter, struct view *v)
 {
 	const struct layout *l = &r->layout;
-	struct memory_span spans[MEMORY_MAX_SPANS] = {
-		{r->address + l->runtime.initialized, &ret->initialized, sizeof(ret->initialized)},
-		{r->address + l->runtime.finalizing, &ret->finalizing, sizeof(ret->finalizing)},
-		{interpreter + l->interpreter.id, &ret->id, sizeof(ret->id)},
-		{runtime_gc(r, interpreter), ret->gc, l->gc.size},
-	};
-	unsigned n = 4;
+	uint64_t begin = l->runtime.initialized;
+	uint64_t end = (uint64_t)l->runtime.finalizing + sizeof(v->finalizing);
+	bool own_gc = l->runtime.gc != LAYOUT_NONE;
+	uint64_t from;
+	uint64_t to;
+	int rc;
 
-	if (l->gc.size > sizeof(ret->gc))
+	span_of(l, &from, &to);
+	if (l->runtime.finalizing < begin || end - begin > sizeof(v->life) ||
+	    to - from > sizeof(v->interpreter) || l->gc.size > sizeof(v->own_gc))
 		return -EBADMSG;
-	ret->address = runtime_gc(r, interpreter);
-	ret->runtime = r->address;
-	if (l->interpreter.runtime != LAYOUT_NONE)
-		spans[n++] = (struct memory_span){interpreter + l->interpreter.runtime,
-						  &ret->runtime, sizeof(ret->runtime)};
-	return memory_read_spans(r->pid, spans, n);
+	v->address = runtime_gc(r, interpreter);
+	rc = memory_read_spans(
+		r->pid,
+		(const struct memory_span[]){{r->address + begin, v->life, end - begin},
+					     {interpreter + from, v->interpreter, to - from},
+					     {v->address, v->own_gc, l->gc.size}},
+		own_gc ? 3 : 2);
+	if (rc < 0)
+		return rc;
+	v->initialized = memory_i32(v->life);
+	v->finalizing = memory_u64(v->life + (l->runtime.finalizing - begin));
+	v->id = (int64_t)memory_u64(v->interpreter + (l->interpreter.id - from));
+	v->runtime = l->interpreter.runtime == LAYOUT_NONE
+			     ? r->address
+			     : memory_u64(v->interpreter + (l->interpreter.runtime - from));
+	v->gc = own_gc ? v->own_gc : v->interpreter + (l->interpreter.gc - from);
+	return 0;
 }
 
 static const uint8_t *generation(const struct layout *l, const struct view *v, unsigned i)
@@ -127,48 +165,65 @@ int gcstat_read(const struct runtime *r, uint64_t interpreter, struct gcstat *re
 	return 0;
 }
 
-/* The first of the list points back at its head, and the last points on to it. */
+/* The first of the list points back at its head, or the last on to it. Lists of objects change
+ * between our two reads, at one end more than at the other. */
 static int check_head(const struct runtime *r, uint64_t head)
 {
 	uint64_t links[2];
-	uint64_t back;
-	uint64_t on;
+	uint64_t back = 0;
+	uint64_t on = 0;
+	struct memory_span spans[2] = {{.buf = &back, .n = sizeof(back)},
+				       {.buf = &on, .n = sizeof(on)}};
 	int rc = memory_read(r->pid, head, links, sizeof(links));
 
-	if (rc == 0 && (links[0] == head) != ((links[1] & ~(uint64_t)PREV_FLAGS) == head))
-		return -EBADMSG;
-	if (rc == 0)
-		rc = memory_read_u64(r->pid, (links[0] & ~(uint64_t)1) + 8, &back);
-	if (rc == 0)
-		rc = memory_read_u64(r->pid, links[1] & ~(uint64_t)PREV_FLAGS, &on);
+	if (rc < 0)
+		return rc;
+	spans[0].address = (links[0] & ~(uint64_t)NEXT_FLAGS) + sizeof(links[0]);
+	spans[1].address = links[1] & ~(uint64_t)PREV_FLAGS;
+	rc = memory_read_spans(r->pid, spans, ARRAY_SIZE(spans));
 	if (rc < 0)
 		return rc == -EFAULT ? -EBADMSG : rc;
-	return (back & ~(uint64_t)PREV_FLAGS) == head && (on & ~(uint64_t)PREV_FLAGS) == head
+	return (back & ~(uint64_t)PREV_FLAGS) == head || (on & ~(uint64_t)NEXT_FLAGS) == head
 		       ? 0
 		       : -EBADMSG;
 }
 
-static int check_once(const struct runtime *r, uint64_t interpreter)
+/* One look at the heads that were not seen whole yet. */
+static int check_heads(const struct runtime *r, uint64_t interpreter, bool seen[HEADS])
 {
+	const struct layout_gc *l = &r->layout.gc;
 	uint64_t gc = runtime_gc(r, interpreter);
-	struct gcstat st;
-	int rc = gcstat_read(r, interpreter, &st);
+	int rc = 0;
 
-	/* a collection keeps its counts of references in the objects' back links: its end may be
-	 * long to wait for, and what gcstat_read() checked has to do */
-	if (rc < 0 || st.collecting)
-		return rc;
-	for (unsigned i = 0; rc == 0 && i < LAYOUT_GENERATIONS; i++)
-		rc = check_head(r, gc + r->layout.gc.generations + (uint64_t)i * GENERATION_SIZE);
-	return rc == 0 ? check_head(r, gc + r->layout.gc.permanent) : rc;
+	for (unsigned i = 0; i < HEADS && (rc == 0 || rc == -EBADMSG); i++) {
+		int one =
+			seen[i] ? 0
+				: check_head(r, i < LAYOUT_GENERATIONS
+							? gc + l->generations + i * GENERATION_SIZE
+							: gc + l->permanent);
+
+		seen[i] = one == 0;
+		rc = one < 0 ? one : rc;
+	}
+	return rc;
 }
 
 int gcstat_check(const struct runtime *r, uint64_t interpreter)
 {
+	bool seen[HEADS] = {false};
 	int rc = -EBADMSG;
 
-	for (unsigned i = 0; i < CHECK_LOOKS && (rc == -EBADMSG || rc == -EAGAIN); i++)
-		rc = check_once(r, interpreter);
+	for (unsigned i = 0; i < CHECK_LOOKS && (rc == -EBADMSG || rc == -EAGAIN); i++) {
+		struct gcstat st;
+
+		rc = gcstat_read(r, interpreter, &st);
+		/* a collection keeps its counts of references in the objects' back links: its end
+		 * may be long to wait for, and what gcstat_read() checked has to do */
+		if (rc == 0 && st.collecting)
+			return 0;
+		if (rc == 0)
+			rc = check_heads(r, interpreter, seen);
+	}
 	return rc;
 }
 
@@ -180,8 +235,8 @@ int gcstat_frozen(const struct runtime *r, uint64_t interpreter, uint32_t max, u
 	uint64_t n = 0;
 	int rc = memory_read(r->pid, head, links, sizeof(links));
 
-	while (rc == 0 && (links[0] & ~(uint64_t)1) != head) {
-		uint64_t node = links[0] & ~(uint64_t)1;
+	while (rc == 0 && (links[0] & ~(uint64_t)NEXT_FLAGS) != head) {
+		uint64_t node = links[0] & ~(uint64_t)NEXT_FLAGS;
 
 		if (n++ >= max)
 			return -E2BIG;

@@ -9,6 +9,8 @@
 #include "agent/python/gcstat.h"
 #include "agent/python/image.h"
 #include "agent/python/memory.h"
+#include "agent/python/micro.h"
+#include "agent/python/objfile.h"
 #include "agent/python/offsets.h"
 #include "common/str.h"
 
@@ -113,7 +115,7 @@ int runtime_interpreters(const struct runtime *r, uint64_t *ret, unsigned max)
 
 	for (unsigned i = 0; max && i < LIST_LOOKS && (rc == -EBADMSG || rc == -EFAULT); i++)
 		rc = walk_interpreters(r, ret, max);
-	return rc;
+	return rc > 1 && r->layout.runtime.gc != LAYOUT_NONE ? 1 : rc;
 }
 
 /* ---- states ---- */
@@ -240,6 +242,9 @@ static enum runtime_state read_version(const struct image *im, const struct cand
 	if (minor < 0)
 		return RUNTIME_UNKNOWN_VERSION;
 	r->version = 0x03000000u | (uint32_t)minor << 16;
+	if (layout_find((unsigned)minor))
+		r->micro_known =
+			micro_find(r->pid, maps, c->map, (unsigned)minor, &r->version) == 0;
 	return RUNTIME_READABLE;
 }
 
@@ -274,19 +279,41 @@ static enum runtime_state identify(const struct image *im, const struct candidat
 
 /* ---- the search ---- */
 
-/* What to say of an object without the symbol. */
+/* The second way: the file, where the dynamic symbols do not tell and where it may be read. The
+ * section is in builds from 3.10 on; symbols are left where a file was not stripped, and looked for
+ * only in what seems to be a CPython. */
+static int find_in_file(const struct image *im, const struct candidate *c, const struct maps *maps,
+			uint64_t *ret_address, uint64_t *ret_size)
+{
+	auto_close int fd = objfile_open(im->pid, c->map, c->is_program);
+	uint64_t vaddr;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = objfile_section(fd, ".PyRuntime", &vaddr, ret_size);
+	if (rc < 0 && (c->name.is_python || candidates_hint(maps) >= 0))
+		rc = objfile_symbol(fd, "_PyRuntime", &vaddr, ret_size);
+	if (rc == 0)
+		*ret_address = im->bias + vaddr;
+	return rc;
+}
+
+/* What to say of an object in which it was not found. */
 static enum runtime_state judge_absence(const struct image *im, const struct candidate *c,
 					struct error *err)
 {
 	const struct python_name *n = &c->name;
+	bool numbered = n->major == 3 && n->minor >= 0;
 
 	if (n->other)
 		return tell(err, RUNTIME_OTHER_PYTHON, NULL);
-	if (n->is_python &&
-	    (n->major == 2 || (n->major == 3 && n->minor >= 0 && n->minor < OLDEST_MINOR)))
+	if (n->major == 2 || (numbered && n->minor < OLDEST_MINOR))
 		return tell(err, RUNTIME_TOO_OLD, NULL);
-	if (n->is_python && n->major == 3 && image_needs(im, "libpython3."))
+	if (n->major == 3 && image_needs(im, "libpython3."))
 		return tell(err, RUNTIME_STARTING, "its libpython is not mapped yet");
+	if (numbered && (c->is_program || c->is_library))
+		return tell(err, RUNTIME_UNKNOWN_LAYOUT, "it has no _PyRuntime that can be found");
 	return tell(err, RUNTIME_NOT_PYTHON, NULL);
 }
 
@@ -316,7 +343,7 @@ static enum runtime_state try_candidate(pid_t pid, const struct candidate *c,
 	rc = image_find(&im, "_PyRuntime", &r.address, &size);
 	if (rc < 0 && state_of(rc, RUNTIME_NOT_PYTHON) != RUNTIME_NOT_PYTHON)
 		return tell(err, state_of(rc, RUNTIME_NOT_PYTHON), NULL);
-	if (rc < 0)
+	if (rc < 0 && find_in_file(&im, c, maps, &r.address, &size) < 0)
 		return judge_absence(&im, c, err);
 	/* only builds that count references export it */
 	if (image_find(&im, "_Py_NegativeRefcount", &unused, &unused) == 0)

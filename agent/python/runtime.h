@@ -72,6 +72,7 @@ char *runtime_version_text(const struct runtime *r, char buf[RUNTIME_VERSION_SIZ
 
 /*
  * The addresses of the interpreters, the main one first; at most max and RUNTIME_MAX_INTERPRETERS.
+ * 3.8 has one collector for all of them: only the main one is told, so that nothing counts twice.
  * The count, at least 1, or -EFAULT, -ESRCH, -EPERM, -ELOOP (a ring), -EBADMSG (not interpreters of
  * this runtime; one that ends just now may be the cause).
  */

@@ -583,11 +583,11 @@ class Collector:
     def command(self, pid, **change):
         self.counter += 1
         now = int(time.time() * 1e6)
-        f = dict(id=uuid.uuid4().bytes, host=self.host.bytes, boot=boot_id(), pid=pid, dry=0,
+        f = dict(action=1, id=uuid.uuid4().bytes, host=self.host.bytes, boot=boot_id(), pid=pid, dry=0,
                  ticks=start_ticks(pid), issued=now, expires=now + 60_000_000,
                  counter=self.counter, fence=5, domain=b"memherd-cmd-v1")
         f.update(change)
-        body = struct.pack("<4sIB3x16s16s16sIQqqQQ48s64s40x", b"MHC1", 1, f["dry"], f["id"],
+        body = struct.pack("<4sIB3x16s16s16sIQqqQQ48s64s40x", b"MHC1", f["action"], f["dry"], f["id"],
                            f["host"], f["boot"], f["pid"], f["ticks"], f["issued"], f["expires"],
                            f["counter"], f["fence"], b"token:test", b"integration")
         message = os.path.join(self.folder, "message")

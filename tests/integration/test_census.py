@@ -1,193 +1,470 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What agents tell of Python processes, from their records through a real PostgreSQL to REST: censuses and what became of
-their types, the collector's figures, what was told of it. Answers are held against collector/api/openapi.json."""
+"""The census of a live Python process: what it counts is what the process itself would count, on every CPython
+there is, and nothing that it does to the process can be noticed inside of it, whenever it is cut short."""
+import array
+import ast
+import fcntl
+import glob
+import json
 import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
 import sys
 import time
 
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, f"{ROOT}/tests/integration")
+sys.path[:0] = [os.path.join(ROOT, "tests/support"), os.path.join(ROOT, "tests/integration")]
+import pythons  # noqa: E402
+from test_actd import Collector, Link, actd, build, daemon, rss, signals_blocked, spawn  # noqa: E402,F401
 
-from test_senses_store import Collector, Unmigrated  # noqa: E402
-
-MASTER, WORKER = 10, 11
-MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def pg():
-    with Unmigrated() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def c(pg, tmp_path_factory):
-    collector = Collector(pg, str(tmp_path_factory.mktemp("census")))
-    pg.query("INSERT INTO host (host_id, uuid, name) VALUES (1, gen_random_uuid(), 'web-1')")
-    collector.p.stdin.write("python 7\n")
-    yield collector
-    collector.close()
+BIN = os.environ.get("BIN", os.path.join(ROOT, "build"))
+TARGET = os.path.join(ROOT, "tests/support/census_target.py")
+PYTHON = "/usr/bin/python3"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="needs root on x86-64")
+PROT_KINDS = 8
+KIND_OBJECTS = 100_000  # of each kind: a million in all, with what they hold
+BUSY_SLACK = 1500       # objects that two threads make and drop at any moment
 
 
-@pytest.fixture(scope="module")
-def early(c):
-    """A census that came before its process was known."""
-    c.say(f"census {WORKER} 1")
-    return True
+def censuses(actd):
+    actd.policy("allow census uid>=0\nallow census uid>=0 container=yes\n")
+
+    def take(pid, *args, timeout=40):
+        p = actd.run("census", pid, "--json", "--top", 500, *args, timeout=timeout)
+        return p.returncode, json.loads(p.stdout)
+
+    return take
 
 
-@pytest.fixture(scope="module")
-def pair(c, early):
-    for i in range(90):  # 15 minutes; a keyframe more often than a window, as agents do
-        c.say(f"{'tick' if i % 5 else 'keyframe'} {100000 + i * 1000}")
-    return sorted(c.items("/hosts/1/processes"), key=lambda p: p["pid"])
+@pytest.fixture
+def census(actd):  # noqa: F811
+    return censuses(actd)
 
 
-def test_a_census_of_an_unknown_process_meets_it_later(c, pg, pair):
-    census, = c.items(f"/processes/{pair[1]['id']}/census")
-    assert (census["service"], census["comm"]) == ("shop", "gunicorn"), "joined by its id"
-    assert pg.query("SELECT service FROM census") == [("",)], "not known when it came"
-    assert (census["method"], census["reason"], census["version"]) == ("snapshot", "asked", "3.11.2")
-    assert (census["objects"], census["objects_bytes"], census["types_total"]) == (14100, MIB + MIB + 900000, 400)
-    assert (census["pause_seconds"], census["walk_seconds"], census["error_ratio"]) == (0.0075, 0.26, 0)
-    assert census["parts"] == {"rss_bytes": 31 * MIB, "arenas": 3} and census["note"] is None and "types" not in census
-    one = c.get(f"/censuses/{census['id']}")
-    assert {k: v for k, v in one.items() if k != "types"} == census
-    assert one["types"] == [{"name": "app.cache.Entry", "count": 100, "bytes": MIB}, {"name": "dict", "count": 5000, "bytes": MIB},
-                            {"name": "function", "count": 9000, "bytes": 900000}]
-    assert c.status("/censuses/77") == 404 and c.status("/censuses/x") == 400
-    event, = c.items("/events?kind=census&from=-2h")
-    assert event["process_id"] == pair[1]["id"] and event["details"]["census_id"] == census["id"]
-    assert event["details"]["types"][0]["name"] == "app.cache.Entry"
+class Target:
+    """tests/support/census_target.py in one of the Pythons."""
+
+    def __init__(self, python, objects, threads):
+        with open(TARGET) as f:
+            source = f.read()
+        argv = python.argv("-S", "-c", source, objects, threads)
+        self.proc = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=pythons.clean_environment())
+        self.pid = self.proc.pid
+        self.truth = ast.literal_eval(self.proc.stdout.readline().decode())
+        assert self.proc.stdout.readline() == b"ready\n"
+
+    def ask(self):
+        self.proc.stdin.write(b"?\n")
+        self.proc.stdin.flush()
+        return ast.literal_eval(self.proc.stdout.readline().decode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.proc.kill()
+        self.proc.wait()
+        self.proc.stdin.close()
+        self.proc.stdout.close()
 
 
-def test_two_censuses_say_which_types_grew(c, pair):
-    worker = pair[1]["id"]
-    assert c.status(f"/censuses/{c.items(f'/processes/{worker}/census')[0]['id']}/diff") == 404, "there is none before"
-    c.say(f"census {WORKER} 5")
-    c.say(f"census {WORKER} 3")
-    three, five, one = c.items(f"/processes/{worker}/census")
-    assert three["time"] > five["time"] > one["time"]
-    diff = c.get(f"/censuses/{five['id']}/diff")
-    assert (diff["census"]["id"], diff["base"]["id"]) == (five["id"], one["id"])
-    assert (diff["objects_growth"], diff["objects_bytes_growth"]) == (400, 4 * MIB)
-    assert diff["types"][0] == {"name": "app.cache.Entry", "count": 500, "bytes": 5 * MIB, "count_growth": 400,
-                                "bytes_growth": 4 * MIB, "known": True}
-    assert [t["bytes_growth"] for t in diff["types"]] == [4 * MIB, 0, 0]
-    back = c.get(f"/censuses/{three['id']}/diff?base={five['id']}&top=2")
-    assert back["objects_bytes_growth"] == -2 * MIB and [t["name"] for t in back["types"]] == ["dict", "function"]
-    assert c.get(f"/censuses/{three['id']}/diff?base={one['id']}")["span_seconds"] > 0
-    assert c.status(f"/censuses/{three['id']}/diff?base=5") == 404
+def every_python():
+    params = [pytest.param(p, id=p.label) for p in pythons.all() if p.kind == "cpython" and p.minor() >= 8]
+    return params + [pytest.param(None, id=name, marks=pytest.mark.skip(reason=why)) for name, why in pythons.unavailable().items()]
 
 
-def test_only_like_is_compared_with_like(c, pg, pair):
-    c.say(f"census {MASTER} 2")
-    mine = c.items(f"/processes/{pair[0]['id']}/census")[0]["id"]
-    other = c.items(f"/processes/{pair[1]['id']}/census")[0]["id"]
-    assert c.get(f"/censuses/{mine}/diff?base={other}")["base"]["process_id"] == pair[1]["id"], "of one service"
-    c.say("census 99 2")
-    stranger, = pg.query("SELECT census_id FROM census WHERE pid = 99")[0]
-    assert c.status(f"/censuses/{stranger}/diff?base={other}") == 422
+def local(minor=11):
+    return next(p for p in pythons.all() if p.root is None and p.kind == "cpython" and p.minor() == minor)
 
 
-def test_types_have_a_series(c, pair):
-    types = c.get(f"/processes/{pair[1]['id']}/types?from=-3h&top=2")
-    assert [t["name"] for t in types["items"]] == ["app.cache.Entry", "dict"]
-    assert types["items"][0]["bytes"] == [MIB, 5 * MIB, 3 * MIB] and types["items"][0]["counts"] == [100, 500, 300]
-    assert len(types["times"]) == len(types["objects_bytes"]) == 3 and types["times"] == sorted(types["times"])
-    named = c.get(f"/processes/{pair[1]['id']}/types?from=-3h&name=function")
-    assert [(t["name"], t["bytes"]) for t in named["items"]] == [("function", [900000] * 3)]
-    assert c.get(f"/processes/{pair[1]['id']}/types?from=-3h&name=nobody")["items"] == []
-    assert c.get(f"/processes/{pair[1]['id']}/types?from=-1min")["times"] == []
+def children(pid):
+    found = []
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path, errors="replace") as f:
+                fields = f.read().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(path.split("/")[2]))
+    return found
 
 
-def test_what_grows_over_the_fleet(c, pair):
-    growth, = c.items("/census/growth?from=-3h")
-    assert (growth["service"], growth["name"], growth["hosts"], growth["processes"]) == ("shop", "app.cache.Entry", 1, 1)
-    assert (growth["count_growth"], growth["bytes_growth"]) == (200, 2 * MIB) and growth["bytes_per_hour"] > 2 * MIB
-    assert c.items("/census/growth?from=-3h&service=other") == [] and c.items("/census/growth?from=-1min") == []
-    assert len(c.items("/census/growth?from=-3h&host=web-1")) == 1
+def threads_of(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
 
 
-def test_censuses_come_in_pages(c, pair):
-    path = f"/processes/{pair[1]['id']}/census"
-    every = c.items(path)
-    page = c.get(path + "?limit=2")
-    assert page["items"] == every[:2]
-    assert c.items(f"{path}?limit=2&cursor={page['next_cursor']}") == every[2:]
-    assert c.status(f"{path}?cursor=x") == 400
+def rows(answer):
+    return {t["type"]: (t["objects"], t["bytes"]) for t in answer["census"]["types"]}
 
 
-def test_names_are_kept_once(c, pg):
-    before = pg.query("SELECT type_id, name, used FROM census_type ORDER BY 1")
-    assert [n for _, n, _ in before] == ["app.cache.Entry", "dict", "function"]
-    c.say(f"census {WORKER} 4")
-    assert pg.query("SELECT type_id, name, used FROM census_type ORDER BY 1") == before
-    sequence, = pg.query("SELECT last_value FROM census_type_type_id_seq")
-    assert sequence[0] == 3, "names that are known take no numbers"
-    pg.query("UPDATE census_type SET used = used - 400 WHERE name = 'dict'")
-    c.say(f"census {WORKER} 4")
-    assert pg.query("SELECT type_id, name, used FROM census_type ORDER BY 1") == before, "used again"
+# What an instance keeps beside or inside of itself for its attributes, sys.getsizeof() does not say.
+HAS_VALUES = {"__main__.Plain", "__main__.Listed"}
+OWN = {"__main__.Plain", "__main__.Slots", "__main__.Listed", "__main__.local.<locals>.Inner"}
 
 
-def test_the_collector_is_told(c, pair):
-    c.say(f"gc-event {WORKER}")
-    gc = c.get(f"/processes/{pair[1]['id']}/gc")
-    assert (gc["version"], gc["state"], gc["enabled"], gc["frozen"]) == ("3.11.2", "readable", True, 0)
-    assert [(g["count"], g["threshold"]) for g in gc["generations"]] == [(17, 700), (1, 10), (2, 10)]
-    assert [g["collections"] for g in gc["generations"]] == [630, 63, 6]
-    # 7 collections each 10 s
-    assert gc["generations"][0]["collections_per_minute"] == pytest.approx(42)
-    assert gc["collected_per_minute"] == pytest.approx(126) and gc["uncollectable"] == 0
-    assert gc["time_seconds"] is None and gc["time_ratio"] is None
-    event, = gc["events"]
-    assert event["details"]["text"] == "automatic collection was turned off"
-    assert c.status("/processes/77/gc") == 404
+@pytest.mark.parametrize("python", every_python())
+def test_counts_and_bytes_are_the_interpreters_own(census, python, capsys):
+    with Target(python, KIND_OBJECTS, 2) as p:
+        rc, r = census(p.pid, "--method", "snapshot")
+        assert (rc, r["status"]) == (0, "done"), r
+        got, c = rows(r), r["census"]
+        total = sum(n for n, _ in p.truth.values())
+        assert abs(c["objects"] - total) <= total // 1000 + BUSY_SLACK
+        for name in OWN | {"list", "dict", "tuple", "set", "frozenset", "function", "type"}:
+            n, size = p.truth[name]
+            assert abs(got[name][0] - n) <= n / 1000 + BUSY_SLACK, name
+            if n < KIND_OBJECTS // 4:
+                continue
+            one, real = got[name][1] / got[name][0], size / n
+            if python.minor() >= 11 and name in HAS_VALUES:
+                assert real <= one <= real + 8 * 40, name
+            else:
+                assert abs(one - real) <= real / 100, name
+        walk = c["walk_us"] / 1000 * 1e6 / c["objects"]
+        with capsys.disabled():
+            print(f"\n  {python.label}: {c['objects']} objects of {total}, {walk:.0f} ms per million, "
+                  f"paused {c['pause_us'] / 1000:.1f} ms at {r['rss_before_bytes'] >> 20} MiB", end="")
 
 
-def test_a_verdict_names_what_grows(c, pair):
-    worker = f"/processes/{pair[1]['id']}"
-    c.say(f"census {WORKER} 30")
-    verdict = c.get(worker)["verdict"]
-    assert (verdict["kind"], verdict["leak"], verdict["confidence"]) == ("python_objects", True, "certain"), verdict
-    newest = c.items(worker + "/census")[0]
-    assert verdict["census_id"] == newest["id"] and verdict["base_census_id"] != newest["id"]
-    assert verdict["types"] == [{"name": "app.cache.Entry", "count_growth": 2500, "bytes_growth": 25 * MIB}]
-    assert "app.cache.Entry (+2500, +25 MiB)" in verdict["sentence"] and "/h" in verdict["sentence"]
-    assert any(line.startswith("RSS +") for line in verdict["evidence"]) and verdict["advice"]
-    master = c.get(f"/processes/{pair[0]['id']}")["verdict"]
-    assert master["confidence"] == "guess" and "census" in master["advice"][-1], "one census is none"
-    assert "verdict" not in c.items("/hosts/1/processes")[0]
+def test_every_way_counts_the_same(census):
+    with Target(local(), 20_000, 2) as p:
+        total = sum(n for n, _ in p.truth.values())
+        for method in ("snapshot", "stopped", "live"):
+            rc, r = census(p.pid, "--method", method)
+            assert (rc, r["status"]) == (0, "done"), r
+            c = r["census"]
+            assert c["method"] == method
+            assert (c["error_per_10000"] > 0) == (method == "live")
+            assert (c["pause_us"] > 0) == (method != "live")
+            slack = total * c["error_per_10000"] // 10000 + total // 100 + BUSY_SLACK
+            assert abs(c["objects"] - total) <= slack, method
+            assert ("while it ran" in r["detail"]) == (method == "live")
 
 
-def test_a_service_tells_how_its_lives_grow(c, pg, pair):
-    end = time.monotonic() + 30
-    while pg.query("SELECT count(DISTINCT t0 + part * interval '1 second') FROM rollup_1h")[0][0] < 14:
-        assert time.monotonic() < end, "no window was sealed"
-        time.sleep(0.2)
-    shop = c.get("/hosts/web-1/services/shop")
-    trend = shop["trend"]
-    assert (trend["shape"], trend["lives"], trend["restarts"]) == ("gradual", 2, 0), trend
-    assert trend["bytes_per_hour"] == pytest.approx(500 * 1024 * 360, rel=0.05) and trend["r2"] > 0.95
-    assert 885 < trend["span_seconds"] < 960 and trend["burst_time"] is None
-    assert trend["driver"] == "unknown", "its load was even: nobody can tell"
-    assert trend["sentence"].startswith("leaks 17") and "no restart" in trend["sentence"]
-    assert shop["now"]["processes"] == 2 and shop["verdict_process_id"] in [p["id"] for p in pair]
-    assert shop["verdict"]["sentence"]
-    assert c.get("/hosts/1/services/shop?from=-1min")["trend"]["span_seconds"] < 880, "what memory has"
-    assert c.status("/hosts/1/services/nobody") == 404 and c.status("/hosts/nobody/services/shop") == 404
+def test_a_dry_run_touches_nothing_and_tells_the_pause(census):
+    with Target(local(), 10_000, 1) as p:
+        rc, r = census(p.pid, "--dry-run")
+        assert (rc, r["status"]) == (0, "dry_run")
+        assert r["detail"].startswith("would take a snapshot of ") and "expected pause about " in r["detail"]
+        assert "census" not in r and r["held_us"] == 0
+        rc, r = census(p.pid, "--dry-run", "--method", "stopped")
+        assert r["detail"].startswith("would stop and read ")
 
 
-def test_of_an_ended_process_its_censuses_are_left(c, pair):
-    before = c.items(f"/processes/{pair[1]['id']}/census")
-    c.say("gone")
-    assert c.items(f"/processes/{pair[1]['id']}/census") == before
-    gc = c.get(f"/processes/{pair[1]['id']}/gc")
-    assert gc["version"] is None and gc["generations"][2]["collections"] is None and len(gc["events"]) == 1
+def test_the_pause_is_short(census, capsys):
+    """The median of several: others use the machine too."""
+    with Target(local(), 120_000, 2) as p:
+        pauses, walks = [], []
+        for _ in range(9):
+            rc, r = census(p.pid, "--method", "snapshot")
+            assert rc == 0, r
+            pauses.append(r["held_us"] / 1000)
+            walks.append(r["census"]["walk_us"] / 1000)
+        size = r["rss_before_bytes"] / 1e6
+        pause = statistics.median(pauses)
+        with capsys.disabled():
+            print(f"\n  {size:.0f} MB: paused {pause:.1f} ms (of {min(pauses):.1f} to {max(pauses):.1f}), "
+                  f"counted in {statistics.median(walks):.0f} ms", end="")
+        assert pause < 20 * max(size / 500, 0.25), pauses
 
 
-def test_a_census_is_stored_once(c, pg, pair):
-    assert pg.query("SELECT census_id FROM census GROUP BY 1 HAVING count(*) > 1") == []
-    assert pg.query("SELECT max(pg_column_size(types) + pg_column_size(counts) + pg_column_size(sizes)) FROM census")[0][0] < 400
+WATCHFUL = r"""
+import ctypes, gc, json, os, select, signal, socket, subprocess, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+class Node:
+    def __init__(self, i): self.i, self.l = i, [i]
+keep = [Node(i) for i in range(40000)]
+seen = {"eintr": 0, "sigchld": 0, "strange": 0, "turns": [0] * 6, "children": 0}
+ended = []
+def on_child(*_): seen["sigchld"] += 1
+signal.signal(signal.SIGCHLD, on_child)
+def churn(k):
+    while True:
+        t = [Node(j) for j in range(100)]
+        seen["turns"][k] += len(t) == 100
+class Spec(ctypes.Structure): _fields_ = [("s", ctypes.c_long), ("ns", ctypes.c_long)]
+def call(k, make):
+    while True:
+        if make() < 0 and ctypes.get_errno() == 4: seen["eintr"] += 1
+        seen["turns"][k] += 1
+ep = select.epoll()
+events = ctypes.create_string_buffer(64)
+a, b = socket.socketpair()
+a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, (0).to_bytes(8, "little") + (5000).to_bytes(8, "little"))
+for k, f in enumerate([lambda: churn(0), lambda: churn(1),
+                       lambda: call(2, lambda: libc.epoll_wait(ep.fileno(), events, 2, 7)),
+                       lambda: call(3, lambda: libc.nanosleep(ctypes.byref(Spec(0, 5000000)), None)),
+                       lambda: call(4, lambda: libc.recv(a.fileno(), events, 1, 0)),
+                       lambda: call(5, lambda: libc.poll(None, 0, 6))]):
+    threading.Thread(target=f, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [])
+print("ready", flush=True)
+os.set_blocking(0, False)
+mine = 0
+while True:
+    # All that waits for children sees only the ones that were started here.
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        seen["strange"] += 1
+    except ChildProcessError:
+        pass
+    if mine % 50 == 0:
+        child = os.posix_spawn("/bin/true", ["true"], {})
+        seen["children"] += 1
+        pid, status = os.waitpid(-1, 0)
+        seen["strange"] += pid != child or status != 0
+    mine += 1
+    try:
+        line = os.read(0, 100)
+    except BlockingIOError:
+        line = None
+    if line == b"":
+        print(json.dumps({**seen, "kept": len(keep), "fds": len(os.listdir("/proc/self/fd")), "threads": threading.active_count()}), flush=True)
+        break
+    if line:
+        print(json.dumps(seen), flush=True)
+    time.sleep(0.003)
+"""
+
+
+def ask(p):
+    p.stdin.write("?")
+    p.stdin.flush()
+    return json.loads(p.stdout.readline())
+
+
+def check_watchful(p, before, rss_before):
+    """It says of itself that nothing has happened, and from outside it is what it was."""
+    deadline = time.time() + 20
+    while True:
+        now = ask(p)
+        if all(x > y for x, y in zip(now["turns"], before["turns"])) or time.time() > deadline:
+            break
+        time.sleep(0.05)
+    assert all(x > y for x, y in zip(now["turns"], before["turns"])), "a thread stands still"
+    assert now["strange"] == 0 and now["eintr"] == 0, now
+    # A child of the program's own may have ended just now.
+    assert 0 <= now["children"] - now["sigchld"] <= 1, now
+    assert signals_blocked(p.pid) == {"0000000000000000"}
+    assert threads_of(p.pid) == 7
+    with open(f"/proc/{p.pid}/status") as f:
+        assert "TracerPid:\t0\n" in f.read()
+    assert rss(p.pid) < rss_before * 1.1 + (8 << 20)
+
+
+def no_children(pid, seconds=10):
+    """Its own come and go; one that stays is ours."""
+    deadline = time.time() + seconds
+    while True:
+        left = children(pid)
+        if not left:
+            return True
+        time.sleep(0.02)
+        if time.time() > deadline:
+            return False
+
+
+def test_two_hundred_in_a_row_go_unnoticed(census, spawn, capsys):  # noqa: F811
+    p = spawn(PYTHON, "-c", WATCHFUL)
+    before, size, held, attempts = ask(p), rss(p.pid), [], 0
+    for _ in range(200):
+        rc, r = census(p.pid)
+        assert (rc, r["status"]) == (0, "done"), r
+        assert r["census"]["method"] == "snapshot" and 80_000 <= r["census"]["objects"] < 90_000
+        held.append(r["held_us"] / 1000)
+        assert no_children(p.pid), "a copy is left"
+    check_watchful(p, before, size)
+    with capsys.disabled():
+        print(f"\n  200 censuses, held for {statistics.median(held):.2f} ms (at most {max(held):.1f})", end="")
+
+
+@pytest.mark.parametrize("method", ["snapshot", "stopped"])
+def test_killing_the_worker_at_any_moment_leaves_the_target_alone(actd, census, spawn, method):  # noqa: F811
+    p = spawn(PYTHON, "-c", WATCHFUL)
+    before, size, cut = ask(p), rss(p.pid), 0
+    for _ in range(100 if method == "snapshot" else 30):
+        c = subprocess.Popen(actd.command("census", p.pid, "--method", method), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.time() + 10
+        while not (workers := children(c.pid)) and c.poll() is None and time.time() < deadline:
+            pass
+        time.sleep(random.uniform(0, 0.06))
+        for w in workers:
+            try:
+                os.kill(w, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        said = c.communicate(timeout=30)[1]
+        cut += c.returncode != 0 and "worker ended by signal 9" in said
+        assert no_children(p.pid), f"a copy is left after: {said}"
+    assert cut > 20, "the worker was hardly ever cut short"
+    check_watchful(p, before, size)
+    rc, r = census(p.pid)
+    assert rc == 0 and r["status"] == "done", r
+
+
+def test_killing_all_of_it_leaves_at_most_an_empty_zombie(actd, census, spawn):  # noqa: F811
+    """Nobody is there to have it reaped: the copy has ended, holds no memory, and the next one is not disturbed."""
+    p = spawn(PYTHON, "-c", WATCHFUL)
+    before, size = ask(p), rss(p.pid)
+    for _ in range(25):
+        c = subprocess.Popen(actd.command("census", p.pid, "--method", "snapshot"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, 0.12))
+        c.kill()
+        c.wait()
+        deadline = time.time() + 10
+        while any(state(k) != "Z" for k in children(p.pid)):
+            assert time.time() < deadline, "a copy runs"
+            time.sleep(0.02)
+    check_watchful(p, before, size)
+    assert census(p.pid)[0] == 0
+
+
+def state(pid):
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as f:
+            return f.read().rpartition(") ")[2][0]
+    except OSError:
+        return "Z"
+
+
+def refused(census, pid, *args):
+    rc, r = census(pid, *args)
+    assert rc != 0 and r["status"] == "refused" and "census" not in r, r
+    return r["detail"]
+
+
+def test_what_cannot_be_counted_is_refused_by_name(census, spawn, build):  # noqa: F811
+    plain = '#include <stdio.h>\n#include <unistd.h>\nint main(void){puts("ready");fflush(stdout);for(;;)pause();}'
+    static = spawn(build("static", plain, "-static"))
+    assert refused(census, static.pid) == "no CPython in this process"
+    assert refused(census, static.pid, "--method", "live") == "no CPython in this process"
+    p = spawn(PYTHON, "-c", "import time; print('ready', flush=True); time.sleep(600)")
+    tracer = spawn(build("tracer", r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+int main(int c, char **v){ if (c < 2 || ptrace(PTRACE_SEIZE, atoi(v[1]), 0, 0)) return 1;
+puts("ready"); fflush(stdout); getchar(); }"""), p.pid)
+    assert refused(census, p.pid) == f"already traced by {tracer.pid}"
+    tracer.kill()
+    strict = spawn(build("strict", r"""
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(void){ puts("ready"); fflush(stdout); prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT); char c; read(0, &c, 1); for(;;); }"""))
+    deadline = time.time() + 10
+    while "strict seccomp" not in (said := refused(census, strict.pid)) and time.time() < deadline:
+        time.sleep(0.05)
+    assert said == f"process {strict.pid} is under strict seccomp"
+    asleep = spawn(build("vfork", r"""
+#include <stdio.h>
+#include <unistd.h>
+int main(void){ puts("ready"); fflush(stdout); if (vfork() == 0) { char c; read(0, &c, 1); _exit(0); } return 0; }"""))
+    deadline = time.time() + 10
+    while state(asleep.pid) != "D" and time.time() < deadline:
+        time.sleep(0.02)
+    assert refused(census, asleep.pid) == f"process {asleep.pid} is in uninterruptible sleep"
+    narrow = subprocess.run(["gcc", "-m32", "-x", "c", "-", "-o", "/dev/null"], input=plain, text=True, capture_output=True)
+    if narrow.returncode == 0:
+        assert "32-bit" in refused(census, spawn(build("narrow", plain, "-m32")).pid)
+
+
+def test_a_stopped_process_is_read_as_it_stands(census):
+    with Target(local(), 5000, 1) as p:
+        os.kill(p.pid, signal.SIGSTOP)
+        deadline = time.time() + 10
+        while state(p.pid) != "T" and time.time() < deadline:
+            time.sleep(0.01)
+        assert "is stopped" in refused(census, p.pid, "--method", "snapshot")
+        rc, r = census(p.pid)
+        assert rc == 0 and r["census"]["method"] == "stopped" and "is stopped" in r["census"]["note"]
+        assert state(p.pid) == "T"
+        os.kill(p.pid, signal.SIGCONT)
+        assert p.ask()["kept"] == 8 * 5000
+
+
+def test_a_process_under_a_filter_is_stopped_instead(census, spawn, build):  # noqa: F811
+    """The filter might end it for the clone."""
+    run = build("filtered", r"""
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int c, char **v){ struct sock_filter f[] = {{0x20,0,0,0},{0x15,0,1,SYS_clone},{0x06,0,0,0x80000000},{0x06,0,0,0x7fff0000}};
+struct sock_fprog p = {4, f}; (void)c; prctl(PR_SET_NO_NEW_PRIVS,1,0,0,0); prctl(PR_SET_SECCOMP,SECCOMP_MODE_FILTER,&p); execv(v[1], v+1); return 1; }""")
+    p = spawn(run, PYTHON, "-c", "import time; print('ready', flush=True); time.sleep(600)")
+    assert "seccomp" in refused(census, p.pid, "--method", "snapshot")
+    rc, r = census(p.pid)
+    assert rc == 0 and r["census"]["method"] == "stopped" and "seccomp" in r["census"]["note"]
+    assert p.poll() is None
+
+
+def test_one_busy_thread_is_enough(census, spawn):  # noqa: F811
+    """It never rests in a call: it is borrowed between two instructions."""
+    p = spawn(PYTHON, "-c", "print('ready', flush=True)\nn = 0\nwhile True: n += len([[], {}])")
+    for _ in range(20):
+        rc, r = census(p.pid, "--method", "snapshot")
+        assert rc == 0, r
+    assert no_children(p.pid) and p.poll() is None
+
+
+def test_the_policy_decides(actd, census, spawn):  # noqa: F811
+    p = spawn(PYTHON, "-c", "import time; print('ready', flush=True); time.sleep(600)")
+    actd.policy("allow trim uid>=0\n")
+    rc, r = census(p.pid)
+    assert (rc, r["status"]) == (3, "refused") and "not allowed" in r["detail"]
+    actd.policy("allow census uid>=0 max=1/h\n")
+    assert census(p.pid)[0] == 0
+    rc, r = census(p.pid)
+    assert rc == 3 and "allows 1" in r["detail"]
+
+
+def test_a_signed_command_gets_the_census_as_a_sealed_file(actd, daemon, spawn):  # noqa: F811
+    actd.policy("allow census uid>=0\n")
+    collector = Collector(actd.folder)
+    p = spawn(PYTHON, "-c", "class Unusual: pass\nk = [Unusual() for i in range(5000)]\nimport time; print('ready', flush=True); time.sleep(600)")
+    daemon()
+    link = Link(actd.path("socket"))
+    request = collector.command(p.pid, action=3)
+    link.s.send(request)
+    answer, control, _, _ = link.s.recvmsg(4096, socket.CMSG_SPACE(64))
+    assert len(answer) == 512 and answer[4] == 1, answer[72:456]
+    assert b"Unusual" in answer[72:456] and b"held for" in answer[72:456]
+    (level, kind, data), = control
+    assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+    fd, = array.array("i", data)
+    assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & 0xf == 0xf
+    body = os.pread(fd, 1 << 20, 0)
+    os.close(fd)
+    assert b"__main__.Unusual" in body and request[8:24] != body[:16] and len(body) < 192 << 10
+    # The same command once more: the same answer, and nothing is done again.
+    link.s.send(request)
+    again, control, _, _ = link.s.recvmsg(4096, socket.CMSG_SPACE(64))
+    assert again == answer and not control
+    dry = collector.command(p.pid, action=3, dry=1)
+    link.s.send(dry)
+    answer, control, _, _ = link.s.recvmsg(4096, socket.CMSG_SPACE(64))
+    assert answer[4] == 2 and not control
+
+
+def test_inspect_shows_it_too(spawn):  # noqa: F811
+    p = spawn(PYTHON, "-c", "class Unusual: pass\nk = [Unusual() for i in range(5000)]\nimport time; print('ready', flush=True); time.sleep(600)")
+    agent = os.path.join(BIN, "memherd-agent")
+    r = subprocess.run([agent, "inspect", str(p.pid), "--census", "--json"], capture_output=True, text=True, timeout=40, check=True)
+    c = json.loads(r.stdout)["census"]
+    assert c["method"] == "snapshot" and {"type": "__main__.Unusual", "objects": 5000}.items() <= c["types"][0].items()
+    r = subprocess.run([agent, "inspect", str(p.pid), "--census"], capture_output=True, text=True, timeout=40, check=True)
+    assert "__main__.Unusual" in r.stdout and "snapshot: held for" in r.stdout
+    other = spawn(PYTHON, "-c", "import os; os.setgid(65534); os.setuid(65534)\nimport time; print('ready', flush=True); time.sleep(600)")
+    r = subprocess.run([agent, "inspect", str(other.pid), "--census", "--json"], capture_output=True, text=True, timeout=40, user=65534)
+    said = json.loads(r.stdout)
+    assert said["census"] is None and any(n.startswith("census: ") for n in said["notes"]) or said["census"]["method"] == "live"

@@ -115,6 +115,10 @@ static void fill_registers(uint64_t g[NGREG], const struct user_regs_struct *r)
 	g[REG_EFL] = r->eflags;
 	g[REG_CSGSFS] = (r->cs & 0xffff) | (r->gs & 0xffff) << 16 | (r->fs & 0xffff) << 32 |
 			(r->ss & 0xffff) << 48;
+	g[REG_RAX] = r->rax;
+	g[REG_RIP] = r->rip;
+	if ((int64_t)r->orig_rax < 0)
+		return;
 	/* Back onto the two bytes of 'syscall', with its number: the call is made anew, so the
 	 * program never sees EINTR. */
 	g[REG_RAX] = r->orig_rax;
@@ -178,6 +182,19 @@ void frame_enter(struct user_regs_struct *regs, const struct frame *f, uint64_t 
 	regs->eflags &= ~(unsigned long long)(FLAG_TRAP | FLAG_DIRECTION);
 }
 
+void frame_enter_call(struct user_regs_struct *regs, const struct frame *f, uint64_t at,
+		      uint64_t nr, const uint64_t args[6])
+{
+	frame_enter(regs, f, at);
+	regs->rax = nr;
+	regs->rdi = args[0];
+	regs->rsi = args[1];
+	regs->rdx = args[2];
+	regs->r10 = args[3];
+	regs->r8 = args[4];
+	regs->r9 = args[5];
+}
+
 #else
 
 int frame_build(const struct user_regs_struct *regs unused_arg, uint64_t mask unused_arg,
@@ -195,6 +212,12 @@ bool frame_has_handler(const uint64_t *stack unused_arg, size_t n unused_arg,
 
 void frame_enter(struct user_regs_struct *regs unused_arg, const struct frame *f unused_arg,
 		 uint64_t fn unused_arg)
+{
+}
+
+void frame_enter_call(struct user_regs_struct *regs unused_arg, const struct frame *f unused_arg,
+		      uint64_t at unused_arg, uint64_t nr unused_arg,
+		      const uint64_t args[6] unused_arg)
 {
 }
 

@@ -2,11 +2,11 @@
 /*
  * frame.h - builds the signal frame that a borrowed thread returns into.
  *
- * The thread enters malloc_trim as if called from the frame's first word, the C library's
- * rt_sigreturn code; the kernel then restores every register from the frame and the interrupted
- * system call is made anew. Nobody needs to be there when that happens. Pure; the layout is the
- * kernel's struct rt_sigframe (arch/x86/include/asm/sigframe.h) and its FP state
- * (arch/x86/include/uapi/asm/sigcontext.h). x86-64 only: elsewhere frame_build refuses.
+ * The thread enters malloc_trim (or the two instructions 'syscall; ret') as if called from the
+ * frame's first word, the C library's rt_sigreturn code; the kernel then restores every register
+ * from the frame and the interrupted system call is made anew. Nobody needs to be there when that
+ *happens. Pure; the layout is the kernel's struct rt_sigframe (arch/x86/include/asm/sigframe.h) and
+ *its FP state (arch/x86/include/uapi/asm/sigcontext.h). x86-64 only: elsewhere frame_build refuses.
  *
  *	saved rsp ->  ...                 the thread's own frames
  *	              red zone            128 bytes that leaf functions may use
@@ -35,8 +35,8 @@ struct frame {
 };
 
 /*
- * regs, mask and xstate are the thread's as ptrace gives them while it is stopped in a call;
- * -ENOTSUP for an XSAVE image that is not understood.
+ * regs, mask and xstate are the thread's as ptrace gives them while it is stopped, in a call or
+ * (orig_rax < 0) between two instructions; -ENOTSUP for an XSAVE image that is not understood.
  */
 int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_t *xstate,
 		size_t xstate_len, uint64_t restorer, struct frame *ret,
@@ -49,5 +49,8 @@ int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_
 bool frame_has_handler(const uint64_t *stack, size_t n, uint64_t restorer);
 /* The registers with which the thread enters fn(0). */
 void frame_enter(struct user_regs_struct *regs, const struct frame *f, uint64_t fn);
+/* The registers with which it makes a system call at 'syscall; ret' and comes back as above. */
+void frame_enter_call(struct user_regs_struct *regs, const struct frame *f, uint64_t at,
+		      uint64_t nr, const uint64_t args[6]);
 
 #endif

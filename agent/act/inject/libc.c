@@ -16,6 +16,7 @@
 #define FILE_MAX_BYTES (1u << 30)
 #define CODE_CHECKED   32 /* bytes of malloc_trim compared with the file */
 
+static const uint8_t call_code[] = {0x0f, 0x05, 0xc3};
 static const uint8_t restorer_code[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
 
 /* A file name in the maps that tells of another allocator. */
@@ -114,26 +115,54 @@ static bool is_as_in_file(pid_t pid, const struct elf *e, uint64_t bias, uint64_
 	       memcmp(there, code, n) == 0;
 }
 
-static int resolve(pid_t pid, const struct elf *e, const struct map *first, struct libc *l,
-		   struct error *err)
+/* One place that a call needs, in libc's code and in memory as in the file. */
+static int place(pid_t pid, const struct elf *e, uint64_t bias, const struct libc *l, size_t n,
+		 const char *what, uint64_t *address, struct error *err)
+{
+	*address += bias;
+	if (!libc_has(l, *address))
+		return error_set(err, -ENOTSUP, "%s is not in libc's code", what);
+	if (!is_as_in_file(pid, e, bias, *address, n))
+		return error_set(err, -ENOTSUP,
+				 "%s in memory differs from libc's file (patched or probed)", what);
+	return 0;
+}
+
+static int resolve_trim(pid_t pid, const struct elf *e, uint64_t bias, struct libc *l,
+			struct error *err)
+{
+	if (elf_find(e, "malloc_trim", &l->malloc_trim) < 0)
+		return error_set(err, -ENOTSUP, "libc has no malloc_trim");
+	return place(pid, e, bias, l, CODE_CHECKED, "malloc_trim", &l->malloc_trim, err);
+}
+
+static int resolve_calls(pid_t pid, const struct elf *e, uint64_t bias, struct libc *l,
+			 struct error *err)
+{
+	int rc;
+
+	if (elf_find_bytes(e, call_code, sizeof(call_code), &l->call) < 0 ||
+	    elf_find(e, "_exit", &l->exit) < 0)
+		return error_set(err, -ENOTSUP, "libc has no plain system call");
+	rc = place(pid, e, bias, l, sizeof(call_code), "a system call", &l->call, err);
+	return rc < 0 ? rc : place(pid, e, bias, l, CODE_CHECKED, "_exit", &l->exit, err);
+}
+
+static int resolve(pid_t pid, const struct elf *e, const struct map *first, bool trim,
+		   struct libc *l, struct error *err)
 {
 	uint64_t bias;
+	int rc;
 
 	if (elf_bias(e, first->start, first->offset, &bias) < 0)
 		return error_set(err, -ENOTSUP, "'%s' is not mapped as its headers say",
 				 first->path);
-	if (elf_find(e, "malloc_trim", &l->malloc_trim) < 0)
-		return error_set(err, -ENOTSUP, "'%s' has no malloc_trim", first->path);
 	if (elf_find_bytes(e, restorer_code, sizeof(restorer_code), &l->restorer) < 0)
 		return error_set(err, -ENOTSUP, "'%s' has no signal return code", first->path);
-	l->malloc_trim += bias;
-	l->restorer += bias;
-	if (!is_as_in_file(pid, e, bias, l->malloc_trim, CODE_CHECKED) ||
-	    !is_as_in_file(pid, e, bias, l->restorer, sizeof(restorer_code)))
-		return error_set(err, -ENOTSUP,
-				 "'%s' in memory differs from its file (patched or probed)",
-				 first->path);
-	return 0;
+	rc = place(pid, e, bias, l, sizeof(restorer_code), "the signal return", &l->restorer, err);
+	if (rc < 0)
+		return rc;
+	return trim ? resolve_trim(pid, e, bias, l, err) : resolve_calls(pid, e, bias, l, err);
 }
 
 /* An exe that exports malloc has an allocator of its own inside; libc's heap is then idle. */
@@ -181,18 +210,16 @@ static void code_range(const struct maps *m, bool (*is)(const struct map *), uin
 	}
 }
 
-int libc_find(pid_t pid, const struct maps *m, struct libc *ret, struct error *err)
+static int find(pid_t pid, const struct maps *m, bool trim, struct libc *ret, struct error *err)
 {
 	struct libc l = {0};
-	int rc = check_interposed(pid, m, err);
 
-	if (rc < 0)
-		return rc;
 	code_range(m, is_libc, l.text);
 	code_range(m, is_libpthread, l.pthreads);
 	for (size_t i = 0; i < m->n; i++) {
 		auto_image struct image image = {0};
 		struct elf e;
+		int rc;
 
 		if (m->rows[i].offset != 0 || !is_libc(&m->rows[i]))
 			continue;
@@ -200,16 +227,24 @@ int libc_find(pid_t pid, const struct maps *m, struct libc *ret, struct error *e
 		if (rc == 0)
 			rc = elf_open(image.data, image.len, &e, err);
 		if (rc == 0)
-			rc = resolve(pid, &e, &m->rows[i], &l, err);
-		if (rc == 0 && !libc_has(&l, l.malloc_trim))
-			rc = error_set(err, -ENOTSUP, "malloc_trim is not in libc's code");
-		if (rc == 0 && !libc_has(&l, l.restorer))
-			rc = error_set(err, -ENOTSUP, "the signal return is not in libc's code");
+			rc = resolve(pid, &e, &m->rows[i], trim, &l, err);
 		if (rc == 0)
 			*ret = l;
 		return rc;
 	}
 	return error_set(err, -ENOTSUP, "no libc.so.6 is mapped from its start");
+}
+
+int libc_find(pid_t pid, const struct maps *m, struct libc *ret, struct error *err)
+{
+	int rc = check_interposed(pid, m, err);
+
+	return rc < 0 ? rc : find(pid, m, true, ret, err);
+}
+
+int libc_find_calls(pid_t pid, const struct maps *m, struct libc *ret, struct error *err)
+{
+	return find(pid, m, false, ret, err);
 }
 
 bool libc_has(const struct libc *l, uint64_t pc)

@@ -9,12 +9,18 @@
 #include "agent/act/inject/frame.h"
 #include "agent/act/inject/libc.h"
 #include "agent/act/inject/safepoint.h"
+#include "agent/act/inject/tracee.h"
 #include "agent/python/maps.h"
 
 /* The sleeping thread's call when it may be borrowed, judged from /proc without touching it;
  * -EAGAIN when not. */
 int thread_look(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m,
 		struct blocked *ret) must_use;
+/* What thread_look saw, asked again of the thread that now stands still. */
+bool thread_at_safe_point(pid_t pid, const struct tracee_state *h, const struct libc *l,
+			  const struct blocked *seen);
+/* Has the stack room for a frame, and is no signal's handler on it? */
+bool thread_has_stack(pid_t pid, const struct libc *l, const struct maps *m, uint64_t sp);
 /*
  * Borrows it: 0 when it was let go into malloc_trim (frame then tells where it will return),
  * -EAGAIN when it was no longer in the call that thread_look saw and was let go as it was.
