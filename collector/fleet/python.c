@@ -71,7 +71,7 @@ static void set_point(struct python_history *h, unsigned at, const int64_t v[MET
 		h->v[s][at] = v[metric_of[s]];
 }
 
-void python_sample(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us)
+void python_take(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us)
 {
 	struct python_history *h = &p->history;
 

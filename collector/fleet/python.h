@@ -75,7 +75,7 @@ struct python *python_new(void) must_use;
 void python_free(struct python **p);
 /* Does a sample tell of an interpreter? */
 bool python_told(const int64_t v[METRIC_COUNT]);
-void python_sample(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us);
+void python_take(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us);
 /* The newest becomes last; what was last becomes the base when the base is too old. One that is not
  * newer than what is known is not taken; without memory all stays as it was. */
 void python_census(struct python *p, const struct wire_census *c, int64_t census_id, int64_t t_us);

@@ -372,7 +372,7 @@ void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t
 		p->rev++; /* whether it is one is a label of rules */
 	}
 	if (p->python)
-		python_sample(p->python, v, t_us);
+		python_take(p->python, v, t_us);
 }
 
 void registry_census(struct process *p, const struct wire_census *c, int64_t census_id,

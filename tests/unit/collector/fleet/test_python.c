@@ -46,7 +46,7 @@ static void counters_are_added_up_over_the_newest_points(void **state unused_arg
 	assert_false(python_added(&p->history, PYTHON_OF_GC0, 600 * SEC, &added, &span));
 	for (int i = 0; i <= 720; i++) {               /* an hour */
 		v[METRIC_GC0] = i < 360 ? i : i - 360; /* another exec in the middle */
-		python_sample(p, v, START + i * 5 * SEC);
+		python_take(p, v, START + i * 5 * SEC);
 	}
 	assert_true(p->history.n <= PYTHON_POINTS && p->history.n >= PYTHON_POINTS / 2);
 	assert_true(python_added(&p->history, PYTHON_OF_GC0, 600 * SEC, &added, &span));
@@ -55,7 +55,7 @@ static void counters_are_added_up_over_the_newest_points(void **state unused_arg
 	assert_true(python_added(&p->history, PYTHON_OF_GC0, 7200 * SEC, &added, &span));
 	assert_true(added >= 600 && added <= 720);
 	assert_false(python_added(&p->history, PYTHON_OF_GC_TIME, 7200 * SEC, &added, &span));
-	python_sample(p, v, START); /* of long ago */
+	python_take(p, v, START); /* of long ago */
 	assert_int_equal(p->history.t_us[p->history.n - 1], START + 3600 * SEC);
 	python_free(&p);
 	assert_null(p);
