@@ -43,7 +43,7 @@ static void action_row(struct table *t, const json_t *a)
 	cell_text(t, a, "detail");
 }
 
-static int print_action(struct cli *c, const json_t *a)
+int cli_print_action(struct cli *c, const json_t *a)
 {
 	struct table t;
 
@@ -87,21 +87,15 @@ int command_actions(struct cli *c)
 		return list_actions(c);
 	code = get_action(c, c->args[0], &action);
 	if (!code)
-		code = print_action(c, action);
+		code = cli_print_action(c, action);
 	json_decref(action);
 	return code;
 }
 
-/* What a person is asked before a running process is touched. */
-#define TRIM_ASKS                                                                          \
-	"trim calls malloc_trim inside the running process '%s': it is held for about a\n" \
-	"millisecond, its allocator locks while it works."
-#define RESTART_ASKS                                                                              \
-	"restart ends the process '%s' and has whoever supervises it start it again: its whole\n" \
-	"systemd unit or container; --dry-run tells who that is."
-
-static bool confirmed(const struct cli *c, const char *type, const char *target)
+/* What a person is asked before a running process is touched; question has one %s. */
+static bool confirmed(const struct cli *c, const char *question, const char *target)
 {
+	const char *mark = strstr(question, "%s");
 	char answer[8] = "";
 
 	if (c->yes || c->dry_run)
@@ -110,11 +104,8 @@ static bool confirmed(const struct cli *c, const char *type, const char *target)
 		fputs("memherd: not a terminal: say --yes to act, or --dry-run to look\n", stderr);
 		return false;
 	}
-	if (strcmp(type, "restart") == 0)
-		fprintf(stderr, RESTART_ASKS, target);
-	else
-		fprintf(stderr, TRIM_ASKS, target);
-	fputs(" Go on? [y/N] ", stderr);
+	fprintf(stderr, "%.*s%s%s Go on? [y/N] ", (int)(mark - question), question, target,
+		mark + 2);
 	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
 }
 
@@ -136,16 +127,22 @@ static int wait_for_end(struct cli *c, json_t **action)
 	return has_ended(*action) ? CLI_OK : CLI_TIMEOUT;
 }
 
-static int act(struct cli *c, const char *type)
+bool cli_action_done(const json_t *action)
+{
+	const char *state = field_text(action, "state");
+
+	return state && strcmp(state, "done") == 0;
+}
+
+int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 {
 	uint8_t random[16];
 	char key[2 * sizeof(random) + 1];
-	json_t *action = NULL;
 	json_t *body;
 	const char *state;
 	int code;
 
-	if (!confirmed(c, type, c->args[0]))
+	if (!confirmed(c, question, c->args[0]))
 		return CLI_NOT_ALLOWED;
 	random_bytes(random, sizeof(random));
 	str_hex(key, random, sizeof(random));
@@ -161,17 +158,25 @@ static int act(struct cli *c, const char *type)
 					      .path = "/actions",
 					      .body = body,
 					      .idempotency_key = key},
-		       &action);
+		       ret);
 	json_decref(body);
 	if (code)
 		return code;
 	/* A dry run is asked for its answer. */
 	if (c->wait || c->dry_run)
-		code = wait_for_end(c, &action);
-	state = field_text(action, "state");
-	if (!code && has_ended(action) && state && strcmp(state, "done") != 0)
+		code = wait_for_end(c, ret);
+	state = field_text(*ret, "state");
+	if (!code && has_ended(*ret) && state && strcmp(state, "done") != 0)
 		code = strcmp(state, "refused") == 0 ? CLI_NOT_ALLOWED : CLI_FAILED;
-	if (print_action(c, action) != CLI_OK && !code)
+	return code;
+}
+
+static int act(struct cli *c, const char *type, const char *question)
+{
+	json_t *action = NULL;
+	int code = cli_act(c, type, question, &action);
+
+	if (action && cli_print_action(c, action) != CLI_OK && !code)
 		code = CLI_FAILED;
 	json_decref(action);
 	return code;
@@ -179,10 +184,14 @@ static int act(struct cli *c, const char *type)
 
 int command_trim(struct cli *c)
 {
-	return act(c, "trim");
+	return act(c, "trim",
+		   "trim calls malloc_trim inside the running process '%s': it is held for about "
+		   "a\nmillisecond, its allocator locks while it works.");
 }
 
 int command_restart(struct cli *c)
 {
-	return act(c, "restart");
+	return act(c, "restart",
+		   "restart ends the process '%s' and has whoever supervises it start it again: "
+		   "its whole\nsystemd unit or container; --dry-run tells who that is.");
 }

@@ -28,6 +28,11 @@ const struct cli_command cli_commands[] = {
 	{"restart", 1, 1, command_restart,
 	 "HOST:PID|HOST/SERVICE [--dry-run] [--yes] [--wait] [--reason TEXT]",
 	 "have a process started again by systemd, its container engine or its parent"},
+	{"census", 1, 1, command_census,
+	 "HOST:PID|HOST/SERVICE [--diff[=CENSUS]] [--top N] [--now [--wait] [--dry-run] [--yes]]",
+	 "what the objects of a Python process are, which types grew; --now counts them anew"},
+	{"explain", 1, 1, command_explain, "HOST:PID|HOST/SERVICE",
+	 "why a Python process grows: verdict, evidence, where its memory is, what to do"},
 	{"actions", 0, 1, command_actions, "[ACTION] [--limit N]",
 	 "what was done to processes and what it gained"},
 	{"enroll-token", 1, 2, command_enroll_token,
@@ -165,6 +170,17 @@ void cli_title(const char *title)
 {
 	cli_break();
 	cli_line("%s", title);
+}
+
+void cli_lines(const char *title, const json_t *lines, const char *mark)
+{
+	const json_t *line;
+	size_t i;
+
+	if (json_array_size(lines))
+		cli_title(title);
+	json_array_foreach (lines, i, line)
+		cli_line("%s%s", mark, json_string_value(line) ? json_string_value(line) : "");
 }
 
 int cli_print_json(const json_t *json)

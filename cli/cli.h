@@ -38,6 +38,10 @@ struct cli {
 	const char *host;
 	const char *reason;
 	const char *limit;
+	const char *top;
+	bool diff;        /* with the census before, or with the one named */
+	const char *base; /* NULL: the one before */
+	bool now;
 	char **args; /* behind the command's name */
 	int n_args;
 };
@@ -62,6 +66,8 @@ int command_alerts(struct cli *c);
 int command_ack(struct cli *c);
 int command_trim(struct cli *c);
 int command_restart(struct cli *c);
+int command_census(struct cli *c);
+int command_explain(struct cli *c);
 int command_actions(struct cli *c);
 int command_enroll_token(struct cli *c);
 int command_login_link(struct cli *c);
@@ -87,6 +93,25 @@ void cli_title(const char *title);
 /* Prints JSON as it came, for --json. */
 int cli_print_json(const json_t *json);
 int cli_print_table(const struct cli *c, struct table *t);
+/*
+ * Asks for an action on TARGET (the first argument) once the user has agreed, told by question what
+ * it does (one %s: the target), and waits for its end where that was said. *ret may be set on
+ * failure too: what has come of it.
+ */
+int cli_act(struct cli *c, const char *type, const char *question, json_t **ret) must_use;
+/* The action as a table, or as it came. */
+int cli_print_action(struct cli *c, const json_t *action);
+/* Did it end as done? */
+bool cli_action_done(const json_t *action);
+
+/* 'HOST:PID' or 'HOST/SERVICE' (then the process of it that has the largest RSS): the process, as
+ * lists tell it. */
+int cli_target(struct cli *c, const char *target, json_t **ret) must_use;
+/* 'HOST/SERVICE' in two, percent-encoded for a path; false when it is none. */
+bool cli_target_service(struct cli *c, const char *target, char *host, char *service, size_t size);
+/* Lines of text under a title, each behind the mark; nothing when there are none. */
+void cli_lines(const char *title, const json_t *lines, const char *mark);
+
 /* 'usage: memherd NAME ...' on stderr; returns CLI_USAGE. */
 int cli_usage(const char *name);
 

@@ -25,7 +25,10 @@ enum {
 	OPT_STATE,
 	OPT_HOST,
 	OPT_REASON,
-	OPT_LIMIT
+	OPT_LIMIT,
+	OPT_TOP,
+	OPT_DIFF,
+	OPT_NOW
 };
 
 static const struct option longs[] = {
@@ -42,6 +45,9 @@ static const struct option longs[] = {
 	{"host", required_argument, NULL, OPT_HOST},
 	{"reason", required_argument, NULL, OPT_REASON},
 	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"top", required_argument, NULL, OPT_TOP},
+	{"diff", optional_argument, NULL, OPT_DIFF},
+	{"now", no_argument, NULL, OPT_NOW},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -107,6 +113,16 @@ static void take_option(struct cli *c, struct place *at, int opt)
 		break;
 	case OPT_LIMIT:
 		c->limit = optarg;
+		break;
+	case OPT_TOP:
+		c->top = optarg;
+		break;
+	case OPT_DIFF:
+		c->diff = true;
+		c->base = optarg;
+		break;
+	case OPT_NOW:
+		c->now = true;
 		break;
 	default:
 		break;

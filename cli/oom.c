@@ -196,17 +196,6 @@ static void alert_row(struct table *t, const json_t *a)
 	cell_text(t, a, "title");
 }
 
-static void show_lines(const char *title, const json_t *lines, const char *mark)
-{
-	const json_t *line;
-	size_t i;
-
-	if (json_array_size(lines))
-		cli_title(title);
-	json_array_foreach (lines, i, line)
-		cli_line("%s%s", mark, json_string_value(line) ? json_string_value(line) : "");
-}
-
 static int show_tables(const struct cli *c, const json_t *d, const json_t *recent)
 {
 	static const char *const growers[] = {">PID",    ">RSS",    ">1 MIN",  ">10 MIN",
@@ -262,9 +251,9 @@ static int show(struct cli *c, const char *id)
 		code = cli_print_json(kill);
 	} else {
 		show_head(kill);
-		show_lines("What would have prevented it", json_object_get(d, "advice"), "- ");
+		cli_lines("What would have prevented it", json_object_get(d, "advice"), "- ");
 		code = show_tables(c, d, json_object_get(kill, "recent"));
-		show_lines("Evidence", json_object_get(d, "evidence"), "  ");
+		cli_lines("Evidence", json_object_get(d, "evidence"), "  ");
 	}
 	json_decref(kill);
 	return code;

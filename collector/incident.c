@@ -135,7 +135,7 @@ static void resolved(struct incidents *all, struct incident *i, const struct rul
 }
 
 /* Of a service or a host the largest process is the one where memory can be had. */
-static const struct process *target_of(struct incidents *all, const struct incident *i)
+const struct process *incident_target(const struct incidents *all, const struct incident *i)
 {
 	struct host *h = incident_host(all, i);
 	const struct process *best = NULL;
@@ -155,7 +155,7 @@ static const struct process *target_of(struct incidents *all, const struct incid
 
 static void act(struct incidents *all, struct incident *i)
 {
-	const struct process *p = target_of(all, i);
+	const struct process *p = incident_target(all, i);
 	struct error err = {"the process has gone"};
 	char actor[COMMAND_ACTOR_SIZE];
 	int rc = -ESRCH;
@@ -272,7 +272,8 @@ void incidents_action_finished(struct incidents *all, const struct action_row *r
 
 	log_info("action host=%d pid=%d type=%s state=%s by=%s %s", row->host_id, row->pid,
 		 row->action, row->state, row->actor, row->detail);
-	if (!i)
+	/* A census gives nothing back: what it found is told, not that it was taken. */
+	if (!i || strcmp(row->action, command_action_word(COMMAND_CENSUS)) == 0)
 		return;
 	if (i->n_actions == INCIDENT_ACTIONS)
 		memmove(i->actions, i->actions + 1, --i->n_actions * sizeof(i->actions[0]));
@@ -290,7 +291,7 @@ static bool is_python(const struct process *p)
 {
 	const char *exe = strrchr(p->exe, '/');
 
-	return p->v[METRIC_PYTHON_STATE] != METRIC_ABSENT ||
+	return p->python || p->v[METRIC_PYTHON_STATE] != METRIC_ABSENT ||
 	       str_starts(exe ? exe + 1 : p->exe, "python") || str_starts(p->comm, "python") ||
 	       str_starts(p->comm, "gunicorn") || str_starts(p->comm, "uwsgi") ||
 	       str_starts(p->comm, "celery");
@@ -401,6 +402,7 @@ static void on_sweep(evutil_socket_t fd unused_arg, short what unused_arg, void 
 	MAGIC_CHECK(all, INCIDENTS_MAGIC);
 	engine_sweep(all->engine, now);
 	tell_failed(all, now);
+	incident_census_sweep(all, now);
 	save_behind(all);
 	count_firing(all);
 }

@@ -5,12 +5,14 @@
  *
  *   incident.c  transitions in, and the sweep     incident_row.c    the alert's row
  *   incident_rules.c  rules files                 incident_mail.c   the alert's mails
+ *   incident_census.c  censuses for it, and why its process grows
  */
 #ifndef MEMHERD_COLLECTOR_INCIDENT_INNER_H
 #define MEMHERD_COLLECTOR_INCIDENT_INNER_H
 
 #include <jansson.h>
 
+#include "collector/fleet/verdict.h"
 #include "collector/incident.h"
 #include "collector/notify/message.h"
 #include "collector/rule/engine.h"
@@ -45,6 +47,9 @@ struct incident {
 	bool act_due;    /* waits for it too: an action belongs to its alert */
 	bool act_failed; /* the request for an action was refused at once */
 	int64_t acted_us;
+	int64_t census_us;   /* when its rule last asked for a census, or found one */
+	unsigned censuses;   /* so many of them */
+	int64_t census_seen; /* the one that its row tells of */
 	unsigned ineffective;
 	bool stood_down;
 	size_t n_actions;
@@ -65,6 +70,7 @@ struct incidents {
 	struct rule_engine *engine;
 	struct incident *open; /* uthash by key; also resolved ones until their row says so */
 	struct incident_counts counts;
+	int64_t census_taken_us; /* incident_census.c: of the fleet's budget */
 	void (*restored)(void *arg);
 	void *restored_arg;
 };
@@ -72,6 +78,8 @@ struct incidents {
 struct host *incident_host(const struct incidents *all, const struct incident *i);
 /* The process it is about, while that lives. */
 struct process *incident_process(const struct incidents *all, const struct incident *i);
+/* Where memory can be had: its process, of a service or a host the largest one; NULL. */
+const struct process *incident_target(const struct incidents *all, const struct incident *i);
 struct incident *incident_find(struct incidents *all, const char *key);
 struct incident *incident_new(struct incidents *all, const char *key, const struct rule *rule,
 			      int32_t host_id, enum rule_kind kind, int64_t id);
@@ -94,6 +102,22 @@ int incident_restore_all(struct incidents *all) must_use;
 /* A mail's subject holds the alert's number: waits for it while the database is asked. */
 void incident_want_mail(struct incidents *all, struct incident *i, enum mail_state state);
 void incident_send_mail(struct incidents *all, struct incident *i, enum mail_state state);
+
+/* ---- incident_census.c ---- */
+
+/* Asks for what rules want, within what may be asked; says which rows have to tell more. */
+void incident_census_sweep(struct incidents *all, int64_t now_us);
+/* For the row: why its process grows; NULL when no interpreter is in it. */
+json_t *incident_verdict(const struct incidents *all, const struct incident *i);
+
+/* For the mail: a sentence, and a section whose title is NULL when nothing is to be told. */
+struct incident_why {
+	struct leak_verdict verdict;
+	char summary[LEAK_TEXT_SIZE + INCIDENT_NAME + 16];
+	const char *lines[LEAK_LINES + LEAK_ADVICE];
+	struct mail_section section;
+};
+void incident_why(const struct incidents *all, const struct incident *i, struct incident_why *ret);
 
 /* ---- incident_rules.c ---- */
 

@@ -174,6 +174,7 @@ void incident_send_mail(struct incidents *all, struct incident *i, enum mail_sta
 	auto_buf struct buf rule_text = BUF_INIT(65536);
 	struct incident_scene scene = {0};
 	struct mail_action actions[INCIDENT_ACTIONS];
+	struct incident_why why;
 	struct error err = {""};
 	struct incident_mail m = {
 		.incident = i->alert_id,
@@ -207,6 +208,12 @@ void incident_send_mail(struct incidents *all, struct incident *i, enum mail_sta
 	m.rule_text = (const char *)rule_text.data;
 	incident_scene_fill(&scene, &m, incident_host(all, i), incident_process(all, i), m.now_us);
 	add_what_is_newer(&m, state);
+	incident_why(all, i, &why);
+	if (why.section.title && state != MAIL_RESOLVED) {
+		m.summary = why.summary;
+		m.sections = &why.section;
+		m.section_count = 1;
+	}
 	rc = mail_incident(all->mailer, &m, &err);
 	if (rc < 0 && rc != -ENOTSUP)
 		log_error("alert=%lld mail not sent error=\"%s\"", (long long)i->alert_id, err.msg);

@@ -57,9 +57,10 @@ static json_t *describe_actions(const struct incident *i)
 /* What the engine needs to take the alert up again. */
 static json_t *describe_state(const struct incident *i)
 {
-	return json_pack("{s:i, s:i, s:b, s:I}", "mails", (int)i->mails, "ineffective",
+	return json_pack("{s:i, s:i, s:b, s:I, s:i, s:I}", "mails", (int)i->mails, "ineffective",
 			 (int)i->ineffective, "stood_down", (int)i->stood_down, "acted_us",
-			 (json_int_t)i->acted_us);
+			 (json_int_t)i->acted_us, "censuses", (int)i->censuses, "census_us",
+			 (json_int_t)i->census_us);
 }
 
 /* The evidence. */
@@ -69,6 +70,7 @@ static char *document(const struct incidents *all, const struct incident *i)
 	struct host *h = incident_host(all, i);
 	struct process *p = incident_process(all, i);
 	auto_buf struct buf text = BUF_INIT(PRINTED_MAX);
+	json_t *verdict = incident_verdict(all, i);
 	json_t *doc;
 	char *out;
 
@@ -83,6 +85,9 @@ static char *document(const struct incidents *all, const struct incident *i)
 	if (doc && h && host_time_to_oom_us(h, now) >= 0)
 		json_object_set_new(doc, "time_to_oom_seconds",
 				    json_real((double)host_time_to_oom_us(h, now) / 1e6));
+	if (doc && verdict)
+		json_object_set(doc, "verdict", verdict);
+	json_decref(verdict);
 	out = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 	json_decref(doc);
 	return out;
@@ -252,6 +257,8 @@ static struct incident *take_up(struct incidents *all, const struct alert_row *r
 	i->stood_down = saved.stood_down;
 	i->acted_us = saved.acted_us;
 	i->mails = (unsigned)json_integer_value(json_object_get(state, "mails"));
+	i->censuses = (unsigned)json_integer_value(json_object_get(state, "censuses"));
+	i->census_us = json_integer_value(json_object_get(state, "census_us"));
 	return i;
 }
 

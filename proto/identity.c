@@ -35,6 +35,17 @@ int64_t identity_cgroup(const char *path)
 	return positive(XXH3_64bits(path, strlen(path)));
 }
 
+int64_t identity_census(int64_t proc_id, int64_t t_wall_us)
+{
+	uint8_t raw[16];
+
+	for (unsigned i = 0; i < 8; i++) {
+		raw[i] = (uint8_t)((uint64_t)proc_id >> (8 * i));
+		raw[8 + i] = (uint8_t)((uint64_t)t_wall_us >> (8 * i));
+	}
+	return positive(XXH3_64bits(raw, sizeof(raw)));
+}
+
 int64_t identity_kill(const uint8_t boot_id[16], uint64_t seq)
 {
 	return identity_process(boot_id, 0, seq);

@@ -211,31 +211,39 @@ static void refuse_issue(struct call *c, int rc, const struct error *err)
 	}
 }
 
-static unsigned scope_of(const char *type)
-{
-	static const struct {
-		const char *type;
-		unsigned scope;
-	} scopes[] = {{"trim", SCOPE_ACT_TRIM}, {"restart", SCOPE_ACT_RESTART}};
+/* What may be asked, and the scope that it takes. */
+struct action_type {
+	const char *type;
+	unsigned scope;
+	const char *scope_name;
+};
 
-	for (size_t i = 0; i < ARRAY_SIZE(scopes); i++)
-		if (strcmp(scopes[i].type, type) == 0)
-			return scopes[i].scope;
-	return 0;
+static const struct action_type types[] = {
+	{"trim", SCOPE_ACT_TRIM, "act:trim"},
+	{"restart", SCOPE_ACT_RESTART, "act:restart"},
+	{"census", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
+};
+
+static const struct action_type *type_of(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(types[i].type, type) == 0)
+			return &types[i];
+	return NULL;
 }
 
 /* What may be asked and by whom; false when the call has been ended. */
 static bool check_type(struct call *c, const char *type)
 {
-	unsigned scope = scope_of(type);
+	const struct action_type *t = type_of(type);
 	const json_t *params = json_object_get(c->body, "params");
 
-	if (!scope) {
+	if (!t) {
 		call_invalid(c, "/type", "there is no action '%.64s'", type);
 		return false;
 	}
-	if (!scopes_allow(c->who.scopes, scope)) {
-		call_fail(c, 403, "'%s' lacks the scope act:%s", c->who.name, type);
+	if (!scopes_allow(c->who.scopes, t->scope)) {
+		call_fail(c, 403, "'%s' lacks the scope %s", c->who.name, t->scope_name);
 		return false;
 	}
 	if (params && (!json_is_object(params) || json_object_size(params))) {

@@ -72,36 +72,6 @@ void host_get(struct call *c)
 	call_reply(c, 200);
 }
 
-static void write_containers(struct json_writer *w, const struct service_sum *s)
-{
-	jw_key(w, "containers");
-	jw_array(w);
-	for (size_t i = 0; i < s->n_containers; i++)
-		jw_str(w, s->containers[i]);
-	jw_array_end(w);
-}
-
-static void write_service(struct json_writer *w, const struct host *h, const struct service_sum *s)
-{
-	jw_object(w);
-	jw_k_str(w, "service", s->name);
-	jw_k_id(w, "host_id", h->host_id);
-	jw_k_int(w, "processes", s->processes);
-	jw_k_int(w, "workers", s->workers);
-	jw_k_id(w, "main_process_id", s->main->proc_id);
-	jw_k_time(w, "since", s->oldest_us);
-	jw_k_time(w, "last_start", s->newest_us);
-	jw_k_int(w, "rss_bytes", s->rss_bytes);
-	view_number(w, "pss_bytes", s->pss_known ? s->pss_bytes : -1);
-	jw_k_int(w, "anon_bytes", s->anon_bytes);
-	jw_k_int(w, "swap_bytes", s->swap_bytes);
-	view_number(w, "limit_bytes", s->limit_bytes);
-	view_text(w, "limited_by", s->limited_by);
-	write_containers(w, s);
-	jw_k_num(w, "growth_bytes_per_hour", s->growth);
-	jw_object_end(w);
-}
-
 void host_services(struct call *c)
 {
 	struct host *h = call_host(c, c->params[0]);
@@ -117,7 +87,7 @@ void host_services(struct call *c)
 	}
 	call_list(c);
 	for (size_t i = 0; i < n; i++)
-		write_service(&c->json, h, &list[i]);
+		view_service(&c->json, h, &list[i]);
 	free(list);
 	call_list_end(c, NULL);
 }

@@ -53,14 +53,15 @@ static double key_of(const struct process *p, int sort, int64_t now_us)
 	return isfinite(key) ? key : -1e300; /* unknown last */
 }
 
-static bool wanted(const struct process *p, const char *service, const char *q)
+static bool wanted(const struct process *p, const char *service, const char *q, int64_t pid)
 {
-	return (!service || strcmp(p->service, service) == 0) &&
+	return (!pid || p->pid == pid) && (!service || strcmp(p->service, service) == 0) &&
 	       (!q || strcasestr(p->cmdline, q) || strcasestr(p->comm, q) ||
 		strcasestr(p->service, q));
 }
 
-static struct ranked *rank(struct call *c, const struct host *h, int sort, size_t *ret_n)
+static struct ranked *rank(struct call *c, const struct host *h, int sort, int64_t pid,
+			   size_t *ret_n)
 {
 	const char *service = query_get(&c->query, "service");
 	const char *q = query_get(&c->query, "q");
@@ -72,7 +73,7 @@ static struct ranked *rank(struct call *c, const struct host *h, int sort, size_
 	if (!list)
 		return NULL;
 	HASH_ITER (hh, h->processes, p, next)
-		if (wanted(p, service, q))
+		if (wanted(p, service, q, pid))
 			list[(*ret_n)++] = (struct ranked){p, key_of(p, sort, c->now_us)};
 	qsort(list, *ret_n, sizeof(*list), by_key);
 	return list;
@@ -116,11 +117,13 @@ void host_processes(struct call *c)
 	size_t n;
 	size_t i;
 	size_t end;
+	int64_t pid;
 	int sort;
 
-	if (!h || !call_limit(c) || !sort_of(c, &sort))
+	if (!h || !call_limit(c) || !sort_of(c, &sort) ||
+	    !call_query_int(c, "pid", 0, 1, INT32_MAX, &pid))
 		return;
-	list = rank(c, h, sort, &n);
+	list = rank(c, h, sort, pid, &n);
 	if (!list) {
 		call_fail(c, 503, "out of memory");
 		return;
@@ -130,7 +133,7 @@ void host_processes(struct call *c)
 	end = MIN_OF(n, i + (size_t)c->limit);
 	call_list(c);
 	for (; i < end; i++)
-		view_process(&c->json, h, list[i].p, c->now_us);
+		view_process(&c->json, h, list[i].p, c->now_us, 0);
 	if (end < n)
 		snprintf(cursor, sizeof(cursor), "%.17g:%lld", list[end - 1].key,
 			 (long long)list[end - 1].p->proc_id);
@@ -182,6 +185,7 @@ static void write_stored(struct json_writer *w, const struct process_row *p)
 	jw_k_time(w, "first_seen", p->first_seen_us);
 	jw_k_time(w, "last_seen", p->last_seen_us);
 	write_ended(w, p);
+	jw_k_null(w, "verdict");
 	jw_object_end(w);
 }
 
@@ -206,7 +210,7 @@ void process_get(struct call *c)
 		return;
 	p = view_find_process(c->api->ctx.registry, id, &h);
 	if (p) {
-		view_process(&c->json, h, p, c->now_us);
+		view_process(&c->json, h, p, c->now_us, VIEW_VERDICT);
 		call_reply(c, 200);
 		return;
 	}

@@ -28,6 +28,16 @@ void process_series(struct call *c);
 void cgroup_series(struct call *c);
 /* cgroups.c */
 void host_cgroups(struct call *c);
+/* service.c */
+void service_get(struct call *c);
+/* gc.c */
+void process_gc(struct call *c);
+/* censuses.c */
+void process_censuses(struct call *c);
+void process_types(struct call *c);
+void census_get(struct call *c);
+void census_diff(struct call *c);
+void census_growth(struct call *c);
 /* oom_events.c */
 void oom_event_list(struct call *c);
 void oom_event_get(struct call *c);

@@ -121,3 +121,33 @@ const struct process *services_largest(const struct host *h, const char *service
 			best = p;
 	return best;
 }
+
+static void write_containers(struct json_writer *w, const struct service_sum *s)
+{
+	jw_key(w, "containers");
+	jw_array(w);
+	for (size_t i = 0; i < s->n_containers; i++)
+		jw_str(w, s->containers[i]);
+	jw_array_end(w);
+}
+
+void view_service(struct json_writer *w, const struct host *h, const struct service_sum *s)
+{
+	jw_object(w);
+	jw_k_str(w, "service", s->name);
+	jw_k_id(w, "host_id", h->host_id);
+	jw_k_int(w, "processes", s->processes);
+	jw_k_int(w, "workers", s->workers);
+	jw_k_id(w, "main_process_id", s->main->proc_id);
+	jw_k_time(w, "since", s->oldest_us);
+	jw_k_time(w, "last_start", s->newest_us);
+	jw_k_int(w, "rss_bytes", s->rss_bytes);
+	view_number(w, "pss_bytes", s->pss_known ? s->pss_bytes : -1);
+	jw_k_int(w, "anon_bytes", s->anon_bytes);
+	jw_k_int(w, "swap_bytes", s->swap_bytes);
+	view_number(w, "limit_bytes", s->limit_bytes);
+	view_text(w, "limited_by", s->limited_by);
+	write_containers(w, s);
+	jw_k_num(w, "growth_bytes_per_hour", s->growth);
+	jw_object_end(w);
+}

@@ -7,6 +7,7 @@
 #define MEMHERD_COLLECTOR_API_SERVICES_H
 
 #include "collector/fleet/registry.h"
+#include "common/json.h"
 
 #define SERVICE_CONTAINERS_MAX 8 /* told of one service */
 
@@ -32,6 +33,8 @@ struct service_sum {
 
 /* Largest RSS first; free() it. NULL without memory. */
 struct service_sum *services_of(const struct host *h, int64_t now_us, size_t *ret_n);
+/* An object. */
+void view_service(struct json_writer *w, const struct host *h, const struct service_sum *s);
 /* The process of that service with the largest RSS; NULL. */
 const struct process *services_largest(const struct host *h, const char *service);
 

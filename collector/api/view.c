@@ -244,7 +244,7 @@ void view_cgroup(struct json_writer *w, const struct host *h, const struct cgrou
 }
 
 void view_process(struct json_writer *w, const struct host *h, const struct process *p,
-		  int64_t now_us)
+		  int64_t now_us, unsigned more)
 {
 	jw_object(w);
 	jw_k_id(w, "id", p->proc_id);
@@ -266,6 +266,8 @@ void view_process(struct json_writer *w, const struct host *h, const struct proc
 	jw_k_time(w, "first_seen", p->first_seen_us);
 	jw_k_time(w, "last_seen", p->last_seen_us);
 	jw_k_null(w, "ended");
+	if (more & VIEW_VERDICT)
+		view_verdict(w, h, p);
 	jw_object_end(w);
 }
 

@@ -17,10 +17,17 @@ enum view_more {
 	VIEW_POSTURE = 2, /* what its agent found of how it is set up */
 };
 
-/* An object; more: of enum view_more. */
+/* ... and view_process() to a process. */
+enum view_process_more {
+	VIEW_VERDICT = 1, /* why it grows */
+};
+
+/* An object; more: of enum view_more, or view_process_more. */
 void view_host(struct json_writer *w, struct host *h, int64_t now_us, unsigned more);
 void view_process(struct json_writer *w, const struct host *h, const struct process *p,
-		  int64_t now_us);
+		  int64_t now_us, unsigned more);
+/* The member "verdict" of an open object: why it grows, or null when no interpreter is in it. */
+void view_verdict(struct json_writer *w, const struct host *h, const struct process *p);
 void view_cgroup(struct json_writer *w, const struct host *h, const struct cgroup *g,
 		 int64_t now_us);
 /* Bytes an hour, or NaN when too little is known. */

@@ -179,7 +179,7 @@ static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret
 	case WIRE_POSTURE:
 		return ingest_take_posture(k, r, err);
 	case WIRE_CENSUS:
-		break;
+		return ingest_take_census(k, r, err);
 	}
 	return error_set(err, -EBADMSG, "record %" PRIu64 ": unknown kind %d", r->seq,
 			 (int)r->kind);

@@ -25,7 +25,7 @@ struct ingest_ops {
 	/* Before the process leaves the registry. */
 	void (*on_exit)(void *arg, struct host *h, struct process *p, int64_t t_us);
 	/*
-	 * The three below are told once for what is news: not for what a connection brings again,
+	 * The four below are told once for what is news: not for what a connection brings again,
 	 * not while replaying, and a kill not again when the agent tells it a second time.
 	 */
 	void (*on_kill)(void *arg, struct host *h, const struct wire_kill *k, int64_t kill_id,
@@ -34,6 +34,9 @@ struct ingest_ops {
 			 const struct death *d, int64_t t_us);
 	/* h->posture is the new one, unless there was no memory for it. */
 	void (*on_posture)(void *arg, struct host *h, const struct wire_posture *p, int64_t t_us);
+	/* p, which the census is of, has it already; NULL when it is not known (yet). */
+	void (*on_census)(void *arg, struct host *h, struct process *p, const struct wire_census *c,
+			  int64_t census_id, int64_t t_us);
 };
 
 struct ingest_stats {
@@ -45,6 +48,7 @@ struct ingest_stats {
 	uint64_t undecodable;
 	uint64_t gaps;
 	uint64_t kills;      /* told, each once */
+	uint64_t censuses;
 	uint64_t unwindowed; /* samples that found no room in the open windows */
 	int64_t newest_us;   /* time of the newest sample */
 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told apart from samples: events, ends of processes, kills, the host's posture. */
+/* What is told apart from samples: events, ends of processes, kills, the host's posture,
+ * censuses. */
+#include "collector/fleet/census.h"
 #include "collector/fleet/death.h"
 #include "collector/fleet/dossier.h"
 #include "collector/fleet/ingest_inner.h"
@@ -101,5 +103,37 @@ int ingest_take_posture(struct taking *k, const struct wire_rec *r, struct error
 		pack_posture(k->pack, findings, t_us);
 	if (k->pack && !k->again && in->ops->on_posture)
 		in->ops->on_posture(in->arg, k->host, &posture, t_us);
+	return 0;
+}
+
+/* The process may be told later, or by a stream that is behind: the rows meet by its id. */
+int ingest_take_census(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	const struct ingest *in = k->in;
+	auto_census struct census c = {0};
+	struct wire_census census;
+	struct process *p;
+	int64_t t_us;
+	int rc = wire_unpack_census(k->arena, r->body, r->len, &census, err);
+
+	if (rc < 0)
+		return rc;
+	t_us = ingest_time(k->stream, census.t_wall_us);
+	if (census_init(&c, k->host, &census) < 0) {
+		if (k->pack)
+			pack_fail(k->pack);
+		return 0;
+	}
+	p = registry_find_process(k->host, c.proc_id);
+	if (p)
+		registry_census(p, &census, c.census_id, t_us);
+	if (!k->pack)
+		return 0;
+	pack_census(k->pack, &census, &c, t_us);
+	if (k->again)
+		return 0;
+	k->in->stats.censuses++;
+	if (in->ops->on_census)
+		in->ops->on_census(in->arg, k->host, p, &census, c.census_id, t_us);
 	return 0;
 }

@@ -33,6 +33,7 @@ struct pack {
 	struct list cgroups_gone;
 	struct list kills;
 	struct list postures;
+	struct list censuses;
 	int event_idx; /* within the record at hand */
 	bool failed;
 };
@@ -82,6 +83,7 @@ void pack_free(struct pack **p)
 	free((*p)->cgroups_gone.items);
 	free((*p)->kills.items);
 	free((*p)->postures.items);
+	free((*p)->censuses.items);
 	buf_fini(&(*p)->bytes);
 	arena_fini(&(*p)->arena);
 	free(*p);
@@ -264,6 +266,45 @@ void pack_posture(struct pack *p, const char *findings, int64_t t_us)
 		*s = (struct store_posture){.t_us = t_us, .doc = keep(p, findings)};
 }
 
+static int at_most_int(uint32_t v)
+{
+	return (int)MIN_OF(v, (uint32_t)INT32_MAX);
+}
+
+void pack_census(struct pack *p, const struct wire_census *w, const struct census *c, int64_t t_us)
+{
+	struct store_census *s = list_add(p, &p->censuses, sizeof(*s));
+
+	if (!s)
+		return;
+	*s = (struct store_census){
+		.census_id = c->census_id,
+		.t_us = t_us,
+		.proc_id = c->proc_id,
+		.pid = w->pid,
+		.start_ticks = w->start_ticks,
+		.service = keep(p, c->process ? c->process->service : ""),
+		.comm = keep(p, c->process ? c->process->comm : ""),
+		.method = census_method_word(w->method),
+		.reason = census_reason_word(w->reason),
+		.version = w->version,
+		.interpreters = at_most_int(w->interpreters),
+		.pause_us = (int64_t)w->pause_us,
+		.walk_us = (int64_t)w->walk_us,
+		.objects = (int64_t)w->objects,
+		.bytes = (int64_t)w->bytes,
+		.types_total = at_most_int(w->types_total),
+		.error_per_10000 = at_most_int(w->error_per_10000),
+		.types = keep(p, c->types),
+		.parts = keep(p, c->parts),
+		.note = keep(p, w->note),
+	};
+	if (w->has_command)
+		memcpy(s->command_id, w->command_id, sizeof(s->command_id));
+	add_event(p, t_us, wire_event_word(WIRE_EVENT_CENSUS), c->proc_id,
+		  json_loads(c->event, 0, NULL));
+}
+
 void pack_fail(struct pack *p)
 {
 	p->failed = true;
@@ -359,5 +400,7 @@ int pack_put(struct pack *p, struct store *store)
 	p->batch.n_kills = p->kills.n;
 	p->batch.postures = p->postures.items;
 	p->batch.n_postures = p->postures.n;
+	p->batch.censuses = p->censuses.items;
+	p->batch.n_censuses = p->censuses.n;
 	return store_put(store, &p->batch);
 }

@@ -21,6 +21,7 @@ static void process_free(struct process *p)
 	free(p->cgroup);
 	free(p->service);
 	free(p->container);
+	python_free(&p->python);
 	free(p);
 }
 
@@ -366,6 +367,22 @@ void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t
 	memcpy(p->v, v, sizeof(p->v));
 	p->last_seen_us = t_us;
 	trend_add(&p->rss, t_us, v[METRIC_RSS]);
+	if (!p->python && python_told(v)) {
+		p->python = python_new();
+		p->rev++; /* whether it is one is a label of rules */
+	}
+	if (p->python)
+		python_take(p->python, v, t_us);
+}
+
+void registry_census(struct process *p, const struct wire_census *c, int64_t census_id,
+		     int64_t t_us)
+{
+	if (!p->python)
+		p->python = python_new();
+	/* Without memory the verdict does without it: the store has it. */
+	if (p->python)
+		python_census(p->python, c, census_id, t_us);
 }
 
 void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], int64_t t_us)

@@ -16,6 +16,7 @@
 #include <uthash.h>
 
 #include "collector/fleet/gctotals.h"
+#include "collector/fleet/python.h"
 #include "common/error.h"
 #include "proto/metric.h"
 #include "proto/wire.h"
@@ -58,6 +59,7 @@ struct process {
 	int64_t announced_us;    /* time of the tick that last announced it */
 	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
 	struct trend rss;        /* KiB */
+	struct python *python;   /* NULL: no interpreter was told of */
 	UT_hash_handle hh;       /* in host->processes by proc_id */
 };
 
@@ -145,6 +147,10 @@ void registry_remove_process(struct host *h, struct process *p);
 /* Takes new values and moves the trend on. */
 void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us);
 void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], int64_t t_us);
+
+/* A census of the process; one of a process that is not known changes nothing here. */
+void registry_census(struct process *p, const struct wire_census *c, int64_t census_id,
+		     int64_t t_us);
 
 /* The cgroup, made when new; NULL without memory. What is told of it is kept in step. */
 struct cgroup *registry_cgroup(struct host *h, int64_t cgroup_id, const struct wire_cgroup *info,

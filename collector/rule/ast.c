@@ -187,6 +187,10 @@ void rule_print_rule(struct buf *b, const struct rule_set *set, const struct rul
 			  r->missing_us);
 		buf_puts(b, ";\n");
 	}
+	if (r->census_us) {
+		print_for(b, "    census every ", r->census_us);
+		buf_printf(b, " max %u;\n", r->census_max);
+	}
 	for (unsigned i = 0; i < r->n_levels; i++) {
 		const struct rule_level_def *l = &r->levels[i];
 

@@ -104,6 +104,8 @@ struct rule {
 	int64_t warmup_us;
 	enum rule_missing missing;
 	int64_t missing_us;
+	int64_t census_us;   /* a census when the alert opens and every so often; 0 = none */
+	unsigned census_max; /* so many of one alert */
 	unsigned n_levels;
 	struct rule_level_def levels[RULE_LEVEL_COUNT];
 	/* What the alert's value is: the measured side of the first comparison, or NULL. */

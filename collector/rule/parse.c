@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIM_MAX    1
-#define TRIM_MAX_US (3600 * 1000000LL)
+#define TRIM_MAX         1
+#define CENSUS_MAX       4
+#define CENSUS_EVERY_MIN (10 * 60 * 1000000LL)
+#define TRIM_MAX_US      (3600 * 1000000LL)
 
 int rule_parser_fail(struct rule_parser *p, const char *fmt, ...)
 {
@@ -148,10 +150,20 @@ static int parse_when(struct rule_parser *p, struct rule_condition *c)
 	return parse_for(p, &c->clear_us);
 }
 
+static int parse_count(struct rule_parser *p, unsigned *ret)
+{
+	double n = p->token.number;
+
+	if (p->token.kind != TOKEN_NUMBER || p->token.type != RULE_COUNT || n != floor(n) ||
+	    n < 1 || n > RULE_ACTIONS)
+		return rule_parser_expected(p, "a whole number from 1 to 16");
+	*ret = (unsigned)n;
+	return rule_parser_advance(p);
+}
+
 /* 'max N per D', actions only. */
 static int parse_max(struct rule_parser *p, struct rule_level_def *l)
 {
-	double n;
 	int rc;
 
 	if (!at(p, "max"))
@@ -162,12 +174,7 @@ static int parse_max(struct rule_parser *p, struct rule_level_def *l)
 	rc = rule_parser_advance(p);
 	if (rc < 0)
 		return rc;
-	n = p->token.number;
-	if (p->token.kind != TOKEN_NUMBER || p->token.type != RULE_COUNT || n != floor(n) ||
-	    n < 1 || n > RULE_ACTIONS)
-		return rule_parser_expected(p, "a whole number from 1 to 16");
-	l->max = (unsigned)n;
-	rc = rule_parser_advance(p);
+	rc = parse_count(p, &l->max);
 	if (rc == 0)
 		rc = take_word(p, "per");
 	return rc < 0 ? rc : rule_parser_duration(p, 1000000, RULE_DURATION_MAX, &l->max_us);
@@ -245,6 +252,21 @@ static int parse_missing(struct rule_parser *p)
 	return rc < 0 ? rc : rule_parser_duration(p, 1000000, RULE_DURATION_MAX, &r->missing_us);
 }
 
+/* 'every D [max N]'. */
+static int parse_census(struct rule_parser *p)
+{
+	int rc = take_word(p, "every");
+
+	p->rule->census_max = CENSUS_MAX;
+	if (rc == 0)
+		rc = rule_parser_duration(p, CENSUS_EVERY_MIN, RULE_DURATION_MAX,
+					  &p->rule->census_us);
+	if (rc < 0 || !at(p, "max"))
+		return rc;
+	rc = rule_parser_advance(p);
+	return rc < 0 ? rc : parse_count(p, &p->rule->census_max);
+}
+
 static int parse_meta(struct rule_parser *p, const char **slot)
 {
 	if (p->token.kind != TOKEN_TEXT)
@@ -290,8 +312,16 @@ static int parse_item(struct rule_parser *p, struct rule_condition *common)
 		if (r->n_levels)
 			return rule_parser_fail(p, "'missing' belongs before the levels");
 		parse = parse_missing;
+	} else if (at(p, "census")) {
+		if (r->n_levels || r->kind == RULE_HOST)
+			return rule_parser_fail(p,
+						r->n_levels
+							? "'census' belongs before the levels"
+							: "'census' is of a process or a service");
+		parse = parse_census;
 	} else if (!slot && !at(p, "level")) {
-		return rule_parser_expected(p, "'why', 'when', 'missing', 'warmup' or 'level'");
+		return rule_parser_expected(
+			p, "'why', 'when', 'missing', 'warmup', 'census' or 'level'");
 	}
 	rc = rule_parser_advance(p);
 	if (rc < 0)

@@ -23,7 +23,8 @@ struct db_sync;
 	X(CHUNK, chunk, DAY)           \
 	X(HOST_CHUNK, host_chunk, DAY) \
 	X(ROLLUP_1H, rollup_1h, MONTH) \
-	X(EVENT, event, MONTH)
+	X(EVENT, event, MONTH)         \
+	X(CENSUS, census, MONTH)
 
 enum partition_span { PARTITION_HOUR, PARTITION_DAY, PARTITION_MONTH };
 

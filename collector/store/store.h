@@ -179,6 +179,32 @@ struct store_kill {
 	const char *event; /* JSON text: what the event tells */
 };
 
+/* A census of a Python process, which may not be stored (yet). Counts above what a column holds are
+ * cut. */
+struct store_census {
+	int64_t census_id; /* identity_census() */
+	int64_t t_us;
+	int64_t proc_id;
+	uint32_t pid;
+	uint64_t start_ticks;
+	const char *service; /* '' = not known, as comm */
+	const char *comm;
+	const char *method; /* CENSUS_METHOD_LIST's word */
+	const char *reason; /* CENSUS_REASON_LIST's word */
+	uint8_t command_id[16];
+	int64_t version;
+	int interpreters;
+	int64_t pause_us;
+	int64_t walk_us;
+	int64_t objects;
+	int64_t bytes;
+	int types_total;
+	int error_per_10000;
+	const char *types; /* JSON text: an array of [name, count, bytes], the largest first */
+	const char *parts; /* JSON text: an object of HEAP_PART_LIST's names */
+	const char *note;
+};
+
 /* Kept when it differs from the one before. */
 struct store_posture {
 	int64_t t_us;
@@ -233,6 +259,8 @@ struct store_batch {
 	size_t n_kills;
 	const struct store_posture *postures;
 	size_t n_postures;
+	const struct store_census *censuses;
+	size_t n_censuses;
 };
 
 /* Queues a copy. -ENOBUFS: the caller stops reading that connection and tries again later. */

@@ -82,6 +82,12 @@ static const size_t kill_texts[] = {
 	offsetof(struct store_kill, limit_owner), offsetof(struct store_kill, verdict),
 	offsetof(struct store_kill, doc),         offsetof(struct store_kill, event),
 };
+static const size_t census_texts[] = {
+	offsetof(struct store_census, service), offsetof(struct store_census, comm),
+	offsetof(struct store_census, method),  offsetof(struct store_census, reason),
+	offsetof(struct store_census, types),   offsetof(struct store_census, parts),
+	offsetof(struct store_census, note),
+};
 static const size_t posture_texts[] = {offsetof(struct store_posture, doc)};
 
 #define COPY_ROWS(b, rows, n, texts) \
@@ -96,6 +102,7 @@ static void copy_batch(struct bump *b, struct store_batch *to)
 	COPY_ROWS(b, to->cgroups, to->n_cgroups, cgroup_texts);
 	COPY_ROWS(b, to->kills, to->n_kills, kill_texts);
 	COPY_ROWS(b, to->postures, to->n_postures, posture_texts);
+	COPY_ROWS(b, to->censuses, to->n_censuses, census_texts);
 	COPY_PLAIN(b, to->exited, to->n_exited);
 	COPY_PLAIN(b, to->cgroups_gone, to->n_cgroups_gone);
 	COPY_PLAIN(b, to->gaps, to->n_gaps);
@@ -122,9 +129,9 @@ static struct pending *pending_new(const struct store_batch *b)
 }
 
 /* An event's time is its host's word: one that no partition is kept for is told as received. */
-static int64_t clamp(const struct store *s, const struct pending *p, int64_t t_us)
+static int64_t clamp(const struct pending *p, int64_t keep_us, int64_t t_us)
 {
-	return t_us < p->b.rcv_us - s->cfg.keep_event_us || t_us > p->b.rcv_us + 3600 * USEC_PER_SEC
+	return t_us < p->b.rcv_us - keep_us || t_us > p->b.rcv_us + 3600 * USEC_PER_SEC
 		       ? p->b.rcv_us
 		       : t_us;
 }
@@ -133,11 +140,14 @@ static void clamp_events(const struct store *s, struct pending *p)
 {
 	struct store_event *e = (struct store_event *)(void *)p->b.events;
 	struct store_kill *k = (struct store_kill *)(void *)p->b.kills;
+	struct store_census *c = (struct store_census *)(void *)p->b.censuses;
 
 	for (size_t i = 0; i < p->b.n_events; i++)
-		e[i].t_us = clamp(s, p, e[i].t_us);
+		e[i].t_us = clamp(p, s->cfg.keep_event_us, e[i].t_us);
 	for (size_t i = 0; i < p->b.n_kills; i++)
-		k[i].t_us = clamp(s, p, k[i].t_us);
+		k[i].t_us = clamp(p, s->cfg.keep_event_us, k[i].t_us);
+	for (size_t i = 0; i < p->b.n_censuses; i++)
+		c[i].t_us = clamp(p, s->cfg.keep_rollup_us, c[i].t_us);
 }
 
 bool store_has_room(const struct store *s, size_t len)
@@ -403,6 +413,8 @@ static int add_leaves(struct store *s, struct db_tx *tx)
 			rc = store_need_leaf(s, tx, PARTITION_EVENT, b->events[k].t_us);
 		for (size_t k = 0; k < b->n_kills && rc == 0; k++)
 			rc = store_need_leaf(s, tx, PARTITION_EVENT, b->kills[k].t_us);
+		for (size_t k = 0; k < b->n_censuses && rc == 0; k++)
+			rc = store_need_leaf(s, tx, PARTITION_CENSUS, b->censuses[k].t_us);
 	}
 	return rc;
 }
@@ -417,6 +429,8 @@ static void remember_leaves(struct store *s)
 			partition_remember(&s->partitions, PARTITION_EVENT, b->events[k].t_us);
 		for (size_t k = 0; k < b->n_kills; k++)
 			partition_remember(&s->partitions, PARTITION_EVENT, b->kills[k].t_us);
+		for (size_t k = 0; k < b->n_censuses; k++)
+			partition_remember(&s->partitions, PARTITION_CENSUS, b->censuses[k].t_us);
 	}
 }
 

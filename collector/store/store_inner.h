@@ -114,4 +114,7 @@ void store_on_seal_timer(int fd, short what, void *arg);
 void store_on_retain_timer(int fd, short what, void *arg);
 void store_seal_fini(struct store *s);
 
+/* The windows of an hour share the range of a rollup's 'part' between them: how many each has. */
+int store_rollup_parts(int64_t window_us);
+
 #endif

@@ -15,6 +15,8 @@
 
 #define MAGIC       0x72657461u
 #define INTERVAL_US (60 * USEC_PER_SEC)
+/* A leaf of censuses holds a month. */
+#define LEAF_SPAN_US (40 * 24 * 3600 * USEC_PER_SEC)
 #define ROWS_MAX    5000 /* deleted of a table in one round */
 
 /* The leaf that is going. */
@@ -49,6 +51,8 @@ static int64_t horizon(const struct store *s, enum partition_table t, int64_t no
 	case PARTITION_EVENT:
 		/* a batch may hold an event as old as that */
 		return now_us - s->cfg.keep_event_us - 24 * 3600 * USEC_PER_SEC;
+	case PARTITION_CENSUS:
+		return now_us - s->cfg.keep_rollup_us;
 	case PARTITION_TABLES:
 		break;
 	}
@@ -218,6 +222,8 @@ static int delete_rows(struct store *s)
 		{Q_RETAIN_GAP, s->cfg.keep_rollup_us},
 		{Q_RETAIN_CGROUP, MAX_OF(s->cfg.keep_chunk_us, s->cfg.keep_rollup_us)},
 		{Q_RETAIN_POSTURE, s->cfg.keep_event_us},
+		/* no census that is still there names it */
+		{Q_RETAIN_CENSUS_TYPE, s->cfg.keep_rollup_us + LEAF_SPAN_US},
 		/* a dossier says it all where the rest has gone */
 		{Q_RETAIN_OOM_KILL, MAX_OF(s->cfg.keep_event_us, s->cfg.keep_rollup_us)},
 	};

@@ -264,6 +264,35 @@ static const struct field posture_fields[] = {
 	OF_TEXT(store_posture, doc),
 };
 
+/* Names get their numbers first, in a statement of their own: the next one sees also those that
+ * another collector made meanwhile. */
+static const struct field census_type_fields[] = {OF_TEXT(store_census, types)};
+
+static const struct field census_fields[] = {
+	OF_HOST(),
+	OF_I64(store_census, census_id),
+	OF_TIME(store_census, t_us),
+	OF_I64(store_census, proc_id),
+	OF_U32(store_census, pid),
+	OF_I64(store_census, start_ticks),
+	OF_TEXT(store_census, service),
+	OF_TEXT(store_census, comm),
+	OF_TEXT(store_census, method),
+	OF_TEXT(store_census, reason),
+	OF_UUID(store_census, command_id),
+	OF_I64(store_census, version),
+	OF_INT(store_census, interpreters),
+	OF_I64(store_census, pause_us),
+	OF_I64(store_census, walk_us),
+	OF_I64(store_census, objects),
+	OF_I64(store_census, bytes),
+	OF_INT(store_census, types_total),
+	OF_INT(store_census, error_per_10000),
+	OF_TEXT(store_census, types),
+	OF_TEXT(store_census, parts),
+	OF_TEXT(store_census, note),
+};
+
 #define LIST(query, row, list, fields)                                                             \
 	{                                                                                          \
 		query, offsetof(struct store_batch, list), offsetof(struct store_batch, n_##list), \
@@ -280,6 +309,8 @@ static const struct row_list lists[] = {
 	LIST(Q_CGROUP_ADD, store_cgroup, cgroups, cgroup_fields),
 	LIST(Q_OOM_KILL_ADD, store_kill, kills, kill_fields),
 	LIST(Q_POSTURE_ADD, store_posture, postures, posture_fields),
+	LIST(Q_CENSUS_TYPE_ADD, store_census, censuses, census_type_fields),
+	LIST(Q_CENSUS_ADD, store_census, censuses, census_fields),
 };
 
 #define FIELDS_MAX 24

@@ -91,18 +91,22 @@ static void put_host_chunk(struct buf *b, const struct seal *l, const struct sea
 	put_fields(b, fields, ARRAY_SIZE(fields));
 }
 
-/* part: the windows of an hour share the range of an int2 between them. */
+int store_rollup_parts(int64_t window_us)
+{
+	return (int)(INT16_MAX / MAX_OF(HOUR_US / window_us, 1));
+}
+
 static void put_rollup(struct buf *b, const struct store *s, const struct seal_part *p,
 		       int64_t part)
 {
 	int64_t t0 = s->seal.t0_us, hour = window_start(HOUR_US, t0);
-	int64_t windows = MAX_OF(HOUR_US / s->cfg.window_us, 1);
 	const struct window_figures *f = &p->w.figures;
 	const struct db_param fields[SEAL_ROLLUP_COLUMNS] = {
 		DB_P_TIME(hour),
 		DB_P_INT4(p->w.id.host_id),
 		DB_P_INT8(p->w.id.obj_id),
-		DB_P_INT2((t0 - hour) / s->cfg.window_us * (INT16_MAX / windows) + part),
+		DB_P_INT2((t0 - hour) / s->cfg.window_us * store_rollup_parts(s->cfg.window_us) +
+			  part),
 		DB_P_INT4((int64_t)p->w.n),
 		or_null(f->rss_min),
 		or_null(f->rss_max),

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A result that comes after its command was given up as expired is still the truth.
+-- A result that comes after its command was given up as expired is still the truth. A census gives
+-- nothing back: that it gained nothing says nothing.
 UPDATE command AS c
-SET state = $3::text, done = $4::timestamptz, rss_before = $5::int8, rss_after = $6::int8, swap_before = $7::int8,
+SET state = CASE WHEN c.action = 'census' AND $3::text = 'ineffective' THEN 'done' ELSE $3::text END,
+    done = $4::timestamptz, rss_before = $5::int8, rss_after = $6::int8, swap_before = $7::int8,
     swap_after = $8::int8, held_us = $9::int8, detail = $10::text
 WHERE c.host_id = $1::int4 AND c.cmd_id = $2::uuid AND c.state IN ('queued', 'sent', 'running', 'expired')
 RETURNING

@@ -108,6 +108,20 @@ async function process_(page) {
 		const points = Number(/(\d+) points/.exec(text)?.[1] ?? 0);
 		return points > 2 ? "" : text;
 	});
+	await check("types_that_grew_are_named", async () => {
+		const row = page.locator("#types tbody tr").first();
+		await row.waitFor({ timeout: 15000 });
+		const cells = await row.locator("td").allInnerTexts();
+		const title = await page.locator("#types-title").innerText();
+		return cells.join("|") === `${HOSTILE}|+1000|+20 MiB|2000|40 MiB` && title.includes("grew in 29 min") ? "" : `${title}: ${cells.join("|")}`;
+	});
+	await check("the_verdict_is_what_rest_says", async () => {
+		const id = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("process");
+		const said = await page.evaluate((path) => fetch(path).then((a) => a.json()), `/api/v1/processes/${id}`);
+		const kind = said.verdict ? said.verdict.confidence : "";
+		const shown = (await page.locator("#why").textContent()).trim();
+		return said.verdict ? (shown.endsWith(`(${kind}).`) ? "" : shown) : shown && `it says '${shown}' of nothing`;
+	});
 	await check("enter_opens_the_process_too", async () => {
 		await page.goBack();
 		await page.waitForSelector("#process", { state: "hidden" });

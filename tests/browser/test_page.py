@@ -40,6 +40,18 @@ def store_a_kill(stack):
     assert stack.sql(f"INSERT INTO oom_kill ({names}) VALUES ({', '.join(['%s'] * len(row))}) RETURNING 1", *row.values())
 
 
+def store_censuses(stack, pid):
+    """As the collector stores what an agent counts: between the two one type has grown."""
+    process, = wait_for("the leak among the processes", lambda: [p for p in stack.items("/hosts/1/processes?limit=500") if p["pid"] == pid], 30)
+    assert stack.sql("INSERT INTO census_type (name, used) VALUES (%s, now()), ('dict', now()) RETURNING 1", HOSTILE)
+    for n, age in ((1, "30 min"), (2, "1 min")):
+        assert stack.sql("INSERT INTO census (ts, host_id, census_id, proc_id, pid, start_ticks, service, comm, method, reason, version, "
+                         "interpreters, pause_us, walk_us, objects, bytes, types_total, error, types, counts, sizes, parts, note) "
+                         "SELECT now() - %s::interval, 1, %s, %s, %s, 1, '', '', 'snapshot', 'asked', 50987760, 1, 7000, 9000, 100, 100, "
+                         "2, 0, array_agg(type_id ORDER BY type_id), ARRAY[%s, 50], ARRAY[%s, 5000], '{}', '' "
+                         "FROM census_type RETURNING 1", age, n, process["id"], pid, 1000 * n, (n * 20) << 20)
+
+
 @pytest.fixture(scope="module")
 def results():
     if not (MODULES / "node_modules/playwright-core").is_dir():
@@ -55,6 +67,7 @@ def results():
             programs.append(subprocess.Popen([HOSTILE, "300"], executable="/usr/bin/sleep"))
             programs.append(hostile_comm())
             store_a_kill(stack)
+            store_censuses(stack, leak.pid)
             wait_for("a firing alert", lambda: stack.items("/alerts?state=firing"), 90)
             yield drive(stack, leak.pid, [p.pid for p in programs], profile)
     finally:

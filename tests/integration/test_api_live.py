@@ -338,7 +338,8 @@ def test_events(stack, admin, host):
     assert admin.get("/events?from=-2h&to=-1h")["items"] == []
     gone = admin.get(f"/processes/{ended['process_id']}")
     assert gone["pid"] == pid and gone["alive"] is False and gone["rss_bytes"] is None
-    assert set(gone) == set(admin.get(f"/hosts/{host['id']}/processes?limit=1")["items"][0])
+    one = admin.get(f"/hosts/{host['id']}/processes?limit=1")["items"][0]
+    assert set(gone) == set(admin.get(f"/processes/{one['id']}"))
     assert admin.get(f"/processes/{ended['process_id']}/series")["points"]
 
 

@@ -161,6 +161,118 @@ def test_a_dossier_is_told_whole(collector, argv):
     assert json.loads(run(collector, "oom", *argv, "--json").stdout) == evil
 
 
+CENSUS = {"id": "77", "time": "2026-11-23T01:02:03.000Z", "host": "web-1", "process_id": "9", "pid": 42, "service": "shop",
+          "version": "3.11.2", "method": "snapshot", "reason": "asked", "action_id": ACTION["id"], "pause_seconds": 0.0075,
+          "objects": 1000, "objects_bytes": 3 << 20, "types_total": 400, "parts": {"rss_bytes": 100 << 20, "malloc_free_bytes": 9 << 20},
+          "note": None, "types": [{"name": "app.E\x1b[2J", "count": 700, "bytes": 2 << 20}, {"name": "dict", "count": 300, "bytes": 1 << 20}]}
+DIFF = {"census": CENSUS, "base": dict(CENSUS, id="76"), "span_seconds": 1800, "objects_growth": 500, "objects_bytes_growth": 2 << 20,
+        "types": [{"name": "app.E", "count": 700, "bytes": 2 << 20, "count_growth": 600, "bytes_growth": 1 << 20, "known": True},
+                  {"name": "old", "count": 0, "bytes": 0, "count_growth": -100, "bytes_growth": -4096, "known": False}]}
+PROCESS = {"id": "9", "host": "web-1", "pid": 42, "service": "shop", "comm": "python3", "rss_bytes": 100 << 20, "anon_bytes": 90 << 20,
+           "file_bytes": None, "verdict": {"kind": "python_objects", "confidence": "certain", "sentence": "keeps \x1b more",
+                                           "evidence": ["RSS +1 MiB"], "advice": ["look"]}}
+
+
+def tell_process(collector):
+    collector.say("GET", "/hosts/web-1/processes", {"items": [PROCESS]})
+    collector.say("GET", "/processes/9", PROCESS)
+    collector.say("GET", "/processes/9/census", {"items": [CENSUS]})
+    collector.say("GET", "/censuses/77", CENSUS)
+    collector.say("GET", "/censuses/77/diff", DIFF)
+
+
+@pytest.mark.parametrize("target,asked", [("web-1:42", "limit=1&pid=42"), ("web-1/sh op", "limit=1&service=sh%20op")])
+def test_a_census_is_told(collector, target, asked):
+    tell_process(collector)
+    r = run(collector, "census", target, "--top", "1")
+    assert r.returncode == 0, r.stderr
+    assert collector.asked[0][1] == f"/api/v1/hosts/web-1/processes?{asked}"
+    told = r.stdout.splitlines()
+    assert told[0].startswith("web-1 pid 42, Python 3.11.2") and "held for 7.5 ms" in told[1]
+    assert told[2] == "1000 objects of 400 types, 3 MiB"
+    assert told[-2:] == ["TYPE\tCOUNT\tBYTES", "app.E\\x1b[2J\t700\t2 MiB"]
+    assert json.loads(run(collector, "census", target, "--json").stdout) == CENSUS
+
+
+def test_two_censuses_are_compared(collector):
+    tell_process(collector)
+    r = run(collector, "census", "web-1:42", "--diff", "--top", "3")
+    assert r.returncode == 0, r.stderr
+    assert "in 30 min: +500 objects, +2 MiB" in r.stdout
+    assert r.stdout.splitlines()[-2:] == ["app.E\t+600\t+1 MiB\t700\t2 MiB", "old\t-100 ?\t-4 KiB\t0\t0 B"]
+    assert collector.asked[-1][1] == "/api/v1/censuses/77/diff?top=3"
+    run(collector, "census", "web-1:42", "--diff=5")
+    assert collector.asked[-1][1] == "/api/v1/censuses/77/diff?top=20&base=5"
+
+
+def test_a_new_census_is_an_action(collector):
+    tell_process(collector)
+    done = dict(ACTION, type="census", state="done")
+    collector.say("POST", "/actions", dict(ACTION, type="census"), 202)
+    collector.say("GET", f"/actions/{ACTION['id']}", done)
+    assert run(collector, "census", "web-1:42", "--now").returncode == 3, "nobody agreed"
+    assert all(a[0] == "GET" for a in collector.asked)
+    r = run(collector, "census", "web-1:42", "--now", "--yes", "--reason", "why")
+    assert r.returncode == 0 and r.stdout.splitlines()[1].split("\t")[1] == "census"
+    asked, = [a for a in collector.asked if a[0] == "POST"]
+    assert json.loads(asked[3]) == {"type": "census", "target": "web-1:42", "reason": "why", "dry_run": False}
+    r = run(collector, "census", "web-1:42", "--now", "--yes", "--wait", "--top", "1")
+    assert r.returncode == 0 and "app.E\\x1b[2J\t700" in r.stdout
+    collector.say("GET", f"/actions/{ACTION['id']}", dict(done, state="refused", detail="the policy denies it"))
+    r = run(collector, "census", "web-1:42", "--now", "--yes", "--wait")
+    assert r.returncode == 3 and "the policy denies it" in r.stdout
+
+
+def test_no_census_is_4(collector):
+    collector.say("GET", "/hosts/web-1/processes", {"items": [PROCESS]})
+    collector.say("GET", "/processes/9/census", {"items": []})
+    r = run(collector, "census", "web-1:42")
+    assert r.returncode == 4 and "--now" in r.stderr and r.stdout == ""
+    collector.say("GET", "/hosts/web-1/processes", {"items": []})
+    assert run(collector, "census", "web-1:42").returncode == 4
+    assert run(collector, "census", "nonsense\x1b").returncode == 4 and "\x1b" not in r.stderr
+
+
+SERVICE = {"host": "web-1", "service": "shop", "verdict_process_id": "9", "verdict": PROCESS["verdict"],
+           "trend": {"sentence": "leaks 3.1 MiB/h, 14 restarts, r2 0.97, by the clock and not by load"}}
+
+
+@pytest.mark.parametrize("target", ["web-1:42", "web-1/shop"])
+def test_growth_is_explained(collector, target):
+    tell_process(collector)
+    collector.say("GET", "/hosts/web-1/services/shop", SERVICE)
+    collector.say("GET", "/actions", {"items": [dict(ACTION, process_id="9", state="done"), dict(ACTION, process_id="8")]})
+    collector.say("GET", "/processes/9/gc", {"version": "3.11.2", "enabled": True, "collected": 5, "uncollectable": 0, "generations": [
+        {"generation": 0, "count": 1, "threshold": 700, "collections": 9, "collections_per_minute": 2.5}]})
+    r = run(collector, "explain", target)
+    assert r.returncode == 0, r.stderr
+    told = r.stdout.splitlines()
+    assert told[:2] == ["web-1 shop (pid 42), Python 3.11.2", "keeps \\x1b more [python_objects, certain]"]
+    for line in ("  RSS +1 MiB", "  shop leaks 3.1 MiB/h, 14 restarts, r2 0.97, by the clock and not by load",
+                 "  generation 0: count 1 of 700, 9 collections, 2.5 a minute", "  - look"):
+        assert line in told, r.stdout
+    assert "  RSS                        100 MiB" in told and "file mappings" not in r.stdout
+    assert sum("\ttrim\t" in line for line in told) == 1, "those of others are not its"
+    said = json.loads(run(collector, "explain", target, "--json").stdout)
+    assert said["process"] == PROCESS and said["service"] == SERVICE and len(said["actions"]) == 1
+
+
+def test_a_service_without_python_is_explained_by_its_trend(collector):
+    collector.say("GET", "/hosts/web-1/services/db", dict(SERVICE, service="db", verdict=None, verdict_process_id=None))
+    r = run(collector, "explain", "web-1/db")
+    assert r.returncode == 0 and "no Python interpreter" in r.stdout and "14 restarts" in r.stdout
+    assert run(collector, "explain", "web-1/none").returncode == 4
+
+
+@pytest.mark.parametrize("answer", [{}, {"items": 7}, [[]], 7, {"items": [7]}, {"id": 7, "trend": 7, "verdict": {"evidence": [7], "advice": 7}}])
+def test_explanations_that_are_none_do_no_harm(collector, answer):
+    tell_process(collector)
+    for path in "/processes/9", "/processes/9/gc", "/processes/9/census", "/hosts/web-1/services/shop", "/actions", "/censuses/77":
+        collector.say("GET", path, answer)
+    for argv in ["explain", "web-1:42"], ["explain", "web-1/shop"], ["census", "web-1:42"], ["census", "web-1:42", "--diff"]:
+        assert run(collector, *argv).returncode in (0, 1, 4)
+
+
 def test_no_kill_is_4(collector):
     collector.say("GET", "/oom-events", {"items": []})
     r = run(collector, "oom", "last")
@@ -236,6 +348,7 @@ def test_nobody_there_is_5(collector):
                                   ["oom", "show"], ["oom", "last", "a", "b"], ["hosts", "--nonsense"], ["trim"], ["enroll-token"],
                                   ["enroll-token", "nonsense"], ["enroll-token", "delete"], ["enroll-token", "create", "--ttl", "x"],
                                   ["enroll-token", "create", "--uses", "0"], ["actions", "--limit", "0"],
+                                  ["census"], ["census", "a:1", "--top", "0"], ["explain"], ["explain", "a", "b"],
                                   ["hosts", "--token-file", "/nonexistent"]])
 def test_wrong_usage_is_2_and_asks_nothing(collector, argv):
     r = run(collector, *argv)

@@ -6,6 +6,7 @@
 import { $, ago, ask, bytes, cell, duration, element, fill, fragment, growth, pickable } from "./base.js";
 import { showMachine } from "./machine.js";
 import { killRow, showDossier } from "./oom.js";
+import { showPython } from "./python.js";
 
 const REFRESH_MS = 5000;
 const state = { host: null, process: null, oom: null, target: null, plot: null };
@@ -184,16 +185,18 @@ async function draw() {
 
 // ---- actions ----
 
-const questions = {
-	trim: (t) => `Call malloc_trim in the running process ${t}? It is held for about a millisecond; what the host's policy forbids is refused.`,
-	restart: (t) => `End ${t} and have it started again, with its whole systemd unit or container? What the host's policy forbids is refused.`,
+const QUESTIONS = {
+	trim: ["Trim", "Call malloc_trim in the running process %? It is held for about a millisecond; what the host's policy forbids is refused."],
+	restart: ["Restart", "End % and have it started again, with its whole systemd unit or container? What the host's policy forbids is refused."],
+	census: ["Count", "Count the objects of the running process %? It is held for some milliseconds while a snapshot is taken; what the host's policy forbids is refused."],
 };
 
 async function act(type, dryRun) {
 	const target = state.target;
 	if (!target) return;
 	if (!dryRun) {
-		$("confirm-text").textContent = questions[type](target);
+		$("confirm-yes").textContent = QUESTIONS[type][0];
+		$("confirm-text").textContent = QUESTIONS[type][1].replace("%", () => target);
 		$("confirm").showModal();
 		const said = await new Promise((done) => $("confirm").addEventListener("close", () => done($("confirm").returnValue), { once: true }));
 		if (said !== "yes") return;
@@ -250,9 +253,10 @@ async function showProcess() {
 	const p = await ask(`/processes/${encodeURIComponent(state.process)}`);
 	state.target = `${p.host}:${p.pid}`;
 	$("process-title").textContent = `${p.service || p.comm} (pid ${p.pid}) on ${p.host}`;
-	for (const id of ["trim", "trim-dry", "restart", "restart-dry"]) $(id).disabled = !p.alive;
+	for (const id of ["trim", "trim-dry", "restart", "restart-dry", "census"]) $(id).disabled = !p.alive;
 	$("process-line").textContent = `${p.alive ? "" : "ended · "}${p.cmdline || p.comm} · RSS ${bytes(p.rss_bytes)} · growth ${growth(p.growth_bytes_per_hour)} · seen since ${ago(p.first_seen)}`;
 	await draw();
+	await showPython(p);
 }
 
 async function refreshOnce() {
@@ -315,5 +319,6 @@ for (const type of ["trim", "restart"]) {
 	$(`${type}-dry`).addEventListener("click", () => act(type, true));
 	$(type).addEventListener("click", () => act(type, false));
 }
+$("census").addEventListener("click", () => act("census", false));
 setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);
 readFragment();

@@ -4,10 +4,16 @@
  * store, reads back what was stored last, joins ingest and the web server, prints its port and then
  * obeys lines on stdin as the agent of host 1:
  *
- *   now                        from here on its samples are of now; before, of an hour ago (no
- * answer) keyframe KIB               two processes in a cgroup whose working set is KIB tick KIB |
- * gone            the next round; the round in which process 11 has left kill SEQ COMPLETE REPLAYED
- * a kill of process 11 death | posture CODE       how process 11 ended; what the host's set-up is
+ * - now: from here on its samples are of now; before, of an hour ago (no answer)
+ * - keyframe KIB: two processes in a cgroup whose working set is KIB
+ * - tick KIB: the next round
+ * - gone: the round in which process 11 has left
+ * - kill SEQ COMPLETE REPLAYED: a kill of process 11
+ * - death: how process 11 ended
+ * - posture CODE: what the host's set-up is
+ * - python K: rounds tell of interpreters with K collections more a round (no answer)
+ * - census PID K: its cache has 100 * K entries
+ * - gc-event PID: its collector was turned off
  *
  * and answers each with 'stored N told K': the stream's last stored number, kills told since start.
  */
@@ -46,6 +52,8 @@ struct driver {
 	uint64_t seq;
 	int64_t t_us;
 	unsigned told;
+	int64_t python; /* collections a round; 0 = no interpreter is told of */
+	int64_t collections;
 	const char *folder;
 };
 
@@ -108,6 +116,28 @@ static struct wire_process process(uint32_t id, uint32_t pid, enum wire_role rol
 				     .container = "shop-1"};
 }
 
+static void interpreter(struct driver *d, int64_t v[METRIC_COUNT])
+{
+	d->collections += d->python;
+	v[METRIC_CPU] = d->collections * 100;
+	v[METRIC_PYTHON_VERSION] = 0x030b02f0;
+	v[METRIC_PYTHON_STATE] = 0;
+	v[METRIC_INTERPRETERS] = 1;
+	v[METRIC_GC_ENABLED] = 1;
+	v[METRIC_GC0] = d->collections;
+	v[METRIC_GC1] = d->collections / 10;
+	v[METRIC_GC2] = d->collections / 100;
+	v[METRIC_COLLECTED] = d->collections * 3;
+	v[METRIC_UNCOLLECTABLE] = 0;
+	v[METRIC_GC_COUNT0] = 17;
+	v[METRIC_GC_COUNT1] = 1;
+	v[METRIC_GC_COUNT2] = 2;
+	v[METRIC_GC_THRESHOLD0] = 700;
+	v[METRIC_GC_THRESHOLD1] = 10;
+	v[METRIC_GC_THRESHOLD2] = 10;
+	v[METRIC_GC_FROZEN] = 0;
+}
+
 static void round_of(struct driver *d, struct wire_tick *t, int64_t kib, bool worker)
 {
 	auto_buf struct buf body = BUF_INIT(1 << 16);
@@ -120,6 +150,9 @@ static void round_of(struct driver *d, struct wire_tick *t, int64_t kib, bool wo
 		v[i] = METRIC_ABSENT;
 	v[METRIC_RSS] = kib / 2;
 	v[METRIC_PSS] = kib / 4;
+	v[METRIC_ANON] = kib / 2;
+	if (d->python)
+		interpreter(d, v);
 	for (int i = 0; i < HOST_METRIC_COUNT; i++)
 		host[i] = 100 + i;
 	host[HOST_METRIC_TOTAL] = 8 << 20;
@@ -223,6 +256,57 @@ static void kill_of(struct driver *d, uint64_t seq, bool complete, bool replayed
 	send_record(d, WIRE_KILL, &body);
 }
 
+/* Of a process: its cache holds 100 * k entries; what else it has stays as it is. */
+static void census_of(struct driver *d, uint32_t pid, uint64_t k)
+{
+	auto_buf struct buf body = BUF_INIT(1 << 16);
+	struct wire_census_type types[] = {
+		{"app.cache.Entry", 100 * k, k << 20},
+		{"dict", 5000, 1 << 20},
+		{"function", 9000, 900000},
+	};
+	struct wire_census c = {
+		.t_wall_us = d->t_us += USEC_PER_SEC,
+		.pid = pid,
+		.start_ticks = pid * 100ull,
+		.method = CENSUS_METHOD_SNAPSHOT,
+		.reason = CENSUS_REASON_ASKED,
+		.version = 0x030b02f0,
+		.interpreters = 1,
+		.pause_us = 7500,
+		.walk_us = 260000,
+		.objects = 14000 + 100 * k,
+		.bytes = (k << 20) + (1 << 20) + 900000,
+		.types_total = 400,
+		.types = types,
+		.n_types = 3,
+		.note = "",
+	};
+
+	memcpy(c.boot_id, boot_id, sizeof(boot_id));
+	for (int i = 0; i < HEAP_PART_COUNT; i++)
+		c.parts[i] = HEAP_ABSENT;
+	c.parts[HEAP_PART_RSS] = (int64_t)(k << 20) + (30 << 20);
+	c.parts[HEAP_PART_ARENAS] = 3;
+	wire_pack_census(&body, &c);
+	send_record(d, WIRE_CENSUS, &body);
+}
+
+static void gc_event(struct driver *d, uint32_t pid)
+{
+	auto_buf struct buf body = BUF_INIT(4096);
+	struct wire_event e = {.t_wall_us = d->t_us += USEC_PER_SEC,
+			       .kind = WIRE_EVENT_GC,
+			       .pid = pid,
+			       .start_ticks = pid * 100ull,
+			       .text = "automatic collection was turned off",
+			       .has_boot_id = true};
+
+	memcpy(e.boot_id, boot_id, sizeof(boot_id));
+	wire_pack_event(&body, &e);
+	send_record(d, WIRE_EVENT, &body);
+}
+
 static void death(struct driver *d)
 {
 	auto_buf struct buf body = BUF_INIT(4096);
@@ -263,6 +347,7 @@ static void obey(struct driver *d, char *line)
 	int complete, replayed;
 	long long kib;
 	char code[32];
+	unsigned pid;
 
 	line[strcspn(line, "\n")] = '\0';
 	if (strcmp(line, "now") == 0)
@@ -271,10 +356,16 @@ static void obey(struct driver *d, char *line)
 		keyframe(d, kib);
 	else if (sscanf(line, "tick %lld", &kib) == 1)
 		round_of(d, &(struct wire_tick){0}, kib, true);
+	else if (sscanf(line, "python %lld", &kib) == 1)
+		d->python = kib;
 	else if (strcmp(line, "gone") == 0)
 		gone(d);
 	else if (sscanf(line, "kill %llu %d %d", &seq, &complete, &replayed) == 3)
 		kill_of(d, seq, complete, replayed);
+	else if (sscanf(line, "census %u %llu", &pid, &seq) == 2)
+		census_of(d, pid, seq);
+	else if (sscanf(line, "gc-event %u", &pid) == 1)
+		gc_event(d, pid);
 	else if (strcmp(line, "death") == 0)
 		death(d);
 	else if (sscanf(line, "posture %31s", code) == 1)

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "collector/command/dispatch.h"
+#include "collector/incident_inner.h"
 #include "collector/notify/mail.h"
 #include "collector/rule/engine.h"
 #include "collector/store/store_alert.h"
@@ -30,6 +31,10 @@ static const char rules[] =
 	"	level log when rss > 100MiB clear rss < 90MiB for 0s;\n"
 	"	level mail when rss > 200MiB clear rss < 190MiB for 0s;\n"
 	"	level trim when rss > 300MiB clear rss < 290MiB for 0s max 4 per 1h;\n"
+	"}\n"
+	"rule leaky on process where python {\n"
+	"	why \"it leaks\"; warmup 0s; census every 30min max 2;\n"
+	"	level mail when rss > 600MiB clear rss < 590MiB for 0s;\n"
 	"}\n"
 	"rule silent on host { why \"nothing comes\"; missing fire after 1s; level mail; }\n";
 
@@ -53,9 +58,12 @@ static struct fake {
 	size_t n_rows;
 	unsigned mails;
 	struct incident_mail mail; /* the last; its strings are void by now */
+	char summary[512];
+	size_t sections;
 	unsigned issued;
 	int issue_rc;
 	struct action_request request;
+	char asked[80]; /* action and actor */
 	void (*sweep)(evutil_socket_t, short, void *);
 	void *sweep_arg;
 } fake;
@@ -121,6 +129,8 @@ int __wrap_mail_incident(struct mailer *m unused_arg, const struct incident_mail
 {
 	fake.mails++;
 	fake.mail = *mail;
+	snprintf(fake.summary, sizeof(fake.summary), "%s", mail->summary ? mail->summary : "");
+	fake.sections = mail->section_count;
 	return 0;
 }
 
@@ -129,6 +139,7 @@ int __wrap_dispatch_issue(struct dispatch *d unused_arg, const struct action_req
 {
 	fake.issued++;
 	fake.request = *r;
+	snprintf(fake.asked, sizeof(fake.asked), "%s %s", r->action, r->actor);
 	return fake.issue_rc ? error_set(err, fake.issue_rc, "no") : 0;
 }
 
@@ -621,6 +632,138 @@ static void a_host_that_never_comes_is_told(void **state)
 	assert_non_null(strstr(last_said()->row.title, "vps-1"));
 }
 
+/* An interpreter is in the process, and its host has a root helper. */
+static void make_python(struct world *w, int64_t rss)
+{
+	int64_t v[METRIC_COUNT];
+
+	w->host->connected = w->host->act = true;
+	for (int i = 0; i < METRIC_COUNT; i++)
+		v[i] = METRIC_ABSENT;
+	v[METRIC_RSS] = v[METRIC_ANON] = rss;
+	v[METRIC_GC0] = 5;
+	w->t_us += 2 * SEC;
+	registry_sample(w->process, v, w->t_us);
+	incidents_process(w->all, w->host, w->process, w->t_us);
+	incidents_host(w->all, w->host, w->t_us);
+}
+
+static void counted(struct world *w, uint64_t k, int64_t t_us)
+{
+	struct wire_census_type type = {"app.Entry", 1000 * k, k << 20};
+	struct wire_census c = {.method = CENSUS_METHOD_SNAPSHOT,
+				.objects = 1000 * k,
+				.bytes = k << 20,
+				.types_total = 1,
+				.types = &type,
+				.n_types = 1};
+
+	for (int i = 0; i < HEAP_PART_COUNT; i++)
+		c.parts[i] = HEAP_ABSENT;
+	c.parts[HEAP_PART_RSS] = (int64_t)(k << 20) + (600 << 20);
+	registry_census(w->process, &c, (int64_t)k, t_us);
+}
+
+static void answer_all(void)
+{
+	while (fake.answered < fake.n)
+		answer(0, 42);
+}
+
+static void a_rule_asks_for_censuses_within_limits(void **state)
+{
+	struct world *w = *state;
+	struct incident *i;
+
+	make_python(w, 650 * MIB);
+	sweep();
+	assert_int_equal(fake.issued, 0); /* it belongs to its alert, which has no number yet */
+	answer_all();
+	sweep();
+	assert_int_equal(fake.issued, 2);
+	assert_string_equal(fake.asked, "census rule:leaky"); /* the other was big's trim */
+	assert_int_equal(fake.request.proc_id, PROC_ID);
+	assert_int_equal(fake.request.alert_id, 42);
+	i = incident_find(w->all, "leaky|7|process|1234");
+	assert_non_null(i);
+	answer_all();
+	sweep();
+	assert_int_equal(fake.issued, 2);
+	i->census_us -= 31 * 60 * SEC; /* half an hour later */
+	sweep();
+	assert_int_equal(fake.issued, 2); /* but somebody asked within ten minutes */
+	w->process->python->asked_us -= 31 * 60 * SEC;
+	sweep();
+	assert_int_equal(fake.issued, 3);
+	i->census_us = w->process->python->asked_us = 0;
+	answer_all();
+	sweep();
+	assert_int_equal(fake.issued, 3); /* at most 2 */
+}
+
+static void a_census_by_others_is_as_good(void **state)
+{
+	struct world *w = *state;
+	struct incident *i;
+
+	make_python(w, 650 * MIB);
+	answer_all();
+	counted(w, 1, clock_wall_us() - 60 * SEC);
+	sweep();
+	answer_all();
+	assert_int_equal(fake.issued, 1); /* big's trim */
+	i = incident_find(w->all, "leaky|7|process|1234");
+	assert_int_equal(i->censuses, 1);
+	w->process->python->base->t_us -= 31 * 60 * SEC;
+	i->census_us -= 31 * 60 * SEC;
+	fake.issue_rc = -EOPNOTSUPP;
+	sweep();
+	assert_int_equal(fake.issued, 2);
+	assert_int_equal(i->censuses, 1); /* it was refused */
+	w->host->act = false;
+	i->census_us = w->process->python->asked_us = 0;
+	sweep();
+	assert_int_equal(fake.issued, 2);
+}
+
+static void what_grows_is_told_by_row_and_mail(void **state)
+{
+	struct world *w = *state;
+
+	counted(w, 1, w->t_us - 1800 * SEC);
+	counted(w, 41, w->t_us - 10 * SEC);
+	make_python(w, 650 * MIB);
+	answer_all();
+	assert_true(fake.mails > 0);
+	assert_non_null(strstr(fake.summary, "shop keeps more and more Python objects"));
+	assert_non_null(strstr(fake.summary, "app.Entry (+40000, +40 MiB) (certain)."));
+	assert_int_equal(fake.sections, 1);
+	sweep();
+	answer_all();
+	assert_non_null(strstr(last_said()->doc, "\"verdict\":{\"kind\":\"python_objects\""));
+	counted(w, 99, w->t_us);
+	sweep();
+	answer_all();
+	assert_non_null(strstr(last_said()->doc, "+98 MiB"));
+}
+
+/* The end of a census is neither mailed nor an action in vain. */
+static void a_census_is_no_attempt(void **state)
+{
+	struct world *w = *state;
+	struct action_row row = {.host_id = HOST_ID, .proc_id = PROC_ID, .alert_id = 42};
+	unsigned mails;
+
+	make_python(w, 650 * MIB);
+	answer_all();
+	mails = fake.mails;
+	snprintf(row.action, sizeof(row.action), "census");
+	snprintf(row.state, sizeof(row.state), "failed");
+	for (int n = 0; n < 5; n++)
+		incidents_action_finished(w->all, &row);
+	assert_int_equal(fake.mails, mails);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -642,6 +785,10 @@ int main(void)
 		TEST(an_action_of_before_the_restart_finds_its_alert),
 		TEST(alerts_of_rules_that_are_gone_are_closed),
 		TEST(a_host_that_never_comes_is_told),
+		TEST(a_rule_asks_for_censuses_within_limits),
+		TEST(a_census_by_others_is_as_good),
+		TEST(what_grows_is_told_by_row_and_mail),
+		TEST(a_census_is_no_attempt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

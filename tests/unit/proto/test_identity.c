@@ -11,6 +11,7 @@ static const uint8_t boot[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 
 static void the_numbers_are_fixed(void **state unused_arg)
 {
 	assert_true(identity_process(boot, 4242, 123456789) == 1224074341780048745);
+	assert_true(identity_census(5, 6) == 2351928170340540761);
 	assert_true(identity_service("app.service") == 89648464660607064);
 }
 

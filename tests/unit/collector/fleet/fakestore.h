@@ -32,6 +32,8 @@ struct fake_batch {
 	char kill_doc[2048]; /* of the last one */
 	char kill_event[512];
 	char posture[512];
+	struct store_census census; /* the last one; its strings are void */
+	char census_types[512];
 	uint8_t *payload;
 };
 
@@ -97,6 +99,10 @@ int __wrap_store_put(struct store *s unused_arg, const struct store_batch *b)
 		f->kills[i] = b->kills[i];
 		snprintf(f->kill_doc, sizeof(f->kill_doc), "%.2047s", b->kills[i].doc);
 		snprintf(f->kill_event, sizeof(f->kill_event), "%.500s", b->kills[i].event);
+	}
+	for (size_t i = 0; i < b->n_censuses; i++) {
+		f->census = b->censuses[i];
+		snprintf(f->census_types, sizeof(f->census_types), "%.500s", b->censuses[i].types);
 	}
 	for (size_t i = 0; i < b->n_postures; i++)
 		snprintf(f->posture, sizeof(f->posture), "%.500s", b->postures[i].doc);

@@ -47,9 +47,10 @@ struct world {
 	struct host *host;
 	struct ingest *in;
 	struct error err;
-	unsigned processes, hosts, exits, kills, deaths, postures;
+	unsigned processes, hosts, exits, kills, deaths, postures, censuses;
 	int64_t exited;
 	int64_t killed;
+	int64_t counted; /* process of the last census, 0 = none is known */
 	struct death death;
 };
 
@@ -97,12 +98,23 @@ static void on_posture(void *arg, struct host *h unused_arg,
 	((struct world *)arg)->postures++;
 }
 
+static void on_census(void *arg, struct host *h unused_arg, struct process *p,
+		      const struct wire_census *c unused_arg, int64_t id unused_arg,
+		      int64_t t_us unused_arg)
+{
+	struct world *w = arg;
+
+	w->censuses++;
+	w->counted = p ? p->proc_id : 0;
+}
+
 static const struct ingest_ops ops = {.on_process = on_process,
 				      .on_host = on_host,
 				      .on_exit = on_exit_of,
 				      .on_kill = on_kill,
 				      .on_death = on_death,
-				      .on_posture = on_posture};
+				      .on_posture = on_posture,
+				      .on_census = on_census};
 
 static void agent_begin(struct agent *a)
 {
@@ -964,6 +976,75 @@ static void a_posture_is_the_hosts(void **state)
 	assert_int_equal(last_put()->b.n_postures, 1);
 }
 
+static void add_census(struct world *w, uint32_t pid, uint64_t bytes)
+{
+	auto_buf struct buf body = BUF_INIT(4096);
+	struct wire_census_type type = {"app.Entry", 7, bytes};
+	struct wire_census c = {.t_wall_us = w->agent.t_us,
+				.pid = pid,
+				.start_ticks = pid * 100ull,
+				.version = 0x030b02f0,
+				.objects = 7,
+				.bytes = bytes,
+				.types_total = UINT32_MAX,
+				.error_per_10000 = UINT32_MAX,
+				.types = &type,
+				.n_types = 1,
+				.note = ""};
+
+	memcpy(c.boot_id, boot_id, sizeof(boot_id));
+	for (int i = 0; i < HEAP_PART_COUNT; i++)
+		c.parts[i] = HEAP_ABSENT;
+	wire_pack_census(&body, &c);
+	agent_add(&w->agent, WIRE_CENSUS, &body);
+}
+
+static void a_census_is_told_once_and_kept_by_its_process(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api")};
+	const struct fake_batch *f;
+	struct process *p;
+
+	one[0].start_ticks = 1000;
+	agent_begin(&w->agent);
+	add_census(w, 10, 1 << 20); /* before the process is known */
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(w->censuses, 1);
+	assert_int_equal(w->counted, 0);
+	f = last_put();
+	assert_int_equal(f->b.n_censuses, 1);
+	assert_int_equal(f->census.proc_id, identity_process(boot_id, 10, 1000));
+	assert_int_equal(f->census.types_total, INT32_MAX);
+	assert_int_equal(f->census.error_per_10000, INT32_MAX);
+	assert_string_equal(f->census_types, "[[\"app.Entry\",7,1048576]]");
+	assert_string_equal(f->kinds[0], "census");
+	assert_int_equal(send_batch(w), 0); /* the connection brings it again */
+	assert_int_equal(w->censuses, 1);
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	agent_begin(&w->agent);
+	add_census(w, 10, 3 << 20);
+	assert_int_equal(send_batch(w), 0);
+	p = registry_find_process(w->host, f->census.proc_id);
+	assert_non_null(p);
+	assert_int_equal(w->counted, p->proc_id);
+	assert_int_equal(p->python->base->bytes, 3 << 20);
+	assert_int_equal(ingest_stats(w->in)->censuses, 2);
+}
+
+static void a_census_that_breaks_the_rules_is_a_gap(void **state)
+{
+	struct world *w = *state;
+
+	agent_begin(&w->agent);
+	add_census(w, 0, 5); /* no process has pid 0 */
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(w->censuses, 0);
+	assert_int_equal(last_put()->b.n_censuses, 0);
+	assert_int_equal(last_put()->b.n_gaps, 1);
+	assert_int_equal(last_put()->gaps[0].reason, WIRE_GAP_UNDECODABLE);
+}
+
 /* What a collector told before it ended is not news to the next one. */
 static void a_replay_tells_nothing(void **state)
 {
@@ -977,6 +1058,7 @@ static void a_replay_tells_nothing(void **state)
 	add_kill(w, 5);
 	add_death(w, true);
 	add_posture(w, "no_psi");
+	add_census(w, 10, 5);
 	assert_int_equal(send_batch(w), 0);
 	f = last_put();
 	world_init(&again);
@@ -984,15 +1066,15 @@ static void a_replay_tells_nothing(void **state)
 		      &(struct store_replayed){.host_id = HOST_ID,
 					       .epoch = f->b.epoch,
 					       .first_seq = 1,
-					       .last_seq = 4,
+					       .last_seq = 5,
 					       .payload = f->payload,
 					       .payload_len = f->b.payload_len});
-	assert_int_equal(again.kills + again.deaths + again.postures, 0);
+	assert_int_equal(again.kills + again.deaths + again.postures + again.censuses, 0);
 	assert_string_equal(again.host->posture, w->host->posture);
 	assert_int_equal(found_cgroup(&again, "/a")->v[CGROUP_METRIC_WORKING_SET], 55);
 	assert_int_equal(fake.n, 1);
 	/* the agent, which lost track, tells the kill anew */
-	assert_int_equal(ingest_open(again.in, again.host, EPOCH, 4, CONN + 1), 0);
+	assert_int_equal(ingest_open(again.in, again.host, EPOCH, 5, CONN + 1), 0);
 	agent_begin(&w->agent);
 	add_kill(w, 5);
 	w->err.msg[0] = 0;
@@ -1089,6 +1171,7 @@ static void each_failed_allocation_is_survived(void **state unused_arg)
 		add_kill(&w, 1);
 		add_death(&w, false);
 		add_posture(&w, "no_swap");
+		add_census(&w, 10, 99);
 		alloc_fail_at(++n);
 		(void)!send_batch(&w);
 		alloc_fail_off();
@@ -1097,7 +1180,7 @@ static void each_failed_allocation_is_survived(void **state unused_arg)
 		w.agent.grouped[0] = false;
 		assert_int_equal(send_keyframe(&w, two, 1), 0);
 		assert_int_equal(found(&w, 10)->v[METRIC_RSS], 100);
-		assert_int_equal(last_put()->b.last_seq, 6);
+		assert_int_equal(last_put()->b.last_seq, 7);
 		world_fini(&w);
 	} while (alloc_failed());
 	assert_true(n > 20);
@@ -1137,6 +1220,8 @@ int main(void)
 		TEST(a_kill_is_told_once_and_joined),
 		TEST(a_death_is_told_without_any_tick),
 		TEST(a_posture_is_the_hosts),
+		TEST(a_census_is_told_once_and_kept_by_its_process),
+		TEST(a_census_that_breaks_the_rules_is_a_gap),
 		TEST(a_replay_tells_nothing),
 		TEST(strangers_are_told_off),
 		TEST(replay_rebuilds_the_same),

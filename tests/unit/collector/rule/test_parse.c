@@ -38,7 +38,7 @@ static const char full[] =
 	"# a comment\n"
 	"rule slow_leak on process where python and not (comm ~ \"pip*\" or uid == 0) {\n"
 	"  why \"say \\\"why\\\"\"; owner \"ops\"; runbook \"https://x/y\";\n"
-	"  warmup 5min; missing clear after 1h;\n"
+	"  warmup 5min; missing clear after 1h; census every 30min;\n"
 	"  when slope(rss, 1h) > 2MiB/h and r2(rss,1h) > 0.8 for 30m\n"
 	"       clear slope(rss,30m) < 0.5MiB/h for 20min;\n"
 	"  level log;\n"
@@ -62,6 +62,9 @@ static void whole_rules_are_understood(void **state unused_arg)
 	assert_int_equal(r->warmup_us, 300000000);
 	assert_int_equal(r->missing, RULE_MISSING_CLEAR);
 	assert_int_equal(r->missing_us, 3600000000);
+	assert_int_equal(r->census_us, 1800000000);
+	assert_int_equal(r->census_max, 4);
+	assert_int_equal(rule_set_find(set, "two")->census_us, 0);
 	assert_int_equal(r->n_levels, 3);
 	assert_int_equal(r->levels[0].on.for_us, 1800000000);
 	assert_int_equal(r->levels[0].on.clear_us, 1200000000);
@@ -91,6 +94,7 @@ static void what_is_printed_parses_to_the_same(void **state unused_arg)
 	assert_int_equal(parse(first, &set, &err), 0);
 	assert_string_equal(printed(set), first);
 	assert_non_null(strstr(first, "where python and not (comm ~ \"pip*\" or uid == 0)"));
+	assert_non_null(strstr(first, "    census every 30min max 4;\n"));
 	assert_non_null(strstr(first, "tto(rss, 25% * host.total, 1h) < 2h for 1min"));
 	rule_set_free(&set);
 }
@@ -123,6 +127,15 @@ static const struct {
 	const char *text;
 	const char *says;
 } mistakes[] = {
+	{"rule x on process { census every 5min; level log when rss > 1K }",
+	 "duration '5min' is not within 600s"},
+	{"rule x on process { census max 2; level log when rss > 1K }", "expected 'every'"},
+	{"rule x on process { census every 1h max 99; level log when rss > 1K }",
+	 "expected a whole number from 1 to 16"},
+	{"rule x on process { level log when rss > 1K; census every 1h }",
+	 "'census' belongs before the levels"},
+	{"rule x on host { census every 1h; level log when used > 1K }",
+	 "'census' is of a process or a service"},
 	{"rule x on process {\n  level log when rss > 5m }",
 	 "t.rules:2:18: 'rss > 5m' compares bytes with a duration"},
 	{"rule x on process { level log when threads > 5% }", "compares a count with a ratio"},
