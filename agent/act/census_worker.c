@@ -10,6 +10,7 @@
 #include "agent/act/headroom.h"
 #include "agent/act/inject/hold.h"
 #include "agent/act/inject/snapshot.h"
+#include "agent/act/inject/worker.h"
 #include "agent/python/census.h"
 #include "agent/python/gcstat.h"
 #include "agent/python/memory.h"
@@ -208,7 +209,8 @@ static int of_snapshot(struct counting *c, struct error *err)
 				   .libc = &c->libc,
 				   .maps = &c->maps,
 				   .check = on_check,
-				   .arg = c};
+				   .arg = c,
+				   .trace = &c->job->shared->trace};
 	int64_t until = clock_boot_us() + FIND_US;
 	int rc;
 
@@ -243,17 +245,22 @@ static int while_stopped(struct counting *c, struct error *err)
 	do {
 		int64_t start = clock_boot_us();
 		struct hold h;
+		int late;
 
 		rc = hold_init(&h, pid);
 		if (rc < 0)
 			return error_set(err, rc, "no memory for the threads");
+		worker_hurry(true);
 		rc = hold_threads(&h, true, 0, err);
 		if (rc == 0)
 			rc = on_check(c, err);
 		if (rc == 0)
 			rc = walk(c, &pid, start + CENSUS_STOP_US, false, err);
 		c->report->held = (unsigned)h.n;
-		hold_fini(&h);
+		late = hold_fini(&h, err);
+		worker_hurry(false);
+		if (late == -ETIMEDOUT)
+			rc = late;
 		c->report->held_us += clock_boot_us() - start;
 		if (!is_passing(rc))
 			return rc;
@@ -373,7 +380,7 @@ static int pack(struct counting *c, struct error *err)
 	if (buf_status(&b) < 0)
 		return error_set(err, -E2BIG, "the census is larger than %u bytes",
 				 CENSUS_BODY_MAX);
-	memcpy(c->job->shared, b.data, b.len);
+	memcpy(c->job->shared->body, b.data, b.len);
 	c->report->body_len = (uint32_t)b.len;
 	return 0;
 }
@@ -418,7 +425,8 @@ int census_clean_up(const void *arg, void *result, struct error *err)
 				   .libc = &c.libc,
 				   .maps = &c.maps,
 				   .check = on_check,
-				   .arg = &c};
+				   .arg = &c,
+				   .trace = &c.job->shared->trace};
 	int rc = maps_load(o.pid, &c.maps, err);
 
 	if (rc == 0)
