@@ -109,6 +109,7 @@ static int sense_part(const struct agent_options *o, const struct sense_fds *fds
 		.state_dir = o->state_dir,
 		.hurry = (enum sense_hurry)options_fast_sampling(o),
 		.pss_share = (uint32_t)o->pss_cpu * 100,
+		.no_python = !o->python,
 		.max_cpu = (uint32_t)o->max_cpu * 100,
 		.max_rss = o->max_rss,
 		.ring_bytes = o->ring_memory,

@@ -90,6 +90,8 @@ static const struct conf_option rows[] = {
 	 .refuse = refuse_fast},
 	{FIELD(pss_cpu), .type = CONF_INT, .preset = "1", .min = 0, .max = 100,
 	 .help = "percent of one core that reading PSS may take; 0 = PSS is not read"},
+	{FIELD(python), .type = CONF_BOOL, .preset = "yes",
+	 .help = "read the garbage collector's state of Python processes, from outside"},
 	{FIELD(max_cpu), .type = CONF_INT, .preset = "10", .min = 0, .max = 100,
 	 .help = "percent of one core for gathering; above it does less; 0 = no ceiling"},
 	{FIELD(max_rss), .type = CONF_BYTES, .preset = "32MiB", .min = 0, .max = MIB(1024),

@@ -33,6 +33,7 @@ struct agent_options {
 	int64_t max_processes;
 	char *fast_sampling;
 	int64_t pss_cpu; /* percent of one core, as max_cpu */
+	bool python;
 	int64_t max_cpu;
 	int64_t max_rss;
 	int64_t ring_memory;

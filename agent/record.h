@@ -20,7 +20,7 @@ enum record_kind {
 	RECORD_EVENT = 2,
 	RECORD_KILL = 4,
 	RECORD_POSTURE = 5,
-	RECORD_CENSUS = 6, /* made by memherd-actd, not by sense */
+	RECORD_CENSUS = 6,         /* made by memherd-actd, not by sense */
 	RECORD_WANT_KEYFRAME = 16, /* link -> sense */
 	RECORD_SELF = 17,          /* sense -> link: struct record_self, its own cost */
 };

@@ -285,11 +285,13 @@ void incidents_action_finished(struct incidents *all, const struct action_row *r
 
 /* ---- samples ---- */
 
+/* Where the agent did not look inside, the names tell. */
 static bool is_python(const struct process *p)
 {
 	const char *exe = strrchr(p->exe, '/');
 
-	return str_starts(exe ? exe + 1 : p->exe, "python") || str_starts(p->comm, "python") ||
+	return p->v[METRIC_PYTHON_STATE] != METRIC_ABSENT ||
+	       str_starts(exe ? exe + 1 : p->exe, "python") || str_starts(p->comm, "python") ||
 	       str_starts(p->comm, "gunicorn") || str_starts(p->comm, "uwsgi") ||
 	       str_starts(p->comm, "celery");
 }

@@ -105,7 +105,9 @@ struct metric_info {
 	X(PSS_CPU, pss_cpu, COUNTER, MS, "CPU time spent reading PSS, part of agent_cpu")        \
 	X(PSS_READS, pss_reads, COUNTER, COUNT, "processes whose PSS was read")                  \
 	X(PSS_AGE, pss_age, GAUGE, COUNT, "age of the oldest PSS in use, seconds")               \
-	X(RING, ring, GAUGE, KIB, "memory of the flight ring")
+	X(RING, ring, GAUGE, KIB, "memory of the flight ring")                                   \
+	X(PYTHONS, pythons, GAUGE, COUNT, "Python processes whose collector is read")            \
+	X(PYTHON_CPU, python_cpu, COUNTER, MS, "CPU time spent on them, part of agent_cpu")
 
 /*
  * X(NAME, name, kind, unit, help): of one memory cgroup. Sources: memory.current, .stat, .max,

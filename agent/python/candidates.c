@@ -57,6 +57,10 @@ struct python_name python_name_parse(const char *path)
 	return n;
 }
 
+/* A program with an interpreter inside has at least its code: some 3 MiB. Smaller ones are left
+ * alone, since a look at their symbols would make pages of them resident. */
+#define PROGRAM_MIN (UINT64_C(2) << 20)
+
 /* Lower is looked at earlier. */
 static int rank_of(const struct candidate *c)
 {
@@ -81,6 +85,16 @@ static void insert(struct candidate *list, unsigned *n, const struct candidate *
 	list[i] = *c;
 }
 
+/* How much of the file that begins at row i is mapped: its rows follow each other. */
+static uint64_t mapped_bytes(const struct maps *maps, size_t i)
+{
+	uint64_t sum = 0;
+
+	for (size_t k = i; k < maps->n && maps->rows[k].inode == maps->rows[i].inode; k++)
+		sum += maps->rows[k].end - maps->rows[k].start;
+	return sum;
+}
+
 unsigned candidates_list(pid_t pid, const struct maps *maps, struct candidate ret[CANDIDATES_MAX])
 {
 	char link[32];
@@ -102,6 +116,8 @@ unsigned candidates_list(pid_t pid, const struct maps *maps, struct candidate re
 		c.is_library = c.name.is_python && c.name.major == 3 &&
 			       str_starts(last_part(m->path), "libpython3.") &&
 			       !str_starts(last_part(m->path), "libpython3.so");
+		if (c.is_program && !c.name.is_python && mapped_bytes(maps, i) < PROGRAM_MIN)
+			continue;
 		if (c.is_program || c.name.is_python)
 			insert(ret, &n, &c);
 	}

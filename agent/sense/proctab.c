@@ -204,6 +204,10 @@ int proctab_split(struct proctab *t, uint32_t id, uint32_t *ret_id)
 	/* the old one is the member, until it leaves */
 	t->procs[fresh_id].cgroup = PROC_NO_CGROUP;
 	t->procs[fresh_id].killer = false;
+	/* what is read of its interpreter goes with it; it may have become one */
+	t->procs[id].python = PROC_PYTHON_UNSEEN;
+	if (t->procs[fresh_id].python == PROC_NO_PYTHON)
+		t->procs[fresh_id].python = PROC_PYTHON_UNSEEN;
 	t->index[slot_of(t, t->procs[id].pid)] = fresh_id + 1;
 	*ret_id = fresh_id;
 	return 0;

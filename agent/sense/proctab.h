@@ -21,6 +21,10 @@
 
 #define PROC_NO_CGROUP UINT16_MAX
 
+/* struct proc's 'python' beside a place in pythons.h's list, from 1. */
+#define PROC_PYTHON_UNSEEN 0          /* not looked at yet */
+#define PROC_NO_PYTHON     UINT16_MAX /* looked at: none */
+
 enum proc_kind {
 	PROC_FREE,   /* no process has this id */
 	PROC_LIVE,   /* sampled */
@@ -55,6 +59,7 @@ struct proc {
 	uint16_t slot;      /* of a worker; 0 = none */
 	uint16_t entry;     /* hash of what it runs, the same for a master and its workers */
 	uint16_t moved;     /* hash of its cgroup's path, once announced */
+	uint16_t python;    /* its interpreter (pythons.h) */
 	uint8_t kind;       /* enum proc_kind */
 	uint8_t young;      /* rounds since it was born, from 1; 0 = all looks were taken */
 	unsigned role : 2;  /* enum wire_role */

@@ -168,6 +168,28 @@ static void tell_memory(struct sense *s, int64_t before)
 	sender_say(&s->sender, WIRE_EVENT_MEMORY, text, keys, values, ARRAY_SIZE(keys));
 }
 
+/* What changed in a Python process's collector. */
+static void on_news(void *arg, const struct proc *p, const struct gcnews_item *item)
+{
+	static const char *const keys[] = {"what", "count", "collected"};
+	struct sense *s = arg;
+	char text[GCNEWS_TEXT], count[24], collected[24];
+	const char *values[] = {gcnews_word(item->what), count, collected};
+	const struct wire_event e = {.t_wall_us = clock_wall_us(),
+				     .kind = WIRE_EVENT_GC,
+				     .pid = p->pid,
+				     .start_ticks = p->start_ticks,
+				     .text = gcnews_text(text, item),
+				     .keys = (const char **)keys,
+				     .values = values,
+				     .n_details = item->count ? ARRAY_SIZE(keys) : 1};
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	snprintf(count, sizeof(count), "%" PRIu64, item->count);
+	snprintf(collected, sizeof(collected), "%" PRIu64, item->collected);
+	sender_event(&s->sender, &e);
+}
+
 static void tell_outlook(struct sense *s, int64_t wall_us, int64_t boot_us)
 {
 	struct posture_finding findings[POSTURE_MAX];
@@ -300,6 +322,7 @@ static void judge_self(struct sense *s, int64_t boot_us)
 		   keys, values, ARRAY_SIZE(keys));
 	survey_allow_pss(&s->ticker.survey,
 			 selflimit_allows_extras(&s->selflimit) ? s->cfg.pss_share : 0);
+	s->ticker.spare_looks = !selflimit_allows_extras(&s->selflimit);
 	heap_trim();
 	if (answer == SELFLIMIT_END)
 		stop(s, 1);
@@ -490,6 +513,7 @@ static struct ticker_config ticker_config_of(const struct sense_config *cfg)
 		.survey = {.pss_share = cfg->pss_share,
 			   .ring_max_bytes = (uint32_t)cfg->ring_bytes},
 		.interval_us = interval_us,
+		.no_python = cfg->no_python,
 		.window_us = cfg->window_us ? cfg->window_us : 1800 * USEC_PER_SEC,
 		.keyframe_us = cfg->keyframe_us ? cfg->keyframe_us : 300 * USEC_PER_SEC,
 	};
@@ -540,6 +564,7 @@ static int start_killwatch(struct sense *s, struct error *err)
 	if (r < 0)
 		return r;
 	s->ticker.on_end = on_end;
+	s->ticker.on_news = on_news;
 	s->ticker.arg = s;
 	return 0;
 }

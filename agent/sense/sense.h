@@ -8,6 +8,7 @@
 #ifndef MEMHERD_AGENT_SENSE_SENSE_H
 #define MEMHERD_AGENT_SENSE_SENSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct sense_config {
 	const char *state_dir; /* for the black box; NULL = none is kept */
 	enum sense_hurry hurry;
 	uint32_t pss_share;            /* CPU that PSS may take, 1/10000 of a core */
+	bool no_python;                /* interpreters are not read */
 	uint32_t max_cpu;              /* of all, likewise; 0 = no ceiling */
 	int64_t max_rss;               /* bytes; 0 = no ceiling */
 	int64_t ring_bytes;            /* flight ring, at most; 0 = 1 MiB */

@@ -57,6 +57,8 @@ int ticker_init(struct ticker *t, const struct ticker_config *cfg, struct error 
 		sampler_fini(&t->sampler);
 		return r;
 	}
+	/* other process's memory is had by pid: of our own /proc alone */
+	pythons_init(&t->pythons, !cfg->no_python && strcmp(cfg->sampling.proc_path, "/proc") == 0);
 	delta_init(&t->state);
 	arena_init(&t->arena, ARENA_BUDGET);
 	/* without it each round finds its own */
@@ -69,6 +71,7 @@ void ticker_fini(struct ticker *t)
 {
 	arena_fini(&t->arena);
 	delta_fini(&t->state);
+	pythons_fini(&t->pythons);
 	survey_fini(&t->survey);
 	sampler_fini(&t->sampler);
 }
@@ -382,6 +385,7 @@ static void encode_processes(struct ticker *t, const struct wire_tick *tick,
 		if (!sampler_tells(p) || !p->announced)
 			continue;
 		survey_process(&t->survey, &t->sampler, id, v);
+		pythons_values(&t->pythons, p, v);
 		if (!is_born) {
 			size_t cost = cost_of_changes(t, id, v);
 
@@ -445,6 +449,7 @@ static void bury(struct ticker *t)
 		    !(heir && heir->start_ticks == p->start_ticks))
 			t->on_end(t->arg, id, p);
 		survey_exit(&t->survey, id, p);
+		pythons_exit(&t->pythons, p);
 	}
 }
 
@@ -475,6 +480,9 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 	survey_begin(&t->survey, (int64_t)tick->t_boot_us, lanes_due(t, tick->t_wall_us));
 	survey_host(&t->survey, &t->sampler);
 	count_processes(t, host);
+	host[HOST_METRIC_PYTHONS] = t->pythons.enabled ? t->pythons.readable : METRIC_ABSENT;
+	host[HOST_METRIC_PYTHON_CPU] =
+		t->pythons.enabled ? t->pythons.spent_us / 1000 : METRIC_ABSENT;
 	tick->keyframe |= host_lost_some(t, host);
 	if (tick->keyframe)
 		forget_announced(t);
@@ -482,6 +490,8 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 	if (r < 0)
 		return r;
 	survey_round(&t->survey, &t->sampler, (int64_t)tick->t_boot_us);
+	pythons_round(&t->pythons, &t->sampler.tab, t->sampler.round, !t->spare_looks,
+		      (int64_t)tick->t_boot_us, t->on_news, t->arg);
 	r = tell_cgroups(t, tick);
 	if (r < 0)
 		return r;

@@ -8,6 +8,7 @@
 #ifndef MEMHERD_AGENT_SENSE_TICK_H
 #define MEMHERD_AGENT_SENSE_TICK_H
 
+#include "agent/sense/pythons.h"
 #include "agent/sense/sampler.h"
 #include "agent/sense/survey.h"
 #include "proto/delta.h"
@@ -18,6 +19,7 @@ struct ticker_config {
 	int64_t interval_us; /* between two rounds, when nothing is wrong */
 	int64_t keyframe_us; /* at most this long between keyframes */
 	int64_t window_us;   /* the first tick of each window of the wall clock is a keyframe */
+	bool no_python;      /* do not read interpreters */
 };
 
 /* Told of each process that ended, while its entry is still whole. */
@@ -27,13 +29,16 @@ struct ticker {
 	struct ticker_config cfg;
 	struct sampler sampler;
 	struct survey survey;
+	struct pythons pythons;
+	bool spare_looks;                 /* for now, no new interpreters are looked for */
 	uint64_t cgroup_told[CGROUP_MAX]; /* what was announced of each, hashed; 0 = nothing */
 	uint32_t cgroups_high;            /* ids that were looked at in the last round are below */
 	int64_t pace_us;                  /* between two rounds now; told in each tick */
 	struct delta_state state;
 	struct arena arena; /* of one round */
 	uint8_t boot_id[16];
-	ticker_on_end *on_end; /* may be NULL */
+	ticker_on_end *on_end;    /* may be NULL */
+	pythons_on_news *on_news; /* may be NULL */
 	void *arg;
 	bool keyframe_due;
 	unsigned caution;         /* halvings of what may be announced in one tick */

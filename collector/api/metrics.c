@@ -187,6 +187,9 @@ static double host_value(const struct host *h, enum host_metric m)
 	X(agent_cpu_seconds_total, counter, HELP(AGENT_CPU), host_value(h, HOST_METRIC_AGENT_CPU)) \
 	X(agent_pss_cpu_seconds_total, counter, HELP(PSS_CPU), host_value(h, HOST_METRIC_PSS_CPU)) \
 	X(agent_pss_reads_total, counter, HELP(PSS_READS), host_value(h, HOST_METRIC_PSS_READS))   \
+	X(agent_pythons, gauge, HELP(PYTHONS), host_value(h, HOST_METRIC_PYTHONS))                 \
+	X(agent_python_cpu_seconds_total, counter, HELP(PYTHON_CPU),                               \
+	  host_value(h, HOST_METRIC_PYTHON_CPU))                                                   \
 	X(agent_ring_bytes, gauge, HELP(RING), host_value(h, HOST_METRIC_RING))                    \
 	X(agent_skipped_processes, gauge, HELP(SKIPPED), host_value(h, HOST_METRIC_SKIPPED))       \
 	X(host_time_to_oom_seconds, gauge,                                                         \
@@ -306,6 +309,53 @@ static void write_services(struct buf *out, bool openmetrics, const struct fleet
 	}
 }
 
+/* ---- Python ---- */
+
+static void python_labels(struct buf *out, const char *name, const struct entry *e,
+			  const struct gctotal *t)
+{
+	host_labels(out, name, e);
+	label(out, "service", t->service);
+}
+
+static void write_collections(struct buf *out, const struct entry *e, const struct gctotal *t)
+{
+	for (int i = 0; i < GCTOTALS_GENERATIONS; i++) {
+		python_labels(out, "python_gc_collections_total", e, t);
+		buf_printf(out, ",generation=\"%d\"}", i);
+		value(out, (double)t->collections[i]);
+	}
+}
+
+static void python_sample(struct buf *out, const char *name, const struct entry *e,
+			  const struct gctotal *t, uint64_t v)
+{
+	python_labels(out, name, e, t);
+	buf_putc(out, '}');
+	value(out, (double)v);
+}
+
+/* Of services, since this collector watches them: nothing falls when a process ends. */
+static void write_pythons(struct buf *out, bool openmetrics, const struct fleet *f)
+{
+	family(out, openmetrics, "python_gc_collections_total", "counter",
+	       "collections by generation, of a service's Python processes");
+	for (size_t i = 0; i < f->n; i++)
+		for (const struct gctotal *t = f->list[i].h->gc; t; t = t->hh.next)
+			write_collections(out, &f->list[i], t);
+	family(out, openmetrics, "python_gc_collected_total", "counter", "objects that they freed");
+	for (size_t i = 0; i < f->n; i++)
+		for (const struct gctotal *t = f->list[i].h->gc; t; t = t->hh.next)
+			python_sample(out, "python_gc_collected_total", &f->list[i], t,
+				      t->collected);
+	family(out, openmetrics, "python_gc_uncollectable_total", "counter",
+	       "objects that they found and could not free");
+	for (size_t i = 0; i < f->n; i++)
+		for (const struct gctotal *t = f->list[i].h->gc; t; t = t->hh.next)
+			python_sample(out, "python_gc_uncollectable_total", &f->list[i], t,
+				      t->uncollectable);
+}
+
 /* ---- cgroups ---- */
 
 /* Those that a limit holds or a container runtime made; the rest is what services tell. */
@@ -396,6 +446,7 @@ int metrics_write(struct buf *out, const struct metrics_input *in, bool openmetr
 	write_hosts(out, openmetrics, &fleet, in->now_us);
 	write_kills(out, openmetrics, &fleet);
 	write_services(out, openmetrics, &fleet, in->now_us);
+	write_pythons(out, openmetrics, &fleet);
 	write_cgroups(out, openmetrics, &fleet);
 	if (openmetrics)
 		buf_puts(out, "# EOF\n");

@@ -182,6 +182,7 @@ static void take_processes(struct taking *k, int64_t t_us)
 		if (!p)
 			continue;
 		delta_values(slot, v);
+		gctotals_add(&k->host->gc, p->service, p->v, v);
 		registry_sample(p, v, t_us);
 		into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, v);
 		if (in->ops->on_process)

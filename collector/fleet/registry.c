@@ -46,6 +46,7 @@ static void host_free(struct host *h)
 	HASH_ITER (hh, h->cgroups, g, next_g)
 		registry_remove_cgroup(h, g);
 	free(h->kills.ids);
+	gctotals_free(&h->gc);
 	free(h->posture);
 	free(h->name);
 	free(h->kernel);
@@ -359,6 +360,9 @@ void registry_posture(struct host *h, const char *findings, int64_t t_us)
 
 void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us)
 {
+	/* whether it is a Python is a label of rules */
+	p->rev += (p->v[METRIC_PYTHON_STATE] == METRIC_ABSENT) !=
+		  (v[METRIC_PYTHON_STATE] == METRIC_ABSENT);
 	memcpy(p->v, v, sizeof(p->v));
 	p->last_seen_us = t_us;
 	trend_add(&p->rss, t_us, v[METRIC_RSS]);

@@ -15,6 +15,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "collector/fleet/gctotals.h"
 #include "common/error.h"
 #include "proto/metric.h"
 #include "proto/wire.h"
@@ -111,6 +112,7 @@ struct host {
 	struct process *processes; /* uthash by proc_id */
 	struct cgroup *cgroups;    /* uthash by cgroup_id */
 	struct host_kills kills;
+	struct gctotal *gc; /* of its services */
 	char *posture;      /* JSON array of findings; NULL = never told */
 	int64_t posture_us; /* when it was told */
 	UT_hash_handle hh;  /* in registry->hosts by host_id */

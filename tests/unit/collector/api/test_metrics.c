@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/api/metrics.h"
 
+#include <string.h>
+
 #include "common/clock.h"
 #include "tests/support/test.h"
 
@@ -123,6 +125,44 @@ static void labels_are_escaped(void **state)
 			    "# EOF\n");
 }
 
+/* Two workers of a service collect, one ends: the sum stays. Both began before we watched. */
+static void collections_are_counted_by_service(void **state)
+{
+	struct page *p = *state;
+	struct host *h = add_host(p, 1, "web");
+	int64_t then[METRIC_COUNT], now[METRIC_COUNT];
+
+	for (int i = 0; i < METRIC_COUNT; i++)
+		then[i] = METRIC_ABSENT;
+	memcpy(now, then, sizeof(now));
+	gctotals_add(&h->gc, "shop", then, now);
+	print(p, false);
+	assert_int_equal(count(p, "memherd_python_gc_collections_total{"), 0);
+	buf_reset(&p->out);
+	now[METRIC_GC0] = 1000;
+	now[METRIC_GC2] = 7;
+	now[METRIC_COLLECTED] = 50;
+	now[METRIC_UNCOLLECTABLE] = 0;
+	gctotals_add(&h->gc, "shop", then, now);
+	memcpy(then, now, sizeof(then));
+	now[METRIC_GC0] += 5;
+	now[METRIC_GC2] += 1;
+	now[METRIC_COLLECTED] += 20;
+	gctotals_add(&h->gc, "shop", then, now);
+	gctotals_add(&h->gc, "shop", then, now);
+	print(p, false);
+	assert_int_equal(count(p, "memherd_python_gc_collections_total{host=\"web\","
+				  "service=\"shop\",generation=\"0\"} 10\n"),
+			 1);
+	assert_int_equal(count(p, "service=\"shop\",generation=\"2\"} 2\n"), 1);
+	assert_int_equal(count(p, "memherd_python_gc_collected_total{host=\"web\","
+				  "service=\"shop\"} 40\n"),
+			 1);
+	assert_int_equal(count(p, "memherd_python_gc_uncollectable_total{host=\"web\","
+				  "service=\"shop\"} 0\n"),
+			 1);
+}
+
 static void services_are_bounded(void **state)
 {
 	struct page *p = *state;
@@ -225,6 +265,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_never_told_has_no_sample, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(labels_are_escaped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(collections_are_counted_by_service, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(services_are_bounded, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cgroups_that_are_limited_are_told, set_up,
 						tear_down),
