@@ -244,7 +244,9 @@ $(B)/bench/.built: $(BENCH_BINS)
 	@mkdir -p $(@D); touch $@
 
 ##@ Looking after it
-.PHONY: lint fmt install help
+.PHONY: lint fmt install help python-table
+python-table: all $(DRIVERS) ## run every CPython there is and write docs/PYTHON.md's table (root)
+	$(Q)B=$(B) PYTHON_TABLE=docs/PYTHON.md $(PYTHON) -m pytest -q tests/integration/test_python_matrix.py
 LINT_C := $(foreach c,$(COMPONENTS),$(filter-out $(GEN)/%,$(SRC_$(c)))) $(foreach p,$(PROGRAMS),$(MAIN_$(p)))
 ALL_C = $(shell git ls-files '*.c' '*.h')
 lint: compile_commands.json ## layers, format, clang-tidy, cppcheck

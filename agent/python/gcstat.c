@@ -7,49 +7,85 @@
 #include "agent/python/memory.h"
 #include "agent/python/rings.h"
 
-#define GC_MAX_SIZE   512u
-#define MAX_THRESHOLD 1000000000
-#define CHECK_LOOKS   64u
-#define HEADS         (LAYOUT_GENERATIONS + 1) /* and what is frozen */
+#define LIFE_MAX        64u
+#define INTERPRETER_MAX 1024u
+#define GC_MAX          512u
+#define MAX_THRESHOLD   1000000000
+#define CHECK_LOOKS     64u
+#define HEADS           (LAYOUT_GENERATIONS + 1) /* and what is frozen */
 
 /* A generation, and one of generation_stats. */
 #define GENERATION_SIZE      24u
 #define GENERATION_THRESHOLD 16u
 #define GENERATION_COUNT     20u
 #define STATS_SIZE           24u
-#define HEAD_SIZE            16u /* {next, prev} */
-#define PREV_FLAGS           3u  /* finalized, collecting */
-#define NEXT_FLAGS           3u  /* unreachable, or of which half of the heap */
+#define PREV_FLAGS           3u /* finalized, collecting */
+#define NEXT_FLAGS           3u /* unreachable, or of which half of the heap */
 
-/* What one look brings back. */
+/* What one look brings back: fields that stand close are read with what lies between them, since
+ * each place costs the kernel a walk of the target's page tables. */
 struct view {
 	uint64_t address; /* of the collector */
+	const uint8_t *gc;
 	int32_t initialized;
 	uint64_t finalizing;
 	int64_t id;
 	uint64_t runtime; /* back pointer */
-	uint8_t gc[GC_MAX_SIZE];
+	uint8_t life[LIFE_MAX];
+	uint8_t interpreter[INTERPRETER_MAX];
+	uint8_t own_gc[GC_MAX]; /* 3.8 */
 };
 
-static int read_view(const struct runtime *r, uint64_t interpreter, struct view *ret)
+/* From the first to the end of the last of the fields in the interpreter. */
+static void span_of(const struct layout *l, uint64_t *ret_from, uint64_t *ret_to)
+{
+	const struct layout_interpreter *i = &l->interpreter;
+	uint64_t from = i->id;
+	uint64_t to = from + sizeof(int64_t);
+
+	if (i->runtime != LAYOUT_NONE) {
+		from = MIN_OF(from, i->runtime);
+		to = MAX_OF(to, (uint64_t)i->runtime + sizeof(uint64_t));
+	}
+	if (i->gc != LAYOUT_NONE) {
+		from = MIN_OF(from, i->gc);
+		to = MAX_OF(to, (uint64_t)i->gc + l->gc.size);
+	}
+	*ret_from = from;
+	*ret_to = to;
+}
+
+static int read_view(const struct runtime *r, uint64_t interpreter, struct view *v)
 {
 	const struct layout *l = &r->layout;
-	struct memory_span spans[MEMORY_MAX_SPANS] = {
-		{r->address + l->runtime.initialized, &ret->initialized, sizeof(ret->initialized)},
-		{r->address + l->runtime.finalizing, &ret->finalizing, sizeof(ret->finalizing)},
-		{interpreter + l->interpreter.id, &ret->id, sizeof(ret->id)},
-		{runtime_gc(r, interpreter), ret->gc, l->gc.size},
-	};
-	unsigned n = 4;
+	uint64_t begin = l->runtime.initialized;
+	uint64_t end = (uint64_t)l->runtime.finalizing + sizeof(v->finalizing);
+	bool own_gc = l->runtime.gc != LAYOUT_NONE;
+	uint64_t from;
+	uint64_t to;
+	int rc;
 
-	if (l->gc.size > sizeof(ret->gc))
+	span_of(l, &from, &to);
+	if (l->runtime.finalizing < begin || end - begin > sizeof(v->life) ||
+	    to - from > sizeof(v->interpreter) || l->gc.size > sizeof(v->own_gc))
 		return -EBADMSG;
-	ret->address = runtime_gc(r, interpreter);
-	ret->runtime = r->address;
-	if (l->interpreter.runtime != LAYOUT_NONE)
-		spans[n++] = (struct memory_span){interpreter + l->interpreter.runtime,
-						  &ret->runtime, sizeof(ret->runtime)};
-	return memory_read_spans(r->pid, spans, n);
+	v->address = runtime_gc(r, interpreter);
+	rc = memory_read_spans(
+		r->pid,
+		(const struct memory_span[]){{r->address + begin, v->life, end - begin},
+					     {interpreter + from, v->interpreter, to - from},
+					     {v->address, v->own_gc, l->gc.size}},
+		own_gc ? 3 : 2);
+	if (rc < 0)
+		return rc;
+	v->initialized = memory_i32(v->life);
+	v->finalizing = memory_u64(v->life + (l->runtime.finalizing - begin));
+	v->id = (int64_t)memory_u64(v->interpreter + (l->interpreter.id - from));
+	v->runtime = l->interpreter.runtime == LAYOUT_NONE
+			     ? r->address
+			     : memory_u64(v->interpreter + (l->interpreter.runtime - from));
+	v->gc = own_gc ? v->own_gc : v->interpreter + (l->interpreter.gc - from);
+	return 0;
 }
 
 static const uint8_t *generation(const struct layout *l, const struct view *v, unsigned i)

@@ -8,6 +8,8 @@
 #include "common/clock.h"
 
 #define RINGS_SIZE  1112u /* without the counter of writers */
+#define GUARD_FROM  704u
+#define GUARD_SIZE  401u
 #define RINGS_LOOKS 8u
 #define MAX_SECONDS 1e9
 
@@ -30,41 +32,41 @@ struct rings {
 	uint8_t bytes[RINGS_SIZE];
 };
 
-static bool is_settled(const struct rings *g, const uint8_t before[LAYOUT_GENERATIONS])
+/* Read before and after: 3.15.2's counter of writers, odd while one is inside, or from the first
+ * index to the last. A record is written before its index is moved to it. */
+struct guard {
+	uint8_t bytes[GUARD_SIZE];
+};
+
+static bool is_settled(const struct guard *before, const struct guard *after, bool counted)
 {
+	if (counted)
+		return memory_i32(before->bytes) == memory_i32(after->bytes) &&
+		       !(memory_i32(before->bytes) & 1);
 	for (unsigned i = 0; i < LAYOUT_GENERATIONS; i++)
-		if (g->bytes[rings[i].index] != before[i])
+		if (before->bytes[rings[i].index - GUARD_FROM] !=
+		    after->bytes[rings[i].index - GUARD_FROM])
 			return false;
 	return true;
 }
 
-/* The indices (and 3.15.2's counter of writers) before, all of it, and the same after: a record is
- * written before its index is moved to it. */
 static int read_once(const struct runtime *r, uint64_t address, struct rings *ret)
 {
-	uint8_t before[LAYOUT_GENERATIONS];
-	uint8_t after[LAYOUT_GENERATIONS];
-	uint32_t writers[2] = {0};
 	bool counted = r->layout.gc.stats_size > RINGS_SIZE;
-	struct memory_span spans[MEMORY_MAX_SPANS];
-	unsigned n = 0;
-	int rc;
+	uint64_t at = address + (counted ? RINGS_SIZE : GUARD_FROM);
+	size_t n = counted ? sizeof(uint32_t) : GUARD_SIZE;
+	struct guard before = {{0}};
+	struct guard after = {{0}};
+	int rc = memory_read_spans(r->pid,
+				   (const struct memory_span[]){{at, before.bytes, n},
+								{address, ret->bytes,
+								 sizeof(ret->bytes)},
+								{at, after.bytes, n}},
+				   3);
 
-	for (unsigned i = 0; !counted && i < LAYOUT_GENERATIONS; i++)
-		spans[n++] = (struct memory_span){address + rings[i].index, &before[i], 1};
-	if (counted)
-		spans[n++] = (struct memory_span){address + RINGS_SIZE, &writers[0], 4};
-	spans[n++] = (struct memory_span){address, ret->bytes, sizeof(ret->bytes)};
-	for (unsigned i = 0; !counted && i < LAYOUT_GENERATIONS; i++)
-		spans[n++] = (struct memory_span){address + rings[i].index, &after[i], 1};
-	if (counted)
-		spans[n++] = (struct memory_span){address + RINGS_SIZE, &writers[1], 4};
-	rc = memory_read_spans(r->pid, spans, n);
 	if (rc < 0)
 		return rc;
-	if (counted)
-		return writers[0] == writers[1] && !(writers[0] & 1) ? 0 : -EAGAIN;
-	return is_settled(ret, before) && is_settled(ret, after) ? 0 : -EAGAIN;
+	return is_settled(&before, &after, counted) ? 0 : -EAGAIN;
 }
 
 static int read_rings(const struct runtime *r, uint64_t address, struct rings *ret)

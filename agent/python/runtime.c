@@ -9,6 +9,7 @@
 #include "agent/python/gcstat.h"
 #include "agent/python/image.h"
 #include "agent/python/memory.h"
+#include "agent/python/micro.h"
 #include "agent/python/objfile.h"
 #include "agent/python/offsets.h"
 #include "common/str.h"
@@ -241,6 +242,9 @@ static enum runtime_state read_version(const struct image *im, const struct cand
 	if (minor < 0)
 		return RUNTIME_UNKNOWN_VERSION;
 	r->version = 0x03000000u | (uint32_t)minor << 16;
+	if (layout_find((unsigned)minor))
+		r->micro_known =
+			micro_find(r->pid, maps, c->map, (unsigned)minor, &r->version) == 0;
 	return RUNTIME_READABLE;
 }
 

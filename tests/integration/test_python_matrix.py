@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -150,7 +149,7 @@ def read(pid, prefix=()):
 def compare(python, target, got):
     """All that the program says equals what was read; as many interpreters, and none other."""
     assert got["state"] == "readable", got
-    assert got["version"] == (python.version if python.minor() >= 11 else f"3.{python.minor()}")
+    assert got["version"] == python.version
     want = {t["id"]: t for t in target.truths}
     if python.minor() == OLDEST:  # one collector for all: the last word on it is the main interpreter's
         want = {0: want[0]}
@@ -169,13 +168,25 @@ def compare(python, target, got):
             assert g["duration_us"] == (int(t["duration"] * 1e6) if "duration" in t else -1)
 
 
-def ask_all():
-    params = [pytest.param(p, id=p.label) for p in pythons.all()]
-    return params + [pytest.param(None, id=name, marks=pytest.mark.skip(reason=why)) for name, why in pythons.unavailable().items()]
+def readable(python):
+    return python.kind == "cpython" and python.minor() >= OLDEST
 
 
-@pytest.fixture(params=ask_all(), scope="module")
+def params(which):
+    return [pytest.param(p, id=p.label) for p in pythons.all() if which(p)]
+
+
+def absent():
+    return [pytest.param(None, id=name, marks=pytest.mark.skip(reason=why)) for name, why in pythons.unavailable().items()]
+
+
+@pytest.fixture(params=params(readable) + absent(), scope="module")
 def python(request):
+    return request.param
+
+
+@pytest.fixture(params=params(lambda p: not readable(p)), scope="module")
+def unread(request):
     return request.param
 
 
@@ -192,38 +203,28 @@ def note(python, variant, word):
     results[(python.label, python.version, python.build)][variant] = word
 
 
-def readable(python):
-    return python.kind == "cpython" and python.minor() >= OLDEST
-
-
 def named_reason(python):
     if python.kind == "cpython":
         return "too_old"
     return {"debug": "debug_build", "threadfree": "free_threaded", "other": "other_python"}[python.kind]
 
 
-def only_readable(python):
-    if not readable(python):
-        pytest.skip(f"{named_reason(python)}: told by test_plain")
-
-
 # ---- the variants ----
 
 @pytest.mark.parametrize("mode", ["plain", "enabled", "frozen", "busy"])
 def test_plain(python, mode):
-    if not readable(python):
-        if mode == "plain":
-            with Target(python.argv("-c", "import os, time\nos.write(1, b'ready\\n')\ntime.sleep(600)")) as t:
-                assert read(t.pid)["state"] == named_reason(python)
-            note(python, mode, named_reason(python))
-        return
     with start(python, mode) as t:
         compare(python, t, read(t.pid))
     note(python, mode, "equal")
 
 
+def test_those_that_are_not_read_say_why(unread):
+    with Target(unread.argv("-c", "import os, time\nos.write(1, b'ready\\n')\ntime.sleep(600)")) as t:
+        assert read(t.pid)["state"] == named_reason(unread)
+    note(unread, "plain", named_reason(unread))
+
+
 def test_interpreters(python):
-    only_readable(python)
     ask = "try:\n import _interpreters\nexcept ImportError:\n import _xxsubinterpreters"
     if subprocess.run(python.argv("-S", "-c", ask), capture_output=True, check=False, env=pythons.clean_environment()).returncode:
         note(python, "interpreters", "no module")
@@ -252,7 +253,6 @@ def is_mapped(pid, inode):
 
 
 def test_deleted(python, room):
-    only_readable(python)
     argv, env, copy, _ = copy_of(python, room)
     inode = copy.stat().st_ino
     with Target([*argv, "-S", "-c", PROGRAM, "plain"], env=env) as t:
@@ -265,7 +265,6 @@ def test_deleted(python, room):
 
 def test_another_user_and_an_unreadable_file(python, room):
     """As the gathering process is in production: no capability but SYS_PTRACE, and a file that we may not open."""
-    only_readable(python)
     argv, env, copy, inside = copy_of(python, room)
     copy.chmod(0o700)
     room.chmod(0o700)
@@ -285,8 +284,25 @@ def test_another_user_and_an_unreadable_file(python, room):
     note(python, "unreadable file", "equal")
 
 
+def test_not_exported(python, room):
+    """As an embedder's: the symbol has no name among the dynamic ones. Then the file is read, which from 3.10 on has
+    a section for it; and where the file may not be read there is nothing to go by."""
+    if python.library:
+        pytest.skip("a shared library must export it to its program")
+    argv, env, copy, _ = copy_of(python, room)
+    data = copy.read_bytes()
+    assert data.count(b"\0_PyRuntime\0") == 1
+    copy.write_bytes(data.replace(b"\0_PyRuntime\0", b"\0_QyRuntime\0"))
+    with Target([*argv, "-S", "-c", PROGRAM, "plain"], env=env) as t:
+        got = read(t.pid)
+        if python.minor() >= 10:
+            compare(python, t, got)
+        else:
+            assert got["state"] == "unknown_layout" and "_PyRuntime" in got["why"]
+    note(python, "not exported", "equal" if python.minor() >= 10 else "unknown_layout")
+
+
 def test_finalizing(python):
-    only_readable(python)
     with start(python, "finalize") as t:
         assert read(t.pid)["state"] == "finalizing"
     note(python, "finalizing", "finalizing")
@@ -294,7 +310,6 @@ def test_finalizing(python):
 
 def test_starting(python, room):
     """Held at the start by a pipe where it reads its configuration; then let go, and readable."""
-    only_readable(python)
     copy = room / "python"
     shutil.copy2(python.path(python.program).resolve(), copy)
     os.mkfifo(room / "pyvenv.cfg")
@@ -318,7 +333,6 @@ def test_starting(python, room):
 
 def test_running_for_a_while(python):
     """A program that collects all the time: what is read never goes back, and is never nonsense."""
-    only_readable(python)
     code = "import os\nos.write(1, b'ready\\n')\nkeep = []\nwhile True:\n    a = []\n    a.append(a)\n    keep = [keep[-50:], a]\n"
     with Target(python.argv("-S", "-c", code)) as t:
         before = None
@@ -376,7 +390,7 @@ def test_in_a_container():
 
 # ---- the table ----
 
-VARIANTS = ("plain", "enabled", "frozen", "busy", "collecting", "interpreters", "deleted", "unreadable file", "finalizing", "starting")
+VARIANTS = ("plain", "enabled", "frozen", "busy", "collecting", "interpreters", "deleted", "unreadable file", "not exported", "finalizing", "starting")
 BEGIN, END = "<!-- table: make python-table -->", "<!-- end of table -->"
 
 

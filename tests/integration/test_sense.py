@@ -5,6 +5,7 @@ itself is compared with /proc by tests/unit/agent/sense/test_sense_real.c.)"""
 import datetime
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -85,8 +86,15 @@ def test_inspect_has_every_promised_field_and_says_why_not(frozen):
         assert field in got
     for field in ('arenas', 'system_bytes', 'free_bytes', 'libc'):
         assert field in got['malloc']
-    assert got['python'] is None and any(n.startswith('python:') for n in got['notes'])
-    assert got['census'] is None and any(n.startswith('census:') for n in got['notes'])
+    python = got['python']
+    assert python['state'] == 'readable' and python['implementation'] == 'CPython' and python['build'] == 'release'
+    assert python['version'] == platform.python_version() and python['file'].startswith(('python3', 'libpython3'))
+    for one in python['interpreters']:
+        assert set(one) == {'id', 'gc', 'objects'}
+        assert set(one['gc']) == {'enabled', 'collecting', 'frozen', 'generations'}
+        for generation in one['gc']['generations']:
+            assert set(generation) == {'count', 'threshold', 'collections', 'collected', 'uncollectable', 'seconds'}
+    assert got['census']['objects'] > 1000 if got['census'] else any(n.startswith('census:') for n in got['notes'])
     assert got['limit_bytes'] is not None or any(n.startswith('limit:') for n in got['notes'])
 
 

@@ -10,6 +10,7 @@ library. An apt configuration of its own: the machine's sources and packages sta
 A suite that cannot be reached is told by unavailable(), never passed over."""
 
 import dataclasses
+import fcntl
 import functools
 import os
 import pathlib
@@ -130,11 +131,13 @@ class Apt:
         return said[0].split("|")[2] if said else ""
 
     def unpack(self, package, root):
+        """It and what it depends on; beside a minimal one the modules of its standard library."""
         archives = self.dir / "cache/archives"
         shutil.rmtree(archives, ignore_errors=True)
         (archives / "partial").mkdir(parents=True)
         release = ["-t", "experimental"] if self.suite == "experimental" else []
-        self.run("apt-get", *release, "install", "--yes", "--download-only", package, seconds=600)
+        more = [f"lib{package.removesuffix('-minimal')}-stdlib"] if package.endswith("-minimal") else []
+        self.run("apt-get", *release, "install", "--yes", "--download-only", package, *more, seconds=600)
         half = root.with_name(root.name + ".half")
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
@@ -202,7 +205,8 @@ def of_suite(suite):
         label = f"{suite}-{package}"
         python = ask(label, f"Debian {suite}, static", program_of(root, package), root)
         if isinstance(python, Python):
-            yield dataclasses.replace(python, label=f"{suite}-{package.removesuffix('-minimal')}")
+            build = f"{package}, Debian {suite}" if python.kind != "cpython" else python.build
+            yield dataclasses.replace(python, label=f"{suite}-{package.removesuffix('-minimal')}", build=build)
         else:
             _absent[label] = python
 
@@ -217,13 +221,14 @@ def all():  # noqa: A001
     if os.geteuid() != 0:
         _absent.update({s: "chroot needs root" for s in SUITES})
         return sorted(found, key=order)
-    for suite in SUITES:
-        try:
-            for p in of_suite(suite):
-                if not any(q.root and (q.version, q.kind) == (p.version, p.kind) for q in found):
-                    found.append(p)
-        except (OSError, subprocess.SubprocessError) as e:
-            _absent[suite] = str(e)
+    HOME.mkdir(parents=True, exist_ok=True)
+    with open(HOME / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs may fetch at once
+        for suite in SUITES:
+            try:
+                found += [p for p in of_suite(suite) if not any(q.root and (q.version, q.kind) == (p.version, p.kind) for q in found)]
+            except (OSError, subprocess.SubprocessError) as e:
+                _absent[suite] = str(e)
     return sorted(found, key=order)
 
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What 'memherd-agent inspect' says of a CPython's collector is what its own gc module says, for the machine and
+for a person; and where it cannot be read it says why."""
+
+import ast
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("BIN", ROOT / "build"))
+NOBODY = 65534
+PROGRAM = """
+import gc, time
+for i in range(500):
+    a = []
+    a.append(a)
+gc.collect(); gc.freeze(); gc.set_threshold(1234, 7, 9); gc.disable()
+kept = [[] for i in range(50)]
+print({"stats": gc.get_stats(), "frozen": gc.get_freeze_count()}, flush=True)
+time.sleep(600)
+"""
+
+
+class Program:
+    def __enter__(self):
+        self.proc = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+        self.said = ast.literal_eval(self.proc.stdout.readline())
+        return self
+
+    def __exit__(self, *_):
+        self.proc.kill()
+        self.proc.wait()
+        self.proc.stdout.close()
+
+
+def inspect(pid, *args, prefix=()):
+    r = subprocess.run([*prefix, BIN / "memherd-agent", "inspect", str(pid), *args], capture_output=True, text=True,
+                       timeout=60, check=False)
+    assert r.returncode == 0, r.stderr
+    return r.stdout
+
+
+def test_json_equals_the_gc_module():
+    with Program() as p:
+        python = json.loads(inspect(p.proc.pid, "--json"))["python"]
+    assert python["state"] == "readable"
+    (one,) = python["interpreters"]
+    assert one["id"] == 0 and one["gc"]["enabled"] is False and one["gc"]["frozen"] == p.said["frozen"] > 1000
+    assert [g["threshold"] for g in one["gc"]["generations"]] == [1234, 7, 9]
+    assert [g["count"] for g in one["gc"]["generations"]][0] >= 50
+    for got, want in zip(one["gc"]["generations"], p.said["stats"]):
+        assert {k: got[k] for k in ("collections", "collected", "uncollectable")} == \
+            {k: want[k] for k in ("collections", "collected", "uncollectable")}
+
+
+def test_table_for_a_person():
+    with Program() as p:
+        lines = inspect(p.proc.pid).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("python "))
+    version = "%d.%d.%d" % sys.version_info[:3]
+    assert lines[at].split()[1:3] == ["CPython", version]
+    assert lines[at + 1].strip() == f"interpreter 0: collector off, {p.said['frozen']} objects frozen"
+    assert lines[at + 2].split() == ["generation", "count", "threshold", "collections", "collected", "uncollectable"]
+    for i, (line, want) in enumerate(zip(lines[at + 3:], p.said["stats"])):
+        row = [int(n) for n in line.split()]
+        assert row[0] == i and row[2] == (1234, 7, 9)[i] and row[3:] == list(want.values())[:3]
+
+
+def test_why_not():
+    got = json.loads(inspect(2, "--json"))
+    assert got["python"] is None and "python: no CPython in this process" in got["notes"]
+    assert "python" not in inspect(2).replace("python: no CPython", "")
+
+
+def test_another_proc_is_of_other_processes():
+    with Program() as p:
+        got = json.loads(inspect(p.proc.pid, "--json", "--proc", "/proc/self/../../proc"))
+    assert got["python"] is None and any(n.startswith("python: ") and "/proc" in n for n in got["notes"])
+
+
+def test_denied_is_said():
+    agent = (BIN / "memherd-agent").resolve()
+    if not all(p.stat().st_mode & 1 for p in (agent, *agent.parents)):
+        return  # the build lies where nobody may go; test_python_matrix has it with a copy
+    with Program() as p:
+        got = json.loads(inspect(p.proc.pid, "--json", prefix=("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+                                                               "--inh-caps=-all")))
+    assert got["python"]["state"] == "denied" and got["python"]["interpreters"] is None
+    assert any(n.startswith("python: its memory may not be read") for n in got["notes"])
