@@ -13,6 +13,7 @@
 #include "agent/act/inject/worker.h"
 #include "agent/python/census.h"
 #include "agent/python/gcstat.h"
+#include "agent/python/heap.h"
 #include "agent/python/memory.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -375,7 +376,9 @@ static int pack(struct counting *c, struct error *err)
 						     census->rows[i].bytes};
 	for (int i = 0; i < HEAP_PART_COUNT; i++)
 		w.parts[i] = HEAP_ABSENT;
-	w.parts[HEAP_PART_RSS] = c->job->rss;
+	/* Of the process itself: a copy has none of the pages that are shared. */
+	if (heap_read(c->job->process->pid, c->runtime.layout.minor, w.parts, NULL) < 0)
+		w.parts[HEAP_PART_RSS] = c->job->rss;
 	w.parts[HEAP_PART_OBJECTS] = (int64_t)census->bytes;
 	wire_pack_census(&b, &w);
 	if (buf_status(&b) < 0)

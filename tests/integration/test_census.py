@@ -147,6 +147,18 @@ def test_every_way_counts_the_same(census):
             assert ("while it ran" in r["detail"]) == (method == "live")
 
 
+def test_it_tells_where_the_memory_is(census, spawn):  # noqa: F811
+    """A native buffer, shared memory and what Python's allocator has are told apart."""
+    p = spawn(PYTHON, "-c", "import mmap, time\nb = bytearray(96 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\n"
+              "s = mmap.mmap(-1, 48 << 20)\ns.write(bytes(48 << 20))\nk = [(i, str(i)) for i in range(300000)]\n"
+              "print('ready', flush=True); time.sleep(600)")
+    parts = census(p.pid)[1]["census"]["parts"]
+    mb = {k: v >> 20 for k, v in parts.items()}
+    assert 94 <= mb["native"] <= 110 and 47 <= mb["shmem"] <= 50 and 35 <= mb["pymalloc"] <= 80, mb
+    assert parts["arenas"] == 1 and abs(mb["rss"] - (rss(p.pid) >> 20)) <= 4 and 0 < parts["page_tables"] < 2 << 20
+    assert sum(parts[k] for k in ("pymalloc", "malloc", "native", "stacks", "file", "shmem")) == parts["rss"]
+
+
 def test_a_dry_run_touches_nothing_and_tells_the_pause(census):
     with Target(local(), 10_000, 1) as p:
         rc, r = census(p.pid, "--dry-run")
