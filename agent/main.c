@@ -7,6 +7,7 @@
 
 #include "agent/agent.h"
 #include "agent/enroll.h"
+#include "agent/gc.h"
 #include "agent/inspect.h"
 #include "agent/link/credentials.h"
 #include "agent/link/process.h"
@@ -214,6 +215,8 @@ static const struct command {
 	{"dump-config", cmd_dump_config, NULL, "", "print every option with its help"},
 	{"inspect", NULL, inspect_main, "PID [--json] [--census]",
 	 "everything about one process, now; needs no collector"},
+	{"gc", NULL, gc_main, "PID [--seconds N] [--json]",
+	 "every garbage collection of a Python process and its pause, for some seconds"},
 	{"top", NULL, top_main, "", "processes by memory and growth; needs no collector"},
 	{"--version", NULL, cmd_version, "", "print the version"},
 	{"--help", NULL, cmd_help, "", "print this"},

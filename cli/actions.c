@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done: trim, actions. */
+/* What is done: trim, restart, actions. */
 #include <string.h>
 #include <unistd.h>
 
@@ -93,7 +93,14 @@ int command_actions(struct cli *c)
 }
 
 /* What a person is asked before a running process is touched. */
-static bool confirmed(const struct cli *c, const char *target)
+#define TRIM_ASKS                                                                          \
+	"trim calls malloc_trim inside the running process '%s': it is held for about a\n" \
+	"millisecond, its allocator locks while it works."
+#define RESTART_ASKS                                                                              \
+	"restart ends the process '%s' and has whoever supervises it start it again: its whole\n" \
+	"systemd unit or container; --dry-run tells who that is."
+
+static bool confirmed(const struct cli *c, const char *type, const char *target)
 {
 	char answer[8] = "";
 
@@ -103,10 +110,11 @@ static bool confirmed(const struct cli *c, const char *target)
 		fputs("memherd: not a terminal: say --yes to act, or --dry-run to look\n", stderr);
 		return false;
 	}
-	fprintf(stderr,
-		"trim calls malloc_trim inside the running process '%s': it is held for about a\n"
-		"millisecond, its allocator locks while it works. Go on? [y/N] ",
-		target);
+	if (strcmp(type, "restart") == 0)
+		fprintf(stderr, RESTART_ASKS, target);
+	else
+		fprintf(stderr, TRIM_ASKS, target);
+	fputs(" Go on? [y/N] ", stderr);
 	return fgets(answer, sizeof(answer), stdin) && (*answer == 'y' || *answer == 'Y');
 }
 
@@ -128,7 +136,7 @@ static int wait_for_end(struct cli *c, json_t **action)
 	return has_ended(*action) ? CLI_OK : CLI_TIMEOUT;
 }
 
-int command_trim(struct cli *c)
+static int act(struct cli *c, const char *type)
 {
 	uint8_t random[16];
 	char key[2 * sizeof(random) + 1];
@@ -137,11 +145,11 @@ int command_trim(struct cli *c)
 	const char *state;
 	int code;
 
-	if (!confirmed(c, c->args[0]))
+	if (!confirmed(c, type, c->args[0]))
 		return CLI_NOT_ALLOWED;
 	random_bytes(random, sizeof(random));
 	str_hex(key, random, sizeof(random));
-	body = json_pack("{s:s, s:s, s:s, s:b}", "type", "trim", "target", c->args[0], "reason",
+	body = json_pack("{s:s, s:s, s:s, s:b}", "type", type, "target", c->args[0], "reason",
 			 c->reason ? c->reason : "asked on the command line", "dry_run",
 			 (int)c->dry_run);
 	if (!body) {
@@ -167,4 +175,14 @@ int command_trim(struct cli *c)
 		code = CLI_FAILED;
 	json_decref(action);
 	return code;
+}
+
+int command_trim(struct cli *c)
+{
+	return act(c, "trim");
+}
+
+int command_restart(struct cli *c)
+{
+	return act(c, "restart");
 }

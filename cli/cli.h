@@ -61,6 +61,7 @@ int command_ps(struct cli *c);
 int command_alerts(struct cli *c);
 int command_ack(struct cli *c);
 int command_trim(struct cli *c);
+int command_restart(struct cli *c);
 int command_actions(struct cli *c);
 int command_enroll_token(struct cli *c);
 int command_login_link(struct cli *c);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * heap.h - where the resident memory of a Python process is, from /proc/PID/smaps alone: the parts
- * of proto/census.h. The C library's arenas and Python's are known by where they lie and how large
- * they are, so a mapping of the same form that somebody else made counts with them.
+ * heap.h - where the memory of a process is: its mappings sorted into the parts of proto/census.h.
  *
- * proc(5) for smaps; glibc's malloc/arena.c: heaps of 64 MiB at multiples of it; CPython's
- * Objects/obmalloc.c: arenas of 256 KiB, from 3.10 on of 1 MiB.
+ * From /proc/PID/smaps (which walks the page tables: milliseconds for a large process) and
+ * /proc/PID/status, and where the allocators' own structures may be read, from those (malloc.h,
+ * pools.h). rss, file, shmem, swap and page tables are the kernel's figures; anonymous memory is
+ * split, first match wins: stacks, the C library's heap and arenas, Python's pools, native.
+ * What could not be had is HEAP_ABSENT. The process runs on meanwhile.
  */
 #ifndef MEMHERD_AGENT_PYTHON_HEAP_H
 #define MEMHERD_AGENT_PYTHON_HEAP_H
@@ -16,14 +17,11 @@
 #include "common/error.h"
 #include "proto/census.h"
 
-/*
- * Sets the parts that smaps tells, and leaves the others as they are. minor: 3.minor. Holds
- * up who maps memory meanwhile, for some milliseconds a GB. -ESRCH, -EACCES, -EFBIG.
- */
-int heap_read(pid_t pid, unsigned minor, int64_t parts[HEAP_PART_COUNT],
-	      struct error *err) must_use;
+/* Bytes of anonymous memory whose pools and chunks are read; beyond it those parts are absent. */
+#define HEAP_READ_MAX (UINT64_C(8) << 30)
 
-/* The pure part: text as the kernel writes it; what is no such line is passed over. */
-void heap_parse(const char *text, unsigned minor, int64_t parts[HEAP_PART_COUNT]);
+/* minor: of CPython, 3.minor; -1 = none, or not known: then there are no pools. -ESRCH, -EPERM or
+ * what else kept smaps from being read. OBJECTS stays absent: a census tells it. */
+int heap_read(pid_t pid, int minor, int64_t parts[HEAP_PART_COUNT], struct error *err) must_use;
 
 #endif

@@ -216,7 +216,7 @@ static unsigned scope_of(const char *type)
 	static const struct {
 		const char *type;
 		unsigned scope;
-	} scopes[] = {{"trim", SCOPE_ACT_TRIM}};
+	} scopes[] = {{"trim", SCOPE_ACT_TRIM}, {"restart", SCOPE_ACT_RESTART}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scopes); i++)
 		if (strcmp(scopes[i].type, type) == 0)
