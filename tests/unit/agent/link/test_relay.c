@@ -23,6 +23,7 @@ struct play {
 	const void *body; /* what the next answer brings along */
 	size_t len;
 	int seals;
+	unsigned starts;
 	unsigned results;
 	unsigned bodies;
 	unsigned refused;
@@ -56,6 +57,15 @@ static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_u
 	p->got_len = len;
 	memcpy(p->got, body, MIN_OF(len, sizeof(p->got)));
 }
+
+static void on_start(void *arg, const struct command_request *q unused_arg)
+{
+	struct play *p = arg;
+
+	p->starts++;
+}
+
+static const struct relay_ops ops = {.start = on_start, .done = on_done, .body = on_body};
 
 static int make_file(const struct play *p)
 {
@@ -110,7 +120,7 @@ static int set_up(void **state)
 	assert_int_equal(bind(p->listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(p->listener, 4), 0);
 	p->base = event_base_new();
-	assert_int_equal(relay_new(p->base, p->path, on_done, on_body, p, &p->relay), 0);
+	assert_int_equal(relay_new(p->base, p->path, &ops, p, &p->relay), 0);
 	p->seals = SEALS;
 	*state = p;
 	return 0;
@@ -155,6 +165,7 @@ static void submit(struct play *p, const void *body, size_t len)
 	event_base_dispatch(p->base);
 	event_free(client);
 	assert_int_equal(p->results, before + 1);
+	assert_int_equal(p->starts, before + 1);
 	assert_int_equal(count_fds(), fds);
 }
 
