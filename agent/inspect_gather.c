@@ -8,6 +8,7 @@
 
 #include "agent/act/census.h"
 #include "agent/inspect_census.h"
+#include "agent/python/heap.h"
 #include "agent/sense/allocator.h"
 #include "agent/sense/cgroup_tree.h"
 #include "common/clock.h"
@@ -98,6 +99,23 @@ static void read_allocator(const struct procdir *d, struct inspection *in)
 				"malloc.libc: no known C library is mapped (statically linked?)");
 }
 
+/* After the interpreter is known: its version says how its pools look. */
+static void read_heap(struct inspection *in)
+{
+	const struct inspection_python *py = &in->python;
+	int minor = py->state == RUNTIME_READABLE ? py->runtime.layout.minor : -1;
+	struct error err;
+
+	if (heap_read((pid_t)in->pid, minor, in->parts, &err) < 0) {
+		for (int i = 0; i < HEAP_PART_COUNT; i++)
+			in->parts[i] = HEAP_ABSENT;
+		inspection_note(in, "malloc, memory: %s", err.msg);
+	} else if (in->parts[HEAP_PART_MALLOC_FREE] == HEAP_ABSENT) {
+		inspection_note(in, "malloc.free_bytes: its heap is not glibc's, is in swap, or "
+				    "changed while it was read");
+	}
+}
+
 static void read_fds(const struct procdir *d, struct inspection *in)
 {
 	int n = procdir_count_fds(d, in->pid);
@@ -125,6 +143,8 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 				  .fds = METRIC_ABSENT,
 				  .python = {.state = RUNTIME_NOT_PYTHON},
 				  .census = BUF_INIT(CENSUS_BODY_MAX)};
+	for (int i = 0; i < HEAP_PART_COUNT; i++)
+		in->parts[i] = HEAP_ABSENT;
 	containers_init(&known, 1);
 	r = describe_named(&d, o->pid, &known, 0, &in->who);
 	containers_fini(&known);
@@ -137,13 +157,13 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 		read_limit(in);
 		read_allocator(&d, in);
 		read_fds(&d, in);
-		inspection_note(
-			in,
-			"malloc.arenas, system_bytes, free_bytes: not read yet by this version");
-		if (strcmp(o->proc_path, "/proc") == 0)
+		if (strcmp(o->proc_path, "/proc") == 0) {
 			inspection_read_python(in);
-		else
+			read_heap(in);
+		} else {
 			inspection_note(in, "python: its memory is not in %.80s", o->proc_path);
+			inspection_note(in, "malloc, memory: not in %.80s either", o->proc_path);
+		}
 		if (o->census && inspect_census(o->pid, &in->census, err) < 0)
 			inspection_note(in, "census: %s", err->msg);
 	} else if (r == -ENOENT || r == -ESRCH) {

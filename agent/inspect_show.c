@@ -95,6 +95,39 @@ static void print_json_python(const struct inspection_python *p)
 	fputs("]}", stdout);
 }
 
+static void print_json_malloc(const struct inspection *in)
+{
+	fputs("\"malloc\":{", stdout);
+	print_json_number("arenas", in->parts[HEAP_PART_ARENAS]);
+	print_json_number("system_bytes", in->parts[HEAP_PART_MALLOC]);
+	print_json_number("free_bytes", in->parts[HEAP_PART_MALLOC_FREE]);
+	print_json_number("trim_gain_bytes", in->parts[HEAP_PART_TRIM_GAIN]);
+	fputs("\"libc\":", stdout);
+	print_json_text(in->libc);
+	fputs("},", stdout);
+}
+
+/* Where the memory is: the parts that add up to the RSS, and what is beside it. */
+static const enum heap_part memory_parts[] = {
+	HEAP_PART_PYMALLOC, HEAP_PART_PYMALLOC_FREE, HEAP_PART_MALLOC, HEAP_PART_MALLOC_FREE,
+	HEAP_PART_NATIVE,   HEAP_PART_STACKS,        HEAP_PART_FILE,   HEAP_PART_SHMEM,
+	HEAP_PART_SWAP,     HEAP_PART_PAGE_TABLES,
+};
+
+static void print_json_memory(const struct inspection *in)
+{
+	char key[40];
+
+	fputs("\"memory\":{", stdout);
+	for (size_t i = 0; i < ARRAY_SIZE(memory_parts); i++) {
+		snprintf(key, sizeof(key), "%s_bytes", heap_part_name(memory_parts[i]));
+		print_json_number(key, in->parts[memory_parts[i]]);
+	}
+	print_json_number("rss_bytes", in->parts[HEAP_PART_RSS]);
+	/* the last has no comma behind it */
+	fputs("\"objects_bytes\":null},", stdout);
+}
+
 void inspection_print_json(const struct inspection *in)
 {
 	char started[STR_TIME_SIZE];
@@ -112,10 +145,8 @@ void inspection_print_json(const struct inspection *in)
 	print_json_number("limit_bytes", in->limit);
 	print_json_number("threads", in->threads);
 	print_json_number("fds", in->fds);
-	fputs("\"malloc\":{\"arenas\":null,\"system_bytes\":null,\"free_bytes\":null,\"libc\":",
-	      stdout);
-	print_json_text(in->libc);
-	fputs("},", stdout);
+	print_json_malloc(in);
+	print_json_memory(in);
 	print_json_python(&in->python);
 	fputs(",\"census\":", stdout);
 	if (!in->census.len || census_print_json(stdout, &in->census, INSPECT_CENSUS_TOP, NULL) < 0)
@@ -197,6 +228,40 @@ static void print_python(const struct inspection_python *p)
 		print_python_gc(&p->interpreters[i]);
 }
 
+static void print_malloc(const struct inspection *in)
+{
+	const int64_t *parts = in->parts;
+	char total[STR_UNIT_SIZE];
+	char unused[STR_UNIT_SIZE];
+	char gain[STR_UNIT_SIZE];
+
+	if (parts[HEAP_PART_TRIM_GAIN] == HEAP_ABSENT) {
+		print_text("malloc", in->libc);
+		return;
+	}
+	printf("%-10s %s, %" PRId64 " arena%s, %s, of it %s free; a trim would give back %s\n",
+	       "malloc", in->libc, parts[HEAP_PART_ARENAS], parts[HEAP_PART_ARENAS] == 1 ? "" : "s",
+	       str_bytes(total, parts[HEAP_PART_MALLOC]),
+	       str_bytes(unused, parts[HEAP_PART_MALLOC_FREE]),
+	       str_bytes(gain, parts[HEAP_PART_TRIM_GAIN]));
+}
+
+static void print_memory(const struct inspection *in)
+{
+	const char *label = "memory";
+	char text[STR_UNIT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(memory_parts); i++) {
+		int64_t v = in->parts[memory_parts[i]];
+
+		if (v == HEAP_ABSENT || v == 0)
+			continue;
+		printf("%-10s %-14s %10s  %s\n", label, heap_part_name(memory_parts[i]),
+		       str_bytes(text, v), heap_part_help(memory_parts[i]));
+		label = "";
+	}
+}
+
 void inspection_print_human(const struct inspection *in)
 {
 	char started[STR_TIME_SIZE];
@@ -219,7 +284,8 @@ void inspection_print_human(const struct inspection *in)
 	print_bytes("limit", in->limit);
 	print_count("threads", in->threads);
 	print_count("fds", in->fds);
-	print_text("malloc", in->libc);
+	print_malloc(in);
+	print_memory(in);
 	print_python(&in->python);
 	for (size_t i = 0; i < in->n_notes; i++)
 		printf("%-10s %s\n", i ? "" : "notes", in->notes[i]);

@@ -10,6 +10,7 @@
 #include "agent/python/gcstat.h"
 #include "agent/sense/describe.h"
 #include "common/buf.h"
+#include "proto/census.h"
 
 #define INSPECTION_NOTES 12
 
@@ -45,7 +46,8 @@ struct inspection {
 	int64_t limit;
 	int64_t threads;
 	int64_t fds;
-	char libc[32]; /* "" = not had */
+	char libc[32];                  /* "" = not had */
+	int64_t parts[HEAP_PART_COUNT]; /* of its memory; HEAP_ABSENT */
 	struct inspection_python python;
 	char notes[INSPECTION_NOTES][160];
 	size_t n_notes;

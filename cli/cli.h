@@ -65,6 +65,7 @@ int command_ps(struct cli *c);
 int command_alerts(struct cli *c);
 int command_ack(struct cli *c);
 int command_trim(struct cli *c);
+int command_restart(struct cli *c);
 int command_census(struct cli *c);
 int command_explain(struct cli *c);
 int command_actions(struct cli *c);

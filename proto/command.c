@@ -105,6 +105,22 @@ const char *command_status_word(unsigned status)
 	return NULL;
 }
 
+bool command_result_acted(const struct command_result *r)
+{
+	switch (r->status) {
+	case COMMAND_DONE:
+	case COMMAND_UNKNOWN:
+		return true;
+	case COMMAND_FAILED:
+		return r->rss_after >= 0;
+	case COMMAND_DRY_RUN:
+	case COMMAND_REFUSED:
+	case COMMAND_UNREACHABLE:
+		break;
+	}
+	return false;
+}
+
 static void pack_number(uint8_t *out, const void *from, size_t size)
 {
 	uint64_t v = 0;

@@ -21,10 +21,15 @@
 #define COMMAND_REASON_SIZE 64
 #define COMMAND_DETAIL_SIZE 384
 
-/* X(NAME, number, word): what may be asked; HANDS adds rows. */
+/* X(NAME, number, word): what may be asked. */
 #define COMMAND_ACTION_LIST(X) \
 	X(TRIM, 1, trim)       \
+	X(RESTART, 2, restart) \
 	X(CENSUS, 3, census)
+
+/* No action takes longer: memherd-actd gives up on it then, and who waits for its answer waits that
+ * long for each of two (one may be asked by hand just before). */
+#define COMMAND_LIMIT_SEC 25
 
 enum command_action {
 #define X(NAME, number, word) COMMAND_##NAME = (number),
@@ -33,12 +38,12 @@ enum command_action {
 };
 
 /* X(NAME, number, word): how it ended. */
-#define COMMAND_STATUS_LIST(X)                                                               \
-	X(DONE, 1, done)               /* acted; before and after are measured */            \
-	X(DRY_RUN, 2, dry_run)         /* would have acted; before is measured */            \
-	X(REFUSED, 3, refused)         /* policy, precondition or signature; detail says */  \
-	X(FAILED, 4, failed)           /* tried and did not get there; nothing was harmed */ \
-	X(UNKNOWN, 5, unknown)         /* interrupted between start and end; not retried */  \
+#define COMMAND_STATUS_LIST(X)                                                              \
+	X(DONE, 1, done)               /* acted; before and after are measured */           \
+	X(DRY_RUN, 2, dry_run)         /* would have acted; before is measured */           \
+	X(REFUSED, 3, refused)         /* policy, precondition or signature; detail says */ \
+	X(FAILED, 4, failed)           /* tried and did not get there */                    \
+	X(UNKNOWN, 5, unknown)         /* interrupted between start and end; not retried */ \
 	X(UNREACHABLE, 6, unreachable) /* no memherd-actd on this host */
 
 enum command_status {
@@ -67,13 +72,16 @@ struct command_result {
 	uint8_t id[16];
 	enum command_status status;
 	int64_t rss_before; /* bytes; -1 = not measured */
-	int64_t rss_after;
+	int64_t rss_after;  /* measured whenever something may have been done, -1 otherwise */
 	int64_t swap_before;
 	int64_t swap_after;
 	int64_t held_us;                  /* how long a thread of the target was held */
 	int64_t total_us;                 /* from start to the second measurement */
 	char detail[COMMAND_DETAIL_SIZE]; /* one sentence */
 };
+
+/* False when the process was left as it was: refused, or failed before anything was done to it. */
+bool command_result_acted(const struct command_result *r);
 
 const char *command_action_word(unsigned action); /* NULL for none */
 int command_action_find(const char *word);        /* -1 for none */

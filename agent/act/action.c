@@ -6,13 +6,15 @@
 #include <string.h>
 
 #include "agent/act/census.h"
+#include "agent/act/restart.h"
 #include "agent/act/trim.h"
 
 static const struct action actions[] = {
 	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
-	 trim_run, NULL},
-	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", NULL,
-	 census_make},
+	 trim_run},
+	{COMMAND_RESTART, "restart", "have it started again by systemd, its engine or its parent",
+	 restart_run},
+	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run},
 };
 
 const struct action *action_at(size_t i)

@@ -8,12 +8,14 @@
 
 #include <stdbool.h>
 
+#include "agent/act/options.h"
 #include "agent/act/process.h"
 #include "common/buf.h"
 #include "proto/command.h"
 
-/* Beyond which process: for an action that makes something. */
+/* Beyond which process. */
 struct action_order {
+	const struct act_options *options;
 	bool dry_run;
 	bool by_hand;
 	const uint8_t *command_id; /* 16 bytes */
@@ -26,10 +28,8 @@ struct action {
 	const char *name;
 	const char *help;
 	/* Fills status, measures and detail. The process is open, and allowed by the policy. */
-	void (*run)(const struct process *p, bool dry_run, struct command_result *ret);
-	/* Instead of run: an action with more to give than one sentence. */
-	void (*make)(const struct process *p, const struct action_order *o,
-		     struct command_result *ret);
+	void (*run)(const struct process *p, const struct action_order *o,
+		    struct command_result *ret);
 };
 
 /* NULL for none. */

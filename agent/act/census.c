@@ -140,7 +140,7 @@ static void say_dry(const struct census_report *report, struct command_result *r
 			   *report->note ? "; " : "", report->note);
 }
 
-void census_make(const struct process *p, const struct action_order *o, struct command_result *r)
+void census_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	const struct census_order_by order = {
 		.method = o->method,

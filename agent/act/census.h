@@ -43,7 +43,7 @@ int census_take(const struct process *p, const struct census_order_by *o, struct
 		struct census_report *ret, struct error *err) must_use;
 
 /* The row of the action table. */
-void census_make(const struct process *p, const struct action_order *o, struct command_result *r);
+void census_run(const struct process *p, const struct action_order *o, struct command_result *r);
 /* -ENOTSUP with the reason when this kind of process is not to be stopped or copied. */
 int census_check(const struct process *p, struct error *err) must_use;
 /* One sentence: objects, bytes, the largest types. */

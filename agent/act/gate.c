@@ -14,7 +14,7 @@
 #include "common/str.h"
 
 /* As long as an action may take, and a little. */
-#define LOCK_WAIT_US (15 * USEC_PER_SEC)
+#define LOCK_WAIT_US ((COMMAND_LIMIT_SEC + 2) * USEC_PER_SEC)
 
 static struct command_result no_result(const uint8_t id[16])
 {
@@ -48,14 +48,42 @@ static void log_result(const struct command *c, const struct process *p,
 		 (long long)r->rss_after, (long long)r->held_us, r->detail);
 }
 
-/* The policy's bounds on how often, from what the journal remembers of this very process. */
+/*
+ * What 'how often' counts. A restart makes another process of the same program: counted by process,
+ * a loop of them would have no bound. So they are counted by who does it, for a process without a
+ * supervisor by user, program and cgroup. As few bytes as the journal has room for: two that are
+ * taken for one are restarted less often, never more. 0 = the process itself.
+ */
+static uint32_t subject_of(const struct command *c, const struct process *p)
+{
+	char text[2 * PROCESS_PATH_SIZE + SUPERVISOR_NAME_SIZE];
+	uint8_t digest[SHA256_SIZE];
+	uint32_t subject = 0;
+	int n;
+
+	if (c->action != COMMAND_RESTART)
+		return 0;
+	if (*p->supervisor.name)
+		n = snprintf(text, sizeof(text), "%d %s", (int)p->supervisor.kind,
+			     p->supervisor.name);
+	else
+		n = snprintf(text, sizeof(text), "%u %s %s", p->uid, p->exe, p->cgroup);
+	sha256(digest, text, (size_t)n);
+	memcpy(&subject, digest, sizeof(subject));
+	return subject ? subject : 1;
+}
+
+/* The policy's bounds on how often, from what the journal remembers. */
 static int check_rate(const struct gate *g, const struct command *c, const struct process *p,
 		      const struct policy_verdict *v, int64_t now_us, struct error *err)
 {
 	char text[STR_UNIT_SIZE];
 	int64_t last;
-	unsigned n = journal_count(g->journal, c->action, c->pid, p->start_ticks,
-				   now_us - v->max_window_us, &last);
+	struct journal_entry like = {.action = c->action,
+				     .pid = c->pid,
+				     .start_ticks = p->start_ticks,
+				     .subject = subject_of(c, p)};
+	unsigned n = journal_count(g->journal, &like, now_us - v->max_window_us, &last);
 
 	/* 'last' may lie ahead of a clock that was set back: then it counts as now. */
 	if (v->cooldown_us && last && now_us - last < v->cooldown_us)
@@ -102,7 +130,9 @@ static int check_identity(const struct command *c, const struct process *p, stru
 	return 0;
 }
 
-static void fill_entry(struct journal_entry *e, const struct command *c, int64_t now_us)
+/* p: NULL = it is not known. */
+static void fill_entry(struct journal_entry *e, const struct command *c, const struct process *p,
+		       int64_t now_us)
 {
 	*e = (struct journal_entry){
 		.t_wall_us = now_us,
@@ -110,6 +140,7 @@ static void fill_entry(struct journal_entry *e, const struct command *c, int64_t
 		.dry_run = c->dry_run,
 		.pid = c->pid,
 		.start_ticks = c->start_ticks,
+		.subject = p ? subject_of(c, p) : 0,
 		.counter = c->counter,
 		.fence = c->fence,
 	};
@@ -121,6 +152,7 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 {
 	const struct action *a = action_find(c->action);
 	const struct action_order order = {
+		.options = g->options,
 		.dry_run = c->dry_run,
 		.by_hand = g->by_hand,
 		.command_id = c->id,
@@ -132,14 +164,11 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 
 	if (!a)
 		return error_set(err, -ENOSYS, "this memherd-actd does not know the action");
-	fill_entry(&e, c, now_us);
+	fill_entry(&e, c, p, now_us);
 	rc = journal_append(g->journal, &e, err);
 	if (rc < 0)
 		return rc;
-	if (a->make)
-		a->make(p, &order, r);
-	else
-		a->run(p, c->dry_run, r);
+	a->run(p, &order, r);
 	return 0;
 }
 
@@ -164,7 +193,7 @@ static int execute(struct gate *g, const struct command *c, bool no_policy, int6
 	if (rc < 0)
 		action_say(r, COMMAND_REFUSED, "%s", err.msg);
 	/* Refusals are kept too: the same command later must get the same answer. */
-	fill_entry(&e, c, now_us);
+	fill_entry(&e, c, known ? &p : NULL, now_us);
 	e.done = true;
 	e.result = *r;
 	if (journal_append(g->journal, &e, &err) < 0)

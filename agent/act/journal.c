@@ -53,7 +53,7 @@ static void pack_record(struct buf *b, enum record_kind kind, const struct journ
 	buf_put(b, e->id, sizeof(e->id));
 	buf_le64(b, (uint64_t)e->t_wall_us);
 	buf_le32(b, e->pid);
-	buf_le32(b, 0);
+	buf_le32(b, e->subject);
 	buf_le64(b, e->start_ticks);
 	buf_le64(b, e->counter);
 	buf_le64(b, e->fence);
@@ -84,7 +84,7 @@ static int unpack_record(const uint8_t *p, enum record_kind *kind, struct journa
 	memcpy(e->id, id, sizeof(e->id));
 	e->t_wall_us = (int64_t)cursor_le64(&c);
 	e->pid = cursor_le32(&c);
-	cursor_le32(&c);
+	e->subject = cursor_le32(&c);
 	e->start_ticks = cursor_le64(&c);
 	e->counter = cursor_le64(&c);
 	e->fence = cursor_le64(&c);
@@ -307,11 +307,23 @@ void journal_highest(const struct journal *j, uint64_t *ret_counter, uint64_t *r
 /* What touched the process, or may have. */
 static bool acted(const struct journal_entry *e)
 {
-	return !e->dry_run && (!e->done || e->result.status == COMMAND_DONE);
+	if (e->dry_run || !e->done)
+		return !e->dry_run;
+	/* A trim that found no safe point may be tried again; a restart that failed on its way may
+	 * have been an outage. */
+	return e->action == COMMAND_TRIM ? e->result.status == COMMAND_DONE
+					 : command_result_acted(&e->result);
 }
 
-unsigned journal_count(const struct journal *j, enum command_action action, uint32_t pid,
-		       uint64_t start_ticks, int64_t since_us, int64_t *ret_last_us)
+static bool is_alike(const struct journal_entry *e, const struct journal_entry *like)
+{
+	if (e->action != like->action || e->subject != like->subject)
+		return false;
+	return e->subject || (e->pid == like->pid && e->start_ticks == like->start_ticks);
+}
+
+unsigned journal_count(const struct journal *j, const struct journal_entry *like, int64_t since_us,
+		       int64_t *ret_last_us)
 {
 	unsigned count = 0;
 
@@ -319,8 +331,7 @@ unsigned journal_count(const struct journal *j, enum command_action action, uint
 	for (size_t i = 0; i < j->n; i++) {
 		const struct journal_entry *e = &j->entries[i];
 
-		if (e->action != action || e->pid != pid || e->start_ticks != start_ticks ||
-		    !acted(e))
+		if (!is_alike(e, like) || !acted(e))
 			continue;
 		*ret_last_us = MAX_OF(*ret_last_us, e->t_wall_us);
 		count += e->t_wall_us >= since_us;

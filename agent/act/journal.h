@@ -30,6 +30,7 @@ struct journal_entry {
 	bool done; /* result is set; else it was interrupted */
 	uint32_t pid;
 	uint64_t start_ticks;
+	uint32_t subject; /* what is counted instead of the process; 0 = the process */
 	uint64_t counter; /* 0: asked by hand */
 	uint64_t fence;
 	struct command_result result;
@@ -49,9 +50,10 @@ int journal_find(const struct journal *j, const uint8_t id[16],
 		 struct command_result *ret) must_use;
 /* The highest counter and fence ever seen here. */
 void journal_highest(const struct journal *j, uint64_t *ret_counter, uint64_t *ret_fence);
-/* How often the action was carried out on the process since then, and when last (0 = never). */
-unsigned journal_count(const struct journal *j, enum command_action action, uint32_t pid,
-		       uint64_t start_ticks, int64_t since_us, int64_t *ret_last_us);
+/* How often this action was carried out on this subject since then, and when last (0 = never). Of
+ * 'like' action, subject, pid and start_ticks count. */
+unsigned journal_count(const struct journal *j, const struct journal_entry *like, int64_t since_us,
+		       int64_t *ret_last_us);
 
 /* Appends the entry as started, or as done when e->done; on the disk when it returns 0. */
 int journal_append(struct journal *j, const struct journal_entry *e, struct error *err) must_use;

@@ -21,6 +21,9 @@ static const struct conf_option options[] = {
 	 .help = "what was done, so that it is done once"},
 	{FIELD(client_user), .preset = "memherd",
 	 .help = "the user whose processes may hand over commands"},
+	{FIELD(engine_sockets), .preset = "/run/docker.sock /run/podman/podman.sock",
+	 .help = "where container engines are asked to restart a container, with blanks between; "
+		 "empty = nowhere"},
 	{FIELD(log_level), .preset = "info", .help = "error, warn, info or debug",
 	 .refuse = judge_log_level},
 	{FIELD(log_format), .preset = "text", .help = "text or json", .refuse = judge_log_format},

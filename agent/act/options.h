@@ -18,6 +18,7 @@ struct act_options {
 	char *host_uuid_file;
 	char *journal;
 	char *client_user;
+	char *engine_sockets;
 	char *log_level;
 	char *log_format;
 };

@@ -48,6 +48,7 @@ struct line {
 	size_t n;
 	bool names_uid;
 	bool names_container;
+	bool names_bare;
 	unsigned max;
 	int64_t max_window_us;
 	int64_t cooldown_us;
@@ -74,6 +75,15 @@ static const char *const denied_programs[] = {
 	"postgres", "agetty",    "dockerd",  "containerd*",
 };
 
+/* Never restarted: what the host, its network or the way into it hangs on, who would have to do the
+ * restarting, and the database that all is written to. */
+static const char *const denied_units[] = {
+	"ssh.service",     "ssh@*",          "sshd*",       "dropbear*", "dbus*",       "systemd-*",
+	"user@*",          "user-runtime-*", "getty@*",     "*-getty@*", "polkit*",     "network*",
+	"NetworkManager*", "ifup@*",         "wpa_*",       "docker*",   "containerd*", "podman*",
+	"crio*",           "kubelet*",       "postgresql*", "memherd*",  "emergency*",  "rescue*",
+};
+
 static bool matches_any(const char *const *globs, size_t n, const char *text)
 {
 	for (size_t i = 0; i < n; i++)
@@ -82,8 +92,9 @@ static bool matches_any(const char *const *globs, size_t n, const char *text)
 	return false;
 }
 
-static const char *always_denied(const struct process *p)
+static const char *always_denied(const char *action, const struct process *p)
 {
+	const struct supervisor *s = &p->supervisor;
 	const char *program = strrchr(p->exe, '/');
 
 	if (p->pid <= 1)
@@ -96,6 +107,9 @@ static const char *always_denied(const struct process *p)
 	    matches_any(denied_programs, ARRAY_SIZE(denied_programs),
 			program ? program + 1 : p->exe))
 		return "a program that is always left alone";
+	if (strcmp(action, "restart") == 0 && s->kind == SUPERVISOR_UNIT &&
+	    matches_any(denied_units, ARRAY_SIZE(denied_units), s->name))
+		return "a unit that is never restarted";
 	return NULL;
 }
 
@@ -116,6 +130,8 @@ static bool term_holds(const struct term *t, const struct process *p)
 		return p->container == (bool)t->number;
 	case KEY_SECCOMP:
 		return t->number || p->seccomp != 2;
+	case KEY_BARE:
+		return (p->supervisor.kind == SUPERVISOR_BARE) == (bool)t->number;
 	case KEY_MAX:
 	case KEY_COOLDOWN:
 	case KEY_COUNT:
@@ -126,12 +142,19 @@ static bool term_holds(const struct term *t, const struct process *p)
 
 static bool line_matches(const struct line *l, const char *action, const struct process *p)
 {
-	if (strcmp(l->action, "*") != 0 && strcmp(l->action, action) != 0)
+	bool restart = strcmp(action, "restart") == 0;
+
+	/* '*' allows what leaves a process running; its end must be allowed by name. */
+	if (strcmp(l->action, action) != 0 &&
+	    (strcmp(l->action, "*") != 0 || (l->allow && restart)))
 		return false;
 	/* Root's processes and containers' are allowed only by a line that speaks of them. */
 	if (l->allow && p->uid == 0 && !l->names_uid)
 		return false;
 	if (l->allow && p->container && !l->names_container)
+		return false;
+	/* Who ends what nobody starts again makes an outage. */
+	if (l->allow && restart && p->supervisor.kind == SUPERVISOR_BARE && !l->names_bare)
 		return false;
 	for (size_t i = 0; i < l->n; i++)
 		if (!term_holds(&l->terms[i], p))
@@ -142,7 +165,7 @@ static bool line_matches(const struct line *l, const char *action, const struct 
 void policy_judge(const struct policy *p, const char *action, const struct process *facts,
 		  struct policy_verdict *ret)
 {
-	const char *never = always_denied(facts);
+	const char *never = always_denied(action, facts);
 
 	*ret = (struct policy_verdict){.allowed = !p && !never};
 	if (never || !p) {
@@ -237,6 +260,9 @@ static int parse_value(const struct parse *ps, struct line *l, struct term *t, c
 		return 0;
 	case KEY_CONTAINER:
 		l->names_container = true;
+		return parse_yes_no(ps, t, value);
+	case KEY_BARE:
+		l->names_bare = true;
 		return parse_yes_no(ps, t, value);
 	case KEY_SECCOMP:
 		return parse_yes_no(ps, t, value);

@@ -6,10 +6,14 @@
  *	allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=5min
  *	deny *
  *
- * A line is a verdict, an action or '*', and terms that must all hold; the first line that matches
+ * max and cooldown hold for each process; for restart for each unit or container, or for each
+ * program of a user in a cgroup: the process is another one each time.
+ *
+ * A line is a verdict, an action or '*' (on allow lines: all but restart, which must be named), and
+ * terms that must all hold; the first line that matches
  * decides and nothing matching denies. '=' takes a shell glob for exe, comm and cgroup ('*' crosses
- * '/'), a number for uid. Some processes are denied before the file is asked. Pure, but for
- *policy_load.
+ * '/'), a number for uid. Some processes, and some units, are denied before the file is asked.
+ * Pure, but for policy_load.
  */
 #ifndef MEMHERD_AGENT_ACT_POLICY_H
 #define MEMHERD_AGENT_ACT_POLICY_H
@@ -28,6 +32,7 @@
 	X(CGROUP, cgroup, "path of its cgroup, glob")                                      \
 	X(CONTAINER, container, "yes: in another pid or user namespace; default no")       \
 	X(SECCOMP, seccomp, "yes: also processes under a seccomp filter; default yes")     \
+	X(BARE, bare, "yes: nobody is known to start it again; restart: default no")       \
 	X(MAX, max, "on allow: how often per process, '6/h' or '1/d' ('min', 'h' or 'd')") \
 	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")
 
@@ -36,7 +41,7 @@ struct policy;
 struct policy_verdict {
 	bool allowed;
 	unsigned line; /* of the file, 0 when it was decided before or after it */
-	unsigned max;  /* times per max_window_us for one process, 0 = no bound */
+	unsigned max;  /* times per max_window_us, 0 = no bound */
 	int64_t max_window_us;
 	int64_t cooldown_us; /* 0 = none */
 	char why[256];       /* one clause: 'line 3: deny *' */

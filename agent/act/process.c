@@ -34,17 +34,19 @@ int process_parse_stat(const char *text, struct process *p)
 	const char *close = strrchr(text, ')');
 	unsigned flags;
 	uint64_t ticks;
+	int parent;
 	char state;
 
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	if (sscanf(close + 1,
-		   " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
 		   "%" SCNu64,
-		   &state, &flags, &ticks) != 3)
+		   &state, &parent, &flags, &ticks) != 4)
 		return -EBADMSG;
 	str_safe(p->comm, sizeof(p->comm), open + 1, (size_t)(close - open - 1));
 	p->state = state;
+	p->parent = parent;
 	p->kernel_thread = flags & PF_KTHREAD;
 	p->start_ticks = ticks;
 	return 0;
@@ -183,6 +185,21 @@ static bool same_namespace(pid_t pid, const char *name)
 	return stat(path, &mine) == 0 && mine.st_ino == other.st_ino && mine.st_dev == other.st_dev;
 }
 
+/* Its cgroup says it, or else a parent that is there for it. Whose parent has ended is a child of
+ * init, or of whoever reaps in its place. */
+static void find_supervisor(struct process *p)
+{
+	char text[TEXT_SIZE];
+	struct process parent = {0};
+
+	supervisor_of_cgroup(p->cgroup, &p->supervisor);
+	if (p->supervisor.kind == SUPERVISOR_BARE && p->parent > 1 &&
+	    read_proc(p->parent, "stat", text, sizeof(text)) >= 0 &&
+	    process_parse_stat(text, &parent) >= 0 && !parent.kernel_thread &&
+	    parent.state != 'Z' && supervisor_is_master(parent.comm))
+		p->supervisor.kind = SUPERVISOR_PARENT;
+}
+
 static int read_facts(struct process *p)
 {
 	char text[TEXT_SIZE];
@@ -200,6 +217,7 @@ static int read_facts(struct process *p)
 		return rc;
 	if (read_proc(p->pid, "cgroup", text, sizeof(text)) >= 0)
 		process_parse_cgroup(text, p);
+	find_supervisor(p);
 	p->wide = is_wide(p->pid);
 	p->container = !same_namespace(p->pid, "pid") || !same_namespace(p->pid, "user");
 	return 0;

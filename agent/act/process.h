@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/act/supervisor.h"
 #include "common/error.h"
 
 #define PROCESS_COMM_SIZE 64
@@ -18,6 +19,7 @@
 
 struct process {
 	pid_t pid;
+	pid_t parent; /* 0 = none */
 	int pidfd;
 	uint64_t start_ticks; /* stat field 22 */
 	uint32_t uid;         /* effective */
@@ -31,6 +33,7 @@ struct process {
 	char comm[PROCESS_COMM_SIZE];
 	char exe[PROCESS_PATH_SIZE];    /* without ' (deleted)'; "" for a kernel thread */
 	char cgroup[PROCESS_PATH_SIZE]; /* v2, or v1's name=systemd, or v1's memory */
+	struct supervisor supervisor;   /* who starts it again */
 };
 
 struct process_memory {

@@ -6,6 +6,8 @@
 
 #include "agent/act/action.h"
 #include "agent/act/inject/inject.h"
+#include "agent/act/inject/worker.h"
+#include "agent/python/heap.h"
 #include "common/clock.h"
 #include "common/str.h"
 
@@ -36,6 +38,29 @@ int trim_check(const struct process *p, struct error *err)
 	return 0;
 }
 
+/* A heap of gigabytes takes a second or two to walk; then nothing is predicted. */
+#define PREDICT_LIMIT_US (5 * USEC_PER_SEC)
+
+static int predict_in_worker(const void *arg, void *result, struct error *err)
+{
+	int64_t parts[HEAP_PART_COUNT];
+	int rc = heap_read(*(const pid_t *)arg, -1, parts, err);
+
+	if (rc == 0)
+		*(int64_t *)result = parts[HEAP_PART_TRIM_GAIN];
+	return rc;
+}
+
+/* What the process's own heap says that a trim gives back; HEAP_ABSENT where it cannot be read. */
+static int64_t predict(const struct process *p)
+{
+	int64_t gain = HEAP_ABSENT;
+
+	if (worker_run(predict_in_worker, &p->pid, &gain, sizeof(gain), PREDICT_LIMIT_US, NULL) < 0)
+		return HEAP_ABSENT;
+	return gain;
+}
+
 static void say_done(const struct inject_report *report, struct command_result *r)
 {
 	int64_t back = r->rss_before - r->rss_after;
@@ -54,19 +79,28 @@ static void say_done(const struct inject_report *report, struct command_result *
 		action_say(r, COMMAND_DONE, "gave back %s of %s", str_bytes(gave, back), of);
 }
 
-static void say_dry(const struct inject_report *report, struct command_result *r)
+static void say_dry(const struct inject_report *report, int64_t gain, struct command_result *r)
 {
+	char would[STR_UNIT_SIZE];
 	char rss[STR_UNIT_SIZE];
 
-	action_say(r, COMMAND_DRY_RUN, "would run malloc_trim(0) in thread %d; RSS is %s",
-		   (int)report->tid, str_bytes(rss, r->rss_before));
+	str_bytes(rss, r->rss_before);
+	if (gain == HEAP_ABSENT)
+		action_say(r, COMMAND_DRY_RUN,
+			   "would run malloc_trim(0) in thread %d; RSS is %s, what it gains is not "
+			   "known",
+			   (int)report->tid, rss);
+	else
+		action_say(r, COMMAND_DRY_RUN,
+			   "would run malloc_trim(0) in thread %d and give back about %s of %s",
+			   (int)report->tid, str_bytes(would, gain), rss);
 }
 
-void trim_run(const struct process *p, bool dry_run, struct command_result *r)
+void trim_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	struct inject_order order = {.pid = p->pid,
 				     .start_ticks = p->start_ticks,
-				     .look_only = dry_run};
+				     .look_only = o->dry_run};
 	struct inject_report report = {0};
 	struct process_memory before;
 	struct process_memory after;
@@ -87,17 +121,17 @@ void trim_run(const struct process *p, bool dry_run, struct command_result *r)
 		return;
 	}
 	/* Also after a failure: a worker that died late may have done it. */
-	if (!dry_run && process_memory(p, &after, rc < 0 ? NULL : &err) == 0) {
+	if (!o->dry_run && process_memory(p, &after, rc < 0 ? NULL : &err) == 0) {
 		r->rss_after = after.rss;
 		r->swap_after = after.swap;
-	} else if (!dry_run && rc == 0) {
+	} else if (!o->dry_run && rc == 0) {
 		rc = -ESRCH;
 	}
 	r->total_us = clock_boot_us() - start;
 	if (rc < 0)
 		action_say(r, COMMAND_FAILED, "%s", err.msg);
-	else if (dry_run)
-		say_dry(&report, r);
+	else if (o->dry_run)
+		say_dry(&report, predict(p), r);
 	else
 		say_done(&report, r);
 }

@@ -163,12 +163,26 @@ void intake_free(struct intake **in)
 	*in = NULL;
 }
 
+/* So few bytes are one buffer of the kernel's: a local socket takes them whole or not at all. */
+static bool tell(const struct intake *in, const void *data, size_t len)
+{
+	return in->fd >= 0 && send(in->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+}
+
 void intake_want_keyframe(struct intake *in)
 {
 	const struct record_head head = {.kind = RECORD_WANT_KEYFRAME};
 
-	/* Sixteen bytes fit into an empty socket whole; a full one means that sense has not read
-	 * the wish before this one. */
-	if (in->fd >= 0 && send(in->fd, &head, sizeof(head), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return;
+	/* A full socket means that sense has not read the wish before this one. */
+	(void)tell(in, &head, sizeof(head));
+}
+
+bool intake_tell_action(struct intake *in, const struct record_action *a)
+{
+	const struct {
+		struct record_head head;
+		struct record_action action;
+	} both = {.head = {.kind = RECORD_ACTION, .len = sizeof(*a)}, .action = *a};
+
+	return tell(in, &both, sizeof(both));
 }

@@ -10,6 +10,8 @@
 #ifndef MEMHERD_AGENT_LINK_INTAKE_H
 #define MEMHERD_AGENT_LINK_INTAKE_H
 
+#include <stdbool.h>
+
 #include "agent/record.h"
 #include "common/error.h"
 
@@ -30,6 +32,9 @@ int intake_new(struct event_base *base, int fd, const struct intake_ops *ops, vo
 void intake_free(struct intake **in);
 /* Asks sense for a keyframe; asked again later by the caller if it does not come. */
 void intake_want_keyframe(struct intake *in);
+/* Tells sense what is about to be done to a process, or that it was not done. False when sense is
+ * not there or does not read: how the process ends will then be a riddle. */
+bool intake_tell_action(struct intake *in, const struct record_action *a) must_use;
 
 /* Pure: 0 when the head may stand in the stream, else -EBADMSG. */
 int intake_judge(const struct record_head *head, struct error *err) must_use;

@@ -11,6 +11,7 @@
 #include "agent/link/greeting.h"
 #include "agent/link/intake.h"
 #include "agent/link/lane.h"
+#include "agent/link/notice.h"
 #include "agent/link/relay.h"
 #include "agent/link/retry.h"
 #include "agent/link/window.h"
@@ -547,11 +548,24 @@ static void on_intake_end(void *arg, const char *why)
 
 static const struct intake_ops intake_ops = {.on_record = on_record, .on_end = on_intake_end};
 
+/* Before it is done: sense must not be surprised by how the process ends. The command goes on in
+ * any case: what is asked matters more than how its end is told. */
+static void on_start(void *arg, const struct command_request *q)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	if (!notice_begin(l->intake, q))
+		log_warn("link=%016" PRIx64 " sense was not told of an action", l->id);
+}
+
 static void on_result(void *arg, const uint8_t result[COMMAND_RESULT_SIZE])
 {
 	struct link *l = arg;
 
 	MAGIC_CHECK(l, MAGIC);
+	if (!notice_result(l->intake, result))
+		log_warn("link=%016" PRIx64 " sense was not told that nothing was done", l->id);
 	if (l->n_results == RELAY_QUEUE) {
 		log_warn("link=%016" PRIx64 " result dropped: %d wait already", l->id, RELAY_QUEUE);
 		return;
@@ -573,6 +587,8 @@ static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_u
 	keep(l, WIRE_CENSUS, false, t_wall_us, body, len);
 }
 
+static const struct relay_ops relay_ops = {.start = on_start, .done = on_result, .body = on_body};
+
 /* ---- the owner's side ---- */
 
 int link_new(struct event_base *base, const struct agent_options *o, const struct link_start *start,
@@ -593,7 +609,7 @@ int link_new(struct event_base *base, const struct agent_options *o, const struc
 				     .first_us = o->reconnect_first}};
 	l->deadline = evtimer_new(base, on_deadline, l);
 	if (!l->deadline || lanes_init(&l->lanes, start->epochs, (size_t)o->spool_memory) < 0 ||
-	    relay_new(base, o->actd_socket, on_result, on_body, l, &l->relay) < 0) {
+	    relay_new(base, o->actd_socket, &relay_ops, l, &l->relay) < 0) {
 		link_free(&l);
 		return error_set(err, -ENOMEM, "no memory for the link");
 	}

@@ -19,8 +19,7 @@ struct relay {
 	uint32_t magic;
 	struct event_base *base;
 	char *path;
-	relay_done *done;
-	relay_body *body;
+	const struct relay_ops *ops;
 	void *arg;
 	struct command_request queue[RELAY_QUEUE]; /* a ring; the first is under way when fd >= 0 */
 	size_t first;
@@ -42,7 +41,7 @@ static int dial(const char *path)
 	return take_fd(fd);
 }
 
-int relay_new(struct event_base *base, const char *socket_path, relay_done *done, relay_body *body,
+int relay_new(struct event_base *base, const char *socket_path, const struct relay_ops *ops,
 	      void *arg, struct relay **ret)
 {
 	struct relay *r = calloc(1, sizeof(*r));
@@ -53,13 +52,8 @@ int relay_new(struct event_base *base, const char *socket_path, relay_done *done
 		free(path);
 		return -ENOMEM;
 	}
-	*r = (struct relay){.magic = MAGIC,
-			    .base = base,
-			    .path = path,
-			    .done = done,
-			    .body = body,
-			    .arg = arg,
-			    .fd = -1};
+	*r = (struct relay){
+		.magic = MAGIC, .base = base, .path = path, .ops = ops, .arg = arg, .fd = -1};
 	*ret = r;
 	return 0;
 }
@@ -117,7 +111,7 @@ static void fail_first(struct relay *r, enum command_status status, const char *
 	hang_up(r);
 	r->first = (r->first + 1) % RELAY_QUEUE;
 	r->n--;
-	r->done(r->arg, out);
+	r->ops->done(r->arg, out);
 }
 
 /*
@@ -197,12 +191,12 @@ static void take_body(struct relay *r, int file)
 	struct error err = {""};
 	int64_t t_wall_us = 0;
 
-	if (file < 0 || !r->body)
+	if (file < 0)
 		return;
 	if (read_body(file, &b, &t_wall_us, &err) < 0)
-		r->body(r->arg, NULL, 0, 0, err.msg);
+		r->ops->body(r->arg, NULL, 0, 0, err.msg);
 	else
-		r->body(r->arg, b.data, b.len, t_wall_us, "");
+		r->ops->body(r->arg, b.data, b.len, t_wall_us, "");
 }
 
 static void on_answer(evutil_socket_t fd, short what, void *arg)
@@ -229,7 +223,7 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 			hang_up(r);
 			r->first = (r->first + 1) % RELAY_QUEUE;
 			r->n--;
-			r->done(r->arg, out);
+			r->ops->done(r->arg, out);
 		}
 	}
 	start_first(r);
@@ -247,6 +241,7 @@ static int send_first(struct relay *r)
 	r->answer = event_new(r->base, r->fd, EV_READ, on_answer, r);
 	if (!r->answer || event_add(r->answer, &limit) < 0)
 		return -ENOMEM;
+	r->ops->start(r->arg, q);
 	if (send(r->fd, q, sizeof(*q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*q))
 		return -EIO;
 	return 0;
@@ -270,7 +265,7 @@ int relay_submit(struct relay *r, const struct wire_command *c, struct error *er
 	memcpy(q.signature, c->signature.data, sizeof(q.signature));
 	if (r->n == RELAY_QUEUE) {
 		make_result(&q, COMMAND_FAILED, "too many commands wait on this host", out);
-		r->done(r->arg, out);
+		r->ops->done(r->arg, out);
 		return 0;
 	}
 	r->queue[(r->first + r->n) % RELAY_QUEUE] = q;

@@ -15,23 +15,27 @@
 #include "proto/command.h"
 #include "proto/wire.h"
 
-#define RELAY_QUEUE     16
-#define RELAY_LIMIT_SEC 30 /* for an answer; more than the slowest action takes */
+#define RELAY_QUEUE 16
+/* For an answer: the slowest action, behind another one that root began by hand. */
+#define RELAY_LIMIT_SEC (2 * COMMAND_LIMIT_SEC + 10)
 
 struct event_base;
 struct relay;
 
-/* Called once per command; may come from inside relay_submit. */
-typedef void relay_done(void *arg, const uint8_t result[COMMAND_RESULT_SIZE]);
-/*
- * Called before relay_done with what a command made, an encoded census: at most RECORD_MAX_BODY
- * bytes of a file that memherd-actd sealed, and well formed. Only valid during the call. body is
- * NULL where that did not hold, and why says what.
- */
-typedef void relay_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us,
-			const char *why);
+/* Both may come from inside relay_submit. */
+struct relay_ops {
+	/* memherd-actd is there and gets the command next. Not for one that it cannot be asked. */
+	void (*start)(void *arg, const struct command_request *q);
+	/* Once for each command. */
+	void (*done)(void *arg, const uint8_t result[COMMAND_RESULT_SIZE]);
+	/* Before done, what a command made, an encoded census: at most RECORD_MAX_BODY bytes of a
+	 * file that memherd-actd sealed, and well formed; valid during the call. body is NULL where
+	 * that did not hold, and why says what. */
+	void (*body)(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us,
+		     const char *why);
+};
 
-int relay_new(struct event_base *base, const char *socket_path, relay_done *done, relay_body *body,
+int relay_new(struct event_base *base, const char *socket_path, const struct relay_ops *ops,
 	      void *arg, struct relay **ret) must_use;
 /* Commands that wait get no result. */
 void relay_free(struct relay **r);

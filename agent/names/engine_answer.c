@@ -7,25 +7,20 @@
 
 #include "agent/names/engine.h"
 #include "common/str.h"
+#include "common/unix_http.h"
 
-/* '\r\n\r\n' ends the head; the status stands in bytes 9 to 11: 'HTTP/1.1 200 OK'. */
 static int find_body(const char *s, size_t len, const char **ret, struct error *err)
 {
-	const char *end = len > 12 ? memmem(s, len, "\r\n\r\n", 4) : NULL;
-	int status = 0;
+	size_t at = 0;
+	int status = unix_http_parse(s, len, &at, err);
 
-	if (!end || memcmp(s, "HTTP/1.", 7) != 0 || s[8] != ' ')
-		return error_set(err, -EBADMSG, "the engine's answer is not HTTP");
-	for (int i = 9; i < 12; i++) {
-		if (s[i] < '0' || s[i] > '9')
-			return error_set(err, -EBADMSG, "the engine's answer has no status");
-		status = status * 10 + (s[i] - '0');
-	}
+	if (status < 0)
+		return status;
 	if (status == 404)
 		return error_set(err, -ENOENT, "the engine does not know the container");
 	if (status != 200)
 		return error_set(err, -EBADMSG, "the engine answered with status %d", status);
-	*ret = end + 4;
+	*ret = s + at;
 	return 0;
 }
 

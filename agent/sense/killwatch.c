@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/sense/oom/deaths.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "proto/command.h"
 
-#define JOURNAL_BUDGET      64 /* entries a second */
-#define JOURNAL_LOOKBACK_US (10 * USEC_PER_SEC)
-#define POSITION_FILE       "kmsg"
+#define JOURNAL_BUDGET 64 /* entries in one go, once a second or for a verdict */
+#define NOTE_FRESH_US  (20 * USEC_PER_SEC)
+#define POSITION_FILE  "kmsg"
 
 /* ---- what it asks ---- */
 
@@ -25,6 +27,7 @@ static bool find_process(void *arg, uint32_t pid, struct oom_process *ret)
 		return false;
 	*ret = (struct oom_process){.id = id,
 				    .start_ticks = tab->procs[id].start_ticks,
+				    .parent = tab->procs[id].parent,
 				    .cgroup = tab->procs[id].cgroup};
 	return true;
 }
@@ -62,37 +65,58 @@ static void on_pressure(void *arg)
 
 /* ---- the journal ---- */
 
-static void open_journal(struct killwatch *k)
+static void open_journal(struct killwatch *k, int64_t wall_us)
 {
-	const struct journal_config cfg = {.lookback_us = JOURNAL_LOOKBACK_US};
+	const struct journal_config cfg = {.lookback_us = DEATHS_STOP_KEEP_US};
 	struct error err = {""};
 
+	if (wall_us < k->journal_retry_us && k->journal_retry_us - wall_us <= JOURNAL_RETRY_US)
+		return;
 	if (journal_new(&cfg, &k->journal, &err) == 0)
 		return;
+	k->journal_retry_us = wall_us + JOURNAL_RETRY_US;
 	if (!k->journal_told)
 		log_warn("journal_unreadable error=\"%s\"", err.msg);
 	k->journal_told = true;
 }
 
+/* What is read late explains nothing any more: a kill in the same unit an hour ago. */
 static void on_note(const struct killer_note *note, void *arg)
 {
 	struct killwatch *k = arg;
+	bool stop = note->killer == KILLER_PID1_STOP;
 
-	oom_note(k->oom, note);
+	if (clock_wall_us() - note->wall_us <= (stop ? DEATHS_STOP_KEEP_US : NOTE_FRESH_US))
+		oom_note(k->oom, note);
 }
 
-void killwatch_beat(struct killwatch *k, int64_t wall_us)
+static void poll_journal(struct killwatch *k, int64_t wall_us)
 {
-	bool wanted = k->cfg.ticker->survey.killers > 0;
+	bool wanted = k->cfg.ticker->survey.killers > 0 || oom_asks_manager(k->oom);
 	struct error err = {""};
 
 	if (wanted && !k->journal)
-		open_journal(k);
+		open_journal(k, wall_us);
 	if (!k->journal)
 		return;
 	journal_want(k->journal, wanted);
 	if (journal_poll(k->journal, wall_us, JOURNAL_BUDGET, on_note, k, &err) < 0)
 		log_warn("journal error=\"%s\"", err.msg);
+}
+
+void killwatch_beat(struct killwatch *k, int64_t wall_us)
+{
+	poll_journal(k, wall_us);
+}
+
+/* A verdict may be due. */
+static void on_hear(void *arg)
+{
+	struct killwatch *k = arg;
+
+	k->cfg.hear(k->cfg.arg);
+	if (k->oom && oom_asks_manager(k->oom))
+		poll_journal(k, clock_wall_us());
 }
 
 /* ---- its life ---- */
@@ -116,7 +140,8 @@ int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg, stru
 		.ops = {.find_process = find_process,
 			.kill = on_kill,
 			.event = on_event,
-			.pressure = on_pressure},
+			.pressure = on_pressure,
+			.hear = on_hear},
 		.arg = k,
 	};
 
@@ -147,9 +172,35 @@ void killwatch_gone(struct killwatch *k, uint32_t id, const struct proc *p)
 {
 	const struct oom_process who = {.id = id,
 					.start_ticks = p->start_ticks,
+					.parent = p->parent,
 					.cgroup = p->cgroup};
 
 	oom_process_gone(k->oom, p->pid, &who);
+}
+
+void killwatch_action(struct killwatch *k, const struct record_action *a)
+{
+	enum verdict_action what = VERDICT_ACTION_NONE;
+
+	/* While it is being set up nothing can have been tracked. */
+	if (!k->oom)
+		return;
+	if (a->state == RECORD_ACTION_OFF) {
+		oom_own_action_off(k->oom, a->id);
+		return;
+	}
+	switch ((enum command_action)a->action) {
+	case COMMAND_TRIM:
+		what = VERDICT_ACTION_TRIM;
+		break;
+	case COMMAND_RESTART:
+		what = VERDICT_ACTION_RESTART;
+		break;
+	case COMMAND_CENSUS:
+		what = VERDICT_ACTION_CENSUS;
+		break;
+	}
+	oom_own_action(k->oom, a->pid, a->start_ticks, what, a->id);
 }
 
 void killwatch_after_round(struct killwatch *k)

@@ -2,7 +2,7 @@
 /*
  * killwatch.h - the OOM desk (oom/) in its place: what it needs of the round, and where its kills
  * and events go: to link at once and into the black box. Reads the journal while a killer in user
- * space runs on this host.
+ * space runs on this host, and while an end waits that systemd may explain.
  *
  * Made after the ticker; its timers are the owner's (killwatch_beat each second, the calls around
  * each round).
@@ -11,6 +11,7 @@
 #define MEMHERD_AGENT_SENSE_KILLWATCH_H
 
 #include "agent/fds.h"
+#include "agent/record.h"
 #include "agent/sense/keeper.h"
 #include "agent/sense/oom/journal.h"
 #include "agent/sense/oom/oom.h"
@@ -29,14 +30,17 @@ struct killwatch_config {
 	void (*urgent)(void *arg);
 	/* Memory ran out just now. */
 	void (*pressure)(void *arg);
+	/* Hand in now what link has said (killwatch_action). */
+	void (*hear)(void *arg);
 	void *arg;
 };
 
 struct killwatch {
 	struct killwatch_config cfg;
 	struct oom *oom;
-	struct journal *journal; /* NULL = none may be read here */
-	bool journal_told;       /* why not was said */
+	struct journal *journal;  /* NULL = none may be read here */
+	bool journal_told;        /* why not was said */
+	int64_t journal_retry_us; /* none could be read: not before */
 };
 
 int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg,
@@ -49,6 +53,8 @@ void killwatch_posture(struct killwatch *k, const struct outlook *o);
 void killwatch_before_round(struct killwatch *k);
 /* As ticker_on_end. */
 void killwatch_gone(struct killwatch *k, uint32_t id, const struct proc *p);
+/* What memherd is about to do to a process, or did not do after all. */
+void killwatch_action(struct killwatch *k, const struct record_action *a);
 void killwatch_after_round(struct killwatch *k);
 void killwatch_beat(struct killwatch *k, int64_t wall_us);
 

@@ -71,6 +71,7 @@ struct proc {
 	bool heir : 1;      /* goes on under a new id: the flight ring knows its past */
 	bool killer : 1;    /* ends others when memory is short: earlyoom and its like */
 	bool ended : 1;     /* leaves the table at the end of this round */
+	uint32_t parent;    /* pid, as stat had it */
 };
 
 struct proctab {

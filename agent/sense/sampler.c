@@ -70,6 +70,7 @@ static void take_stat(const struct sampler *s, struct proc *p, const struct proc
 	p->cpu_ms = cpu_ms;
 	p->minflt = st->minflt;
 	p->majflt = st->majflt;
+	p->parent = st->ppid;
 	p->threads = st->threads;
 }
 

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "agent/record.h"
 #include "agent/sense/absence.h"
@@ -19,6 +18,7 @@
 #include "agent/sense/outlook.h"
 #include "agent/sense/procfs.h"
 #include "agent/sense/pulse.h"
+#include "agent/sense/requests.h"
 #include "agent/sense/selflimit.h"
 #include "agent/sense/sender.h"
 #include "agent/sense/strain.h"
@@ -59,8 +59,7 @@ struct sense {
 	struct buf body; /* of the tick that is being made */
 	struct sense_config cfg;
 	struct sense_fds fds;
-	struct record_head request; /* from link, as far as it has come */
-	size_t request_len;
+	struct requests requests;
 	uint64_t dropped; /* ticks that link was too slow for */
 	bool told_hidden;
 	int rc;
@@ -447,34 +446,43 @@ static void on_writable(unused_arg evutil_socket_t fd, unused_arg short what, vo
 	flush(s);
 }
 
-static void take_request(struct sense *s)
+static void on_keyframe(void *arg)
 {
-	s->request_len = 0;
-	if (s->request.kind == RECORD_WANT_KEYFRAME && s->request.len == 0) {
-		ticker_restart(&s->ticker);
-		return;
-	}
-	log_error("bad_request kind=%u len=%u", s->request.kind, s->request.len);
-	stop(s, 1);
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	ticker_restart(&s->ticker);
 }
 
-/* Link sends heads without bodies; a few at a time. */
+static void on_action(void *arg, const struct record_action *a)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	killwatch_action(&s->killwatch, a);
+}
+
 static void read_requests(struct sense *s)
 {
-	for (int i = 0; i < 16 && s->rc < 0; i++) {
-		ssize_t n = recv(s->fds.link, (char *)&s->request + s->request_len,
-				 sizeof(s->request) - s->request_len, MSG_DONTWAIT);
+	static const struct requests_ops ops = {.keyframe = on_keyframe, .action = on_action};
+	struct error err;
+	int rc = s->rc < 0 ? requests_read(&s->requests, s->fds.link, &ops, s, &err) : 0;
 
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n <= 0) {
-			stop(s, 0);
-			return;
-		}
-		s->request_len += (size_t)n;
-		if (s->request_len == sizeof(s->request))
-			take_request(s);
+	if (rc == -EPIPE) {
+		stop(s, 0);
+	} else if (rc < 0) {
+		log_error("bad_request error=\"%s\"", err.msg);
+		stop(s, 1);
 	}
+}
+
+/* A verdict may be due: what memherd does was said before, and may wait in the socket. */
+static void on_hear(void *arg)
+{
+	struct sense *s = arg;
+
+	MAGIC_CHECK(s, SENSE_MAGIC);
+	read_requests(s);
 }
 
 static void on_readable(unused_arg evutil_socket_t fd, unused_arg short what, void *arg)
@@ -558,6 +566,7 @@ static int start_killwatch(struct sense *s, struct error *err)
 					     .state_dir = s->cfg.state_dir,
 					     .urgent = on_urgent,
 					     .pressure = on_killed,
+					     .hear = on_hear,
 					     .arg = s};
 	int r = killwatch_init(&s->killwatch, &cfg, err);
 

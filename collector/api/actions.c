@@ -220,6 +220,7 @@ struct action_type {
 
 static const struct action_type types[] = {
 	{"trim", SCOPE_ACT_TRIM, "act:trim"},
+	{"restart", SCOPE_ACT_RESTART, "act:restart"},
 	{"census", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
 };
 

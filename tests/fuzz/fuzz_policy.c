@@ -19,6 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	if (policy_parse("policy", text, &policy, &err) == 0) {
 		policy_judge(policy, "trim", &p, &v);
+		policy_judge(policy, "restart", &p, &v);
+		supervisor_of_cgroup("/system.slice/ssh.service", &p.supervisor);
+		policy_judge(policy, "restart", &p, &v);
+		if (v.allowed)
+			abort();
 		p.pid = 1;
 		policy_judge(policy, "trim", &p, &v);
 		if (v.allowed)

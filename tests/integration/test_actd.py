@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import re
 import random
 import signal
 import socket
@@ -136,8 +137,12 @@ def test_a_fragmented_python_gives_its_free_heap_back(actd, spawn, python):
     rc, r = actd.trim(p.pid, "--dry-run")
     assert (rc, r["status"], r["rss_after_bytes"]) == (0, "dry_run", None)
     assert abs(rss(p.pid) - before) < 1 << 20, "a dry run must change nothing"
+    predicted = re.search(r"give back about ([\d.]+) MiB of", r["detail"])
+    assert predicted, r
     rc, r = actd.trim(p.pid)
     assert (rc, r["status"]) == (0, "done"), r
+    gained = r["rss_before_bytes"] - r["rss_after_bytes"]
+    assert abs(float(predicted[1]) * (1 << 20) - gained) < 0.05 * gained
     assert "gave back" in r["detail"] and " MiB of " in r["detail"]
     assert r["rss_before_bytes"] - r["rss_after_bytes"] > 0.8 * free
     assert before - rss(p.pid) > 0.8 * free

@@ -376,18 +376,20 @@ def test_names_are_escaped_in_paths(collector):
     assert collector.asked[1][1] == "/api/v1/alerts?host=a%26b%3Dc"
 
 
-def test_trim_without_a_terminal_wants_yes(collector):
-    r = run(collector, "trim", "web-1:42")
+@pytest.mark.parametrize("verb", ["trim", "restart"])
+def test_an_action_without_a_terminal_wants_yes(collector, verb):
+    r = run(collector, verb, "web-1:42")
     assert r.returncode == 3 and "--yes" in r.stderr
     assert collector.asked == []
 
 
-def test_trim_asks_once_with_a_key(collector):
+@pytest.mark.parametrize("verb", ["trim", "restart"])
+def test_an_action_is_asked_for_once_with_a_key(collector, verb):
     collector.say("POST", "/actions", ACTION, 202)
-    r = run(collector, "trim", "web-1:42", "--yes", "--reason", "because")
+    r = run(collector, verb, "web-1:42", "--yes", "--reason", "because")
     assert r.returncode == 0, r.stderr
     (_, _, headers, body), = collector.asked
-    assert json.loads(body) == {"type": "trim", "target": "web-1:42", "reason": "because", "dry_run": False}
+    assert json.loads(body) == {"type": verb, "target": "web-1:42", "reason": "because", "dry_run": False}
     assert len(headers["Idempotency-Key"]) == 32
 
 

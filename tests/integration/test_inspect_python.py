@@ -90,3 +90,24 @@ def test_denied_is_said():
                                                                "--inh-caps=-all")))
     assert got["python"]["state"] == "denied" and got["python"]["interpreters"] is None
     assert any(n.startswith("python: its memory may not be read") for n in got["notes"])
+
+
+def test_memory_is_split_and_the_parts_add_up():
+    """A quarter of a fragmented heap is in use; what a trim gives back is told beside it."""
+    program = ("import sys\na = [bytearray(2000) for _ in range(50000)][::4]\n"
+               "print('ready', flush=True)\nsys.stdin.read()")
+    p = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert p.stdout.readline() == "ready\n"
+        got = json.loads(inspect(p.pid, "--json"))
+        m = got["memory"]
+        assert m["rss_bytes"] == sum(m[f"{k}_bytes"] for k in ("pymalloc", "malloc", "native", "stacks", "file", "shmem"))
+        assert got["malloc"]["arenas"] == 1 and got["malloc"]["libc"].startswith("glibc")
+        assert 60 << 20 < got["malloc"]["free_bytes"] < got["malloc"]["system_bytes"] == m["malloc_bytes"]
+        # chunks of a few pages between what is in use: half of a page at each end stays
+        assert 0 <= got["malloc"]["trim_gain_bytes"] < got["malloc"]["free_bytes"]
+        human = inspect(p.pid)
+        assert "a trim would give back" in human and "pymalloc_free" in human
+    finally:
+        p.kill()
+        p.wait()

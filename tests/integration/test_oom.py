@@ -168,6 +168,20 @@ def test_other_ends_are_told_apart(stack):
     assert not [e for e in stack.items("/events?kind=death&limit=1000") if e["process_id"] == ids["clean_exit"]]
 
 
+def test_a_child_that_is_ended_with_its_parent(stack):
+    """PR_SET_PDEATHSIG: the kernel signals the child when its parent has ended."""
+    text = ("import ctypes, os, signal, sys, time\npid = os.fork()\nif not pid:\n"
+            "    ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n    time.sleep(600)\n"
+            "print(pid, flush=True)\nsys.stdin.read()\nsys.exit(3)\n")
+    with subprocess.Popen([PYTHON, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        child = known(stack, int(parent.stdout.readline()))
+        parent.stdin.close()
+        assert parent.wait(30) == 3
+    end = wait_for("how the child ended", lambda: (stack.get(f"/api/v1/processes/{child['id']}") or {}).get("ended"), 20)
+    assert end["cause"] == "parent_died" and end["signal"] in (15, "SIGTERM"), end
+    assert any("parent" in v for v in death_of(stack, child["id"])["details"].values())
+
+
 def test_a_kill_while_the_agent_was_down_is_told_once(stack):
     stack.programs["agent"].stop()
     with Memcg(24 * MIB) as box:

@@ -54,6 +54,23 @@ static struct death *find(const struct deaths *d, uint32_t pid, uint64_t start_t
 	return NULL;
 }
 
+/*
+ * Did its parent end just before it, and in another way? Then the child's signal is likely one that
+ * the kernel or the parent's manager sends for that (PR_SET_PDEATHSIG, SIGHUP to a session). Two
+ * that end by one signal were rather sent it together (kill of a process group): no word on that.
+ */
+static bool parent_died(const struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; x->exit.known && x->parent > 1 && i < KEPT(d->last, d->n_last); i++) {
+		const struct death_last *l = NEWEST(d->last, d->n_last, i);
+
+		if (l->pid == x->parent && l->us >= x->seen_us - DEATHS_PARENT_US &&
+		    l->us <= x->seen_us)
+			return l->signal != x->exit.signal;
+	}
+	return false;
+}
+
 int deaths_add(struct deaths *d, const struct death *x)
 {
 	struct death *known = find(d, x->pid, x->start_ticks);
@@ -71,6 +88,11 @@ int deaths_add(struct deaths *d, const struct death *x)
 	if (!known)
 		return -ENOMEM;
 	*known = *x;
+	known->parent_died = parent_died(d, x);
+	if (x->exit.known)
+		d->last[d->n_last++ % DEATHS_LAST] = (struct death_last){.us = x->seen_us,
+									 .pid = x->pid,
+									 .signal = x->exit.signal};
 	d->pending[d->n_pending++] = known;
 	return 1;
 }
@@ -121,11 +143,19 @@ void deaths_crash(struct deaths *d, int64_t pid, const char *text, int64_t now_u
 	str_safe(c->text, sizeof(c->text), text, strlen(text));
 }
 
-void deaths_action(struct deaths *d, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		   int64_t id, int64_t now_us)
+void deaths_action(struct deaths *d, const struct death_action *a, int64_t now_us)
 {
-	d->actions[d->n_actions++ % DEATHS_ACTIONS] = (struct death_action){
-		.us = now_us, .pid = pid, .start_ticks = start_ticks, .what = what, .id = id};
+	struct death_action *to = &d->actions[d->n_actions++ % DEATHS_ACTIONS];
+
+	*to = *a;
+	to->us = now_us;
+}
+
+void deaths_action_off(struct deaths *d, const uint8_t id[16])
+{
+	for (size_t i = 0; i < KEPT(d->actions, d->n_actions); i++)
+		if (memcmp(d->actions[i].id, id, 16) == 0)
+			d->actions[i].what = VERDICT_ACTION_NONE;
 }
 
 static void drop_old_notes(struct deaths *d, int64_t now_us)
@@ -141,10 +171,40 @@ static void drop_old_notes(struct deaths *d, int64_t now_us)
 	}
 }
 
+/* Apart from the notes on kills: when a host shuts down there are many. */
+static void keep_stop(struct deaths *d, const struct killer_note *note)
+{
+	struct death_stop *s = &d->stops[d->n_stops % DEATHS_STOPS];
+
+	s->wall_us = note->wall_us;
+	s->job[0] = '\0';
+	d->n_stops += str_copy(s->unit, sizeof(s->unit), note->target);
+}
+
+/* What the last stop of that unit was for. */
+static void explain_stop(struct deaths *d, const struct killer_note *note)
+{
+	for (size_t i = 0; i < KEPT(d->stops, d->n_stops); i++) {
+		struct death_stop *s = NEWEST(d->stops, d->n_stops, i);
+
+		if (strcmp(s->unit, note->target) != 0 || s->wall_us > note->wall_us)
+			continue;
+		(void)str_copy(s->job, sizeof(s->job), note->reason);
+		return;
+	}
+}
+
 void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_us)
 {
 	size_t at = 0;
 
+	if (note->killer == KILLER_PID1_STOP) {
+		if (note->act == KILLER_ACT_STOP)
+			keep_stop(d, note);
+		else
+			explain_stop(d, note);
+		return;
+	}
 	drop_old_notes(d, now_us);
 	if (d->n_notes < DEATHS_NOTES) {
 		at = d->n_notes++;
@@ -199,16 +259,24 @@ static const struct death_crash *crash_of(const struct deaths *d, const struct d
 	return NULL;
 }
 
+/* The last one that was announced before the end was seen; a restart goes before others. */
 static const struct death_action *action_of(const struct deaths *d, const struct death *x)
 {
+	const struct death_action *other = NULL;
+
 	for (size_t i = 0; i < KEPT(d->actions, d->n_actions); i++) {
 		const struct death_action *a = NEWEST(d->actions, d->n_actions, i);
 
-		if (a->pid == x->pid && is_fresh(a->us, x) &&
-		    (!a->start_ticks || a->start_ticks == x->start_ticks))
+		if (a->pid != x->pid || a->start_ticks != x->start_ticks ||
+		    a->us > x->seen_us + DEATHS_ACTION_SLACK_US ||
+		    a->us < x->seen_us - DEATHS_ACTION_KEEP_US)
+			continue;
+		if (a->what == VERDICT_ACTION_RESTART)
 			return a;
+		if (a->what != VERDICT_ACTION_NONE && !other)
+			other = a;
 	}
-	return NULL;
+	return other;
 }
 
 /* The counter also rose for the others of its cgroup whose kills the log told. */
@@ -234,6 +302,50 @@ static bool unit_stops(const struct deaths *d, const struct death *x)
 		if (d->notes[i].killer == KILLER_PID1_OOM &&
 		    killer_matches(&d->notes[i], x->pid, x->cgroup))
 			return x->exit.known && x->exit.signal == SIGTERM;
+	return false;
+}
+
+/* Ended by a signal that a service manager sends, or with the exit code of one who handled it. */
+static bool may_be_stopped(const struct death *x)
+{
+	return x->exit.known && (x->exit.signal == SIGTERM || x->exit.signal == SIGKILL ||
+				 (!x->exit.signal && x->exit.code == 128 + SIGTERM));
+}
+
+/* By its cgroup, or, of one so young that the tree has not placed it yet, by its service's name. */
+static bool is_of_unit(const struct death *x, const char *unit)
+{
+	size_t n = strlen(x->service);
+
+	if (*x->cgroup)
+		return killer_path_names(x->cgroup, unit);
+	return n && !*x->container && strncmp(unit, x->service, n) == 0 &&
+	       strcmp(unit + n, ".service") == 0;
+}
+
+/* The last stop of its unit that had begun before it ended: who was killed and whose unit was then
+ * stopped was killed. */
+static const struct death_stop *stop_of(const struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; may_be_stopped(x) && i < KEPT(d->stops, d->n_stops); i++) {
+		const struct death_stop *s = NEWEST(d->stops, d->n_stops, i);
+
+		if (s->wall_us <= x->wall_us && x->wall_us - s->wall_us <= DEATHS_STOP_KEEP_US &&
+		    is_of_unit(x, s->unit))
+			return s;
+	}
+	return NULL;
+}
+
+bool deaths_ask_manager(const struct deaths *d)
+{
+	for (size_t i = 0; i < d->n_pending; i++) {
+		const struct death *x = d->pending[i];
+
+		if (may_be_stopped(x) &&
+		    (*x->cgroup ? strstr(x->cgroup, ".service") != NULL : *x->service != '\0'))
+			return true;
+	}
 	return false;
 }
 
@@ -279,9 +391,13 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 	struct death_mark *m = mark_of(d, x);
 	const struct death_crash *c = crash_of(d, x);
 	const struct death_action *a = action_of(d, x);
+	const struct death_stop *s = stop_of(d, x);
 	struct oom_kill kill;
 	char name[WIRE_COMM_MAX + WIRE_NAME_MAX + 32];
+	char action[UUID_TEXT_SIZE] = "";
 
+	if (a)
+		uuid_text(action, a->id);
 	drop_old_notes(d, now_us);
 	name_of(name, sizeof(name), x);
 	if (k)
@@ -296,9 +412,11 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 					       .notes = d->notes,
 					       .n_notes = d->n_notes,
 					       .action = a ? a->what : VERDICT_ACTION_NONE,
-					       .action_id = a ? a->id : 0,
+					       .action_id = action,
 					       .crash = c ? c->text : NULL,
-					       .unit_stop = unit_stops(d, x),
+					       .unit_stop = s || unit_stops(d, x),
+					       .unit_job = s && *s->job ? s->job : NULL,
+					       .parent_died = x->parent_died,
 					       .memory_limited = d->memory_limited},
 		       &ret->verdict);
 	ret->death = *x;

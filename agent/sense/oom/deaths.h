@@ -38,10 +38,23 @@
 #define DEATHS_NOTES   16u
 #define DEATHS_CRASHES 16u
 #define DEATHS_ACTIONS 32u
+#define DEATHS_STOPS   32u
+#define DEATHS_LAST    64u
+/* Within this a child follows its parent. */
+#define DEATHS_PARENT_US 1000000
+/* How long before an end the service manager may have begun to stop its unit: TimeoutStopSec= is 90
+ * s unless the unit says otherwise. */
+#define DEATHS_STOP_KEEP_US 95000000
+/* How long after it was announced an action may bring an end: a service manager gives a process 90
+ * s before it kills. */
+#define DEATHS_ACTION_KEEP_US 120000000
+/* Both come over sockets that are read in turn: what was announced before may be heard after. */
+#define DEATHS_ACTION_SLACK_US 100000
 
 struct death {
 	uint32_t pid;
 	uint64_t start_ticks; /* 0 = not known: a process that was never sampled */
+	uint32_t parent;      /* pid; 0 = not known */
 	uint32_t slot;        /* in the flight ring */
 	int64_t seen_us;
 	int64_t wall_us;
@@ -50,6 +63,7 @@ struct death {
 	int64_t oom_kill_rise; /* of its cgroup's counter since rise_from_us; METRIC_ABSENT */
 	int64_t rise_from_us;
 	struct mark mark; /* pid 0: none */
+	bool parent_died; /* just before; set here */
 	/* Printable, but for the cgroup: a raw path, "" = not known. */
 	char comm[WIRE_COMM_MAX + 1];
 	char service[WIRE_NAME_MAX + 1];
@@ -82,8 +96,22 @@ struct death_action {
 	int64_t us;
 	uint32_t pid;
 	uint64_t start_ticks;
-	enum verdict_action what;
-	int64_t id;
+	enum verdict_action what; /* NONE: taken back */
+	uint8_t id[16];
+};
+
+/* The service manager began to stop or restart a unit. */
+struct death_stop {
+	int64_t wall_us; /* when it wrote that */
+	char unit[128];  /* raw; a longer name is not kept */
+	char job[16];    /* what for, printable; "" = not said yet */
+};
+
+/* An end that was seen, in the order in which they were. */
+struct death_last {
+	int64_t us;
+	uint32_t pid;
+	int signal;
 };
 
 struct deaths {
@@ -100,6 +128,10 @@ struct deaths {
 	size_t n_crashes;
 	struct death_action actions[DEATHS_ACTIONS];
 	size_t n_actions;
+	struct death_last last[DEATHS_LAST];
+	size_t n_last;
+	struct death_stop stops[DEATHS_STOPS];
+	size_t n_stops;
 	struct killer_note notes[DEATHS_NOTES]; /* in no order */
 	int64_t note_us[DEATHS_NOTES];
 	size_t n_notes;
@@ -121,10 +153,15 @@ struct death *deaths_unseen(struct deaths *d, uint32_t pid);
 void deaths_kill(struct deaths *d, const struct oom_kill *k, uint64_t start_ticks, int64_t now_us);
 void deaths_mark(struct deaths *d, const struct mark *m, int64_t now_us);
 void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_us);
+/* Is there an end that a service manager's stop may explain, so that its log is worth a look? */
+bool deaths_ask_manager(const struct deaths *d);
 /* text: the kernel's line, raw. */
 void deaths_crash(struct deaths *d, int64_t pid, const char *text, int64_t now_us);
-void deaths_action(struct deaths *d, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		   int64_t id, int64_t now_us);
+/* Ours, before it is done: a process that is seen to end afterwards may have ended by it. us is set
+ * here. */
+void deaths_action(struct deaths *d, const struct death_action *a, int64_t now_us);
+/* It was not done after all. */
+void deaths_action_off(struct deaths *d, const uint8_t id[16]);
 
 struct death_end {
 	struct death death;

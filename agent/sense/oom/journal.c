@@ -164,6 +164,10 @@ static int match_by_pid1(struct journal *j)
 		rc = match(j, "MESSAGE_ID", KILLER_MESSAGE_UNIT_OOM);
 	if (rc >= 0)
 		rc = match(j, "MESSAGE_ID", KILLER_MESSAGE_UNIT_OOMD);
+	if (rc >= 0)
+		rc = match(j, "MESSAGE_ID", KILLER_MESSAGE_STOPPING);
+	if (rc >= 0)
+		rc = match(j, "MESSAGE_ID", KILLER_MESSAGE_STOPPED);
 	return rc;
 }
 
@@ -293,6 +297,7 @@ static void read_entry(struct journal *j, struct journal_entry *e)
 	(void)get(j, "MESSAGE_ID", e->message_id, sizeof(e->message_id));
 	(void)get(j, "UNIT", e->about_unit, sizeof(e->about_unit));
 	(void)get(j, "N_PROCESSES", e->n_processes, sizeof(e->n_processes));
+	(void)get(j, "JOB_TYPE", e->job_type, sizeof(e->job_type));
 	e->message_len = get(j, "MESSAGE", e->message, sizeof(e->message));
 	e->pid = get_number(j, "_PID", 0);
 	e->uid = get_number(j, "_UID", -1);
@@ -474,6 +479,12 @@ static bool was_rotated(const struct journal *j)
 	return memcmp(&now, &j->current, sizeof(now)) != 0;
 }
 
+static void skip_to(struct journal *j, int64_t since_us)
+{
+	j->since_us = since_us;
+	*j->cursor = '\0';
+}
+
 int journal_poll(struct journal *j, int64_t now_us, unsigned budget, journal_note_fn *on_note,
 		 void *arg, struct error *err)
 {
@@ -482,10 +493,10 @@ int journal_poll(struct journal *j, int64_t now_us, unsigned budget, journal_not
 
 	if (!is_due(j, now_us))
 		return 0;
-	if (!j->since_us)
-		j->since_us = MAX_OF(now_us - j->lookback_us, 1);
 	if (j->sd && was_rotated(j))
 		shut(j);
+	if (!j->sd && (!j->since_us || now_us - j->since_us > JOURNAL_FORGET_US))
+		skip_to(j, MAX_OF(now_us - j->lookback_us, 1));
 	if (!j->lib.handle)
 		rc = sdjournal_load(j->library, &j->lib, err);
 	if (rc < 0)

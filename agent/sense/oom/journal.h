@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * journal.h - what earlyoom, systemd-oomd, nohang, oomd and PID 1 wrote into systemd's journal
- * about kills for memory. Owned by the gathering process's loop, one thread; never blocks for long:
- * what a poll may read is bounded, the library reads indexed files.
+ * about kills for memory, and PID 1 about units that it stops. Owned by the gathering process's
+ * loop, one thread; never blocks for long: what a poll may read is bounded, the library reads
+ * indexed files.
  *
  * Open only while wanted: the library is loaded and the files are mapped at the first poll after
  * journal_want(true), and let go a minute after journal_want(false). Where it was is remembered, so
- * nothing is lost between.
+ * nothing is lost between, unless nobody wanted it for JOURNAL_FORGET_US.
  *
  * Measured with libsystemd 252 (x86-64): closed 0.1 MiB RSS, 0.03 MiB PSS more than before the
  * first opening; open with the current file alone 1.6 MiB RSS, 0.7 MiB PSS; each further file that
@@ -22,8 +23,9 @@
 #include "agent/sense/oom/killers.h"
 #include "common/error.h"
 
-#define JOURNAL_LINGER_US (60 * 1000000LL) /* open for so long after the last need */
-#define JOURNAL_RETRY_US  (60 * 1000000LL) /* closed for so long after an error */
+#define JOURNAL_LINGER_US (60 * 1000000LL)  /* open for so long after the last need */
+#define JOURNAL_FORGET_US (600 * 1000000LL) /* what was not read for so long explains nothing */
+#define JOURNAL_RETRY_US  (60 * 1000000LL)  /* closed for so long after an error */
 
 struct journal;
 
@@ -33,7 +35,8 @@ struct journal_config {
 	const char *library; /* libsystemd.so.0 */
 	const char *boot_id; /* 32 hex digits, instead of this boot's */
 	const char *proc;    /* /proc */
-	int64_t lookback_us; /* how far back the first poll begins */
+	int64_t lookback_us; /* how far back the first poll begins, or one after JOURNAL_FORGET_US
+			      */
 };
 
 struct journal_counts {

@@ -65,6 +65,8 @@ enum journal_trust journal_entry_judge(struct journal_states *states, const stru
 	if (e->pid == 1 && e->uid == 0 && *e->about_unit &&
 	    killer_from_pid1(e->message_id, e->about_unit, e->n_processes, &n)) {
 		trust = JOURNAL_BY_PID1;
+		if (n.act == KILLER_ACT_STOPPED)
+			str_safe(n.reason, sizeof(n.reason), e->job_type, strlen(e->job_type));
 	} else {
 		trust = trust_source(e, &killer);
 		if (trust == JOURNAL_NOBODY ||

@@ -25,6 +25,7 @@ struct journal_entry {
 	char message_id[33]; /* and the two that go with PID 1's: */
 	char about_unit[KILLER_TARGET_SIZE]; /* UNIT */
 	char n_processes[24];
+	char job_type[24]; /* JOB_TYPE: 'stop', 'restart' */
 	size_t message_len;
 	char message[JOURNAL_MESSAGE_SIZE];
 };

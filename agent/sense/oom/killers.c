@@ -298,6 +298,10 @@ bool killer_from_pid1(const char *message_id, const char *unit, const char *n_pr
 		n.killer = KILLER_PID1_OOM;
 	else if (strcmp(message_id, KILLER_MESSAGE_UNIT_OOMD) == 0)
 		n.killer = KILLER_PID1_OOMD;
+	else if (strcmp(message_id, KILLER_MESSAGE_STOPPING) == 0)
+		n = (struct killer_note){.killer = KILLER_PID1_STOP, .act = KILLER_ACT_STOP};
+	else if (strcmp(message_id, KILLER_MESSAGE_STOPPED) == 0)
+		n = (struct killer_note){.killer = KILLER_PID1_STOP, .act = KILLER_ACT_STOPPED};
 	else
 		return false;
 	(void)str_copy(n.target, sizeof(n.target), unit);
@@ -320,7 +324,7 @@ static bool path_holds(const char *outer, const char *inner)
 }
 
 /* 'shop.service' is a component of '/system.slice/shop.service/x'. */
-static bool path_names(const char *path, const char *unit)
+bool killer_path_names(const char *path, const char *unit)
 {
 	size_t n = strlen(unit);
 
@@ -337,5 +341,5 @@ bool killer_matches(const struct killer_note *note, int64_t pid, const char *cgr
 	if (!*note->target || !cgroup || *cgroup != '/')
 		return false;
 	return *note->target == '/' ? path_holds(note->target, cgroup)
-				    : path_names(cgroup, note->target);
+				    : killer_path_names(cgroup, note->target);
 }

@@ -24,6 +24,7 @@
 	X(OOMD, oomd, "oomd.service")                         \
 	X(PID1_OOM, systemd, "init.scope")                    \
 	X(PID1_OOMD, systemd_oomd_count, "init.scope")        \
+	X(PID1_STOP, systemd_stop, "init.scope")              \
 	X(GUNICORN, gunicorn, "")
 
 enum killer {
@@ -40,6 +41,8 @@ enum killer {
 	X(EXITED, "the victim is gone")                                         \
 	X(SURVIVED, "the victim is still there")                                \
 	X(UNIT, "processes of a unit were killed, said by the service manager") \
+	X(STOP, "the service manager begins to stop a unit: no memory matter")  \
+	X(STOPPED, "the service manager has stopped a unit, and says what for") \
 	X(TIMEOUT, "a worker did not answer in time: no memory matter")
 
 enum killer_act {
@@ -65,9 +68,14 @@ struct killer_note {
 	char reason[KILLER_REASON_SIZE]; /* printable; "" when the line gives none */
 };
 
-/* systemd's MESSAGE_IDs (sd-messages.h): the note of PID 1 has UNIT= and maybe N_PROCESSES=. */
+/* systemd's MESSAGE_IDs (sd-messages.h): the note of PID 1 has UNIT= and maybe N_PROCESSES=.
+ * STOPPING is written before the first signal, when a job stops a unit; not when it ended by itself
+ * or was killed. STOPPED is written in both cases; its JOB_TYPE= tells a restart from a stop, which
+ * that of STOPPING does not (systemd 252). */
 #define KILLER_MESSAGE_UNIT_OOM  "fe6faa94e7774663a0da52717891d8ef"
 #define KILLER_MESSAGE_UNIT_OOMD "d989611b15e44c9dbf31e3c81256e4ed"
+#define KILLER_MESSAGE_STOPPING  "de5b426a63be47a7b6ac3eaac82e2f6f"
+#define KILLER_MESSAGE_STOPPED   "9d1aaa27d60140bd96365438aad20286"
 
 const char *killer_name(enum killer killer);
 
@@ -87,6 +95,8 @@ bool killer_parse(struct killer_state *state, const char *line, size_t len,
 bool killer_from_pid1(const char *message_id, const char *unit, const char *n_processes,
 		      struct killer_note *ret) must_use;
 
+/* True when the path of a cgroup has this unit among its names. */
+bool killer_path_names(const char *path, const char *unit);
 /* True when the note speaks of this process: its pid, or a cgroup that is or holds its cgroup, or a
  * unit that its cgroup path names. */
 bool killer_matches(const struct killer_note *note, int64_t pid, const char *cgroup);

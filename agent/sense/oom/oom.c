@@ -362,10 +362,13 @@ static void arm(struct oom *o)
 		event_add(o->due, &tv);
 }
 
-/* Before a verdict all that has been said is heard, whoever woke us. */
+/* Before a verdict all that has been said is heard, whoever woke us. What memherd does was said
+ * before it was done, so it is there when the end is. */
 static void turn(struct oom *o, bool all)
 {
 	drain_exits(o);
+	if (o->cfg.ops.hear)
+		o->cfg.ops.hear(o->cfg.arg);
 	if (all || o->deaths.n_pending) {
 		drain_trace(o);
 		drain_kmsg(o);
@@ -476,15 +479,28 @@ void oom_flush(struct oom *o)
 	decide(o, INT64_MAX);
 }
 
+bool oom_asks_manager(const struct oom *o)
+{
+	return deaths_ask_manager(&o->deaths);
+}
+
 void oom_note(struct oom *o, const struct killer_note *note)
 {
 	deaths_note(&o->deaths, note, clock_boot_us());
 }
 
 void oom_own_action(struct oom *o, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		    int64_t id)
+		    const uint8_t id[16])
 {
-	deaths_action(&o->deaths, pid, start_ticks, what, id, clock_boot_us());
+	struct death_action a = {.pid = pid, .start_ticks = start_ticks, .what = what};
+
+	memcpy(a.id, id, sizeof(a.id));
+	deaths_action(&o->deaths, &a, clock_boot_us());
+}
+
+void oom_own_action_off(struct oom *o, const uint8_t id[16])
+{
+	deaths_action_off(&o->deaths, id);
 }
 
 void oom_set_sshd_unprotected(struct oom *o, bool unprotected)

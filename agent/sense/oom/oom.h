@@ -29,6 +29,7 @@
 struct oom_process {
 	uint32_t id; /* proctab's, and so the ring's */
 	uint64_t start_ticks;
+	uint32_t parent; /* pid; 0 = not known */
 	uint16_t cgroup; /* in the tree; CGROUP_NONE */
 };
 
@@ -41,6 +42,9 @@ struct oom_ops {
 	void (*event)(void *arg, const struct wire_event *e);
 	/* Memory ran out just now: sample faster. May be NULL. */
 	void (*pressure)(void *arg);
+	/* A verdict may be due: what waits to be heard elsewhere (oom_own_action) is to be handed
+	 * in now. May be NULL. */
+	void (*hear)(void *arg);
 };
 
 struct oom_config {
@@ -76,11 +80,15 @@ void oom_process_gone(struct oom *o, uint32_t pid, const struct oom_process *p);
 /* After a round. vmstat_oom_kill: read after oom_before_round(); METRIC_ABSENT = not had. */
 void oom_round(struct oom *o, int64_t vmstat_oom_kill);
 
-/* A killer in user space said so (the journal's reader). */
+/* An end waits that the service manager's journal may explain: its reader is worth its cost. */
+bool oom_asks_manager(const struct oom *o);
+/* A killer in user space said so, or the service manager (the journal's reader). */
 void oom_note(struct oom *o, const struct killer_note *note);
-/* memherd itself ends or restarts this process; id: of the action. */
+/* memherd itself is about to act on this process; id: of the action. */
 void oom_own_action(struct oom *o, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
-		    int64_t id);
+		    const uint8_t id[16]);
+/* That action was not carried out. */
+void oom_own_action_off(struct oom *o, const uint8_t id[16]);
 /* What the posture says of sshd's oom_score_adj, for the advice. */
 void oom_set_sshd_unprotected(struct oom *o, bool unprotected);
 

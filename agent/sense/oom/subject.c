@@ -48,6 +48,7 @@ void subject_describe(const struct oom_config *cfg, uint32_t pid, const struct o
 	*x = (struct death){
 		.pid = pid,
 		.start_ticks = p->start_ticks,
+		.parent = p->parent,
 		.slot = ring_slot(cfg->ring, p->id),
 		.seen_us = clock_boot_us(),
 		.wall_us = clock_wall_us(),

@@ -101,19 +101,6 @@ static bool by_kernel(const struct verdict_facts *f, struct verdict *v)
 	return true;
 }
 
-static bool by_own_action(const struct verdict_facts *f, struct verdict *v)
-{
-	if (f->action == VERDICT_ACTION_NONE)
-		return false;
-	decide(v, KILL_CAUSE_OWN_ACTION, KILL_CONFIDENCE_CERTAIN);
-	evidence(v, "action %" PRId64 " of memherd: %s", f->action_id,
-		 f->action == VERDICT_ACTION_RESTART ? "restart" : "kill");
-	if (f->exit.known && f->exit.signal && f->exit.signal != SIGKILL &&
-	    f->exit.signal != SIGTERM)
-		against(v, "it ended with a signal that the action does not send");
-	return true;
-}
-
 /* The strongest note on this process: one that names its pid goes before one on its cgroup. */
 static const struct killer_note *note_of(const struct verdict_facts *f, bool memory)
 {
@@ -123,7 +110,7 @@ static const struct killer_note *note_of(const struct verdict_facts *f, bool mem
 		const struct killer_note *n = &f->notes[i];
 
 		if ((n->killer != KILLER_GUNICORN) != memory || n->act == KILLER_ACT_SURVIVED ||
-		    !killer_matches(n, f->pid, f->cgroup))
+		    n->killer == KILLER_PID1_STOP || !killer_matches(n, f->pid, f->cgroup))
 			continue;
 		/* The service manager ends the rest of the unit after a kill, with SIGTERM. */
 		if (n->killer == KILLER_PID1_OOM && f->exit.known && f->exit.signal != SIGKILL)
@@ -151,6 +138,7 @@ static enum kill_cause killer_cause(enum killer killer)
 		return KILL_CAUSE_KERNEL_OOM;
 	case KILLER_GUNICORN:
 		return KILL_CAUSE_WORKER_TIMEOUT;
+	case KILLER_PID1_STOP:
 	case KILLER_COUNT:
 	default:
 		return KILL_CAUSE_UNKNOWN;
@@ -247,13 +235,31 @@ static bool by_manager(const struct verdict_facts *f, struct verdict *v)
 
 	if (f->unit_stop) {
 		decide(v, KILL_CAUSE_UNIT_STOP, KILL_CONFIDENCE_LIKELY);
-		evidence(v, "the service manager was stopping its unit");
+		evidence(v, "the service manager was stopping its unit%s%s",
+			 f->unit_job ? ", for a job of type " : "", f->unit_job ? f->unit_job : "");
 		return true;
 	}
 	if (!f->parent_died || !signal)
 		return false;
 	decide(v, KILL_CAUSE_PARENT_DIED, KILL_CONFIDENCE_GUESS);
 	evidence(v, "its parent ended just before");
+	return true;
+}
+
+/* An end that a restart may bring: the signals that it or the service manager sends, and whatever
+ * exit code a program gives that handles them. Link says that there was one, and link is not
+ * trusted: what the kernel or another killer says of this end went before, and a fault is never
+ * ours. */
+static bool by_own_action(const struct verdict_facts *f, struct verdict *v)
+{
+	bool fits = !f->exit.known || f->exit.signal == 0 || f->exit.signal == SIGTERM ||
+		    f->exit.signal == SIGKILL;
+
+	if (f->action != VERDICT_ACTION_RESTART || !fits)
+		return false;
+	decide(v, KILL_CAUSE_OWN_ACTION,
+	       f->exit.known ? KILL_CONFIDENCE_CERTAIN : KILL_CONFIDENCE_LIKELY);
+	evidence(v, "action %s of memherd: restart", f->action_id ? f->action_id : "");
 	return true;
 }
 
@@ -304,8 +310,12 @@ static void rivals(const struct verdict_facts *f, struct verdict *v)
 			 killer_name(n->killer));
 		against(v, text);
 	}
-	if (f->action != VERDICT_ACTION_NONE && v->cause != KILL_CAUSE_OWN_ACTION)
+	if (f->action == VERDICT_ACTION_RESTART && v->cause != KILL_CAUSE_OWN_ACTION)
 		against(v, "an action of memherd was under way on it");
+	if (f->action == VERDICT_ACTION_TRIM || f->action == VERDICT_ACTION_CENSUS)
+		evidence(v, "action %s of memherd, shortly before: %s",
+			 f->action_id ? f->action_id : "",
+			 f->action == VERDICT_ACTION_TRIM ? "trim" : "census");
 }
 
 static void sentence(const struct verdict_facts *f, struct verdict *v)
@@ -330,7 +340,7 @@ void verdict_decide(const struct verdict_facts *f, struct verdict *ret)
 {
 	/* Who says so of this very process goes before what only counts. */
 	static bool (*const candidates[])(const struct verdict_facts *, struct verdict *) = {
-		by_kernel, by_own_action, by_killer, by_counter, by_master, by_fault, by_manager,
+		by_kernel, by_killer, by_counter, by_master, by_fault, by_own_action, by_manager,
 	};
 	bool found = false;
 

@@ -15,7 +15,14 @@
 #include "agent/sense/oom/killers.h"
 #include "proto/kill.h"
 
-enum verdict_action { VERDICT_ACTION_NONE, VERDICT_ACTION_RESTART, VERDICT_ACTION_KILL };
+/* A trim ends nothing: it is told beside the cause, and never is one. */
+/* What of ours was done to it: a restart ends a process, the others should not. */
+enum verdict_action {
+	VERDICT_ACTION_NONE,
+	VERDICT_ACTION_RESTART,
+	VERDICT_ACTION_TRIM,
+	VERDICT_ACTION_CENSUS
+};
 
 struct verdict_exit {
 	bool known;
@@ -36,12 +43,13 @@ struct verdict_facts {
 	const struct killer_note
 		*notes; /* of the last seconds; those that do not match are skipped */
 	size_t n_notes;
-	enum verdict_action action; /* ours, on this very process */
-	int64_t action_id;
-	const char *crash;   /* what the kernel logged of its fault, printable */
-	bool unit_stop;      /* the service manager was asked to stop or restart its unit */
-	bool parent_died;    /* within the second before */
-	bool memory_limited; /* RLIMIT_AS or RLIMIT_DATA is set, or overcommit_memory is 2 */
+	enum verdict_action action; /* ours, on this very process, announced before its end */
+	const char *action_id;      /* printable */
+	const char *crash;          /* what the kernel logged of its fault, printable */
+	bool unit_stop;             /* the service manager was asked to stop or restart its unit */
+	const char *unit_job;       /* 'stop' or 'restart', printable; NULL = not known */
+	bool parent_died;           /* within the second before */
+	bool memory_limited;        /* RLIMIT_AS or RLIMIT_DATA is set, or overcommit_memory is 2 */
 };
 
 #define VERDICT_MAX_EVIDENCE  8

@@ -185,17 +185,17 @@ async function draw() {
 
 // ---- actions ----
 
-const QUESTIONS = {
-	trim: ["Trim", "Call malloc_trim in the running process %? It is held for about a millisecond; what the host's policy forbids is refused."],
-	census: ["Count", "Count the objects of the running process %? It is held for some milliseconds while a snapshot is taken; what the host's policy forbids is refused."],
+const questions = {
+	trim: (t) => `Call malloc_trim in the running process ${t}? It is held for about a millisecond; what the host's policy forbids is refused.`,
+	restart: (t) => `End ${t} and have it started again, with its whole systemd unit or container? What the host's policy forbids is refused.`,
+	census: (t) => `Count the objects of the running process ${t}? It is held for some milliseconds while a snapshot is taken; what the host's policy forbids is refused.`,
 };
 
 async function act(type, dryRun) {
 	const target = state.target;
 	if (!target) return;
 	if (!dryRun) {
-		$("confirm-yes").textContent = QUESTIONS[type][0];
-		$("confirm-text").textContent = QUESTIONS[type][1].replace("%", () => target);
+		$("confirm-text").textContent = questions[type](target);
 		$("confirm").showModal();
 		const said = await new Promise((done) => $("confirm").addEventListener("close", () => done($("confirm").returnValue), { once: true }));
 		if (said !== "yes") return;
@@ -208,7 +208,7 @@ async function act(type, dryRun) {
 			body: JSON.stringify({ type, target, dry_run: dryRun, reason: "asked on the dashboard" }),
 		});
 		said.textContent = "Asked; waiting for the host…";
-		for (let i = 0; i < 60 && ["queued", "sent", "running"].includes(a.state); i++) {
+		for (let i = 0; i < 150 && ["queued", "sent", "running"].includes(a.state); i++) {
 			await new Promise((done) => setTimeout(done, 500));
 			a = await ask(`/actions/${a.id}`);
 		}
@@ -252,7 +252,7 @@ async function showProcess() {
 	const p = await ask(`/processes/${encodeURIComponent(state.process)}`);
 	state.target = `${p.host}:${p.pid}`;
 	$("process-title").textContent = `${p.service || p.comm} (pid ${p.pid}) on ${p.host}`;
-	$("trim").disabled = $("trim-dry").disabled = $("census").disabled = !p.alive;
+	for (const id of ["trim", "trim-dry", "restart", "restart-dry", "census"]) $(id).disabled = !p.alive;
 	$("process-line").textContent = `${p.alive ? "" : "ended · "}${p.cmdline || p.comm} · RSS ${bytes(p.rss_bytes)} · growth ${growth(p.growth_bytes_per_hour)} · seen since ${ago(p.first_seen)}`;
 	await draw();
 	await showPython(p);
@@ -314,8 +314,10 @@ dark.addEventListener("change", () => {
 });
 for (const id of ["range", "sort"]) $(id).addEventListener("change", refresh);
 $("find").addEventListener("input", refresh);
-$("trim-dry").addEventListener("click", () => act("trim", true));
-$("trim").addEventListener("click", () => act("trim", false));
+for (const type of ["trim", "restart"]) {
+	$(`${type}-dry`).addEventListener("click", () => act(type, true));
+	$(type).addEventListener("click", () => act(type, false));
+}
 $("census").addEventListener("click", () => act("census", false));
 setInterval(() => document.visibilityState === "visible" && refresh(), REFRESH_MS);
 readFragment();

@@ -20,13 +20,15 @@
 static unsigned acted;
 static unsigned dry;
 
-void __wrap_trim_run(const struct process *p, bool dry_run, struct command_result *r);
-void __wrap_trim_run(const struct process *p, bool dry_run, struct command_result *r)
+void __wrap_trim_run(const struct process *p, const struct action_order *o,
+		     struct command_result *r);
+void __wrap_trim_run(const struct process *p, const struct action_order *o,
+		     struct command_result *r)
 {
 	assert_true(p->pid > 0);
-	acted += !dry_run;
-	dry += dry_run;
-	action_say(r, dry_run ? COMMAND_DRY_RUN : COMMAND_DONE, "gave back 1 MiB of 2 MiB");
+	acted += !o->dry_run;
+	dry += o->dry_run;
+	action_say(r, o->dry_run ? COMMAND_DRY_RUN : COMMAND_DONE, "gave back 1 MiB of 2 MiB");
 }
 
 struct place {

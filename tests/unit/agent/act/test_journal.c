@@ -118,6 +118,52 @@ static void started_and_never_done_is_unknown(void **state)
 	assert_memory_equal(r.id, a.id, sizeof(a.id));
 }
 
+/* Each restart makes another process: counted by process, a loop of them would have no bound. */
+static void restarts_are_counted_by_what_is_restarted(void **state)
+{
+	static const struct {
+		enum command_status status;
+		int64_t rss_after;
+		bool counts;
+	} rows[] = {{COMMAND_DONE, 5, true},
+		    {COMMAND_REFUSED, -1, false},
+		    {COMMAND_FAILED, -1, false},
+		    {COMMAND_FAILED, 0, true},
+		    {COMMAND_UNKNOWN, 7, true}};
+	const struct journal_entry like = {.action = COMMAND_RESTART,
+					   .pid = 1,
+					   .start_ticks = 1,
+					   .subject = 0xdecade};
+	struct place *p = *state;
+	unsigned want = 0;
+	int64_t last;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct journal_entry e = entry(i + 1, true);
+
+		e.action = COMMAND_RESTART;
+		e.pid = 100 + i;
+		e.subject = 0xdecade;
+		e.result.status = rows[i].status;
+		e.result.rss_after = rows[i].rss_after;
+		put(p, &e);
+		want += rows[i].counts;
+		assert_int_equal(journal_count(p->j, &like, 0, &last), want);
+	}
+	reopen(p);
+	assert_int_equal(journal_count(p->j, &like, 0, &last), want);
+	assert_int_equal(journal_count(p->j,
+				       &(struct journal_entry){.action = COMMAND_RESTART,
+							       .subject = 1},
+				       0, &last),
+			 0);
+	assert_int_equal(journal_count(p->j,
+				       &(struct journal_entry){.action = COMMAND_TRIM,
+							       .subject = 0xdecade},
+				       0, &last),
+			 0);
+}
+
 static void only_what_acted_counts_against_the_rate(void **state)
 {
 	struct place *p = *state;
@@ -136,10 +182,25 @@ static void only_what_acted_counts_against_the_rate(void **state)
 	put(p, &refused);
 	put(p, &cut);
 	put(p, &other);
-	assert_int_equal(journal_count(p->j, COMMAND_TRIM, 77, 9, 0, &last), 2);
+	assert_int_equal(journal_count(p->j,
+				       &(struct journal_entry){.action = COMMAND_TRIM,
+							       .pid = 77,
+							       .start_ticks = 9},
+				       0, &last),
+			 2);
 	assert_int_equal(last, 1004);
-	assert_int_equal(journal_count(p->j, COMMAND_TRIM, 77, 9, 1002, &last), 1);
-	assert_int_equal(journal_count(p->j, COMMAND_TRIM, 78, 9, 0, &last), 0);
+	assert_int_equal(journal_count(p->j,
+				       &(struct journal_entry){.action = COMMAND_TRIM,
+							       .pid = 77,
+							       .start_ticks = 9},
+				       1002, &last),
+			 1);
+	assert_int_equal(journal_count(p->j,
+				       &(struct journal_entry){.action = COMMAND_TRIM,
+							       .pid = 78,
+							       .start_ticks = 9},
+				       0, &last),
+			 0);
 	assert_int_equal(last, 0);
 }
 
@@ -289,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_done_is_found_after_a_restart),
 		TEST(started_and_never_done_is_unknown),
+		TEST(restarts_are_counted_by_what_is_restarted),
 		TEST(only_what_acted_counts_against_the_rate),
 		TEST(a_torn_tail_is_dropped_wherever_it_was_cut),
 		TEST(damage_in_the_middle_refuses_the_file),

@@ -19,7 +19,8 @@ static struct process worker(void)
 	};
 }
 
-static struct policy_verdict judge(const char *text, const struct process *p)
+static struct policy_verdict judge_action(const char *text, const char *action,
+					  const struct process *p)
 {
 	struct policy *policy = NULL;
 	struct policy_verdict v;
@@ -27,10 +28,15 @@ static struct policy_verdict judge(const char *text, const struct process *p)
 
 	if (policy_parse("policy", text, &policy, &err) < 0)
 		fail_msg("'%s': %s", text, err.msg);
-	policy_judge(policy, "trim", p, &v);
+	policy_judge(policy, action, p, &v);
 	policy_free(&policy);
 	assert_null(policy);
 	return v;
+}
+
+static struct policy_verdict judge(const char *text, const struct process *p)
+{
+	return judge_action(text, "trim", p);
 }
 
 static void the_first_line_that_matches_decides(void **state unused_arg)
@@ -101,6 +107,67 @@ static void root_and_containers_must_be_named(void **state unused_arg)
 	p.seccomp = 2;
 	assert_true(judge("allow *", &p).allowed);
 	assert_false(judge("allow * seccomp=no", &p).allowed);
+}
+
+/* An end is allowed by name, and where nobody starts it again in so many words. */
+static void a_restart_is_allowed_by_name_only(void **state unused_arg)
+{
+	static const struct {
+		const char *text;
+		bool unit, bare;
+	} rows[] = {
+		{"allow *", false, false},
+		{"allow * uid>=0 bare=yes", false, false},
+		{"allow trim", false, false},
+		{"allow restart", true, false},
+		{"allow restart bare=no", true, false},
+		{"allow restart bare=yes", false, true},
+		{"allow restart bare=yes\nallow restart", true, true},
+		{"deny restart bare=yes\nallow restart\nallow restart bare=yes", true, false},
+		{"deny *\nallow restart", false, false},
+		{"allow restart cgroup=*/gunicorn.service uid=1000", true, false},
+	};
+	struct process unit = worker();
+	struct process bare = worker();
+	struct process master = worker();
+
+	supervisor_of_cgroup(unit.cgroup, &unit.supervisor);
+	strcpy(bare.cgroup, "/user.slice/user-1000.slice/session-3.scope");
+	master = bare;
+	master.supervisor.kind = SUPERVISOR_PARENT;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (judge_action(rows[i].text, "restart", &unit).allowed != rows[i].unit ||
+		    judge_action(rows[i].text, "restart", &bare).allowed != rows[i].bare)
+			fail_msg("'%s'", rows[i].text);
+	}
+	assert_true(judge_action("allow restart", "restart", &master).allowed);
+	/* Not a property that a trim needs. */
+	assert_true(judge_action("allow trim", "trim", &bare).allowed);
+}
+
+static void some_units_are_never_restarted(void **state unused_arg)
+{
+	static const char *const units[] = {"ssh.service",
+					    "ssh@1.service",
+					    "dbus.service",
+					    "systemd-logind.service",
+					    "docker.service",
+					    "getty@tty1.service",
+					    "memherd-agent.service",
+					    "serial-getty@ttyS0.service",
+					    "postgresql@15-main.service",
+					    "networking.service"};
+	struct process p = worker();
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		snprintf(p.cgroup, sizeof(p.cgroup), "/system.slice/%s", units[i]);
+		supervisor_of_cgroup(p.cgroup, &p.supervisor);
+		assert_int_equal(p.supervisor.kind, SUPERVISOR_UNIT);
+		if (judge_action("allow restart uid>=0", "restart", &p).allowed)
+			fail_msg("%s", units[i]);
+		/* A trim leaves the unit as it is. */
+		assert_true(judge_action("allow trim", "trim", &p).allowed);
+	}
 }
 
 static void some_are_never_touched(void **state unused_arg)
@@ -206,6 +273,8 @@ int main(void)
 		cmocka_unit_test(the_first_line_that_matches_decides),
 		cmocka_unit_test(the_verdict_tells_the_line_and_its_bounds),
 		cmocka_unit_test(root_and_containers_must_be_named),
+		cmocka_unit_test(a_restart_is_allowed_by_name_only),
+		cmocka_unit_test(some_units_are_never_restarted),
 		cmocka_unit_test(some_are_never_touched),
 		cmocka_unit_test(a_mistake_names_file_and_line),
 		cmocka_unit_test(every_failed_allocation_is_told),

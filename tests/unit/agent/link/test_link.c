@@ -831,12 +831,13 @@ static void nonsense_from_sense_ends_only_the_intake(void **state)
 
 /* ---- commands ---- */
 
-static void send_command(struct world *w, uint8_t id)
+static void send_command_that(struct world *w, uint8_t id, bool dry_run)
 {
 	struct command c = {.id = {id},
-			    .action = COMMAND_TRIM,
-			    .pid = 1,
-			    .start_ticks = 1,
+			    .action = COMMAND_RESTART,
+			    .dry_run = dry_run,
+			    .pid = 812,
+			    .start_ticks = 4711,
 			    .issued_us = 1,
 			    .expires_us = 2,
 			    .counter = 1,
@@ -850,6 +851,11 @@ static void send_command(struct world *w, uint8_t id)
 	wire_pack_command(&b, &(struct wire_command){.body = {body, sizeof(body)},
 						     .signature = {signature, 64}});
 	far_send(&w->far, FRAME_COMMAND, &b);
+}
+
+static void send_command(struct world *w, uint8_t id)
+{
+	send_command_that(w, id, false);
 }
 
 static int listen_as_actd(struct world *w)
@@ -922,6 +928,91 @@ static void commands_reach_actd_one_after_the_other(void **state)
 		assert_int_equal(w->far.result.rss_after, 50);
 		assert_int_equal(w->far.result.id[0], i);
 	}
+	close(listener);
+}
+
+/* The next word of link to sense that is not a wish; false when there is none. */
+static bool hears_action(struct world *w, struct record_action *ret)
+{
+	struct record_head h;
+
+	while (recv(w->sense, &h, sizeof(h), MSG_DONTWAIT) == sizeof(h)) {
+		if (h.kind == RECORD_WANT_KEYFRAME)
+			continue;
+		assert_int_equal(h.kind, RECORD_ACTION);
+		assert_int_equal(h.len, sizeof(*ret));
+		assert_int_equal(recv(w->sense, ret, sizeof(*ret), MSG_DONTWAIT), sizeof(*ret));
+		return true;
+	}
+	return false;
+}
+
+static void answer_as_actd(int fd, uint8_t id, enum command_status status, int64_t rss_after)
+{
+	struct command_result r = {.id = {id},
+				   .status = status,
+				   .rss_before = -1,
+				   .rss_after = rss_after};
+	uint8_t out[COMMAND_RESULT_SIZE];
+
+	command_result_pack(out, &r);
+	assert_int_equal(send(fd, out, sizeof(out), 0), sizeof(out));
+	close(fd);
+}
+
+/* How a process ends that memherd acts on must be no riddle: sense is told before actd is. */
+static void sense_is_told_before_actd_and_when_nothing_was_done(void **state)
+{
+	static const struct {
+		enum command_status status;
+		int64_t rss_after;
+		bool taken_back;
+	} ends[] = {{COMMAND_DONE, 50, false},    {COMMAND_REFUSED, -1, true},
+		    {COMMAND_FAILED, -1, true},   {COMMAND_FAILED, 0, false},
+		    {COMMAND_UNKNOWN, -1, false}, {COMMAND_DONE, 50, false}};
+	struct world *w = *state;
+	int listener = listen_as_actd(w);
+	struct command_request q;
+	struct record_action a;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	for (uint8_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		int fd;
+
+		send_command(w, i + 1);
+		fd = take_request(w, listener, &q);
+		assert_true(hears_action(w, &a));
+		assert_int_equal(a.id[0], i + 1);
+		assert_int_equal(a.state, RECORD_ACTION_BEGINS);
+		assert_int_equal(a.action, COMMAND_RESTART);
+		assert_int_equal(a.pid, 812);
+		assert_int_equal(a.start_ticks, 4711);
+		assert_false(hears_action(w, &a));
+		answer_as_actd(fd, i + 1, ends[i].status, ends[i].rss_after);
+		run_until(w, w->far.results == i + 1u, 3000);
+		assert_int_equal(hears_action(w, &a), ends[i].taken_back);
+		if (ends[i].taken_back) {
+			assert_int_equal(a.id[0], i + 1);
+			assert_int_equal(a.state, RECORD_ACTION_OFF);
+		}
+	}
+	close(listener);
+}
+
+static void a_dry_run_is_not_told_to_sense(void **state)
+{
+	struct world *w = *state;
+	int listener = listen_as_actd(w);
+	struct command_request q;
+	struct record_action a;
+
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	send_command_that(w, 1, true);
+	answer_as_actd(take_request(w, listener, &q), 1, COMMAND_DRY_RUN, -1);
+	run_until(w, w->far.results == 1, 3000);
+	assert_false(hears_action(w, &a));
 	close(listener);
 }
 
@@ -1050,6 +1141,8 @@ int main(void)
 		T(not_enrolled_waits_and_then_works),
 		T(nonsense_from_sense_ends_only_the_intake),
 		T(commands_reach_actd_one_after_the_other),
+		T(sense_is_told_before_actd_and_when_nothing_was_done),
+		T(a_dry_run_is_not_told_to_sense),
 		T(heartbeats_say_whether_actd_is_there),
 		T(without_actd_the_answer_is_unreachable),
 		T(an_actd_that_dies_leaves_unknown),

@@ -211,18 +211,103 @@ static void notes_actions_and_faults_are_joined(void **state unused_arg)
 	deaths_note(&d, &note, T0 + 2 * SECOND);
 	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
 
-	deaths_action(&d, 6, 60, VERDICT_ACTION_RESTART, 4711, T0 - SECOND);
-	add(ended(6, SIGTERM));
-	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
-	deaths_action(&d, 7, 69, VERDICT_ACTION_RESTART, 4712, T0 - SECOND);
-	add(ended(7, SIGTERM));
-	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
-
 	deaths_crash(&d, 8, "x[8]: segfault at 0 ip 1 sp 2\n", T0);
 	add(ended(8, SIGSEGV | 0x80));
 	assert_int_equal(decided_at(T0), KILL_CAUSE_CRASH);
 	assert_non_null(strstr(end.verdict.evidence[1], "segfault at 0"));
 	assert_null(strchr(end.verdict.evidence[1], '\n'));
+}
+
+static void announce(uint32_t pid, uint64_t start_ticks, enum verdict_action what, uint8_t id,
+		     int64_t us)
+{
+	deaths_action(&d,
+		      &(struct death_action){
+			      .pid = pid, .start_ticks = start_ticks, .what = what, .id = {id}},
+		      us);
+}
+
+static bool end_mentions(const char *text)
+{
+	for (size_t i = 0; i < end.verdict.n_evidence; i++)
+		if (strstr(end.verdict.evidence[i], text))
+			return true;
+	return false;
+}
+
+static void our_own_restart_is_told_as_ours(void **state unused_arg)
+{
+	static const int ends[] = {SIGTERM, SIGKILL, 143 << 8, 0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		uint32_t pid = 20 + (uint32_t)i;
+
+		announce(pid, 10 * pid, VERDICT_ACTION_RESTART, 0xab, T0 - SECOND);
+		add(ended(pid, ends[i]));
+		assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+		assert_true(end_mentions("action ab000000-0000-0000-0000-000000000000 of "
+					 "memherd: restart"));
+	}
+	/* Both come over sockets: it may be heard a moment after the end. */
+	add(ended(30, SIGTERM));
+	announce(30, 300, VERDICT_ACTION_RESTART, 1, T0 + DEATHS_ACTION_SLACK_US / 2);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+	/* A unit that is slow to stop. */
+	announce(31, 310, VERDICT_ACTION_RESTART, 1, T0 - 95 * SECOND);
+	add(ended(31, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+}
+
+static void what_is_not_ours_is_not_told_as_ours(void **state unused_arg)
+{
+	struct oom_kill kill = kill_of(26, OOM_SCOPE_MEMCG);
+
+	/* Another process under that pid. */
+	announce(20, 209, VERDICT_ACTION_RESTART, 1, T0 - SECOND);
+	add(ended(20, SIGTERM));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	/* Ended before it was announced. */
+	add(ended(21, SIGKILL));
+	announce(21, 210, VERDICT_ACTION_RESTART, 2, T0 + SECOND);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Long ago. */
+	announce(22, 220, VERDICT_ACTION_RESTART, 3, T0 - DEATHS_ACTION_KEEP_US - 1);
+	add(ended(22, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Taken back: refused, and then somebody killed it, or before we heard of that. */
+	announce(23, 230, VERDICT_ACTION_RESTART, 4, T0 - SECOND);
+	add(ended(23, SIGKILL));
+	deaths_action_off(&d, (const uint8_t[16]){4});
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	assert_false(end_mentions("memherd"));
+	/* A fault is a fault, whoever claims what. */
+	announce(24, 240, VERDICT_ACTION_RESTART, 5, T0 - SECOND);
+	add(ended(24, SIGSEGV | 0x80));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+	assert_true(end_mentions("against it: an action of memherd was under way"));
+	/* A trim ends nothing, and is said. */
+	announce(25, 250, VERDICT_ACTION_TRIM, 6, T0 - SECOND);
+	add(ended(25, SIGABRT));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+	assert_true(end_mentions("of memherd, shortly before: trim"));
+	/* The kernel's word goes before ours. */
+	announce(26, 260, VERDICT_ACTION_RESTART, 7, T0 - SECOND);
+	deaths_kill(&d, &kill, 260, T0);
+	add(ended(26, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
+}
+
+static void a_claim_does_not_hide_a_kill_that_only_the_counter_saw(void **state unused_arg)
+{
+	struct death x = ended(20, SIGKILL);
+
+	strcpy(x.cgroup, "/shop");
+	x.oom_kill_rise = 1;
+	x.rise_from_us = T0 - SECOND;
+	announce(20, 200, VERDICT_ACTION_RESTART, 1, T0 - SECOND);
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+	assert_true(end_mentions("against it: an action of memherd was under way"));
 }
 
 static void the_rest_of_a_unit_is_stopped_not_killed(void **state unused_arg)
@@ -236,6 +321,136 @@ static void the_rest_of_a_unit_is_stopped_not_killed(void **state unused_arg)
 	add(ended(6, 1 << 8));
 	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
 	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EXIT_CODE);
+}
+
+/* What systemd wrote of the unit: that it begins to stop it, or that it has, and for what. */
+static void manager_says(enum killer_act act, const char *unit, const char *job, int64_t wall_us)
+{
+	struct killer_note note = {.killer = KILLER_PID1_STOP, .act = act, .wall_us = wall_us};
+
+	strcpy(note.target, unit);
+	strcpy(note.reason, job);
+	deaths_note(&d, &note, T0);
+}
+
+static struct death ended_at(uint32_t pid, uint32_t wait_status, int64_t wall_us)
+{
+	struct death x = ended(pid, wait_status);
+
+	x.wall_us = wall_us;
+	return x;
+}
+
+static void a_stop_that_began_before_the_end_explains_it(void **state unused_arg)
+{
+	static const uint32_t ends[] = {SIGTERM, SIGKILL, 143 << 8};
+	struct death young;
+
+	manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
+	for (uint32_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		add(ended_at(20 + i, ends[i], 1001 * SECOND));
+		assert_true(deaths_ask_manager(&d));
+		assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
+		assert_false(deaths_ask_manager(&d));
+	}
+	/* So young that its cgroup is not known, but its service is. */
+	young = ended_at(29, SIGTERM, 1001 * SECOND);
+	young.cgroup[0] = '\0';
+	add(young);
+	assert_true(deaths_ask_manager(&d));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
+	manager_says(KILLER_ACT_STOPPED, "shop.service", "restart", 1002 * SECOND);
+	add(ended_at(30, SIGTERM, 1001 * SECOND));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
+	assert_true(end_mentions("for a job of type restart"));
+}
+
+static void other_ends_are_no_stop(void **state unused_arg)
+{
+	struct death x = ended_at(20, SIGKILL, 999 * SECOND);
+
+	/* Killed by hand, and then its unit was stopped. */
+	manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* systemd says that it has stopped what ended by itself, too. */
+	x = ended_at(21, SIGKILL, 1000 * SECOND);
+	strcpy(x.cgroup, "/system.slice/other.service");
+	manager_says(KILLER_ACT_STOPPED, "other.service", "restart", 1001 * SECOND);
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Long ago; another unit; an end that no manager brings. */
+	add(ended_at(22, SIGTERM, 1000 * SECOND + DEATHS_STOP_KEEP_US + 1));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	x = ended_at(23, SIGTERM, 1001 * SECOND);
+	strcpy(x.cgroup, "/system.slice/workshop.service");
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	add(ended_at(24, SIGSEGV | 0x80, 1001 * SECOND));
+	assert_false(deaths_ask_manager(&d));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_CRASH);
+	/* Ours, by way of the manager. */
+	announce(25, 250, VERDICT_ACTION_RESTART, 1, T0 - SECOND);
+	add(ended_at(25, SIGTERM, 1001 * SECOND));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_OWN_ACTION);
+}
+
+static void a_child_that_follows_its_parent_is_told_so(void **state unused_arg)
+{
+	struct death x;
+
+	add(ended(20, 1 << 8));
+	x = ended(21, SIGTERM);
+	x.parent = 20;
+	x.seen_us += DEATHS_PARENT_US;
+	add(x);
+	/* Later than that; another's child. */
+	x = ended(22, SIGTERM);
+	x.parent = 20;
+	x.seen_us += DEATHS_PARENT_US + 1;
+	add(x);
+	x = ended(23, SIGTERM);
+	x.parent = 19;
+	add(x);
+	/* Both were sent the same: somebody killed the group. */
+	add(ended(24, SIGKILL));
+	x = ended(25, SIGKILL);
+	x.parent = 24;
+	add(x);
+	/* The child first. */
+	x = ended(26, SIGTERM);
+	x.parent = 27;
+	add(x);
+	add(ended(27, 1 << 8));
+	/* By itself, whatever its parent did. */
+	x = ended(28, 7 << 8);
+	x.parent = 20;
+	add(x);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_EXIT_CODE);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_PARENT_DIED);
+	assert_int_equal(end.death.pid, 21);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_GUESS);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_KILLED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_KILLED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_TERMINATED);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_EXIT_CODE);
+	assert_int_equal(decided_at(T0 + 10 * SECOND), KILL_CAUSE_EXIT_CODE);
+}
+
+static void stops_do_not_displace_notes_on_kills(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_EARLYOOM,
+				   .act = KILLER_ACT_SIGNAL,
+				   .pid = 5,
+				   .signal = SIGTERM};
+
+	deaths_note(&d, &note, T0);
+	for (uint32_t i = 0; i < 3 * DEATHS_STOPS; i++)
+		manager_says(KILLER_ACT_STOP, "shop.service", "", 1000 * SECOND);
+	add(ended(5, SIGTERM));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
 }
 
 static void old_notes_go_and_the_oldest_make_room(void **state unused_arg)
@@ -303,7 +518,7 @@ static void a_flood_of_evidence_stays_in_its_bounds(void **state unused_arg)
 		deaths_kill(&d, &k, 0, T0);
 		deaths_mark(&d, &m, T0);
 		deaths_crash(&d, i, "x", T0);
-		deaths_action(&d, (uint32_t)i, 0, VERDICT_ACTION_KILL, i, T0);
+		announce((uint32_t)i, (uint64_t)i + 1, VERDICT_ACTION_RESTART, (uint8_t)i, T0);
 	}
 	add(ended(1000, SIGKILL));
 	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
@@ -333,7 +548,14 @@ int main(void)
 		TEST(a_mark_of_a_stranger_is_given_out_once),
 		TEST(a_rising_counter_counts_those_that_nobody_told_of),
 		TEST(notes_actions_and_faults_are_joined),
+		TEST(our_own_restart_is_told_as_ours),
+		TEST(what_is_not_ours_is_not_told_as_ours),
+		TEST(a_claim_does_not_hide_a_kill_that_only_the_counter_saw),
 		TEST(the_rest_of_a_unit_is_stopped_not_killed),
+		TEST(a_stop_that_began_before_the_end_explains_it),
+		TEST(other_ends_are_no_stop),
+		TEST(a_child_that_follows_its_parent_is_told_so),
+		TEST(stops_do_not_displace_notes_on_kills),
 		TEST(old_notes_go_and_the_oldest_make_room),
 		TEST(connector_and_round_tell_of_one_end),
 		TEST(beyond_the_bound_the_oldest_is_decided),

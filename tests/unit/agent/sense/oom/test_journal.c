@@ -275,7 +275,9 @@ static void only_what_may_be_believed_is_asked_for(void **state)
 			    "_BOOT_ID=" BOOT " _COMM=earlyoom _COMM=systemd-oomd _COMM=nohang "
 			    "_COMM=oomd _UID=0 | "
 			    "_BOOT_ID=" BOOT " _PID=1 MESSAGE_ID=" KILLER_MESSAGE_UNIT_OOM
-			    " MESSAGE_ID=" KILLER_MESSAGE_UNIT_OOMD " ");
+			    " MESSAGE_ID=" KILLER_MESSAGE_UNIT_OOMD
+			    " MESSAGE_ID=" KILLER_MESSAGE_STOPPING
+			    " MESSAGE_ID=" KILLER_MESSAGE_STOPPED " ");
 }
 
 static void a_budget_bounds_a_poll_and_nothing_is_read_twice(void **state)
@@ -324,6 +326,19 @@ static void without_an_entry_it_goes_on_where_it_looked_last(void **state)
 	journal_want(j, true);
 	assert_int_equal(poll_at(NOW + 3 * JOURNAL_LINGER_US, 8), 0);
 	assert_int_equal(fake.seek_usec, NOW);
+}
+
+static void what_nobody_wanted_for_long_is_skipped(void **state)
+{
+	(void)state;
+	write_line(5);
+	journal_want(j, true);
+	assert_int_equal(poll_at(NOW, 8), 1);
+	journal_want(j, false);
+	assert_int_equal(poll_at(NOW + JOURNAL_LINGER_US, 8), 0);
+	journal_want(j, true);
+	assert_true(poll_at(NOW + JOURNAL_FORGET_US + 1, 8) >= 0);
+	assert_int_equal(fake.seek_usec, NOW + JOURNAL_FORGET_US + 1 - 60 * USEC_PER_SEC);
 }
 
 static void a_rotation_opens_anew_from_the_cursor(void **state)
@@ -456,6 +471,7 @@ int main(void)
 		T(only_what_may_be_believed_is_asked_for),
 		T(a_budget_bounds_a_poll_and_nothing_is_read_twice),
 		T(it_is_let_go_a_minute_after_the_last_need),
+		T(what_nobody_wanted_for_long_is_skipped),
 		T(without_an_entry_it_goes_on_where_it_looked_last),
 		T(a_rotation_opens_anew_from_the_cursor),
 		T(a_failure_is_told_once_and_rests),

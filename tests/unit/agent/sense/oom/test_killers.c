@@ -171,6 +171,12 @@ static void notes_of_the_service_manager_have_a_unit(void **state unused_arg)
 	assert_int_equal(n.count, 12);
 	assert_true(killer_from_pid1(KILLER_MESSAGE_UNIT_OOMD, "shop.service", "-3x", &n));
 	assert_int_equal(n.count, 0);
+	assert_true(killer_from_pid1(KILLER_MESSAGE_STOPPING, "shop.service", NULL, &n));
+	assert_int_equal(n.killer, KILLER_PID1_STOP);
+	assert_int_equal(n.act, KILLER_ACT_STOP);
+	assert_string_equal(n.target, "shop.service");
+	assert_true(killer_from_pid1(KILLER_MESSAGE_STOPPED, "shop.service", NULL, &n));
+	assert_int_equal(n.act, KILLER_ACT_STOPPED);
 	assert_false(killer_from_pid1("00000000000000000000000000000000", "u", "1", &n));
 }
 

@@ -399,7 +399,7 @@ static void ends_get_their_verdicts(void **state unused_arg)
 	exits(106, SIGTERM);
 	exits(999, SIGKILL); /* was never tracked */
 	oom_note(o, &note);
-	oom_own_action(o, 106, 1060, VERDICT_ACTION_RESTART, 4711);
+	oom_own_action(o, 106, 1060, VERDICT_ACTION_RESTART, (const uint8_t[16]){47, 11});
 	say("6,100,1,-;python3[105]: segfault at 8 ip 0 sp 0 error 4 in x\n");
 	turns();
 	assert_string_equal(cause_of(100), "clean_exit");

@@ -490,7 +490,8 @@ static void announce_restart(struct oom *o, pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	n = fs_read_small(AT_FDCWD, path, text, sizeof(text));
 	assert_true(n > 0 && procfs_parse_stat(text, (size_t)n, &st) == 0);
-	oom_own_action(o, (uint32_t)pid, st.start_ticks, VERDICT_ACTION_RESTART, 4711);
+	oom_own_action(o, (uint32_t)pid, st.start_ticks, VERDICT_ACTION_RESTART,
+		       (const uint8_t[16]){47, 11});
 }
 
 static void ends_of_real_processes_get_their_verdicts(void **state unused_arg)

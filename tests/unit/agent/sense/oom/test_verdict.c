@@ -157,7 +157,7 @@ static void what_we_did_ourselves_is_said(void **state unused_arg)
 {
 	struct verdict v = decide((struct verdict_facts){.exit = TERMED,
 							 .action = VERDICT_ACTION_RESTART,
-							 .action_id = 77});
+							 .action_id = "77"});
 
 	assert_int_equal(v.cause, KILL_CAUSE_OWN_ACTION);
 	assert_true(mentions(&v, "action 77 of memherd: restart"));
@@ -177,7 +177,7 @@ static void contradictions_lower_the_confidence_and_are_named(void **state unuse
 					  .kill = &k,
 					  .notes = &early,
 					  .n_notes = 1,
-					  .action = VERDICT_ACTION_KILL});
+					  .action = VERDICT_ACTION_RESTART});
 	assert_int_equal(v.cause, KILL_CAUSE_KERNEL_MEMCG);
 	assert_int_equal(v.confidence, KILL_CONFIDENCE_GUESS);
 	assert_true(mentions(&v, "earlyoom claims"));
