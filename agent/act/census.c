@@ -5,23 +5,40 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "agent/act/census_worker.h"
+#include "agent/act/inject/hold.h"
 #include "agent/act/inject/worker.h"
 #include "common/clock.h"
 #include "common/str.h"
 
 /* All attempts, each with a copy's life, and a little. */
-#define DEADLINE_US (10 * USEC_PER_SEC)
-#define CLEAN_UP_US (4 * USEC_PER_SEC)
-#define TOLD_TYPES  3
+#define DEADLINE_US    (10 * USEC_PER_SEC)
+#define CLEAN_UP_US    (4 * USEC_PER_SEC)
+#define TOLD_TYPES     3
+#define ASLEEP_STEPS   25
+#define ASLEEP_STEP_NS 20000000
+
+/* A page that is read or a child that is started is over in a moment. */
+static bool stays_asleep(pid_t pid)
+{
+	const struct timespec step = {.tv_nsec = ASLEEP_STEP_NS};
+
+	for (int i = 0; i < ASLEEP_STEPS; i++) {
+		if (hold_state(pid, pid) != 'D')
+			return false;
+		nanosleep(&step, NULL);
+	}
+	return true;
+}
 
 int census_check(const struct process *p, struct error *err)
 {
 	if (p->state == 'Z' || p->state == 'X')
 		return error_set(err, -ENOTSUP, "process %d has ended and waits for its parent",
 				 (int)p->pid);
-	if (p->state == 'D')
+	if (p->state == 'D' && stays_asleep(p->pid))
 		return error_set(err, -ENOTSUP, "process %d is in uninterruptible sleep",
 				 (int)p->pid);
 	if (p->tracer)
@@ -43,8 +60,8 @@ static void clean_up(const struct census_job *job)
 		return;
 }
 
-static int run_worker(const struct process *p, const struct census_order_by *o, uint8_t *shared,
-		      struct census_report *ret, struct error *err)
+static int run_worker(const struct process *p, const struct census_order_by *o,
+		      struct census_shared *shared, struct census_report *ret, struct error *err)
 {
 	struct process_memory memory;
 	struct census_job job = {.process = p, .order = o, .shared = shared};
@@ -66,8 +83,8 @@ int census_take(const struct process *p, const struct census_order_by *o, struct
 		struct census_report *ret, struct error *err)
 {
 	/* The census is larger than a worker's answer; both see the same pages. */
-	uint8_t *shared = mmap(NULL, CENSUS_BODY_MAX, PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct census_shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+					    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct census_report report = {.reaped = true};
 	int rc;
 
@@ -80,10 +97,10 @@ int census_take(const struct process *p, const struct census_order_by *o, struct
 		rc = error_set(err, -EBADMSG, "the worker's answer is too long");
 	if (rc == 0 && body) {
 		buf_reset(body);
-		buf_put(body, shared, report.body_len);
+		buf_put(body, shared->body, report.body_len);
 		rc = buf_status(body);
 	}
-	munmap(shared, CENSUS_BODY_MAX);
+	munmap(shared, sizeof(*shared));
 	*ret = report;
 	return rc;
 }

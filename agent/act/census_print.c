@@ -34,6 +34,24 @@ static void print_head(FILE *out, const struct wire_census *c)
 		fprintf(out, "%s\n", c->note);
 }
 
+static void print_parts(FILE *out, const struct wire_census *c)
+{
+	const char *comma = "memory: ";
+	char bytes[STR_UNIT_SIZE];
+
+	for (unsigned i = 0; i < HEAP_PART_COUNT; i++) {
+		if (c->parts[i] == HEAP_ABSENT)
+			continue;
+		if (i == HEAP_PART_ARENAS)
+			fprintf(out, "%s%s %" PRId64, comma, heap_part_name(i), c->parts[i]);
+		else
+			fprintf(out, "%s%s %s", comma, heap_part_name(i),
+				str_bytes(bytes, c->parts[i]));
+		comma = ", ";
+	}
+	fputs("\n", out);
+}
+
 int census_print_table(FILE *out, const struct buf *body, size_t top, struct error *err)
 {
 	auto_arena struct arena arena;
@@ -43,6 +61,7 @@ int census_print_table(FILE *out, const struct buf *body, size_t top, struct err
 	if (rc < 0)
 		return rc;
 	print_head(out, &c);
+	print_parts(out, &c);
 	fprintf(out, "%12s %10s %6s  %s\n", "objects", "bytes", "", "type");
 	for (size_t i = 0; i < MIN_OF(c.n_types, top); i++) {
 		const struct wire_census_type *t = &c.types[i];

@@ -10,8 +10,10 @@
 #include "agent/act/headroom.h"
 #include "agent/act/inject/hold.h"
 #include "agent/act/inject/snapshot.h"
+#include "agent/act/inject/worker.h"
 #include "agent/python/census.h"
 #include "agent/python/gcstat.h"
+#include "agent/python/heap.h"
 #include "agent/python/memory.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -208,7 +210,8 @@ static int of_snapshot(struct counting *c, struct error *err)
 				   .libc = &c->libc,
 				   .maps = &c->maps,
 				   .check = on_check,
-				   .arg = c};
+				   .arg = c,
+				   .trace = &c->job->shared->trace};
 	int64_t until = clock_boot_us() + FIND_US;
 	int rc;
 
@@ -224,8 +227,9 @@ static int of_snapshot(struct counting *c, struct error *err)
 			reaping = snapshot_end(&o, &s);
 			c->report->reaped = reaping >= 0;
 			c->report->held_us += MAX_OF(reaping, (int64_t)0);
-			/* A thread that woke in between is held the next time. */
-			o.stop_all = true;
+			/* Of those that sleep one may have woken in between: if that happens again,
+			 * none is left out. */
+			o.stop_all = c->report->attempts > 1;
 		}
 		if (!is_passing(rc))
 			return rc;
@@ -243,17 +247,22 @@ static int while_stopped(struct counting *c, struct error *err)
 	do {
 		int64_t start = clock_boot_us();
 		struct hold h;
+		int late;
 
 		rc = hold_init(&h, pid);
 		if (rc < 0)
 			return error_set(err, rc, "no memory for the threads");
+		worker_hurry(true);
 		rc = hold_threads(&h, true, 0, err);
 		if (rc == 0)
 			rc = on_check(c, err);
 		if (rc == 0)
 			rc = walk(c, &pid, start + CENSUS_STOP_US, false, err);
 		c->report->held = (unsigned)h.n;
-		hold_fini(&h);
+		late = hold_fini(&h, err);
+		worker_hurry(false);
+		if (late == -ETIMEDOUT)
+			rc = late;
 		c->report->held_us += clock_boot_us() - start;
 		if (!is_passing(rc))
 			return rc;
@@ -367,13 +376,15 @@ static int pack(struct counting *c, struct error *err)
 						     census->rows[i].bytes};
 	for (int i = 0; i < HEAP_PART_COUNT; i++)
 		w.parts[i] = HEAP_ABSENT;
-	w.parts[HEAP_PART_RSS] = c->job->rss;
+	/* Of the process itself: a copy has none of the pages that are shared. */
+	if (heap_read(c->job->process->pid, c->runtime.layout.minor, w.parts, NULL) < 0)
+		w.parts[HEAP_PART_RSS] = c->job->rss;
 	w.parts[HEAP_PART_OBJECTS] = (int64_t)census->bytes;
 	wire_pack_census(&b, &w);
 	if (buf_status(&b) < 0)
 		return error_set(err, -E2BIG, "the census is larger than %u bytes",
 				 CENSUS_BODY_MAX);
-	memcpy(c->job->shared, b.data, b.len);
+	memcpy(c->job->shared->body, b.data, b.len);
 	c->report->body_len = (uint32_t)b.len;
 	return 0;
 }
@@ -418,7 +429,8 @@ int census_clean_up(const void *arg, void *result, struct error *err)
 				   .libc = &c.libc,
 				   .maps = &c.maps,
 				   .check = on_check,
-				   .arg = &c};
+				   .arg = &c,
+				   .trace = &c.job->shared->trace};
 	int rc = maps_load(o.pid, &c.maps, err);
 
 	if (rc == 0)

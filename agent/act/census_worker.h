@@ -7,13 +7,20 @@
 #define MEMHERD_AGENT_ACT_CENSUS_WORKER_H
 
 #include "agent/act/census.h"
+#include "agent/act/inject/snapshot.h"
+
+/* What the worker and its parent both see. */
+struct census_shared {
+	struct snapshot_trace trace;
+	uint8_t body[CENSUS_BODY_MAX];
+};
 
 struct census_job {
 	const struct process *process;
 	const struct census_order_by *order;
 	int64_t rss;
 	uint64_t since_ticks; /* of the system clock: before the job began */
-	uint8_t *shared;      /* CENSUS_BODY_MAX bytes that the worker and its parent have */
+	struct census_shared *shared;
 };
 
 /* worker_fn's: arg is a struct census_job, result a struct census_report. */

@@ -163,7 +163,7 @@ static ssize_t receive(int fd, uint8_t *out, size_t size, int *ret_file)
 static int read_body(int file, struct buf *b, int64_t *ret_t_wall_us, struct error *err)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	auto_arena struct arena arena;
+	auto_arena struct arena arena = {0};
 	struct wire_census census;
 	struct stat st;
 	uint8_t *to;

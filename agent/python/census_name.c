@@ -51,9 +51,8 @@ static int read_str(struct chunks *c, const struct layout *l, uint64_t object,
 	uint32_t state;
 
 	if (object % 8 || chunks_read(c, object + UNICODE_LENGTH, &length, sizeof(length)) < 0 ||
-	    chunks_read(c, object + UNICODE_STATE, &state, sizeof(state)) < 0 ||
-	    !is_ascii(state) || length == 0 || length > TEXT_MAX ||
-	    chunks_read(c, data, out, (size_t)length) < 0)
+	    chunks_read(c, object + UNICODE_STATE, &state, sizeof(state)) < 0 || !is_ascii(state) ||
+	    length == 0 || length > TEXT_MAX || chunks_read(c, data, out, (size_t)length) < 0)
 		return -EAGAIN;
 	out[length] = '\0';
 	return (int)length;

@@ -4,12 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "agent/act/inject/safepoint.h"
 #include "agent/act/inject/tracee.h"
+#include "common/clock.h"
 #include "common/str.h"
 
 #define PASSES_MAX 8
+#define STEP_NS    20000
 
 int hold_init(struct hold *h, pid_t pid)
 {
@@ -17,12 +20,17 @@ int hold_init(struct hold *h, pid_t pid)
 	return h->tids ? 0 : -ENOMEM;
 }
 
-void hold_fini(struct hold *h)
+int hold_fini(struct hold *h, struct error *err)
 {
-	while (h->n)
-		tracee_let_go(h->tids[--h->n]);
+	int rc = 0;
+
+	for (size_t i = 0; i < h->n; i++)
+		tracee_let_go(h->tids[i]);
+	for (size_t i = h->n; rc != -ETIMEDOUT && i < h->n + h->late; i++)
+		rc = tracee_drop(h->pid, h->tids[i], err);
 	free(h->tids);
-	h->tids = NULL;
+	*h = (struct hold){0};
+	return rc;
 }
 
 bool hold_has(const struct hold *h, pid_t tid)
@@ -83,24 +91,41 @@ static bool is_wanted(const struct hold *h, pid_t tid, bool all, pid_t except)
 	return state == 'R' || (all && state && state != 'Z' && state != 'X');
 }
 
-/* One that ended meanwhile is none to hold; any other that does not stand still is a failure. */
-static int wait_all(struct hold *h, size_t from, struct error *err)
+/*
+ * Of the n behind h->n that were asked: looks at each in turn, so that each is set right as soon as
+ * it stands, and moves it among those that are held. One that ended is none to hold.
+ */
+static int wait_all(struct hold *h, size_t n, struct error *err)
 {
-	int rc = 0;
+	const struct timespec step = {.tv_nsec = STEP_NS};
+	int64_t until = clock_boot_us() + TRACEE_STOP_WAIT_US;
 
-	for (size_t i = from; i < h->n;) {
-		int stopped = tracee_wait(h->tids[i]);
+	for (size_t i = 0; n; i = i + 1 < n ? i + 1 : 0) {
+		pid_t *one = &h->tids[h->n + i];
+		pid_t tid = *one;
+		int rc = tracee_poll(tid);
 
-		if (stopped >= 0) {
-			tracee_hide_stop(h->pid, h->tids[i++]);
+		if (rc == -EINPROGRESS) {
+			if (clock_boot_us() >= until) {
+				h->late = n;
+				return error_set(err, -EAGAIN,
+						 "thread %d did not stop within %d ms", (int)tid,
+						 TRACEE_STOP_WAIT_US / 1000);
+			}
+			if (i + 1 == n)
+				nanosleep(&step, NULL);
 			continue;
 		}
-		if (stopped != -ESRCH && stopped != -ECHILD)
-			rc = error_set(err, -EAGAIN, "thread %d did not stop within %d ms",
-				       (int)h->tids[i], TRACEE_STOP_WAIT_US / 1000);
-		h->tids[i] = h->tids[--h->n];
+		if (rc >= 0) {
+			tracee_hide_stop(h->pid, tid);
+			*one = h->tids[h->n];
+			h->tids[h->n++] = tid;
+		} else {
+			*one = h->tids[h->n + n - 1];
+		}
+		n--;
 	}
-	return rc;
+	return 0;
 }
 
 /* The count of those that were stopped in this pass, or negative. All are asked to stop before the
@@ -108,9 +133,11 @@ static int wait_all(struct hold *h, size_t from, struct error *err)
 static int pass(struct hold *h, bool all, pid_t except, struct error *err)
 {
 	static pid_t tids[HOLD_MAX];
-	size_t from = h->n;
+	size_t before = h->n;
+	size_t asked = 0;
 	int n = hold_list(h->pid, tids, HOLD_MAX);
 	int rc = 0;
+	int late;
 
 	if (n < 0)
 		return error_set(err, n, "process %d is gone", (int)h->pid);
@@ -118,17 +145,18 @@ static int pass(struct hold *h, bool all, pid_t except, struct error *err)
 		return error_set(err, -E2BIG, "process %d has %u threads or more", (int)h->pid,
 				 HOLD_MAX);
 	for (int i = 0; rc == 0 && i < n; i++) {
-		if (!is_wanted(h, tids[i], all, except))
+		if (!is_wanted(h, tids[i], all, except) || h->n + asked == HOLD_MAX)
 			continue;
 		rc = tracee_seize(tids[i], 0, err);
 		if (rc == 0)
-			h->tids[h->n++] = tids[i];
+			h->tids[h->n + asked++] = tids[i];
 		else if (rc == -EAGAIN)
 			rc = 0;
 	}
+	late = wait_all(h, asked, err);
 	if (rc == 0)
-		rc = wait_all(h, from, err);
-	return rc < 0 ? rc : (int)(h->n - from);
+		rc = late;
+	return rc < 0 ? rc : (int)(h->n - before);
 }
 
 int hold_threads(struct hold *h, bool all, pid_t except, struct error *err)

@@ -21,11 +21,13 @@ struct hold {
 	pid_t pid;
 	pid_t *tids; /* that stand still */
 	size_t n;
+	size_t late; /* behind them: that were asked to stop and did not yet */
 };
 
 int hold_init(struct hold *h, pid_t pid) must_use;
-/* Lets all go. */
-void hold_fini(struct hold *h);
+/* Lets all go, the late ones as soon as they stop. -EAGAIN when there were such, -ETIMEDOUT when
+ * one still did not stop: then only the worker's end lets it go. */
+int hold_fini(struct hold *h, struct error *err) must_use;
 bool hold_has(const struct hold *h, pid_t tid);
 /*
  * Stops the threads that run at the moment (all: every one), and those that appear or wake

@@ -58,6 +58,17 @@ bool safepoint_call(int64_t nr, uint64_t arg1)
 #endif
 }
 
+bool safepoint_restarts(int64_t nr)
+{
+	/* signal(7), 'Interruption of system calls by stop signals', and sockets with a timeout. */
+	return nr == SYS_futex || nr == SYS_nanosleep || nr == SYS_clock_nanosleep ||
+	       nr == SYS_wait4 || nr == SYS_waitid || nr == SYS_ppoll || nr == SYS_pselect6
+#ifdef __x86_64__
+	       || nr == SYS_poll || nr == SYS_select || nr == SYS_pause
+#endif
+		;
+}
+
 bool safepoint_interrupted(int64_t rax)
 {
 	/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK: the kernel's own,

@@ -27,6 +27,9 @@ struct blocked {
 int blocked_parse(const char *text, struct blocked *ret) must_use;
 /* May a thread in this call be borrowed? arg1 is the call's second argument. */
 bool safepoint_call(int64_t nr, uint64_t arg1);
+/* Such a call goes on by itself after a stop, whoever dies meanwhile; the others would tell the
+ * program (EINTR) if we died in the moment between its stop and our setting it right. */
+bool safepoint_restarts(int64_t nr);
 /* The values that the kernel leaves in rax when such a call was interrupted and will be restarted
  * or would have shown EINTR. */
 bool safepoint_interrupted(int64_t rax);

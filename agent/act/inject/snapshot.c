@@ -18,6 +18,7 @@
 #include "agent/act/inject/hold.h"
 #include "agent/act/inject/thread.h"
 #include "agent/act/inject/tracee.h"
+#include "agent/act/inject/worker.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
@@ -52,14 +53,16 @@ static void find_sleeper(const struct snapshot_order *o, struct borrowed *ret)
 {
 	static pid_t tids[HOLD_MAX];
 	int n = hold_list(o->pid, tids, HOLD_MAX);
+	struct borrowed found = {0};
 
-	for (int i = 0; i < n; i++) {
-		if (thread_look(o->pid, tids[i], o->libc, o->maps, &ret->seen) < 0)
-			continue;
-		ret->tid = tids[i];
-		ret->sleeps = true;
-		return;
+	for (int i = 0; i < n && (!found.tid || !safepoint_restarts(found.seen.nr)); i++) {
+		struct borrowed b = {.tid = tids[i], .sleeps = true};
+
+		if (thread_look(o->pid, b.tid, o->libc, o->maps, &b.seen) == 0 &&
+		    (!found.tid || safepoint_restarts(b.seen.nr)))
+			found = b;
 	}
+	*ret = found;
 }
 
 /* The state of a thread that stands still, when a call may be made from there. */
@@ -103,6 +106,10 @@ static int redirect(const struct snapshot_order *o, const struct borrowed *b, ui
 	}
 	if (tracee_write_frame(o->pid, f) < 0)
 		return error_set(err, -EFAULT, "cannot write the stack of thread %d", (int)b->tid);
+	if (nr == SYS_clone) {
+		o->trace->frame = *f;
+		o->trace->tid = b->tid;
+	}
 	regs = state.regs;
 	frame_enter_call(&regs, f, o->libc->call, nr, args);
 	if (tracee_enter(b->tid, &state, &regs) < 0)
@@ -111,20 +118,20 @@ static int redirect(const struct snapshot_order *o, const struct borrowed *b, ui
 }
 
 /* Seizes a sleeper and waits until it stands; it is let go when that fails. */
-static int stop_sleeper(const struct borrowed *b, unsigned long options, struct error *err)
+static int stop_sleeper(const struct snapshot_order *o, const struct borrowed *b,
+			unsigned long options, struct error *err)
 {
 	int rc = tracee_seize(b->tid, options, err);
 
 	if (rc < 0)
 		return rc;
-	rc = tracee_wait(b->tid);
+	rc = tracee_wait(b->tid, TRACEE_STOP_WAIT_US);
 	if (rc == 0)
 		return 0;
-	if (rc != -ETIMEDOUT)
-		tracee_let_go(b->tid);
-	return rc == -ETIMEDOUT ? error_set(err, -EAGAIN, "thread %d did not stop within %d ms",
-					    (int)b->tid, TRACEE_STOP_WAIT_US / 1000)
-				: -EAGAIN;
+	if (rc == -ETIMEDOUT)
+		return tracee_drop(o->pid, b->tid, err);
+	tracee_leave(o->pid, b->tid);
+	return -EAGAIN;
 }
 
 /* The call ended without a child: 0 when the kernel will make it anew, else why. */
@@ -247,13 +254,14 @@ static int take_by_sleeper(const struct snapshot_order *o, const struct borrowed
 	int rc = hold_threads(h, o->stop_all, b->tid, err);
 
 	if (rc == 0)
-		rc = stop_sleeper(b, BORROW_OPTIONS, err);
+		rc = stop_sleeper(o, b, BORROW_OPTIONS, err);
 	if (rc < 0)
 		return rc;
 	rc = o->check(o->arg, err);
 	if (rc == 0)
 		rc = clone_by(o, b, ret, err);
-	tracee_let_go(b->tid);
+	/* Sent into the clone it is in no call that could have been cut short. */
+	tracee_leave(o->pid, b->tid);
 	return rc;
 }
 
@@ -284,6 +292,7 @@ int snapshot_take(const struct snapshot_order *o, struct snapshot *ret, struct e
 	struct borrowed b = {0};
 	struct hold h;
 	int64_t start;
+	int late;
 	int rc = hold_init(&h, o->pid);
 
 	*ret = s;
@@ -291,14 +300,19 @@ int snapshot_take(const struct snapshot_order *o, struct snapshot *ret, struct e
 		return error_set(err, rc, "no memory for the threads");
 	error_set(err, 0, "no thread could be borrowed; retry later");
 	find_sleeper(o, &b);
+	worker_hurry(true);
 	start = clock_boot_us();
 	if (b.tid)
 		rc = take_by_sleeper(o, &b, &h, &s, err);
 	else
 		rc = take_by_runner(o, &h, &s, err);
 	s.held = (unsigned)h.n + (b.tid != 0);
-	hold_fini(&h);
+	late = hold_fini(&h, err);
 	s.held_us = clock_boot_us() - start;
+	worker_hurry(false);
+	/* There are late ones only where holding them failed. */
+	if (late == -ETIMEDOUT)
+		rc = late;
 	if (rc == 0 && (rc = tame_child(s.child, err)) < 0)
 		kill(s.child, SIGKILL);
 	if (rc == 0)
@@ -322,15 +336,16 @@ static int send_wait(const struct snapshot_order *o, pid_t child_there)
 	struct borrowed b = {0};
 	struct frame f;
 	struct hold h;
+	int late;
 	int rc;
 
 	find_sleeper(o, &b);
 	if (b.tid) {
-		rc = stop_sleeper(&b, 0, NULL);
+		rc = stop_sleeper(o, &b, 0, NULL);
 		if (rc < 0)
 			return rc;
 		rc = redirect(o, &b, SYS_wait4, args, &f, NULL);
-		tracee_let_go(b.tid);
+		tracee_leave(o->pid, b.tid);
 		return rc;
 	}
 	rc = hold_init(&h, o->pid);
@@ -341,8 +356,8 @@ static int send_wait(const struct snapshot_order *o, pid_t child_there)
 		if (redirect(o, &b, SYS_wait4, args, &f, NULL) == 0)
 			break;
 	}
-	hold_fini(&h);
-	return rc;
+	late = hold_fini(&h, NULL);
+	return late == -ETIMEDOUT ? late : rc;
 }
 
 /* The child has ended and its tracer knows: only its parent may take it away. */
@@ -350,6 +365,7 @@ static int64_t reap(const struct snapshot_order *o, pid_t child, pid_t child_the
 {
 	int64_t until = clock_boot_us() + REAP_WAIT_US;
 	int64_t held = 0;
+	int rc;
 
 	while (is_there(child)) {
 		int64_t start = clock_boot_us();
@@ -357,8 +373,9 @@ static int64_t reap(const struct snapshot_order *o, pid_t child, pid_t child_the
 		if (start >= until)
 			return -EAGAIN;
 		/* The child is the target's while it is there: its parent is who we think. */
-		if (send_wait(o, child_there) == -ESRCH)
-			return -ESRCH;
+		rc = send_wait(o, child_there);
+		if (rc == -ESRCH || rc == -ETIMEDOUT)
+			return rc;
 		held += clock_boot_us() - start;
 		for (int i = 0; i < 10 && is_there(child); i++)
 			pause_ns(REAP_STEP_NS);
@@ -431,6 +448,10 @@ int snapshot_sweep(const struct snapshot_order *o, uint64_t since_ticks)
 
 	if (!dir)
 		return -errno;
+	while (o->trace->tid && clock_boot_us() < until &&
+	       !thread_is_back(o->pid, o->trace->tid, &o->trace->frame))
+		pause_ns(REAP_STEP_NS);
+	until = clock_boot_us() + REAP_WAIT_US;
 	/* The copy was killed with its tracer; taking its memory apart takes a moment. */
 	while (sweep(o, dir, since_ticks, &reaped) && clock_boot_us() < until)
 		pause_ns(10 * REAP_STEP_NS);

@@ -19,9 +19,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/act/inject/frame.h"
 #include "agent/act/inject/libc.h"
 #include "agent/python/maps.h"
 #include "common/error.h"
+
+/* Where a worker notes, in memory that outlives it, which thread it sends into the clone: before it
+ * does so. tid 0 = none. */
+struct snapshot_trace {
+	pid_t tid;
+	struct frame frame;
+};
 
 struct snapshot_order {
 	pid_t pid;
@@ -32,6 +40,7 @@ struct snapshot_order {
 	int (*check)(const void *arg, struct error *err);
 	const void *arg;
 	bool stop_all; /* also the threads that sleep */
+	struct snapshot_trace *trace;
 };
 
 struct snapshot {
@@ -50,8 +59,10 @@ int snapshot_take(const struct snapshot_order *o, struct snapshot *ret, struct e
 int64_t snapshot_end(const struct snapshot_order *o, struct snapshot *s) must_use;
 
 /*
- * What a worker that was killed has left: children of the target that ended, have no exit signal
- * and began at since_ticks (of the system clock, after boot) or later. The count that was reaped.
+ * What a worker that was killed has left: waits until the thread of the trace is back from the
+ * clone that it may still make, and looks for children of the target that ended, have no exit
+ * signal and began at since_ticks (of the system clock, after boot) or later. The count that was
+ * reaped.
  */
 int snapshot_sweep(const struct snapshot_order *o, uint64_t since_ticks) must_use;
 

@@ -105,7 +105,7 @@ int thread_send(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m
 
 	if (rc < 0)
 		return rc;
-	rc = tracee_wait(tid);
+	rc = tracee_wait(tid, TRACEE_STOP_WAIT_US);
 	if (rc == 0) {
 		if (still_ours(arg))
 			rc = redirect(pid, tid, l, m, seen, ret, err);
@@ -117,7 +117,10 @@ int thread_send(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m
 	} else {
 		rc = -EAGAIN;
 	}
-	tracee_let_go(tid);
+	if (rc < 0)
+		tracee_leave(pid, tid);
+	else
+		tracee_let_go(tid);
 	*ret_held_us = clock_boot_us() - start;
 	return rc;
 }

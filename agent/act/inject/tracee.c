@@ -59,34 +59,56 @@ int tracee_seize(pid_t tid, unsigned long options, struct error *err)
 	return ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ? -EAGAIN : 0;
 }
 
-int tracee_wait(pid_t tid)
+int tracee_poll(pid_t tid)
+{
+	int status;
+	pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+
+	if (got <= 0)
+		return got < 0 ? -errno : -EINPROGRESS;
+	if (!WIFSTOPPED(status))
+		return -ESRCH;
+	if (status >> 16 == PTRACE_EVENT_STOP)
+		return WSTOPSIG(status) == SIGTRAP ? 0 : 1;
+	if (ptrace(PTRACE_CONT, tid, NULL, (void *)(long)WSTOPSIG(status)) < 0)
+		return -errno;
+	return -EINPROGRESS;
+}
+
+int tracee_wait(pid_t tid, int64_t limit_us)
 {
 	const struct timespec step = {.tv_nsec = STOP_STEP_NS};
-	int64_t until = clock_boot_us() + TRACEE_STOP_WAIT_US;
+	int64_t until = clock_boot_us() + limit_us;
 
 	while (clock_boot_us() < until) {
-		int status;
-		pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+		int rc = tracee_poll(tid);
 
-		if (got < 0)
-			return -errno;
-		if (got == 0) {
-			nanosleep(&step, NULL);
-			continue;
-		}
-		if (!WIFSTOPPED(status))
-			return -ESRCH;
-		if (status >> 16 == PTRACE_EVENT_STOP)
-			return WSTOPSIG(status) == SIGTRAP ? 0 : 1;
-		if (ptrace(PTRACE_CONT, tid, NULL, (void *)(long)WSTOPSIG(status)) < 0)
-			return -errno;
+		if (rc != -EINPROGRESS)
+			return rc;
+		nanosleep(&step, NULL);
 	}
 	return -ETIMEDOUT;
+}
+
+int tracee_drop(pid_t pid, pid_t tid, struct error *err)
+{
+	if (tracee_wait(tid, TRACEE_DROP_WAIT_US) == -ETIMEDOUT)
+		return error_set(err, -ETIMEDOUT, "thread %d did not stop within %d ms", (int)tid,
+				 TRACEE_DROP_WAIT_US / 1000);
+	tracee_leave(pid, tid);
+	return error_set(err, -EAGAIN, "thread %d did not stop within %d ms; retry later", (int)tid,
+			 TRACEE_STOP_WAIT_US / 1000);
 }
 
 void tracee_let_go(pid_t tid)
 {
 	ptrace(PTRACE_DETACH, tid, NULL, NULL);
+}
+
+void tracee_leave(pid_t pid, pid_t tid)
+{
+	tracee_hide_stop(pid, tid);
+	tracee_let_go(tid);
 }
 
 int tracee_get(pid_t tid, struct tracee_state *ret)

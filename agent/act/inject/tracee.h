@@ -17,6 +17,7 @@
 #include "common/error.h"
 
 #define TRACEE_STOP_WAIT_US 50000
+#define TRACEE_DROP_WAIT_US 1000000
 
 /* What of a thread is put aside and comes back with the frame. */
 struct tracee_state {
@@ -31,11 +32,20 @@ struct tracee_state {
 int tracee_seize(pid_t tid, unsigned long options, struct error *err) must_use;
 /*
  * Waits for that stop. A signal that comes first is passed on. 0; 1 when it stands in a group stop,
- * where it also stands still; -ETIMEDOUT, -ESRCH and others: it does not, and is let go when the
- * worker ends.
+ * where it also stands still; -ETIMEDOUT: not yet, and it will stand still at any moment now, so
+ * tracee_drop() is due; -ESRCH and others: it ended.
  */
-int tracee_wait(pid_t tid) must_use;
+int tracee_wait(pid_t tid, int64_t limit_us) must_use;
+/* One look of it: -EINPROGRESS when it does not stand yet. */
+int tracee_poll(pid_t tid) must_use;
+/*
+ * Lets one go that did not stop in time, on a host where it gets no processor, say. -EAGAIN when
+ * that is done. -ETIMEDOUT after TRACEE_DROP_WAIT_US: then only the worker's end lets it go.
+ */
+int tracee_drop(pid_t pid, pid_t tid, struct error *err) must_use;
 void tracee_let_go(pid_t tid);
+/* Lets one go to which nothing was done: tracee_hide_stop() first. */
+void tracee_leave(pid_t pid, pid_t tid);
 
 /* The thread stands still for the next ones. */
 int tracee_get(pid_t tid, struct tracee_state *ret) must_use;

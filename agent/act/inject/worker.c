@@ -9,14 +9,17 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include "common/clock.h"
 
-#define RESULT_MAX 2048
-#define WORKER_FD  3 /* the first after the standard ones */
+#define RESULT_MAX     2048
+#define HURRY_NICE     (-20)
+#define HURRY_SLACK_NS 1000 /* of a sleep; 50000 by default */
+#define WORKER_FD      3    /* the first after the standard ones */
 
 struct answer {
 	_Alignas(max_align_t) uint8_t result[RESULT_MAX];
@@ -108,4 +111,16 @@ int worker_run(worker_fn fn, const void *arg, void *result, size_t result_size, 
 				 (long long)(deadline_us / 1000));
 	return error_set(err, -ECHILD, "the worker ended by signal %d before it answered",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+void worker_hurry(bool on)
+{
+	static int usual;
+
+	if (on) {
+		errno = 0;
+		usual = getpriority(PRIO_PROCESS, 0);
+		prctl(PR_SET_TIMERSLACK, HURRY_SLACK_NS);
+	}
+	setpriority(PRIO_PROCESS, 0, on ? HURRY_NICE : usual);
 }

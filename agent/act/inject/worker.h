@@ -7,6 +7,7 @@
 #ifndef MEMHERD_AGENT_ACT_INJECT_WORKER_H
 #define MEMHERD_AGENT_ACT_INJECT_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -18,5 +19,11 @@ typedef int (*worker_fn)(const void *arg, void *result, struct error *err);
  * child ended without an answer. */
 int worker_run(worker_fn fn, const void *arg, void *result, size_t result_size, int64_t deadline_us,
 	       struct error *err) must_use;
+
+/*
+ * In a worker: while it holds threads of the target it goes before everything else, or they stand
+ * still for as long as others use the processor. on = false when they are let go.
+ */
+void worker_hurry(bool on);
 
 #endif

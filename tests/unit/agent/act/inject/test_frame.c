@@ -95,6 +95,33 @@ static void the_thread_enters_as_by_a_call(void **state unused_arg)
 	assert_int_equal(r.rbx, 13);
 }
 
+/* Between two instructions: everything as it is, no call to be made anew. */
+static void a_running_thread_goes_on_where_it_was(void **state unused_arg)
+{
+	const uint64_t args[6] = {1, 2, 3, 4, 5, 6};
+	struct user_regs_struct r = blocked_in_poll();
+	struct user_regs_struct in;
+	static uint8_t x[FRAME_XSTATE_MAX];
+	static struct frame f;
+	struct error err;
+
+	fill_xstate(x, sizeof(x), 3);
+	r.orig_rax = (unsigned long long)-1;
+	r.rax = 0x1234;
+	assert_int_equal(frame_build(&r, 0, x, sizeof(x), 1, &f, &err), 0);
+	/* struct ucontext: rax is the 14th register of the mcontext at 48, rip the 17th. */
+	assert_int_equal(word(&f, 48 + 13 * 8), 0x1234);
+	assert_int_equal(word(&f, 48 + 16 * 8), r.rip);
+	in = r;
+	frame_enter_call(&in, &f, 0x5000, 56, args);
+	assert_int_equal(in.rip, 0x5000);
+	assert_int_equal(in.rax, 56);
+	assert_int_equal(in.rsp, f.address);
+	assert_int_equal(in.orig_rax, (unsigned long long)-1);
+	assert_true(in.rdi == 1 && in.rsi == 2 && in.rdx == 3 && in.r10 == 4 && in.r8 == 5 &&
+		    in.r9 == 6);
+}
+
 static void images_that_are_not_understood_are_refused(void **state unused_arg)
 {
 	struct user_regs_struct r = blocked_in_poll();
@@ -158,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_frame_is_what_rt_sigreturn_reads),
 		cmocka_unit_test(the_thread_enters_as_by_a_call),
+		cmocka_unit_test(a_running_thread_goes_on_where_it_was),
 		cmocka_unit_test(images_that_are_not_understood_are_refused),
 		cmocka_unit_test(unused_amx_is_left_out),
 		cmocka_unit_test(a_signal_handler_is_seen_on_the_stack),

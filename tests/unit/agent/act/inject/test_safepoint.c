@@ -25,6 +25,15 @@ static void the_kernels_line_is_read(void **state unused_arg)
 	assert_int_equal(blocked_parse("7 0x1 0x2\n", &b), -EBADMSG);
 }
 
+static void calls_that_go_on_by_themselves_are_known(void **state unused_arg)
+{
+	assert_true(safepoint_restarts(SYS_poll) && safepoint_restarts(SYS_futex));
+	assert_true(safepoint_restarts(SYS_clock_nanosleep) && safepoint_restarts(SYS_wait4));
+	/* These fail with EINTR when a stop wakes them: epoll, and sockets that have a timeout. */
+	assert_false(safepoint_restarts(SYS_epoll_wait) || safepoint_restarts(SYS_epoll_pwait));
+	assert_false(safepoint_restarts(SYS_recvfrom) || safepoint_restarts(SYS_accept4));
+}
+
 static void only_waits_that_hold_no_lock_are_safe(void **state unused_arg)
 {
 	static const int64_t never[] = {
@@ -69,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_kernels_line_is_read),
+		cmocka_unit_test(calls_that_go_on_by_themselves_are_known),
 		cmocka_unit_test(only_waits_that_hold_no_lock_are_safe),
 		cmocka_unit_test(only_interrupted_waits_go_on),
 		cmocka_unit_test(the_state_is_read_behind_a_hostile_name),
