@@ -92,7 +92,14 @@ int command_actions(struct cli *c)
 	return code;
 }
 
-/* What a person is asked before a running process is touched; question has one %s. */
+/* What a person is asked before a running process is touched; one %s. */
+#define TRIM_ASKS                                                                          \
+	"trim calls malloc_trim inside the running process '%s': it is held for about a\n" \
+	"millisecond, its allocator locks while it works."
+#define RESTART_ASKS                                                                              \
+	"restart ends the process '%s' and has whoever supervises it start it again: its whole\n" \
+	"systemd unit or container; --dry-run tells who that is."
+
 static bool confirmed(const struct cli *c, const char *question, const char *target)
 {
 	const char *mark = strstr(question, "%s");
@@ -184,14 +191,10 @@ static int act(struct cli *c, const char *type, const char *question)
 
 int command_trim(struct cli *c)
 {
-	return act(c, "trim",
-		   "trim calls malloc_trim inside the running process '%s': it is held for about "
-		   "a\nmillisecond, its allocator locks while it works.");
+	return act(c, "trim", TRIM_ASKS);
 }
 
 int command_restart(struct cli *c)
 {
-	return act(c, "restart",
-		   "restart ends the process '%s' and has whoever supervises it start it again: "
-		   "its whole\nsystemd unit or container; --dry-run tells who that is.");
+	return act(c, "restart", RESTART_ASKS);
 }

@@ -185,18 +185,17 @@ async function draw() {
 
 // ---- actions ----
 
-const QUESTIONS = {
-	trim: ["Trim", "Call malloc_trim in the running process %? It is held for about a millisecond; what the host's policy forbids is refused."],
-	restart: ["Restart", "End % and have it started again, with its whole systemd unit or container? What the host's policy forbids is refused."],
-	census: ["Count", "Count the objects of the running process %? It is held for some milliseconds while a snapshot is taken; what the host's policy forbids is refused."],
+const questions = {
+	trim: (t) => `Call malloc_trim in the running process ${t}? It is held for about a millisecond; what the host's policy forbids is refused.`,
+	restart: (t) => `End ${t} and have it started again, with its whole systemd unit or container? What the host's policy forbids is refused.`,
+	census: (t) => `Count the objects of the running process ${t}? It is held for some milliseconds while a snapshot is taken; what the host's policy forbids is refused.`,
 };
 
 async function act(type, dryRun) {
 	const target = state.target;
 	if (!target) return;
 	if (!dryRun) {
-		$("confirm-yes").textContent = QUESTIONS[type][0];
-		$("confirm-text").textContent = QUESTIONS[type][1].replace("%", () => target);
+		$("confirm-text").textContent = questions[type](target);
 		$("confirm").showModal();
 		const said = await new Promise((done) => $("confirm").addEventListener("close", () => done($("confirm").returnValue), { once: true }));
 		if (said !== "yes") return;
