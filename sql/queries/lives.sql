@@ -18,4 +18,5 @@ CROSS JOIN generate_series(date_trunc('hour', greatest(l.first_seen, $3::timesta
                      coalesce(l.last_seen, now()), interval '1 hour') AS g(hour)
 JOIN rollup_1h r ON r.t0 = g.hour AND r.host_id = $1::int4 AND r.proc_id = l.proc_id
 CROSS JOIN LATERAL (SELECT r.t0 + (r.part / $6::int4) * $5::int8 * interval '1 microsecond' AS start) w
+WHERE w.start + $5::int8 * interval '1 microsecond' > $3::timestamptz
 ORDER BY l.first_seen, l.proc_id, w.start, r.part

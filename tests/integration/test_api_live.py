@@ -439,7 +439,7 @@ def test_action_idempotency(stack, admin, host):
     ({"target": "HOST"}, 404, None),
     ({"target": 7}, 422, "/target"),
     ({}, 422, "/target"),
-    ({"target": "HOST:PID", "type": "restart"}, 422, "/type"),
+    ({"target": "HOST:PID", "type": "explode"}, 422, "/type"),
     ({"target": "HOST:PID", "dry_run": "yes"}, 422, "/dry_run"),
     ({"target": "HOST:PID", "params": {"pages": 1}}, 422, "/params"),
     ({"target": "HOST:PID", "reason": "a\nb"}, 422, "/reason"),
