@@ -311,18 +311,17 @@ static int try_probes(struct watch *w, struct error *err)
 }
 
 /* A runtime whose memory is not understood may still have probes. */
-static bool may_have_probes(enum runtime_state s)
+static bool may_have_probes(enum python_state s)
 {
-	return s == RUNTIME_READABLE || s == RUNTIME_UNKNOWN_VERSION ||
-	       s == RUNTIME_UNKNOWN_LAYOUT || s == RUNTIME_FREE_THREADED ||
-	       s == RUNTIME_DEBUG_BUILD;
+	return s == PYTHON_READABLE || s == PYTHON_UNKNOWN_VERSION || s == PYTHON_UNKNOWN_LAYOUT ||
+	       s == PYTHON_FREE_THREADED || s == PYTHON_DEBUG_BUILD;
 }
 
-static int refusal(enum runtime_state s)
+static int refusal(enum python_state s)
 {
-	if (s == RUNTIME_GONE)
+	if (s == PYTHON_GONE)
 		return -ESRCH;
-	return s == RUNTIME_DENIED ? -EACCES : -ENOTSUP;
+	return s == PYTHON_DENIED ? -EACCES : -ENOTSUP;
 }
 
 void gc_session_init(struct gc_session *s)
@@ -340,7 +339,7 @@ int gc_watch(const struct gc_request *q, struct gc_session *session, struct gc_r
 	     struct error *err)
 {
 	struct watch w = {.q = q, .report = ret, .session = session};
-	enum runtime_state s = runtime_find(q->pid, NULL, &w.runtime, err);
+	enum python_state s = runtime_find(q->pid, NULL, &w.runtime, err);
 	int rc = 0;
 
 	ret->rate_before = -1;
@@ -349,12 +348,12 @@ int gc_watch(const struct gc_request *q, struct gc_session *session, struct gc_r
 		error_wrap(err, "process %d", (int)q->pid);
 		return refusal(s);
 	}
-	w.readable = s == RUNTIME_READABLE;
+	w.readable = s == PYTHON_READABLE;
 	if (w.readable) {
-		char version[RUNTIME_VERSION_SIZE];
+		char version[PYTHON_VERSION_SIZE];
 
 		str_copy(ret->version, sizeof(ret->version),
-			 runtime_version_text(&w.runtime, version));
+			 python_version_text(version, w.runtime.version));
 		str_copy(ret->file, sizeof(ret->file), w.runtime.file);
 		if (counters_have_pauses(&w.runtime))
 			return poll_memory(&w);

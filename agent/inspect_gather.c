@@ -103,7 +103,7 @@ static void read_allocator(const struct procdir *d, struct inspection *in)
 static void read_heap(struct inspection *in)
 {
 	const struct inspection_python *py = &in->python;
-	int minor = py->state == RUNTIME_READABLE ? py->runtime.layout.minor : -1;
+	int minor = py->state == PYTHON_READABLE ? py->runtime.layout.minor : -1;
 	struct error err;
 
 	if (heap_read((pid_t)in->pid, minor, in->parts, &err) < 0) {
@@ -141,7 +141,7 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 				  .limit = METRIC_ABSENT,
 				  .threads = METRIC_ABSENT,
 				  .fds = METRIC_ABSENT,
-				  .python = {.state = RUNTIME_NOT_PYTHON},
+				  .python = {.state = PYTHON_NOT_PYTHON},
 				  .census = BUF_INIT(CENSUS_BODY_MAX)};
 	for (int i = 0; i < HEAP_PART_COUNT; i++)
 		in->parts[i] = HEAP_ABSENT;

@@ -34,7 +34,7 @@ void inspection_read_python(struct inspection *in)
 	int n;
 
 	p->state = runtime_find((pid_t)in->pid, NULL, &p->runtime, &err);
-	if (p->state != RUNTIME_READABLE) {
+	if (p->state != PYTHON_READABLE) {
 		inspection_note(in, "python: %s", err.msg);
 		return;
 	}
@@ -42,7 +42,7 @@ void inspection_read_python(struct inspection *in)
 	for (int i = 0; i < n; i++)
 		read_interpreter(in, list[i]);
 	if (p->n == 0) {
-		p->state = RUNTIME_GONE;
+		p->state = PYTHON_GONE;
 		inspection_note(in, "python: it ended while it was read");
 	}
 }

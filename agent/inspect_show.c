@@ -67,22 +67,22 @@ static void print_json_interpreter(const struct inspection_interpreter *one)
 
 static void print_json_python(const struct inspection_python *p)
 {
-	char version[RUNTIME_VERSION_SIZE];
+	char version[PYTHON_VERSION_SIZE];
 
 	fputs("\"python\":", stdout);
-	if (p->state == RUNTIME_NOT_PYTHON) {
+	if (p->state == PYTHON_NOT_PYTHON) {
 		fputs("null", stdout);
 		return;
 	}
 	putchar('{');
-	print_json_field("state", runtime_state_word(p->state));
-	if (p->state != RUNTIME_READABLE) {
+	print_json_field("state", python_state_word(p->state));
+	if (p->state != PYTHON_READABLE) {
 		fputs("\"version\":null,\"implementation\":null,\"build\":null,\"file\":null,"
 		      "\"interpreters\":null}",
 		      stdout);
 		return;
 	}
-	print_json_field("version", runtime_version_text(&p->runtime, version));
+	print_json_field("version", python_version_text(version, p->runtime.version));
 	print_json_field("implementation", "CPython");
 	print_json_field("build", p->runtime.incremental ? "incremental" : "release");
 	print_json_field("file", p->runtime.file);
@@ -214,16 +214,16 @@ static void print_python_gc(const struct inspection_interpreter *one)
 
 static void print_python(const struct inspection_python *p)
 {
-	char version[RUNTIME_VERSION_SIZE];
+	char version[PYTHON_VERSION_SIZE];
 
-	if (p->state == RUNTIME_NOT_PYTHON)
+	if (p->state == PYTHON_NOT_PYTHON)
 		return;
-	if (p->state != RUNTIME_READABLE) {
-		printf("%-10s %s\n", "python", runtime_state_text(p->state));
+	if (p->state != PYTHON_READABLE) {
+		printf("%-10s %s\n", "python", python_state_text(p->state));
 		return;
 	}
-	printf("%-10s CPython %s (%s)\n", "python", runtime_version_text(&p->runtime, version),
-	       p->runtime.file);
+	printf("%-10s CPython %s (%s)\n", "python",
+	       python_version_text(version, p->runtime.version), p->runtime.file);
 	for (unsigned i = 0; i < p->n; i++)
 		print_python_gc(&p->interpreters[i]);
 }

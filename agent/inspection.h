@@ -28,7 +28,7 @@ struct inspection_interpreter {
 };
 
 struct inspection_python {
-	enum runtime_state state;
+	enum python_state state;
 	struct runtime runtime; /* of a readable one */
 	unsigned n;
 	struct inspection_interpreter interpreters[RUNTIME_MAX_INTERPRETERS];

@@ -60,22 +60,22 @@ static void pause_ns(long ns)
 static int find_interpreter(struct counting *c, struct error *err)
 {
 	pid_t pid = c->job->process->pid;
-	enum runtime_state state = RUNTIME_UNKNOWN_LAYOUT;
+	enum python_state state = PYTHON_UNKNOWN_LAYOUT;
 	int n;
 
 	/* Lists that are being changed look like none; a build that we do not know stays so. */
-	for (int i = 0; i < FIND_TRIES && state == RUNTIME_UNKNOWN_LAYOUT; i++) {
+	for (int i = 0; i < FIND_TRIES && state == PYTHON_UNKNOWN_LAYOUT; i++) {
 		if (i)
 			pause_ns(RETRY_NS);
 		state = runtime_find(pid, &c->maps, &c->runtime, err);
 	}
-	if (state == RUNTIME_GONE)
+	if (state == PYTHON_GONE)
 		return error_set(err, -ESRCH, "process %d is gone", (int)pid);
-	if (state == RUNTIME_DENIED)
-		return error_set(err, -EPERM, "%s", runtime_state_text(state));
-	if (state != RUNTIME_READABLE)
-		return error_set(err, state == RUNTIME_STARTING ? -EAGAIN : -ENOTSUP, "%s",
-				 runtime_state_text(state));
+	if (state == PYTHON_DENIED)
+		return error_set(err, -EPERM, "%s", python_state_text(state));
+	if (state != PYTHON_READABLE)
+		return error_set(err, state == PYTHON_STARTING ? -EAGAIN : -ENOTSUP, "%s",
+				 python_state_text(state));
 	n = census_collectors(&c->runtime, c->collectors);
 	if (n < 0)
 		return error_sys(err, n == -EBADMSG ? -EAGAIN : n,

@@ -18,43 +18,6 @@
 /* An interpreter may end while its list is walked. */
 #define LIST_LOOKS 4u
 
-static const char *const words[] = {
-#define X(NAME, word, text) #word,
-	RUNTIME_STATE_LIST(X)
-#undef X
-};
-static const char *const texts[] = {
-#define X(NAME, word, text) text,
-	RUNTIME_STATE_LIST(X)
-#undef X
-};
-
-const char *runtime_state_word(unsigned state)
-{
-	return state < RUNTIME_STATES ? words[state] : NULL;
-}
-
-const char *runtime_state_text(unsigned state)
-{
-	return state < RUNTIME_STATES ? texts[state] : NULL;
-}
-
-char *runtime_version_text(const struct runtime *r, char buf[RUNTIME_VERSION_SIZE])
-{
-	unsigned minor = r->version >> 16 & 0xff;
-	unsigned level = r->version >> 4 & 0xf;
-	const char *tag = level == 0xa ? "a" : level == 0xb ? "b" : level == 0xc ? "rc" : "";
-
-	if (!r->micro_known)
-		snprintf(buf, RUNTIME_VERSION_SIZE, "3.%u", minor);
-	else if (*tag)
-		snprintf(buf, RUNTIME_VERSION_SIZE, "3.%u.%u%s%u", minor, r->version >> 8 & 0xff,
-			 tag, r->version & 0xf);
-	else
-		snprintf(buf, RUNTIME_VERSION_SIZE, "3.%u.%u", minor, r->version >> 8 & 0xff);
-	return buf;
-}
-
 /* ---- the structures ---- */
 
 uint64_t runtime_gc(const struct runtime *r, uint64_t interpreter)
@@ -120,23 +83,23 @@ int runtime_interpreters(const struct runtime *r, uint64_t *ret, unsigned max)
 
 /* ---- states ---- */
 
-static enum runtime_state state_of(int rc, enum runtime_state other)
+static enum python_state state_of(int rc, enum python_state other)
 {
 	if (rc == -ESRCH)
-		return RUNTIME_GONE;
+		return PYTHON_GONE;
 	if (rc == -EPERM || rc == -EACCES)
-		return RUNTIME_DENIED;
-	return rc == -ESHUTDOWN ? RUNTIME_FINALIZING : other;
+		return PYTHON_DENIED;
+	return rc == -ESHUTDOWN ? PYTHON_FINALIZING : other;
 }
 
-static enum runtime_state tell(struct error *err, enum runtime_state state, const char *why)
+static enum python_state tell(struct error *err, enum python_state state, const char *why)
 {
-	error_set(err, -1, "%s%s%s", runtime_state_text(state), why ? ": " : "", why ? why : "");
+	error_set(err, -1, "%s%s%s", python_state_text(state), why ? ": " : "", why ? why : "");
 	return state;
 }
 
 /* How far the interpreter's life has gone; READABLE = it runs. */
-static enum runtime_state read_life(const struct runtime *r, struct error *err)
+static enum python_state read_life(const struct runtime *r, struct error *err)
 {
 	const struct layout_runtime *l = &r->layout.runtime;
 	int32_t initialized;
@@ -150,40 +113,40 @@ static enum runtime_state read_life(const struct runtime *r, struct error *err)
 	int rc = memory_read_spans(r->pid, spans, ARRAY_SIZE(spans));
 
 	if (rc < 0)
-		return tell(err, state_of(rc, RUNTIME_UNKNOWN_LAYOUT), NULL);
+		return tell(err, state_of(rc, PYTHON_UNKNOWN_LAYOUT), NULL);
 	if (initialized != 0 && initialized != 1)
-		return tell(err, RUNTIME_UNKNOWN_LAYOUT, "its runtime's flags are none");
+		return tell(err, PYTHON_UNKNOWN_LAYOUT, "its runtime's flags are none");
 	if (finalizing)
-		return tell(err, RUNTIME_FINALIZING, NULL);
-	return initialized && head ? RUNTIME_READABLE : tell(err, RUNTIME_STARTING, NULL);
+		return tell(err, PYTHON_FINALIZING, NULL);
+	return initialized && head ? PYTHON_READABLE : tell(err, PYTHON_STARTING, NULL);
 }
 
-static enum runtime_state check_row(struct runtime *r, struct error *err)
+static enum python_state check_row(struct runtime *r, struct error *err)
 {
-	enum runtime_state state = read_life(r, err);
+	enum python_state state = read_life(r, err);
 	uint64_t main_interpreter;
 	int rc;
 
-	if (state != RUNTIME_READABLE)
+	if (state != PYTHON_READABLE)
 		return state;
 	rc = runtime_interpreters(r, &main_interpreter, 1);
 	if (rc < 0)
-		return tell(err, state_of(rc, RUNTIME_UNKNOWN_LAYOUT),
+		return tell(err, state_of(rc, PYTHON_UNKNOWN_LAYOUT),
 			    "its list of interpreters is none");
 	rc = gcstat_check(r, main_interpreter);
 	if (rc < 0)
-		return tell(err, state_of(rc, RUNTIME_UNKNOWN_LAYOUT),
+		return tell(err, state_of(rc, PYTHON_UNKNOWN_LAYOUT),
 			    "its collector is not where it should be");
 	r->incremental = r->layout.incremental;
-	return RUNTIME_READABLE;
+	return PYTHON_READABLE;
 }
 
 /* Tries the version's rows; with offsets of the program's own only those that agree with them. */
-static enum runtime_state check_rows(struct runtime *r, const struct offsets *o, struct error *err)
+static enum python_state check_rows(struct runtime *r, const struct offsets *o, struct error *err)
 {
 	unsigned minor = r->version >> 16 & 0xff;
-	enum runtime_state state =
-		tell(err, RUNTIME_UNKNOWN_LAYOUT, "its collector is of no size known");
+	enum python_state state =
+		tell(err, PYTHON_UNKNOWN_LAYOUT, "its collector is of no size known");
 	const struct layout *row;
 
 	for (unsigned i = 0; (row = layout_at(i)); i++) {
@@ -193,7 +156,7 @@ static enum runtime_state check_rows(struct runtime *r, const struct offsets *o,
 		if (o)
 			offsets_apply(o, &r->layout);
 		state = check_row(r, err);
-		if (state != RUNTIME_UNKNOWN_LAYOUT)
+		if (state != PYTHON_UNKNOWN_LAYOUT)
 			break;
 	}
 	return state;
@@ -217,8 +180,8 @@ static int minor_of_size(uint64_t size)
 }
 
 /* 3.11 and later export their version; before it is in the name of the file, or of the modules. */
-static enum runtime_state read_version(const struct image *im, const struct candidate *c,
-				       const struct maps *maps, uint64_t size, struct runtime *r)
+static enum python_state read_version(const struct image *im, const struct candidate *c,
+				      const struct maps *maps, uint64_t size, struct runtime *r)
 {
 	uint64_t address;
 	uint64_t unused;
@@ -231,49 +194,49 @@ static enum runtime_state read_version(const struct image *im, const struct cand
 	if (rc == 0) {
 		r->version = (uint32_t)version;
 		r->micro_known = true;
-		return version >> 24 == 3 ? RUNTIME_READABLE : RUNTIME_UNKNOWN_VERSION;
+		return version >> 24 == 3 ? PYTHON_READABLE : PYTHON_UNKNOWN_VERSION;
 	}
-	if (state_of(rc, RUNTIME_READABLE) != RUNTIME_READABLE)
-		return state_of(rc, RUNTIME_READABLE);
+	if (state_of(rc, PYTHON_READABLE) != PYTHON_READABLE)
+		return state_of(rc, PYTHON_READABLE);
 	if (minor < 0)
 		minor = minor_of_size(size);
 	if (minor < 0)
 		minor = candidates_hint(maps);
 	if (minor < 0)
-		return RUNTIME_UNKNOWN_VERSION;
+		return PYTHON_UNKNOWN_VERSION;
 	r->version = 0x03000000u | (uint32_t)minor << 16;
 	if (layout_find((unsigned)minor))
 		r->micro_known =
 			micro_find(r->pid, maps, c->map, (unsigned)minor, &r->version) == 0;
-	return RUNTIME_READABLE;
+	return PYTHON_READABLE;
 }
 
-static enum runtime_state identify(const struct image *im, const struct candidate *c,
-				   const struct maps *maps, uint64_t size, struct runtime *r,
-				   struct error *err)
+static enum python_state identify(const struct image *im, const struct candidate *c,
+				  const struct maps *maps, uint64_t size, struct runtime *r,
+				  struct error *err)
 {
 	struct offsets o;
-	enum runtime_state state;
+	enum python_state state;
 	int rc = offsets_read(r->pid, r->address, &o);
 
 	if (rc == 0 || rc == -ENOTSUP) {
 		r->version = o.version;
 		r->micro_known = true;
 		if (o.free_threaded)
-			return tell(err, RUNTIME_FREE_THREADED, NULL);
+			return tell(err, PYTHON_FREE_THREADED, NULL);
 		if (rc == -ENOTSUP)
-			return tell(err, RUNTIME_UNKNOWN_VERSION, NULL);
+			return tell(err, PYTHON_UNKNOWN_VERSION, NULL);
 		return check_rows(r, &o, err);
 	}
 	if (rc != -ENOENT)
-		return tell(err, state_of(rc, RUNTIME_UNKNOWN_LAYOUT), NULL);
+		return tell(err, state_of(rc, PYTHON_UNKNOWN_LAYOUT), NULL);
 	state = read_version(im, c, maps, size, r);
-	if (state != RUNTIME_READABLE)
+	if (state != PYTHON_READABLE)
 		return tell(err, state, NULL);
 	if ((r->version >> 16 & 0xff) < OLDEST_MINOR)
-		return tell(err, RUNTIME_TOO_OLD, NULL);
+		return tell(err, PYTHON_TOO_OLD, NULL);
 	if (!layout_find(r->version >> 16 & 0xff))
-		return tell(err, RUNTIME_UNKNOWN_VERSION, NULL);
+		return tell(err, PYTHON_UNKNOWN_VERSION, NULL);
 	return check_rows(r, NULL, err);
 }
 
@@ -300,39 +263,39 @@ static int find_in_file(const struct image *im, const struct candidate *c, const
 }
 
 /* What to say of an object in which it was not found. */
-static enum runtime_state judge_absence(const struct image *im, const struct candidate *c,
-					struct error *err)
+static enum python_state judge_absence(const struct image *im, const struct candidate *c,
+				       struct error *err)
 {
 	const struct python_name *n = &c->name;
 	bool numbered = n->major == 3 && n->minor >= 0;
 
 	if (n->other)
-		return tell(err, RUNTIME_OTHER_PYTHON, NULL);
+		return tell(err, PYTHON_OTHER_PYTHON, NULL);
 	if (n->major == 2 || (numbered && n->minor < OLDEST_MINOR))
-		return tell(err, RUNTIME_TOO_OLD, NULL);
+		return tell(err, PYTHON_TOO_OLD, NULL);
 	if (n->major == 3 && image_needs(im, "libpython3."))
-		return tell(err, RUNTIME_STARTING, "its libpython is not mapped yet");
+		return tell(err, PYTHON_STARTING, "its libpython is not mapped yet");
 	if (numbered && (c->is_program || c->is_library))
-		return tell(err, RUNTIME_UNKNOWN_LAYOUT, "it has no _PyRuntime that can be found");
-	return tell(err, RUNTIME_NOT_PYTHON, NULL);
+		return tell(err, PYTHON_UNKNOWN_LAYOUT, "it has no _PyRuntime that can be found");
+	return tell(err, PYTHON_NOT_PYTHON, NULL);
 }
 
-static enum runtime_state judge_image(int rc, const struct candidate *c, struct error *err)
+static enum python_state judge_image(int rc, const struct candidate *c, struct error *err)
 {
 	if (rc == -EXDEV && c->name.is_python)
-		return tell(err, RUNTIME_OTHER_MACHINE, NULL);
+		return tell(err, PYTHON_OTHER_MACHINE, NULL);
 	if (c->name.other)
-		return tell(err, RUNTIME_OTHER_PYTHON, NULL);
-	return tell(err, state_of(rc, RUNTIME_NOT_PYTHON), NULL);
+		return tell(err, PYTHON_OTHER_PYTHON, NULL);
+	return tell(err, state_of(rc, PYTHON_NOT_PYTHON), NULL);
 }
 
-static enum runtime_state try_candidate(pid_t pid, const struct candidate *c,
-					const struct maps *maps, struct runtime *ret,
-					struct error *err)
+static enum python_state try_candidate(pid_t pid, const struct candidate *c,
+				       const struct maps *maps, struct runtime *ret,
+				       struct error *err)
 {
 	struct runtime r = {.pid = pid, .image = c->map->start};
 	const char *slash = strrchr(c->map->path, '/');
-	enum runtime_state state;
+	enum python_state state;
 	struct image im;
 	uint64_t size;
 	uint64_t unused;
@@ -341,35 +304,35 @@ static enum runtime_state try_candidate(pid_t pid, const struct candidate *c,
 	if (rc < 0)
 		return judge_image(rc, c, err);
 	rc = image_find(&im, "_PyRuntime", &r.address, &size);
-	if (rc < 0 && state_of(rc, RUNTIME_NOT_PYTHON) != RUNTIME_NOT_PYTHON)
-		return tell(err, state_of(rc, RUNTIME_NOT_PYTHON), NULL);
+	if (rc < 0 && state_of(rc, PYTHON_NOT_PYTHON) != PYTHON_NOT_PYTHON)
+		return tell(err, state_of(rc, PYTHON_NOT_PYTHON), NULL);
 	if (rc < 0 && find_in_file(&im, c, maps, &r.address, &size) < 0)
 		return judge_absence(&im, c, err);
 	/* only builds that count references export it */
 	if (image_find(&im, "_Py_NegativeRefcount", &unused, &unused) == 0)
-		return tell(err, RUNTIME_DEBUG_BUILD, NULL);
+		return tell(err, PYTHON_DEBUG_BUILD, NULL);
 	state = identify(&im, c, maps, size, &r, err);
 	str_safe(r.file, sizeof(r.file), slash ? slash + 1 : c->map->path,
 		 strlen(slash ? slash + 1 : c->map->path));
-	if (state == RUNTIME_READABLE)
+	if (state == PYTHON_READABLE)
 		*ret = r;
 	return state;
 }
 
-static enum runtime_state search(pid_t pid, const struct maps *maps, struct runtime *ret,
-				 struct error *err)
+static enum python_state search(pid_t pid, const struct maps *maps, struct runtime *ret,
+				struct error *err)
 {
 	struct candidate list[CANDIDATES_MAX];
 	unsigned n = candidates_list(pid, maps, list);
-	enum runtime_state best = tell(err, RUNTIME_NOT_PYTHON, NULL);
+	enum python_state best = tell(err, PYTHON_NOT_PYTHON, NULL);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct error why = {0};
-		enum runtime_state state = try_candidate(pid, &list[i], maps, ret, &why);
+		enum python_state state = try_candidate(pid, &list[i], maps, ret, &why);
 
-		if (state == RUNTIME_READABLE)
+		if (state == PYTHON_READABLE)
 			return state;
-		if (best != RUNTIME_NOT_PYTHON || state == RUNTIME_NOT_PYTHON)
+		if (best != PYTHON_NOT_PYTHON || state == PYTHON_NOT_PYTHON)
 			continue;
 		best = state;
 		if (err)
@@ -378,11 +341,11 @@ static enum runtime_state search(pid_t pid, const struct maps *maps, struct runt
 	return best;
 }
 
-enum runtime_state runtime_find(pid_t pid, const struct maps *maps, struct runtime *ret,
-				struct error *err)
+enum python_state runtime_find(pid_t pid, const struct maps *maps, struct runtime *ret,
+			       struct error *err)
 {
 	struct maps own = {0};
-	enum runtime_state state;
+	enum python_state state;
 	int rc;
 
 	if (maps)
@@ -391,7 +354,7 @@ enum runtime_state runtime_find(pid_t pid, const struct maps *maps, struct runti
 	if (rc == -ENOENT)
 		rc = -ESRCH;
 	if (rc < 0)
-		return tell(err, state_of(rc, RUNTIME_DENIED), NULL);
+		return tell(err, state_of(rc, PYTHON_DENIED), NULL);
 	state = search(pid, &own, ret, err);
 	maps_fini(&own);
 	return state;

@@ -17,35 +17,9 @@
 #include "agent/python/layout.h"
 #include "agent/python/maps.h"
 #include "common/error.h"
+#include "proto/python.h"
 
 #define RUNTIME_MAX_INTERPRETERS 64u
-
-/* X(NAME, word, text): why no figure is told of a process. The words are stable: they go over the
- * wire as numbers by their place, and into REST and the CLI as words. Added at the end only. */
-#define RUNTIME_STATE_LIST(X)                                                                     \
-	X(READABLE, readable, "its collector can be read")                                        \
-	X(NOT_PYTHON, not_python, "no CPython in this process")                                   \
-	X(STARTING, starting, "the interpreter has not started yet")                              \
-	X(FINALIZING, finalizing, "the interpreter is shutting down")                             \
-	X(TOO_OLD, too_old, "CPython before 3.8 is not read")                                     \
-	X(UNKNOWN_VERSION, unknown_version, "this version of CPython is not known")               \
-	X(UNKNOWN_LAYOUT, unknown_layout, "this build's structures are not as the version's are") \
-	X(FREE_THREADED, free_threaded, "a free-threaded build keeps no lists to read")           \
-	X(DEBUG_BUILD, debug_build, "a debug build has other object headers")                     \
-	X(OTHER_PYTHON, other_python, "not CPython: PyPy or GraalPy")                             \
-	X(DENIED, denied, "its memory may not be read")                                           \
-	X(OTHER_MACHINE, other_machine, "a program for another machine or of 32 bits")            \
-	X(GONE, gone, "the process has ended")
-
-enum runtime_state {
-#define X(NAME, word, text) RUNTIME_##NAME,
-	RUNTIME_STATE_LIST(X)
-#undef X
-		RUNTIME_STATES
-};
-
-const char *runtime_state_word(unsigned state); /* NULL for none */
-const char *runtime_state_text(unsigned state);
 
 struct runtime {
 	pid_t pid;
@@ -60,15 +34,11 @@ struct runtime {
 };
 
 /*
- * Looks at a process. RUNTIME_READABLE fills ret; any other state says why not, in err's words too
+ * Looks at a process. PYTHON_READABLE fills ret; any other state says why not, in err's words too
  * where err is not NULL. The maps may be NULL: they are then read.
  */
-enum runtime_state runtime_find(pid_t pid, const struct maps *maps, struct runtime *ret,
-				struct error *err) must_use;
-
-#define RUNTIME_VERSION_SIZE 24
-/* '3.13.5', '3.14.0rc1', or '3.9' where the micro is not known. Returns buf. */
-char *runtime_version_text(const struct runtime *r, char buf[RUNTIME_VERSION_SIZE]);
+enum python_state runtime_find(pid_t pid, const struct maps *maps, struct runtime *ret,
+			       struct error *err) must_use;
 
 /*
  * The addresses of the interpreters, the main one first; at most max and RUNTIME_MAX_INTERPRETERS.

@@ -49,7 +49,7 @@ static unsigned locate(void)
 		struct target *t = &targets[i];
 		struct error err;
 
-		if (runtime_find(pids[i], NULL, &t->runtime, &err) == RUNTIME_READABLE &&
+		if (runtime_find(pids[i], NULL, &t->runtime, &err) == PYTHON_READABLE &&
 		    runtime_interpreters(&t->runtime, &t->interpreter, 1) == 1)
 			found++;
 		else

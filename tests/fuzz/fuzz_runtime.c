@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	snprintf(path, sizeof(path), "%s%u", names[data[0] / 10 % ARRAY_SIZE(names)], row->minor);
 	if (fake_maps(&maps, path) < 0)
 		abort();
-	if (runtime_find(FAKE_PID, &maps, &r, &err) == RUNTIME_READABLE)
+	if (runtime_find(FAKE_PID, &maps, &r, &err) == PYTHON_READABLE)
 		ask_everything(&r);
 	if (fake.calls > MAX_CALLS + RUNTIME_MAX_INTERPRETERS * FROZEN)
 		abort();

@@ -46,11 +46,12 @@ static void print_interpreter(const struct runtime *r, uint64_t address)
 static void print_readable(const struct runtime *r)
 {
 	uint64_t list[RUNTIME_MAX_INTERPRETERS];
-	char version[RUNTIME_VERSION_SIZE];
+	char version[PYTHON_VERSION_SIZE];
 	int n = runtime_interpreters(r, list, RUNTIME_MAX_INTERPRETERS);
 
 	printf(",\"version\":\"%s\",\"incremental\":%s,\"file\":\"%s\",\"interpreters\":[",
-	       runtime_version_text(r, version), r->incremental ? "true" : "false", r->file);
+	       python_version_text(version, r->version), r->incremental ? "true" : "false",
+	       r->file);
 	for (int i = 0; i < n; i++) {
 		if (i)
 			putchar(',');
@@ -63,11 +64,11 @@ static void print_process(pid_t pid)
 {
 	struct runtime r;
 	struct error err = {{0}};
-	enum runtime_state state = runtime_find(pid, NULL, &r, &err);
+	enum python_state state = runtime_find(pid, NULL, &r, &err);
 
-	printf("{\"pid\":%d,\"state\":\"%s\",\"why\":\"%s\"", (int)pid, runtime_state_word(state),
-	       state == RUNTIME_READABLE ? "" : err.msg);
-	if (state == RUNTIME_READABLE)
+	printf("{\"pid\":%d,\"state\":\"%s\",\"why\":\"%s\"", (int)pid, python_state_word(state),
+	       state == PYTHON_READABLE ? "" : err.msg);
+	if (state == PYTHON_READABLE)
 		print_readable(&r);
 	puts("}");
 }
@@ -80,13 +81,13 @@ static int measure(pid_t pid, int times)
 	int64_t begin = clock_boot_us();
 	int64_t found;
 
-	if (runtime_find(pid, NULL, &r, NULL) != RUNTIME_READABLE ||
+	if (runtime_find(pid, NULL, &r, NULL) != PYTHON_READABLE ||
 	    runtime_interpreters(&r, &main_interpreter, 1) < 1)
 		return EXIT_FAILURE;
 	printf("locate_first %" PRId64 " us\n", clock_boot_us() - begin);
 	begin = clock_boot_us();
 	for (int i = 0; i < times; i++)
-		if (runtime_find(pid, NULL, &r, NULL) != RUNTIME_READABLE)
+		if (runtime_find(pid, NULL, &r, NULL) != PYTHON_READABLE)
 			return EXIT_FAILURE;
 	found = clock_boot_us();
 	printf("locate %.1f us\n", (double)(found - begin) / times);

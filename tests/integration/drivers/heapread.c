@@ -17,7 +17,7 @@ int main(int argc, char **argv)
 
 	if (pid <= 0)
 		return 2;
-	if (runtime_find(pid, NULL, &runtime, &err) == RUNTIME_READABLE)
+	if (runtime_find(pid, NULL, &runtime, &err) == PYTHON_READABLE)
 		minor = (int)(runtime.version >> 16 & 0xff);
 	if (heap_read(pid, minor, parts, &err) < 0) {
 		fprintf(stderr, "heapread: %s\n", err.msg);

@@ -12,7 +12,7 @@ static uint32_t version_of(const struct layout *row)
 	return 0x030000f0u | (uint32_t)row->minor << 16 | 9u << 8;
 }
 
-static enum runtime_state find_as(const char *path, struct runtime *r, struct error *err)
+static enum python_state find_as(const char *path, struct runtime *r, struct error *err)
 {
 	auto_maps struct maps maps = {0};
 
@@ -21,16 +21,16 @@ static enum runtime_state find_as(const char *path, struct runtime *r, struct er
 	return runtime_find(FAKE_PID, &maps, r, err);
 }
 
-static enum runtime_state find(struct runtime *r)
+static enum python_state find(struct runtime *r)
 {
 	struct error err = {{0}};
-	enum runtime_state state;
+	enum python_state state;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/usr/lib/libpython3.%u.so.1.0", fake.row->minor);
 	state = find_as(path, r, &err);
-	if (state != RUNTIME_READABLE)
-		assert_says(err, runtime_state_text(state));
+	if (state != PYTHON_READABLE)
+		assert_says(err, python_state_text(state));
 	assert_true(fake.calls < MAX_CALLS);
 	return state;
 }
@@ -52,7 +52,7 @@ static void every_version_is_read(void **state unused_arg)
 		struct runtime r;
 
 		build(row);
-		assert_int_equal(find(&r), RUNTIME_READABLE);
+		assert_int_equal(find(&r), PYTHON_READABLE);
 		assert_int_equal(r.version >> 16, 0x300 | row->minor);
 		assert_int_equal(r.micro_known, row->minor >= 11);
 		assert_int_equal(r.incremental, row->incremental);
@@ -70,13 +70,13 @@ static void every_version_is_read(void **state unused_arg)
 static void the_version_is_told(void **state unused_arg)
 {
 	struct runtime r = {.version = 0x030d05f0, .micro_known = true};
-	char text[RUNTIME_VERSION_SIZE];
+	char text[PYTHON_VERSION_SIZE];
 
-	assert_string_equal(runtime_version_text(&r, text), "3.13.5");
+	assert_string_equal(python_version_text(text, r.version), "3.13.5");
 	r.version = 0x030e00c2;
-	assert_string_equal(runtime_version_text(&r, text), "3.14.0rc2");
+	assert_string_equal(python_version_text(text, r.version), "3.14.0rc2");
 	r = (struct runtime){.version = 0x03090000};
-	assert_string_equal(runtime_version_text(&r, text), "3.9");
+	assert_string_equal(python_version_text(text, r.version), "3.9");
 }
 
 static void a_file_of_another_name_is_known_by_its_size(void **state unused_arg)
@@ -88,11 +88,11 @@ static void a_file_of_another_name_is_known_by_its_size(void **state unused_arg)
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
 		build(layout_find(8 + i));
 		fake_symbol(1, 1, FAKE_RUNTIME, sizes[i]);
-		assert_int_equal(find_as("/opt/python/python", &r, &err), RUNTIME_READABLE);
+		assert_int_equal(find_as("/opt/python/python", &r, &err), PYTHON_READABLE);
 		assert_int_equal(r.version >> 16, 0x308 + i);
 	}
 	build(layout_find(9));
-	assert_int_equal(find_as("/opt/python/python", &r, &err), RUNTIME_UNKNOWN_VERSION);
+	assert_int_equal(find_as("/opt/python/python", &r, &err), PYTHON_UNKNOWN_VERSION);
 }
 
 static void the_whole_version_stands_among_the_constants(void **state unused_arg)
@@ -104,13 +104,13 @@ static void the_whole_version_stands_among_the_constants(void **state unused_arg
 				    "3.9.17rc2+\0"
 				    "3.9.1";
 	struct runtime r;
-	char text[RUNTIME_VERSION_SIZE];
+	char text[PYTHON_VERSION_SIZE];
 
 	build(layout_find(9));
 	fake_put(FAKE_FROZEN, texts, sizeof(texts));
-	assert_int_equal(find(&r), RUNTIME_READABLE);
+	assert_int_equal(find(&r), PYTHON_READABLE);
 	assert_true(r.micro_known);
-	assert_string_equal(runtime_version_text(&r, text), "3.9.17rc2");
+	assert_string_equal(python_version_text(text, r.version), "3.9.17rc2");
 }
 
 static void each_stage_of_life_has_its_name(void **state unused_arg)
@@ -121,13 +121,13 @@ static void each_stage_of_life_has_its_name(void **state unused_arg)
 
 		build(row);
 		fake_i32(FAKE_RUNTIME + row->runtime.initialized, 0);
-		assert_int_equal(find(&r), RUNTIME_STARTING);
+		assert_int_equal(find(&r), PYTHON_STARTING);
 		build(row);
 		fake_u64(FAKE_RUNTIME + row->runtime.interpreters_head, 0);
-		assert_int_equal(find(&r), RUNTIME_STARTING);
+		assert_int_equal(find(&r), PYTHON_STARTING);
 		build(row);
 		fake_u64(FAKE_RUNTIME + row->runtime.finalizing, 0x1234);
-		assert_int_equal(find(&r), RUNTIME_FINALIZING);
+		assert_int_equal(find(&r), PYTHON_FINALIZING);
 	}
 }
 
@@ -165,7 +165,7 @@ static void nothing_is_believed_that_does_not_check_out(void **state unused_arg)
 				fake_u64(FAKE_RUNTIME + row->runtime.interpreters_head + 8, 0x99);
 			else
 				continue;
-			assert_int_equal(find(&r), RUNTIME_UNKNOWN_LAYOUT);
+			assert_int_equal(find(&r), PYTHON_UNKNOWN_LAYOUT);
 		}
 	}
 }
@@ -177,10 +177,10 @@ static void a_ring_of_interpreters_is_no_list(void **state unused_arg)
 	struct runtime r;
 
 	build(row);
-	assert_int_equal(find(&r), RUNTIME_READABLE);
+	assert_int_equal(find(&r), PYTHON_READABLE);
 	fake_u64(FAKE_INTERPRETER + row->interpreter.next, fake_at(FAKE_SECOND));
 	assert_int_equal(runtime_interpreters(&r, list, RUNTIME_MAX_INTERPRETERS), -ELOOP);
-	assert_int_equal(find(&r), RUNTIME_UNKNOWN_LAYOUT);
+	assert_int_equal(find(&r), PYTHON_UNKNOWN_LAYOUT);
 }
 
 static void more_interpreters_than_are_told_of_do_no_harm(void **state unused_arg)
@@ -197,7 +197,7 @@ static void more_interpreters_than_are_told_of_do_no_harm(void **state unused_ar
 		fake_u64(at + row->interpreter.runtime, fake_at(FAKE_RUNTIME));
 	}
 	fake_u64(FAKE_RUNTIME + row->runtime.interpreters_head, fake_at(FAKE_RINGS));
-	assert_int_equal(find(&r), RUNTIME_READABLE);
+	assert_int_equal(find(&r), PYTHON_READABLE);
 	assert_int_equal(runtime_interpreters(&r, list, RUNTIME_MAX_INTERPRETERS),
 			 RUNTIME_MAX_INTERPRETERS);
 	assert_int_equal(list[0], fake_at(FAKE_INTERPRETER));
@@ -215,7 +215,7 @@ static void the_programs_own_offsets_win(void **state unused_arg)
 	moved.interpreter.id += 8;
 	moved.thread.thread_id = 200;
 	fake_build(&moved, version_of(row));
-	assert_int_equal(find(&r), RUNTIME_READABLE);
+	assert_int_equal(find(&r), PYTHON_READABLE);
 	assert_int_equal(r.layout.interpreter.gc, row->interpreter.gc + 64);
 	assert_int_equal(r.layout.interpreter.id, row->interpreter.id + 8);
 	assert_int_equal(r.layout.thread.thread_id, 200);
@@ -227,24 +227,24 @@ static void builds_that_are_not_read_have_their_names(void **state unused_arg)
 
 	build(layout_find(14));
 	fake_u64(FAKE_RUNTIME + 16, 1);
-	assert_int_equal(find(&r), RUNTIME_FREE_THREADED);
+	assert_int_equal(find(&r), PYTHON_FREE_THREADED);
 	build(layout_find(15));
 	fake_u64(FAKE_RUNTIME + 8, 0x031000f0);
-	assert_int_equal(find(&r), RUNTIME_UNKNOWN_VERSION);
+	assert_int_equal(find(&r), PYTHON_UNKNOWN_VERSION);
 	build(layout_find(15));
 	fake_u64(FAKE_RUNTIME + 94 * 8, 184); /* the collector grew */
-	assert_int_equal(find(&r), RUNTIME_UNKNOWN_LAYOUT);
+	assert_int_equal(find(&r), PYTHON_UNKNOWN_LAYOUT);
 	build(layout_find(15));
 	fake_u64(FAKE_RUNTIME + 97 * 8, 1128); /* its records did */
-	assert_int_equal(find(&r), RUNTIME_UNKNOWN_LAYOUT);
+	assert_int_equal(find(&r), PYTHON_UNKNOWN_LAYOUT);
 	build(layout_find(13));
 	fake_u64(FAKE_RUNTIME + 10 * 8, UINT64_MAX); /* an offset that none can be */
-	assert_int_equal(find(&r), RUNTIME_UNKNOWN_LAYOUT);
+	assert_int_equal(find(&r), PYTHON_UNKNOWN_LAYOUT);
 	build(layout_find(12));
 	fake_u64(FAKE_VERSION, 0x030600f0);
-	assert_int_equal(find(&r), RUNTIME_TOO_OLD);
+	assert_int_equal(find(&r), PYTHON_TOO_OLD);
 	fake_u64(FAKE_VERSION, 0x040000f0);
-	assert_int_equal(find(&r), RUNTIME_UNKNOWN_VERSION);
+	assert_int_equal(find(&r), PYTHON_UNKNOWN_VERSION);
 }
 
 static void a_build_that_counts_references_is_a_debug_build(void **state unused_arg)
@@ -258,20 +258,20 @@ static void a_build_that_counts_references_is_a_debug_build(void **state unused_
 	fake_put(FAKE_GNU_HASH, gnu, sizeof(gnu));
 	fake_put(FAKE_STRINGS + 12, name, strlen(name) + 1);
 	fake_symbol(2, 12, FAKE_VERSION, 8);
-	assert_int_equal(find(&r), RUNTIME_DEBUG_BUILD);
+	assert_int_equal(find(&r), PYTHON_DEBUG_BUILD);
 }
 
 static void what_is_no_cpython_has_its_name(void **state unused_arg)
 {
 	static const struct {
 		const char *path;
-		enum runtime_state state;
+		enum python_state state;
 	} cases[] = {
-		{"/usr/sbin/nginx", RUNTIME_NOT_PYTHON},
-		{"/usr/lib/libpython3.6m.so.1.0", RUNTIME_TOO_OLD},
-		{"/usr/bin/python2.7", RUNTIME_TOO_OLD},
-		{"/usr/lib/libpypy3-c.so", RUNTIME_OTHER_PYTHON},
-		{"/usr/lib/libpython3.12.so.1.0", RUNTIME_UNKNOWN_LAYOUT},
+		{"/usr/sbin/nginx", PYTHON_NOT_PYTHON},
+		{"/usr/lib/libpython3.6m.so.1.0", PYTHON_TOO_OLD},
+		{"/usr/bin/python2.7", PYTHON_TOO_OLD},
+		{"/usr/lib/libpypy3-c.so", PYTHON_OTHER_PYTHON},
+		{"/usr/lib/libpython3.12.so.1.0", PYTHON_UNKNOWN_LAYOUT},
 	};
 	struct error err;
 	struct runtime r;
@@ -283,9 +283,9 @@ static void what_is_no_cpython_has_its_name(void **state unused_arg)
 	}
 	build(layout_find(12));
 	fake.mem[EI_CLASS] = ELFCLASS32;
-	assert_int_equal(find(&r), RUNTIME_OTHER_MACHINE);
+	assert_int_equal(find(&r), PYTHON_OTHER_MACHINE);
 	fake.mem[0] = 0;
-	assert_int_equal(find_as("/usr/lib/libpython3.12.so.1.0", &r, &err), RUNTIME_NOT_PYTHON);
+	assert_int_equal(find_as("/usr/lib/libpython3.12.so.1.0", &r, &err), PYTHON_NOT_PYTHON);
 }
 
 static void a_process_that_is_gone_is_told_so(void **state unused_arg)
@@ -296,19 +296,19 @@ static void a_process_that_is_gone_is_told_so(void **state unused_arg)
 
 	build(layout_find(12));
 	assert_int_equal(fake_maps(&maps, "/usr/lib/libpython3.12.so.1.0"), 0);
-	assert_int_equal(runtime_find(FAKE_PID + 1, &maps, &r, &err), RUNTIME_GONE);
-	assert_int_equal(runtime_find(FAKE_PID, NULL, &r, &err), RUNTIME_GONE);
+	assert_int_equal(runtime_find(FAKE_PID + 1, &maps, &r, &err), PYTHON_GONE);
+	assert_int_equal(runtime_find(FAKE_PID, NULL, &r, &err), PYTHON_GONE);
 }
 
 static void every_state_has_word_and_text(void **state unused_arg)
 {
-	for (unsigned i = 0; i < RUNTIME_STATES; i++) {
-		assert_non_null(runtime_state_word(i));
-		assert_non_null(runtime_state_text(i));
+	for (unsigned i = 0; i < PYTHON_STATES; i++) {
+		assert_non_null(python_state_word(i));
+		assert_non_null(python_state_text(i));
 	}
-	assert_null(runtime_state_word(RUNTIME_STATES));
-	assert_null(runtime_state_text(RUNTIME_STATES));
-	assert_string_equal(runtime_state_word(RUNTIME_OTHER_PYTHON), "other_python");
+	assert_null(python_state_word(PYTHON_STATES));
+	assert_null(python_state_text(PYTHON_STATES));
+	assert_string_equal(python_state_word(PYTHON_OTHER_PYTHON), "other_python");
 }
 
 int main(void)
