@@ -330,8 +330,8 @@ static const struct death_stop *stop_of(const struct deaths *d, const struct dea
 	for (size_t i = 0; may_be_stopped(x) && i < KEPT(d->stops, d->n_stops); i++) {
 		const struct death_stop *s = NEWEST(d->stops, d->n_stops, i);
 
-		if (s->wall_us <= x->wall_us && x->wall_us - s->wall_us <= DEATHS_STOP_KEEP_US &&
-		    is_of_unit(x, s->unit))
+		if (s->wall_us <= x->wall_us + DEATHS_STOP_SLACK_US &&
+		    x->wall_us - s->wall_us <= DEATHS_STOP_KEEP_US && is_of_unit(x, s->unit))
 			return s;
 	}
 	return NULL;

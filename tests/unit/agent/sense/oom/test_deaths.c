@@ -353,6 +353,9 @@ static void a_stop_that_began_before_the_end_explains_it(void **state unused_arg
 		assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
 		assert_false(deaths_ask_manager(&d));
 	}
+	/* Its line bears a time just after the end that it brought. */
+	add(ended_at(28, SIGTERM, 1000 * SECOND - DEATHS_STOP_SLACK_US / 2));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_UNIT_STOP);
 	/* So young that its cgroup is not known, but its service is. */
 	young = ended_at(29, SIGTERM, 1001 * SECOND);
 	young.cgroup[0] = '\0';
