@@ -65,7 +65,7 @@ static int scan_batch(pid_t pid, const struct memory_span *spans, unsigned n, ui
 int pools_scan(pid_t pid, uint64_t start, uint64_t end, uint32_t pool_size, struct pools *ret)
 {
 	uint64_t at = (start + pool_size - 1) & ~(uint64_t)(pool_size - 1);
-	uint8_t headers[BATCH][POOLS_HEADER_SIZE];
+	uint8_t headers[BATCH][POOLS_HEADER_SIZE] = {{0}};
 	int r = 0;
 
 	if (at < start)
