@@ -222,7 +222,8 @@ static int soak_begin(struct soak *s)
 					    .sender = &s->sender,
 					    .keeper = &s->keeper,
 					    .urgent = ignore,
-					    .pressure = ignore};
+					    .pressure = ignore,
+					    .hear = ignore};
 	struct error err = {""};
 	int fd[2];
 
