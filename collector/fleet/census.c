@@ -56,7 +56,7 @@ static json_t *parts_of(const struct wire_census *w)
 	return to;
 }
 
-static json_t *event_of(const struct census *c, const struct wire_census *w)
+static json_t *event_of(const struct census_doc *c, const struct wire_census *w)
 {
 	const struct process *p = c->process;
 	char version[PYTHON_VERSION_SIZE];
@@ -77,9 +77,9 @@ static json_t *event_of(const struct census *c, const struct wire_census *w)
 			 (double)w->pause_us / 1e6, "types", top);
 }
 
-int census_init(struct census *c, struct host *h, const struct wire_census *w)
+int census_doc_init(struct census_doc *c, struct host *h, const struct wire_census *w)
 {
-	*c = (struct census){.proc_id = identity_process(w->boot_id, w->pid, w->start_ticks)};
+	*c = (struct census_doc){.proc_id = identity_process(w->boot_id, w->pid, w->start_ticks)};
 	c->census_id = identity_census(c->proc_id, w->t_wall_us);
 	c->process = registry_find_process(h, c->proc_id);
 	c->types = dump(types_of(w));
@@ -87,11 +87,11 @@ int census_init(struct census *c, struct host *h, const struct wire_census *w)
 	c->event = dump(event_of(c, w));
 	if (c->types && c->parts && c->event)
 		return 0;
-	census_fini(c);
+	census_doc_fini(c);
 	return -ENOMEM;
 }
 
-void census_fini(struct census *c)
+void census_doc_fini(struct census_doc *c)
 {
 	free(c->types);
 	free(c->parts);

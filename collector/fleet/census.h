@@ -8,7 +8,7 @@
 
 #include "collector/fleet/registry.h"
 
-struct census {
+struct census_doc {
 	int64_t census_id;
 	int64_t proc_id;
 	const struct process *process; /* NULL = not known (yet); good until control returns */
@@ -18,9 +18,9 @@ struct census {
 };
 
 /* -ENOMEM. */
-int census_init(struct census *c, struct host *h, const struct wire_census *w) must_use;
-void census_fini(struct census *c);
+int census_doc_init(struct census_doc *c, struct host *h, const struct wire_census *w) must_use;
+void census_doc_fini(struct census_doc *c);
 
-#define auto_census __attribute__((cleanup(census_fini)))
+#define auto_census_doc __attribute__((cleanup(census_doc_fini)))
 
 #endif

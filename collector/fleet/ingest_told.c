@@ -110,7 +110,7 @@ int ingest_take_posture(struct taking *k, const struct wire_rec *r, struct error
 int ingest_take_census(struct taking *k, const struct wire_rec *r, struct error *err)
 {
 	const struct ingest *in = k->in;
-	auto_census struct census c = {0};
+	auto_census_doc struct census_doc c = {0};
 	struct wire_census census;
 	struct process *p;
 	int64_t t_us;
@@ -119,7 +119,7 @@ int ingest_take_census(struct taking *k, const struct wire_rec *r, struct error 
 	if (rc < 0)
 		return rc;
 	t_us = ingest_time(k->stream, census.t_wall_us);
-	if (census_init(&c, k->host, &census) < 0) {
+	if (census_doc_init(&c, k->host, &census) < 0) {
 		if (k->pack)
 			pack_fail(k->pack);
 		return 0;

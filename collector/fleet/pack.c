@@ -271,7 +271,8 @@ static int at_most_int(uint32_t v)
 	return (int)MIN_OF(v, (uint32_t)INT32_MAX);
 }
 
-void pack_census(struct pack *p, const struct wire_census *w, const struct census *c, int64_t t_us)
+void pack_census(struct pack *p, const struct wire_census *w, const struct census_doc *c,
+		 int64_t t_us)
 {
 	struct store_census *s = list_add(p, &p->censuses, sizeof(*s));
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * pack.h - gathers what one batch of an agent means to the store: its fresh records as bytes, and
- * the processes, exits, cgroups, events, deaths, kills, censuses and gaps found in them. Lives within one
- * call of ingest_batch(). An addition that finds no memory marks the pack, and pack_put() fails.
+ * the processes, exits, cgroups, events, deaths, kills, censuses and gaps found in them. Lives
+ * within one call of ingest_batch(). An addition that finds no memory marks the pack, and
+ * pack_put() fails.
  */
 #ifndef MEMHERD_COLLECTOR_FLEET_PACK_H
 #define MEMHERD_COLLECTOR_FLEET_PACK_H
@@ -33,7 +34,8 @@ void pack_cgroup_gone(struct pack *p, const struct cgroup *g, int64_t t_us);
 void pack_kill(struct pack *p, const struct wire_kill *k, const struct dossier *d, int64_t t_us);
 void pack_posture(struct pack *p, const char *findings, int64_t t_us);
 /* With an event that tells of it. */
-void pack_census(struct pack *p, const struct wire_census *w, const struct census *c, int64_t t_us);
+void pack_census(struct pack *p, const struct wire_census *w, const struct census_doc *c,
+		 int64_t t_us);
 /* Something of the batch found no memory: it is not put, so that the agent sends it again. */
 void pack_fail(struct pack *p);
 void pack_gap(struct pack *p, uint64_t from, const struct wire_gap *g);

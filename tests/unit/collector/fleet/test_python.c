@@ -157,7 +157,7 @@ static void a_census_becomes_texts(void **state unused_arg)
 	struct wire_census_type types[] = {{"app.\"E\"", 3, INT64_MAX}};
 	struct wire_census w = census(types, 1, 1000);
 	struct registry registry;
-	struct census c;
+	struct census_doc c;
 	struct host *h;
 
 	registry_init(&registry);
@@ -165,14 +165,14 @@ static void a_census_becomes_texts(void **state unused_arg)
 	w.parts[HEAP_PART_RSS] = 5 * MIB;
 	w.parts[HEAP_PART_ARENAS] = 2;
 	w.t_wall_us = 77;
-	assert_int_equal(census_init(&c, h, &w), 0);
+	assert_int_equal(census_doc_init(&c, h, &w), 0);
 	assert_int_equal(c.proc_id, identity_process(boot_id, 9, 7));
 	assert_int_equal(c.census_id, identity_census(c.proc_id, 77));
 	assert_null(c.process);
 	assert_string_equal(c.types, "[[\"app.\\\"E\\\"\",3,9223372036854775807]]");
 	assert_string_equal(c.parts, "{\"rss_bytes\":5242880,\"arenas\":2}");
 	assert_non_null(strstr(c.event, "\"version\":\"3.11.2\""));
-	census_fini(&c);
+	census_doc_fini(&c);
 	registry_fini(&registry);
 }
 
