@@ -107,25 +107,26 @@ static void print_json_malloc(const struct inspection *in)
 	fputs("},", stdout);
 }
 
-/* Where the memory is: the parts that add up to the RSS, and what is beside it. */
+/* Where the memory is: the whole, the parts that add up to it, and what is beside it. */
 static const enum heap_part memory_parts[] = {
-	HEAP_PART_PYMALLOC, HEAP_PART_PYMALLOC_FREE, HEAP_PART_MALLOC, HEAP_PART_MALLOC_FREE,
-	HEAP_PART_NATIVE,   HEAP_PART_STACKS,        HEAP_PART_FILE,   HEAP_PART_SHMEM,
-	HEAP_PART_SWAP,     HEAP_PART_PAGE_TABLES,
+	HEAP_PART_RSS,         HEAP_PART_PYMALLOC, HEAP_PART_PYMALLOC_FREE, HEAP_PART_MALLOC,
+	HEAP_PART_MALLOC_FREE, HEAP_PART_NATIVE,   HEAP_PART_STACKS,        HEAP_PART_FILE,
+	HEAP_PART_SHMEM,       HEAP_PART_SWAP,     HEAP_PART_PAGE_TABLES,
 };
 
 static void print_json_memory(const struct inspection *in)
 {
-	char key[40];
-
 	fputs("\"memory\":{", stdout);
 	for (size_t i = 0; i < ARRAY_SIZE(memory_parts); i++) {
-		snprintf(key, sizeof(key), "%s_bytes", heap_part_name(memory_parts[i]));
-		print_json_number(key, in->parts[memory_parts[i]]);
+		int64_t v = in->parts[memory_parts[i]];
+
+		printf("%s\"%s_bytes\":", i ? "," : "", heap_part_name(memory_parts[i]));
+		if (v == HEAP_ABSENT)
+			fputs("null", stdout);
+		else
+			printf("%" PRId64, v);
 	}
-	print_json_number("rss_bytes", in->parts[HEAP_PART_RSS]);
-	/* the last has no comma behind it */
-	fputs("\"objects_bytes\":null},", stdout);
+	fputs("},", stdout);
 }
 
 void inspection_print_json(const struct inspection *in)
@@ -254,7 +255,8 @@ static void print_memory(const struct inspection *in)
 	for (size_t i = 0; i < ARRAY_SIZE(memory_parts); i++) {
 		int64_t v = in->parts[memory_parts[i]];
 
-		if (v == HEAP_ABSENT || v == 0)
+		/* the RSS stands further up */
+		if (v == HEAP_ABSENT || v == 0 || memory_parts[i] == HEAP_PART_RSS)
 			continue;
 		printf("%-10s %-14s %10s  %s\n", label, heap_part_name(memory_parts[i]),
 		       str_bytes(text, v), heap_part_help(memory_parts[i]));
