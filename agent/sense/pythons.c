@@ -31,9 +31,14 @@ void pythons_fini(struct pythons *ps)
 	*ps = (struct pythons){0};
 }
 
-const struct python *pythons_find(const struct pythons *ps, const struct proc *p)
+static struct python *find(const struct pythons *ps, const struct proc *p)
 {
 	return p->python && p->python != PROC_NO_PYTHON ? ps->list[p->python - 1] : NULL;
+}
+
+const struct python *pythons_find(const struct pythons *ps, const struct proc *p)
+{
+	return find(ps, p);
 }
 
 /* ---- the list ---- */
@@ -76,7 +81,7 @@ static struct python *add(struct pythons *ps, struct proc *p)
 
 void pythons_exit(struct pythons *ps, struct proc *p)
 {
-	if (pythons_find(ps, p))
+	if (find(ps, p))
 		free_python(&ps->list[p->python - 1]);
 	while (ps->n && !ps->list[ps->n - 1])
 		ps->n--;
@@ -211,7 +216,7 @@ static void lose(struct python *py)
 /* Is it a Python? p->python says so afterwards. */
 static void look_at(struct pythons *ps, struct proc *p, int64_t boot_us)
 {
-	struct python *py = (struct python *)pythons_find(ps, p);
+	struct python *py = find(ps, p);
 	struct runtime runtime;
 	uint32_t state = (uint32_t)runtime_find((pid_t)p->pid, NULL, &runtime, NULL);
 
@@ -236,9 +241,9 @@ static void look_at(struct pythons *ps, struct proc *p, int64_t boot_us)
 		gcnews_learn(&py->news, &py->stat, py->sums, boot_us);
 }
 
-static bool wants_look(const struct pythons *ps, struct proc *p, uint32_t id, uint32_t round)
+static bool wants_look(const struct pythons *ps, const struct proc *p, uint32_t id, uint32_t round)
 {
-	struct python *py = (struct python *)pythons_find(ps, p);
+	struct python *py = find(ps, p);
 
 	if (p->python == PROC_PYTHON_UNSEEN)
 		return true;
@@ -293,7 +298,7 @@ static void read_known(struct pythons *ps, struct proctab *tab, int64_t boot_us,
 	ps->readable = 0;
 	for (uint32_t id = 0; id < tab->high; id++) {
 		struct proc *p = &tab->procs[id];
-		struct python *py = (struct python *)pythons_find(ps, p);
+		struct python *py = find(ps, p);
 
 		if (!py || !sampler_tells(p) || py->state != PYTHON_READABLE)
 			continue;
@@ -336,7 +341,7 @@ static void put_counters(const struct python *py, int64_t v[METRIC_COUNT])
 
 void pythons_values(const struct pythons *ps, const struct proc *p, int64_t v[METRIC_COUNT])
 {
-	const struct python *py = pythons_find(ps, p);
+	const struct python *py = find(ps, p);
 
 	if (!py)
 		return;
