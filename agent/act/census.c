@@ -35,19 +35,15 @@ static bool stays_asleep(pid_t pid)
 
 int census_check(const struct process *p, struct error *err)
 {
-	if (p->state == 'Z' || p->state == 'X')
-		return error_set(err, -ENOTSUP, "process %d has ended and waits for its parent",
-				 (int)p->pid);
+	int rc;
+
 	if (p->state == 'D' && stays_asleep(p->pid))
 		return error_set(err, -ENOTSUP, "process %d is in uninterruptible sleep",
 				 (int)p->pid);
-	if (p->tracer)
-		return error_set(err, -ENOTSUP, "already traced by %d", (int)p->tracer);
-	if (p->seccomp == 1)
-		return error_set(err, -ENOTSUP, "process %d is under strict seccomp", (int)p->pid);
-	if (!p->wide)
-		return error_set(err, -ENOTSUP, "32-bit program: a census is for x86-64 only");
-	return 0;
+	rc = process_check_traceable(p, err);
+	if (rc == 0 && !p->wide)
+		rc = error_set(err, -ENOTSUP, "32-bit program: a census is for x86-64 only");
+	return rc;
 }
 
 /* Whatever the worker left: its copy has ended with it, and waits to be reaped. */
@@ -157,11 +153,18 @@ static void say_dry(const struct census_report *report, struct command_result *r
 			   *report->note ? "; " : "", report->note);
 }
 
+static enum census_reason reason_of(const struct action_order *o)
+{
+	if (o->by_hand)
+		return CENSUS_REASON_BY_HAND;
+	return str_starts(o->actor, "rule:") ? CENSUS_REASON_RULE : CENSUS_REASON_ASKED;
+}
+
 void census_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	const struct census_order_by order = {
 		.method = o->method,
-		.reason = o->by_hand ? CENSUS_REASON_BY_HAND : CENSUS_REASON_ASKED,
+		.reason = reason_of(o),
 		.command_id = o->by_hand ? NULL : o->command_id,
 		.look_only = o->dry_run,
 	};

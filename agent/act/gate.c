@@ -156,6 +156,7 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 		.dry_run = c->dry_run,
 		.by_hand = g->by_hand,
 		.command_id = c->id,
+		.actor = c->actor,
 		.method = g->by_hand ? g->census_method : -1,
 		.body = g->body,
 	};

@@ -255,6 +255,18 @@ void process_fini(struct process *p)
 	p->pidfd = -1;
 }
 
+int process_check_traceable(const struct process *p, struct error *err)
+{
+	if (p->state == 'Z' || p->state == 'X')
+		return error_set(err, -ENOTSUP, "process %d has ended and waits for its parent",
+				 (int)p->pid);
+	if (p->tracer)
+		return error_set(err, -ENOTSUP, "already traced by %d", (int)p->tracer);
+	if (p->seccomp == 1)
+		return error_set(err, -ENOTSUP, "process %d is under strict seccomp", (int)p->pid);
+	return 0;
+}
+
 bool process_alive(const struct process *p)
 {
 	struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};

@@ -46,6 +46,8 @@ int process_open(pid_t pid, struct process *ret, struct error *err) must_use;
 void process_fini(struct process *p);
 /* False once it has ended. */
 bool process_alive(const struct process *p);
+/* -ENOTSUP: it has ended, another one traces it, or nothing can be done in it (strict seccomp). */
+int process_check_traceable(const struct process *p, struct error *err) must_use;
 int process_start_ticks(pid_t pid, uint64_t *ret) must_use;
 int process_memory(const struct process *p, struct process_memory *ret, struct error *err) must_use;
 /* This boot's id, the other half of a process's identity. */

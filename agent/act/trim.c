@@ -16,18 +16,16 @@
 
 int trim_check(const struct process *p, struct error *err)
 {
+	int rc;
+
 	if (p->state == 'T' || p->state == 't')
 		return error_set(err, -ENOTSUP, "process %d is stopped", (int)p->pid);
-	if (p->state == 'Z' || p->state == 'X')
-		return error_set(err, -ENOTSUP, "process %d has ended and waits for its parent",
-				 (int)p->pid);
 	if (p->state == 'D')
 		return error_set(err, -ENOTSUP, "process %d is in uninterruptible sleep",
 				 (int)p->pid);
-	if (p->tracer)
-		return error_set(err, -ENOTSUP, "already traced by %d", (int)p->tracer);
-	if (p->seccomp == 1)
-		return error_set(err, -ENOTSUP, "process %d is under strict seccomp", (int)p->pid);
+	rc = process_check_traceable(p, err);
+	if (rc < 0)
+		return rc;
 	if (p->shadow_stack)
 		return error_set(err, -ENOTSUP,
 				 "process %d has a shadow stack: a signal frame of ours would end "

@@ -72,6 +72,7 @@ def test_a_rule_counts_what_it_suspects(stack, leak):
     action = wait_for("its end", lambda: next(a for a in stack.items("/actions") if a["state"] == "done"), 20)
     assert action["detail"] and action["alert_id"]
     one = stack.get(f"/api/v1/censuses/{census['id']}")
+    assert one["reason"] == "rule"
     assert "__main__.Entry" in [t["name"] for t in one["types"]], one["types"][:5]
     (actor, target), = stack.sql("SELECT actor, target FROM audit WHERE action = 'command.issue'")
     assert actor == "rule:leak" and target
