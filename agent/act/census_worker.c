@@ -18,7 +18,8 @@
 #include "common/clock.h"
 #include "common/str.h"
 
-#define WALKS_MAX  3
+#define WALKS_MAX  8
+#define LIVE_WALKS 3
 #define FIND_US    (2 * USEC_PER_SEC)
 #define LIVE_US    (3 * USEC_PER_SEC)
 #define FIND_TRIES 20
@@ -204,6 +205,16 @@ static bool is_passing(int rc)
 	return rc == -EAGAIN || rc == -EBUSY;
 }
 
+/* A thread that waits for a processor stays where it is, in the middle of a change too: on a busy
+ * machine for longer than any look takes. So each look waits twice as long as the one before. */
+static bool try_again(const struct counting *c, int rc, int64_t until_us)
+{
+	if (!is_passing(rc) || c->report->attempts >= WALKS_MAX || clock_boot_us() >= until_us)
+		return false;
+	pause_ns(RETRY_NS << c->report->attempts);
+	return true;
+}
+
 static int of_snapshot(struct counting *c, struct error *err)
 {
 	struct snapshot_order o = {.pid = c->job->process->pid,
@@ -231,10 +242,7 @@ static int of_snapshot(struct counting *c, struct error *err)
 			 * none is left out. */
 			o.stop_all = c->report->attempts > 1;
 		}
-		if (!is_passing(rc))
-			return rc;
-		pause_ns(RETRY_NS);
-	} while (c->report->attempts < WALKS_MAX && clock_boot_us() < until);
+	} while (try_again(c, rc, until));
 	return rc;
 }
 
@@ -264,10 +272,7 @@ static int while_stopped(struct counting *c, struct error *err)
 		if (late == -ETIMEDOUT)
 			rc = late;
 		c->report->held_us += clock_boot_us() - start;
-		if (!is_passing(rc))
-			return rc;
-		pause_ns(RETRY_NS);
-	} while (c->report->attempts < WALKS_MAX && clock_boot_us() < until);
+	} while (try_again(c, rc, until));
 	return rc;
 }
 
@@ -307,7 +312,7 @@ static int while_it_runs(struct counting *c, struct error *err)
 	uint64_t other = 0;
 	int rc = -EAGAIN;
 
-	while (is_passing(rc) && c->report->attempts < WALKS_MAX) {
+	while (is_passing(rc) && c->report->attempts < LIVE_WALKS) {
 		uint64_t before = collections(c);
 
 		rc = walk(c, &pid, until, false, err);
@@ -322,7 +327,7 @@ static int while_it_runs(struct counting *c, struct error *err)
 		if (is_passing(rc))
 			pause_ns(RETRY_NS);
 	}
-	for (unsigned good = 0; is_passing(rc) && c->report->attempts < 4 * WALKS_MAX;) {
+	for (unsigned good = 0; is_passing(rc) && c->report->attempts < 4 * LIVE_WALKS;) {
 		rc = walk(c, &pid, until, true, err);
 		if (rc == 0 && ++good == 2) {
 			c->error_per_10000 = error_of(&c->census, other);
