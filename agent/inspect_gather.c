@@ -99,8 +99,7 @@ static void read_allocator(const struct procdir *d, struct inspection *in)
 				"malloc.libc: no known C library is mapped (statically linked?)");
 }
 
-/* After the interpreter is known: its version says how its pools look. */
-static void read_heap(struct inspection *in)
+void inspection_read_heap(struct inspection *in)
 {
 	const struct inspection_python *py = &in->python;
 	int minor = py->state == PYTHON_READABLE ? py->runtime.layout.minor : -1;
@@ -125,6 +124,30 @@ static void read_fds(const struct procdir *d, struct inspection *in)
 		inspection_note(in, "fds: cannot read fd: %s", strerror(-n));
 }
 
+static void read_all(const struct inspect_options *o, const struct procdir *d,
+		     struct inspection *in)
+{
+	struct error err;
+
+	in->start_us =
+		clock_wall_us() - clock_boot_us() +
+		(int64_t)(in->who.start_ticks * USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
+	read_status(d, in);
+	read_rollup(d, in);
+	read_limit(in);
+	read_allocator(d, in);
+	read_fds(d, in);
+	if (strcmp(o->proc_path, "/proc") == 0) {
+		inspection_read_python(in);
+		inspection_read_heap(in);
+	} else {
+		inspection_note(in, "python: its memory is not in %.80s", o->proc_path);
+		inspection_note(in, "malloc, memory: not in %.80s either", o->proc_path);
+	}
+	if (o->census && inspect_census(o->pid, &in->census, &err) < 0)
+		inspection_note(in, "census: %s", err.msg);
+}
+
 int inspection_gather(const struct inspect_options *o, struct inspection *in, struct error *err)
 {
 	struct containers known;
@@ -142,35 +165,21 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 				  .threads = METRIC_ABSENT,
 				  .fds = METRIC_ABSENT,
 				  .python = {.state = PYTHON_NOT_PYTHON},
-				  .census = BUF_INIT(CENSUS_BODY_MAX)};
+				  .census = BUF_INIT(CENSUS_BODY_MAX),
+				  .past = {.census = BUF_INIT(CENSUS_BODY_MAX)}};
 	for (int i = 0; i < HEAP_PART_COUNT; i++)
 		in->parts[i] = HEAP_ABSENT;
 	containers_init(&known, 1);
 	r = describe_named(&d, o->pid, &known, 0, &in->who);
 	containers_fini(&known);
-	if (r == 0) {
-		in->start_us = clock_wall_us() - clock_boot_us() +
-			       (int64_t)(in->who.start_ticks * USEC_PER_SEC /
-					 (uint64_t)sysconf(_SC_CLK_TCK));
-		read_status(&d, in);
-		read_rollup(&d, in);
-		read_limit(in);
-		read_allocator(&d, in);
-		read_fds(&d, in);
-		if (strcmp(o->proc_path, "/proc") == 0) {
-			inspection_read_python(in);
-			read_heap(in);
-		} else {
-			inspection_note(in, "python: its memory is not in %.80s", o->proc_path);
-			inspection_note(in, "malloc, memory: not in %.80s either", o->proc_path);
-		}
-		if (o->census && inspect_census(o->pid, &in->census, err) < 0)
-			inspection_note(in, "census: %s", err->msg);
-	} else if (r == -ENOENT || r == -ESRCH) {
+	if (r == 0 && o->seconds)
+		r = inspection_watch(o, &d, in);
+	if (r == 0)
+		read_all(o, &d, in);
+	else if (r == -ENOENT || r == -ESRCH)
 		error_set(err, r, "no process %u", o->pid);
-	} else {
+	else
 		error_sys(err, r, "cannot read process %u", o->pid);
-	}
 	procdir_close(&d);
 	return r;
 }
@@ -178,4 +187,5 @@ int inspection_gather(const struct inspect_options *o, struct inspection *in, st
 void inspection_fini(struct inspection *in)
 {
 	buf_fini(&in->census);
+	buf_fini(&in->past.census);
 }

@@ -33,6 +33,7 @@ void inspection_read_python(struct inspection *in)
 	struct error err = {{0}};
 	int n;
 
+	p->n = 0;
 	p->state = runtime_find((pid_t)in->pid, NULL, &p->runtime, &err);
 	if (p->state != PYTHON_READABLE) {
 		inspection_note(in, "python: %s", err.msg);

@@ -149,6 +149,8 @@ void inspection_print_json(const struct inspection *in)
 	print_json_malloc(in);
 	print_json_memory(in);
 	print_json_python(&in->python);
+	fputs(",\"verdict\":", stdout);
+	inspection_write_verdict(in);
 	fputs(",\"census\":", stdout);
 	if (!in->census.len || census_print_json(stdout, &in->census, INSPECT_CENSUS_TOP, NULL) < 0)
 		fputs("null", stdout);
@@ -289,6 +291,7 @@ void inspection_print_human(const struct inspection *in)
 	print_malloc(in);
 	print_memory(in);
 	print_python(&in->python);
+	inspection_print_verdict(in);
 	for (size_t i = 0; i < in->n_notes; i++)
 		printf("%-10s %s\n", i ? "" : "notes", in->notes[i]);
 	if (in->census.len) {

@@ -54,39 +54,6 @@ bool leak_is_leak(enum leak_kind kind)
 	return kind == LEAK_OBJECTS || kind == LEAK_GARBAGE || kind == LEAK_NATIVE;
 }
 
-void leak_evidence_init(struct leak_evidence *e)
-{
-	*e = (struct leak_evidence){
-		.rss = LEAK_ABSENT,
-		.anon = LEAK_ABSENT,
-		.file = LEAK_ABSENT,
-		.shmem = LEAK_ABSENT,
-		.swap = LEAK_ABSENT,
-		.limit = LEAK_ABSENT,
-		.gc_enabled = LEAK_ABSENT,
-		.threshold0 = LEAK_ABSENT,
-		.span_s = NAN,
-		.rss_growth = NAN,
-		.anon_growth = NAN,
-		.file_growth = NAN,
-		.shmem_growth = NAN,
-		.rss_r2 = NAN,
-		.late_share = NAN,
-		.gc_collections = {LEAK_ABSENT, LEAK_ABSENT, LEAK_ABSENT},
-		.collected = LEAK_ABSENT,
-		.uncollectable = LEAK_ABSENT,
-		.objects = LEAK_ABSENT,
-		.objects_bytes = LEAK_ABSENT,
-		.census_span_s = NAN,
-		.base_objects = LEAK_ABSENT,
-		.base_objects_bytes = LEAK_ABSENT,
-	};
-	for (int i = 0; i < HEAP_PART_COUNT; i++) {
-		e->parts[i] = HEAP_ABSENT;
-		e->base_parts[i] = HEAP_ABSENT;
-	}
-}
-
 /* ---- words ---- */
 
 static void printf_like(2, 3) say(struct leak_verdict *v, const char *fmt, ...)

@@ -15,8 +15,10 @@
 #define MEMHERD_PROTO_LEAK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "common/trend.h"
 #include "proto/census.h"
 #include "proto/kill.h"
 
@@ -92,6 +94,29 @@ struct leak_verdict {
 };
 
 void leak_evidence_init(struct leak_evidence *e);
+
+/* Samples that growth is taken from. */
+enum leak_series { LEAK_OF_RSS, LEAK_OF_ANON, LEAK_OF_FILE, LEAK_OF_SHMEM, LEAK_SERIES };
+/* What a robust line through the points (bytes; the oldest first, at most TREND_POINTS) gains; of
+ * the RSS the time span and the shape too. Fewer than five say nothing. */
+void leak_take_samples(struct leak_evidence *e, enum leak_series s, const struct trend_point *p,
+		       size_t n);
+
+/* The types of a census, the largest first: maybe not all of them. */
+struct leak_count {
+	const char *name;
+	int64_t count;
+	int64_t bytes;
+};
+struct leak_counts {
+	const struct leak_count *rows;
+	size_t n;
+	size_t total;
+};
+/* Fills in the types that grew; their names point to where now's do. */
+void leak_take_types(struct leak_evidence *e, const struct leak_counts *now,
+		     const struct leak_counts *base);
+
 void leak_judge(const struct leak_evidence *e, struct leak_verdict *ret);
 /* Does the verdict say that memory is lost? Not for what is unclear, levels off or stands still. */
 bool leak_is_leak(enum leak_kind kind);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/fleet/verdict.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "collector/rule/trend.h"
 #include "common/clock.h"
 
-#define POINTS_MIN 5
 #define SPAN_MIN_S 60.0
 #define KIB        1024.0
 
@@ -17,47 +14,20 @@ static int64_t bytes(int64_t kib)
 }
 
 /* The points that have the figure, in seconds and bytes. */
-static size_t points_of(const struct python_history *h, enum python_series s,
-			struct trend_point to[PYTHON_POINTS])
+static void set_growth(struct leak_evidence *e, enum leak_series to, const struct python_history *h,
+		       enum python_series from)
 {
+	struct trend_point p[PYTHON_POINTS];
 	size_t n = 0;
 
 	for (unsigned i = 0; i < h->n; i++)
-		if (h->v[s][i] != METRIC_ABSENT)
-			to[n++] = (struct trend_point){
+		if (h->v[from][i] != METRIC_ABSENT)
+			p[n++] = (struct trend_point){
 				.t = (double)(h->t_us[i] - h->t_us[0]) / USEC_PER_SEC,
-				.v = (double)h->v[s][i] * KIB,
+				.v = (double)h->v[from][i] * KIB,
 			};
-	return n;
-}
-
-/* What a robust line gains over all points; NAN when they are too few. */
-static double growth_of(const struct python_history *h, enum python_series s, double *ret_span)
-{
-	struct trend_point p[PYTHON_POINTS];
-	size_t n = points_of(h, s, p);
-	double span = n ? p[n - 1].t - p[0].t : 0;
-
-	if (n < POINTS_MIN || span < SPAN_MIN_S)
-		return NAN;
-	if (ret_span)
-		*ret_span = span;
-	return trend_theil_sen(p, n) * span;
-}
-
-static void set_shape(struct leak_evidence *e, const struct python_history *h)
-{
-	struct trend_point p[PYTHON_POINTS];
-	size_t n = points_of(h, PYTHON_OF_RSS, p);
-	size_t half = n / 2;
-	double early;
-
-	if (n < 2 * POINTS_MIN)
-		return;
-	e->rss_r2 = trend_r2(p, n);
-	early = trend_theil_sen(p, half);
-	if (early > 0)
-		e->late_share = trend_theil_sen(p + half, n - half) / early;
+	if (n && p[n - 1].t - p[0].t >= SPAN_MIN_S)
+		leak_take_samples(e, to, p, n);
 }
 
 static void set_added(const struct python_history *h, enum python_series s, int64_t *to)
@@ -71,11 +41,10 @@ static void set_added(const struct python_history *h, enum python_series s, int6
 
 static void set_history(struct leak_evidence *e, const struct python_history *h)
 {
-	e->rss_growth = growth_of(h, PYTHON_OF_RSS, &e->span_s);
-	e->anon_growth = growth_of(h, PYTHON_OF_ANON, NULL);
-	e->file_growth = growth_of(h, PYTHON_OF_FILE, NULL);
-	e->shmem_growth = growth_of(h, PYTHON_OF_SHMEM, NULL);
-	set_shape(e, h);
+	set_growth(e, LEAK_OF_RSS, h, PYTHON_OF_RSS);
+	set_growth(e, LEAK_OF_ANON, h, PYTHON_OF_ANON);
+	set_growth(e, LEAK_OF_FILE, h, PYTHON_OF_FILE);
+	set_growth(e, LEAK_OF_SHMEM, h, PYTHON_OF_SHMEM);
 	set_added(h, PYTHON_OF_GC0, &e->gc_collections[0]);
 	set_added(h, PYTHON_OF_GC1, &e->gc_collections[1]);
 	set_added(h, PYTHON_OF_GC2, &e->gc_collections[2]);
@@ -83,50 +52,23 @@ static void set_history(struct leak_evidence *e, const struct python_history *h)
 	set_added(h, PYTHON_OF_UNCOLLECTABLE, &e->uncollectable);
 }
 
-static const struct python_type *find_type(const struct python_census *c, const char *name)
+static struct leak_counts counts_of(const struct python_census *c,
+				    struct leak_count rows[PYTHON_TYPES])
 {
 	for (unsigned i = 0; i < c->n; i++)
-		if (strcmp(c->types[i].name, name) == 0)
-			return &c->types[i];
-	return NULL;
+		rows[i] =
+			(struct leak_count){c->types[i].name, c->types[i].count, c->types[i].bytes};
+	return (struct leak_counts){rows, c->n, c->types_total};
 }
 
-static void insert(struct leak_type *to, unsigned *n, unsigned max, const struct leak_type *t)
+static void set_types(struct leak_evidence *e, const struct python *p)
 {
-	unsigned at = *n;
+	struct leak_count now[PYTHON_TYPES];
+	struct leak_count before[PYTHON_TYPES];
+	const struct leak_counts last = counts_of(p->last, now);
+	const struct leak_counts base = counts_of(p->base, before);
 
-	while (at > 0 && to[at - 1].bytes_growth < t->bytes_growth)
-		at--;
-	if (at == max)
-		return;
-	*n = MIN_OF(*n + 1, max);
-	memmove(&to[at + 1], &to[at], (*n - at - 1) * sizeof(*to));
-	to[at] = *t;
-}
-
-/* Of a type that the base does not list it is known that there was less of it than of the smallest
- * one there. */
-unsigned verdict_types(const struct python *p, struct leak_type *to, unsigned max)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; p->last && i < p->last->n; i++) {
-		const struct python_type *t = &p->last->types[i];
-		const struct python_type *before = find_type(p->base, t->name);
-		struct leak_type grown = {.name = t->name,
-					  .count_growth = t->count,
-					  .bytes_growth = t->bytes};
-
-		if (before) {
-			grown.count_growth -= before->count;
-			grown.bytes_growth -= before->bytes;
-		} else if (p->base->n && p->base->n < p->base->types_total) {
-			grown.bytes_growth -= p->base->types[p->base->n - 1].bytes;
-		}
-		if (grown.bytes_growth > 0)
-			insert(to, &n, max, &grown);
-	}
-	return n;
+	leak_take_types(e, &last, &base);
 }
 
 static void set_censuses(struct leak_evidence *e, const struct python *p)
@@ -146,7 +88,7 @@ static void set_censuses(struct leak_evidence *e, const struct python *p)
 	e->census_span_s = (double)(now->t_us - p->base->t_us) / USEC_PER_SEC;
 	e->counts_are_exact =
 		now->method != CENSUS_METHOD_LIVE && p->base->method != CENSUS_METHOD_LIVE;
-	e->n_types = verdict_types(p, e->types, LEAK_TYPES);
+	set_types(e, p);
 }
 
 bool verdict_evidence(const struct host *h, const struct process *p, struct leak_evidence *ret)

@@ -15,7 +15,5 @@ bool verdict_evidence(const struct host *h, const struct process *p,
 		      struct leak_evidence *ret) must_use;
 /* As above, and judged. */
 bool verdict_of(const struct host *h, const struct process *p, struct leak_verdict *ret) must_use;
-/* Types that grew most between its two censuses, the most bytes first; how many. */
-unsigned verdict_types(const struct python *p, struct leak_type *to, unsigned max);
 
 #endif

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <math.h>
 
-#include "collector/rule/trend.h"
+#include "common/trend.h"
 
 #define HOLE_US (180 * 1000000LL)
 

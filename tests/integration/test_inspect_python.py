@@ -111,3 +111,75 @@ def test_memory_is_split_and_the_parts_add_up():
     finally:
         p.kill()
         p.wait()
+
+
+GROWING = """
+import time
+class Leaf:
+    def __init__(self): self.own = [1] * 20
+kept = []
+print("ready", flush=True)
+while True:
+    kept.extend(Leaf() for _ in range(2000)); time.sleep(0.05)
+"""
+FRAGMENTED = """
+import time
+kept = [bytearray(2000) for i in range(200000)]
+kept = kept[::50]
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+class Script:
+    def __init__(self, source):
+        self.proc = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+        assert self.proc.stdout.readline() == "ready\n"
+
+    def __enter__(self):
+        return str(self.proc.pid)
+
+    def __exit__(self, *_):
+        self.proc.kill()
+        self.proc.wait()
+        self.proc.stdout.close()
+
+
+def test_two_looks_tell_why_it_grows():
+    with Script(GROWING) as pid:
+        got = json.loads(inspect(pid, "--json", "--census", "--seconds", "5"))
+    v = got["verdict"]
+    assert (v["kind"], v["leak"], v["confidence"]) == ("python_objects", True, "certain"), v
+    assert {"__main__.Leaf", "list"} <= {t["name"] for t in v["types"][:2]} and v["types"][0]["count_growth"] > 10000
+    assert any(line.startswith("RSS +") for line in v["evidence"]) and v["advice"]
+
+
+def test_one_look_tells_what_it_can_and_what_it_takes():
+    with Program() as p:
+        assert json.loads(inspect(p.proc.pid, "--json"))["verdict"]["kind"] == "unknown"
+        lines = inspect(p.proc.pid).splitlines()
+    assert any(line.startswith("verdict    too little is known") for line in lines)
+    assert any("--seconds" in line for line in lines)
+    with Script(FRAGMENTED) as pid:
+        v = json.loads(inspect(pid, "--json"))["verdict"]
+    assert v["kind"] == "fragmentation" and "a trim would give back about" in " ".join(v["evidence"]), v
+    assert json.loads(inspect(1, "--json"))["verdict"] is None
+
+
+def test_what_stands_still_does_not_grow():
+    with Program() as p:
+        v = json.loads(inspect(p.proc.pid, "--json", "--seconds", "5"))["verdict"]
+    assert (v["kind"], v["leak"]) == ("not_growing", False), v
+
+
+def test_a_process_that_ends_while_it_is_watched():
+    p = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5)"])
+    w = subprocess.Popen([BIN / "memherd-agent", "inspect", str(p.pid), "--seconds", "5"], stderr=subprocess.PIPE, text=True)
+    p.wait()
+    assert w.wait(20) == 4 and f"no process {p.pid}" in w.communicate()[1]
+
+
+def test_seconds_are_checked():
+    for args in (["--seconds", "4"], ["--seconds", "x"], ["--seconds", "5", "--proc", "/tmp"], ["--seconds"]):
+        r = subprocess.run([BIN / "memherd-agent", "inspect", "1", *args], capture_output=True, text=True, check=False)
+        assert r.returncode == 2 and "--seconds" in r.stderr.splitlines()[0], r.stderr

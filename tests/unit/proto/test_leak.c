@@ -248,6 +248,59 @@ static void two_moments_are_enough(void **state unused_arg)
 	is(&e, LEAK_OBJECTS, KILL_CONFIDENCE_CERTAIN);
 }
 
+static void types_that_grew_come_the_most_first(void **state unused_arg)
+{
+	struct leak_count before[] = {{"big", 10, 1000}, {"gone", 10, 700}, {"small", 10, 400}};
+	struct leak_count after[] = {{"new", 9, 2000}, {"big", 11, 1100}, {"small", 90, 900}};
+	/* others were smaller than 'small' */
+	const struct leak_counts base = {before, ARRAY_SIZE(before), 50};
+	const struct leak_counts now = {after, ARRAY_SIZE(after), 50};
+	struct leak_evidence e;
+
+	leak_evidence_init(&e);
+	leak_take_types(&e, &now, &base);
+	assert_int_equal(e.n_types, 3);
+	assert_string_equal(e.types[0].name, "new");
+	assert_int_equal(e.types[0].bytes_growth, 1600);
+	assert_string_equal(e.types[1].name, "small");
+	assert_int_equal(e.types[1].bytes_growth, 500);
+	assert_int_equal(e.types[1].count_growth, 80);
+	assert_string_equal(e.types[2].name, "big");
+}
+
+static void types_beyond_the_room_are_the_smallest(void **state unused_arg)
+{
+	struct leak_count after[LEAK_TYPES + 3];
+	const struct leak_counts base = {NULL, 0, 0};
+	const struct leak_counts now = {after, ARRAY_SIZE(after), ARRAY_SIZE(after)};
+	struct leak_evidence e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(after); i++)
+		after[i] = (struct leak_count){"t", 1, (int64_t)i + 1};
+	leak_evidence_init(&e);
+	leak_take_types(&e, &now, &base);
+	assert_int_equal(e.n_types, LEAK_TYPES);
+	assert_int_equal(e.types[0].bytes_growth, ARRAY_SIZE(after));
+	assert_int_equal(e.types[LEAK_TYPES - 1].bytes_growth, 4);
+}
+
+static void samples_give_growth_and_shape(void **state unused_arg)
+{
+	struct trend_point p[20];
+	struct leak_evidence e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = (struct trend_point){(double)i * 2, (double)i * MIB};
+	leak_evidence_init(&e);
+	leak_take_samples(&e, LEAK_OF_RSS, p, 4); /* too few */
+	assert_true(isnan(e.rss_growth) && isnan(e.span_s));
+	leak_take_samples(&e, LEAK_OF_RSS, p, ARRAY_SIZE(p));
+	leak_take_samples(&e, LEAK_OF_ANON, p, 5);
+	assert_true(fabs(e.rss_growth - 19.0 * MIB) < 1 && fabs(e.anon_growth - 4.0 * MIB) < 1);
+	assert_true(e.span_s == 38 && e.rss_r2 > 0.999 && fabs(e.late_share - 1) < 1e-9);
+	assert_true(isnan(e.file_growth) && isnan(e.shmem_growth));
+}
+
 static void long_names_are_cut(void **state unused_arg)
 {
 	struct leak_evidence e = growing();
@@ -279,6 +332,9 @@ int main(void)
 		cmocka_unit_test(figures_alone_make_a_guess),
 		cmocka_unit_test(two_moments_are_enough),
 		cmocka_unit_test(long_names_are_cut),
+		cmocka_unit_test(types_that_grew_come_the_most_first),
+		cmocka_unit_test(types_beyond_the_room_are_the_smallest),
+		cmocka_unit_test(samples_give_growth_and_shape),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

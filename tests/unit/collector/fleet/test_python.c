@@ -92,45 +92,18 @@ static void take(struct python *p, int64_t id, int64_t t_us)
 static void two_censuses_are_kept(void **state unused_arg)
 {
 	struct python *p = python_new();
-	struct leak_type grown[LEAK_TYPES];
 
-	assert_int_equal(verdict_types(p, grown, LEAK_TYPES), 0);
 	take(p, 1, START);
 	assert_non_null(p->base);
 	assert_null(p->last);
-	assert_int_equal(verdict_types(p, grown, LEAK_TYPES), 0);
 	take(p, 2, START + 60 * SEC);
 	take(p, 3, START + 120 * SEC);
 	take(p, 9, START + 60 * SEC); /* late: not taken */
 	assert_int_equal(p->base->census_id, 1);
 	assert_int_equal(p->last->census_id, 3);
-	assert_int_equal(verdict_types(p, grown, LEAK_TYPES), 1);
-	assert_string_equal(grown[0].name, "a");
-	assert_int_equal(grown[0].count_growth, 20);
-	assert_int_equal(grown[0].bytes_growth, 2 * MIB);
 	take(p, 4, START + PYTHON_BASE_MAX_US + SEC); /* the base is too old by now */
 	assert_int_equal(p->base->census_id, 3);
 	assert_int_equal(p->last->census_id, 4);
-	python_free(&p);
-}
-
-static void the_most_growth_comes_first_and_what_is_new_is_bounded(void **state unused_arg)
-{
-	struct python *p = python_new();
-	struct leak_type grown[2];
-	struct wire_census_type before[] = {{"big", 10, 1000}, {"small", 10, 400}};
-	struct wire_census_type after[] = {{"new", 9, 2000}, {"big", 11, 1100}, {"small", 90, 900}};
-	struct wire_census c = census(before, 2, 1400);
-
-	c.types_total = 50; /* others were smaller than 'small' */
-	python_census(p, &c, 1, START);
-	c = census(after, 3, 4000);
-	python_census(p, &c, 2, START + SEC);
-	assert_int_equal(verdict_types(p, grown, 2), 2);
-	assert_string_equal(grown[0].name, "new");
-	assert_int_equal(grown[0].bytes_growth, 1600);
-	assert_string_equal(grown[1].name, "small");
-	assert_int_equal(grown[1].bytes_growth, 500);
 	python_free(&p);
 }
 
@@ -189,7 +162,6 @@ int main(void)
 		cmocka_unit_test(an_interpreter_is_told_of),
 		cmocka_unit_test(counters_are_added_up_over_the_newest_points),
 		cmocka_unit_test(two_censuses_are_kept),
-		cmocka_unit_test(the_most_growth_comes_first_and_what_is_new_is_bounded),
 		cmocka_unit_test(without_memory_it_stays_as_it_was),
 		cmocka_unit_test(a_census_becomes_texts),
 		cmocka_unit_test(a_census_has_one_number),

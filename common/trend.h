@@ -2,8 +2,8 @@
 /*
  * trend.h - what a line through at most TREND_POINTS points says. Pure, allocates nothing.
  */
-#ifndef MEMHERD_COLLECTOR_RULE_TREND_H
-#define MEMHERD_COLLECTOR_RULE_TREND_H
+#ifndef MEMHERD_COMMON_TREND_H
+#define MEMHERD_COMMON_TREND_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collector/rule/trend.h"
+#include "common/trend.h"
 
 #include "common/check.h"
 
