@@ -4,6 +4,7 @@
  * each further one a word:
  *   locate  finds the interpreter of each, as if for the first time
  *   read    the collector of each, found before
+ *   bare    as many bytes of each, in one system call that does nothing else
  *   round   a whole round of the gathering process over all of /proc, interpreters included
  *   plain   the same without interpreters
  * Each prints the CPU microseconds it took and how many processes it was.
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "agent/python/gcstat.h"
+#include "agent/python/memory.h"
 #include "agent/record.h"
 #include "agent/sense/tick.h"
 #include "common/clock.h"
@@ -68,6 +70,16 @@ static unsigned read_all(void)
 	return read;
 }
 
+static unsigned read_bare(void)
+{
+	unsigned read = 0;
+	char buf[512];
+
+	for (unsigned i = 0; i < n_targets; i++)
+		read += memory_read(pids[i], targets[i].runtime.address, buf, sizeof(buf)) == 0;
+	return read;
+}
+
 static int begin(struct ticker *t, bool no_python)
 {
 	const struct ticker_config cfg = {.sampling = {.proc_path = "/proc",
@@ -115,6 +127,8 @@ int main(void)
 			n = locate();
 		else if (strcmp(line, "read\n") == 0)
 			n = read_all();
+		else if (strcmp(line, "bare\n") == 0)
+			n = read_bare();
 		else if (strcmp(line, "round\n") == 0)
 			n = one_round(&with);
 		else if (strcmp(line, "plain\n") == 0)
