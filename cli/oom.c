@@ -125,6 +125,39 @@ static void show_limit(const json_t *kill, const json_t *figures)
 	show_share("", figures, "host_swap_free_bytes", "host_swap_total_bytes", "of swap free");
 }
 
+/* Why it grew and where its memory was, as far as that was known before. */
+static void show_python(const json_t *victim)
+{
+	static const struct {
+		const char *key;
+		const char *word;
+	} parts[] = {
+		{"pymalloc_bytes", "Python's small objects"},
+		{"malloc_bytes", "the C library's heap"},
+		{"malloc_free_bytes", "of it free"},
+		{"native_bytes", "native buffers"},
+		{"shmem_bytes", "shared memory"},
+		{"file_bytes", "files"},
+	};
+	const json_t *python = json_object_get(victim, "python");
+	const json_t *census = json_object_get(python, "census");
+	const json_t *memory = json_object_get(census, "memory");
+	const char *why = field_text(json_object_get(python, "verdict"), "sentence");
+	char text[STR_UNIT_SIZE];
+
+	if (why)
+		cli_line("%-10s %s", "Why", why);
+	if (!json_object_size(memory))
+		return;
+	cli_say("%-10s at %s:", "", field_or(census, "time"));
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (field_int(memory, parts[i].key) > 0)
+			cli_say(" %s %s,", parts[i].word,
+				str_bytes(text, field_int(memory, parts[i].key)));
+	cli_say(" %lld objects", (long long)field_int(census, "objects"));
+	cli_break();
+}
+
 static void show_head(const json_t *kill)
 {
 	const json_t *d = json_object_get(kill, "dossier");
@@ -137,6 +170,7 @@ static void show_head(const json_t *kill)
 	cli_line("%s", field_or(kill, "verdict"));
 	cli_break();
 	show_party("Victim", json_object_get(d, "victim"));
+	show_python(json_object_get(d, "victim"));
 	show_party("Trigger", json_object_get(d, "trigger"));
 	cli_line("%-10s %s, %s%s%s", "Cause", field_or(kill, "cause"), field_or(kill, "confidence"),
 		 text ? ": " : "", text ? text : "");

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/fleet/dossier_python.h"
 #include "common/clock.h"
 #include "proto/identity.h"
 
@@ -113,34 +114,24 @@ static const char *first_of(const char *a, const char *b)
 	return *a ? a : b;
 }
 
-static void set_metric(json_t *to, enum metric m, const struct process *p, bool kib)
-{
-	if (p->v[m] != METRIC_ABSENT)
-		set_figure(to, metric_infos[m].name, p->v[m], kib);
-}
-
 /* What the registry saw of it last. */
-static void set_known(json_t *to, const struct process *p)
+static void set_known(json_t *to, const struct host *h, const struct process *p)
 {
-	static const enum metric gc[] = {METRIC_GC0, METRIC_GC1, METRIC_GC2, METRIC_COLLECTED,
-					 METRIC_UNCOLLECTABLE};
 	static const enum metric memory[] = {METRIC_RSS, METRIC_PSS, METRIC_USS, METRIC_SWAP};
-	json_t *python = json_object();
+	json_t *python = dossier_python(h, p);
 	json_t *last = json_object();
 
-	for (size_t i = 0; i < ARRAY_SIZE(gc); i++)
-		set_metric(python, gc[i], p, false);
 	for (size_t i = 0; i < ARRAY_SIZE(memory); i++)
-		set_metric(last, memory[i], p, true);
+		if (p->v[memory[i]] != METRIC_ABSENT)
+			set_figure(last, metric_infos[memory[i]].name, p->v[memory[i]], true);
 	set_text(to, "cmdline", p->cmdline);
 	set_text(to, "role", wire_role_word(p->role));
 	if (p->slot)
 		json_object_set_new(to, "slot", json_integer(p->slot));
-	if (json_object_size(python))
-		json_object_set(to, "python", python);
+	if (python)
+		json_object_set_new(to, "python", python);
 	if (json_object_size(last))
 		json_object_set(to, "last_sample", last);
-	json_decref(python);
 	json_decref(last);
 }
 
@@ -164,7 +155,7 @@ static json_t *party(struct pids *s, const struct wire_party *w)
 		set_figure(to, kill_figure_name((unsigned)i), w->v[i],
 			   i != KILL_FIGURE_OOM_SCORE_ADJ);
 	if (p)
-		set_known(to, p);
+		set_known(to, s->host, p);
 	return to;
 }
 

@@ -96,6 +96,8 @@ def test_a_kill_at_a_cgroups_limit_is_told_within_five_seconds(stack):
         assert any(t["pid"] == still.pid and t["service"] for t in d["tasks"])
         assert str(hog.pid) in d["verdict"] and box.name() in d["verdict"] and "48 MiB" in d["verdict"]
         assert d["advice"] and d["evidence"] and not kill["replayed"]
+        python = d["victim"]["python"]
+        assert python["version"].startswith("3.") and python["gc_enabled"] == 1 and python["gc_threshold0"] > 0
         death = death_of(stack, kill["process_id"])
         assert death["details"]["cause"] == "kernel_memcg" and death["details"]["signal"] in (9, "9")
 

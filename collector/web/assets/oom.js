@@ -60,6 +60,7 @@ function head(k) {
 		["When", `${clock(k.time)}, ${ago(k.time)}`],
 		["Victim", who(d.victim)],
 		["Its command", d.victim?.cmdline],
+		["Why it grew", d.victim?.python?.verdict?.sentence],
 		["Trigger", who(d.trigger) ?? "not known"],
 		["Whose limit", limitFact(k, f)],
 		["Host", [share(f.host_available_bytes, f.host_total_bytes, "available"), share(f.host_swap_free_bytes, f.host_swap_total_bytes, "of swap free")].filter(Boolean).join(" · ")],

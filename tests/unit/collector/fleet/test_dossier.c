@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "collector/fleet/python.h"
 #include "proto/identity.h"
 #include "tests/support/alloc.h"
 #include "tests/support/test.h"
@@ -198,6 +199,49 @@ static void each_cause_has_its_scope(void **state unused_arg)
 	assert_int_equal(dossier_scope(KILL_CAUSE_EARLYOOM), KILL_SCOPE_DAEMON);
 }
 
+/* What its last census and its figures told is in the dossier: that is what is left of it. */
+static void what_was_known_of_its_interpreter_is_told(void **state)
+{
+	struct site *s = *state;
+	struct process *p = registry_find_process(s->h, identity_process(boot_id, 12, 120));
+	struct wire_census_type types[] = {{"app.Row", 70, 9000}, {"list", 9, 700}};
+	struct wire_census c = {.method = CENSUS_METHOD_SNAPSHOT,
+				.version = 0x030b02f0,
+				.objects = 79,
+				.bytes = 9700,
+				.types = types,
+				.n_types = 2,
+				.types_total = 2,
+				.note = ""};
+	json_t *doc;
+	const json_t *python;
+	const json_t *census;
+
+	for (int i = 0; i < HEAP_PART_COUNT; i++)
+		c.parts[i] = HEAP_ABSENT;
+	c.parts[HEAP_PART_MALLOC] = 4096;
+	c.parts[HEAP_PART_ARENAS] = 3;
+	p->v[METRIC_PYTHON_VERSION] = 0x030b02f0;
+	p->v[METRIC_GC_ENABLED] = 0;
+	if (!p->python)
+		p->python = python_new();
+	python_census(p->python, &c, 5, NOW);
+	doc = doc_of(s, NOW);
+	python = json_object_get(json_object_get(doc, "victim"), "python");
+	census = json_object_get(python, "census");
+	assert_string_equal(json_string_value(json_object_get(python, "version")), "3.11.2");
+	assert_int_equal(json_integer_value(json_object_get(python, "gc_enabled")), 0);
+	assert_int_equal(json_integer_value(json_object_get(census, "objects")), 79);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(census, "memory"),
+							    "malloc_bytes")),
+			 4096);
+	assert_int_equal(json_object_size(json_object_get(census, "memory")), 2);
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(census, "types"), 0), "name")),
+			    "app.Row");
+	json_decref(doc);
+}
+
 /* The list of processes by pid is what is allocated here; without it the kill is told all the
  * same. */
 static void without_memory_it_is_told_unjoined(void **state)
@@ -222,6 +266,7 @@ int main(void)
 		TEST(another_with_that_pid_is_not),
 		TEST(figures_are_in_bytes),
 		TEST(what_no_machine_has_is_no_overflow),
+		TEST(what_was_known_of_its_interpreter_is_told),
 		TEST(without_memory_it_is_told_unjoined),
 		cmocka_unit_test(each_cause_has_its_scope),
 	};
