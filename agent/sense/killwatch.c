@@ -67,12 +67,12 @@ static void on_pressure(void *arg)
 
 static void open_journal(struct killwatch *k, int64_t wall_us)
 {
-	const struct journal_config cfg = {.lookback_us = DEATHS_STOP_KEEP_US};
+	const struct journal_watch_config cfg = {.lookback_us = DEATHS_STOP_KEEP_US};
 	struct error err = {""};
 
 	if (wall_us < k->journal_retry_us && k->journal_retry_us - wall_us <= JOURNAL_RETRY_US)
 		return;
-	if (journal_new(&cfg, &k->journal, &err) == 0)
+	if (journal_watch_new(&cfg, &k->journal, &err) == 0)
 		return;
 	k->journal_retry_us = wall_us + JOURNAL_RETRY_US;
 	if (!k->journal_told)
@@ -99,8 +99,8 @@ static void poll_journal(struct killwatch *k, int64_t wall_us)
 		open_journal(k, wall_us);
 	if (!k->journal)
 		return;
-	journal_want(k->journal, wanted);
-	if (journal_poll(k->journal, wall_us, JOURNAL_BUDGET, on_note, k, &err) < 0)
+	journal_watch_want(k->journal, wanted);
+	if (journal_watch_poll(k->journal, wall_us, JOURNAL_BUDGET, on_note, k, &err) < 0)
 		log_warn("journal error=\"%s\"", err.msg);
 }
 
@@ -155,7 +155,7 @@ void killwatch_fini(struct killwatch *k)
 	if (k->oom)
 		oom_flush(k->oom);
 	oom_free(&k->oom);
-	journal_free(&k->journal);
+	journal_watch_free(&k->journal);
 }
 
 void killwatch_posture(struct killwatch *k, const struct outlook *o)

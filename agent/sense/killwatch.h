@@ -13,7 +13,7 @@
 #include "agent/fds.h"
 #include "agent/record.h"
 #include "agent/sense/keeper.h"
-#include "agent/sense/oom/journal.h"
+#include "agent/sense/oom/journal_watch.h"
 #include "agent/sense/oom/oom.h"
 #include "agent/sense/outlook.h"
 #include "agent/sense/sender.h"
@@ -38,9 +38,9 @@ struct killwatch_config {
 struct killwatch {
 	struct killwatch_config cfg;
 	struct oom *oom;
-	struct journal *journal;  /* NULL = none may be read here */
-	bool journal_told;        /* why not was said */
-	int64_t journal_retry_us; /* none could be read: not before */
+	struct journal_watch *journal; /* NULL = none may be read here */
+	bool journal_told;             /* why not was said */
+	int64_t journal_retry_us;      /* none could be read: not before */
 };
 
 int killwatch_init(struct killwatch *k, const struct killwatch_config *cfg,

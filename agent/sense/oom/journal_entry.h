@@ -35,7 +35,7 @@ struct journal_entry {
 const char *journal_unit(enum killer killer);
 /* Without a unit it logs under its own name: 'earlyoom', of this many bytes of the unit's. */
 size_t journal_name_len(const char *unit);
-/* True for a process of that name: then journal_want(). */
+/* True for a process of that name: then journal_watch_want(). */
 bool journal_is_killer(const char *comm);
 
 /* One state for each killer, zeroed before the first entry of a boot. */

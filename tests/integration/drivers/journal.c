@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "agent/confine.h"
-#include "agent/sense/oom/journal.h"
+#include "agent/sense/oom/journal_watch.h"
 #include "common/clock.h"
 #include "common/str.h"
 
@@ -40,12 +40,12 @@ static void on_note(const struct killer_note *n, void *arg)
 	       target, n->reason);
 }
 
-static void poll_once(struct journal *j, long ahead_s, unsigned budget)
+static void poll_once(struct journal_watch *j, long ahead_s, unsigned budget)
 {
-	const struct journal_counts *c = journal_counts(j);
+	const struct journal_watch_counts *c = journal_watch_counts(j);
 	struct error err = {.msg = ""};
-	int rc = journal_poll(j, clock_wall_us() + ahead_s * USEC_PER_SEC, budget, on_note, NULL,
-			      &err);
+	int rc = journal_watch_poll(j, clock_wall_us() + ahead_s * USEC_PER_SEC, budget, on_note,
+				    NULL, &err);
 
 	printf("polled %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %s\n", rc, c->entries,
 	       c->notes, c->foreign, c->errors, c->open, err.msg);
@@ -67,10 +67,10 @@ static void print_memory(void)
 		fclose(f);
 }
 
-static void obey(struct journal *j, const char *line, unsigned *budget)
+static void obey(struct journal_watch *j, const char *line, unsigned *budget)
 {
 	if (str_starts(line, "want "))
-		journal_want(j, line[5] == '1');
+		journal_watch_want(j, line[5] == '1');
 	else if (str_starts(line, "budget "))
 		*budget = (unsigned)strtoul(line + 7, NULL, 10);
 	else if (str_starts(line, "poll"))
@@ -83,27 +83,27 @@ static void obey(struct journal *j, const char *line, unsigned *budget)
 	fflush(stdout);
 }
 
-static int run(const struct journal_config *c, bool confined)
+static int run(const struct journal_watch_config *c, bool confined)
 {
-	struct journal *j = NULL;
+	struct journal_watch *j = NULL;
 	struct error err = {.msg = ""};
 	char line[128];
 	unsigned budget = 64;
 	int rc = confined ? confine(CONFINE_SENSE, &err) : 0;
 
 	if (rc == 0)
-		rc = journal_new(c, &j, &err);
+		rc = journal_watch_new(c, &j, &err);
 	printf("new %d %s\n.\n", rc, err.msg);
 	fflush(stdout);
 	while (rc == 0 && fgets(line, sizeof(line), stdin))
 		obey(j, str_trim(line), &budget);
-	journal_free(&j);
+	journal_watch_free(&j);
 	return rc == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-	struct journal_config c = {.lookback_us = 60 * USEC_PER_SEC};
+	struct journal_watch_config c = {.lookback_us = 60 * USEC_PER_SEC};
 	bool confined = false;
 
 	for (int i = 1; i < argc; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/sense/oom/journal.h"
+#include "agent/sense/oom/journal_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 /* journald writes through a mapping and touches the file some time later. */
 #define MTIME_SLACK_US (10 * USEC_PER_SEC)
 
-struct journal {
+struct journal_watch {
 	struct journal_folders folders;
 	char library[PATH_SIZE];
 	char proc[PATH_SIZE];
@@ -37,7 +37,7 @@ struct journal {
 	char cursor[CURSOR_SIZE]; /* the last entry that was read; "" = none */
 	int64_t since_us;         /* all that is older was read, or is too old; 0 = never polled */
 	struct journal_states states;
-	struct journal_counts counts;
+	struct journal_watch_counts counts;
 };
 
 /* ---- what there is ---- */
@@ -60,7 +60,7 @@ static int read_boot_id(const char *proc, char out[33], struct error *err)
 	return 0;
 }
 
-static bool copy_config(struct journal *j, const struct journal_config *c)
+static bool copy_config(struct journal_watch *j, const struct journal_watch_config *c)
 {
 	j->lookback_us = c->lookback_us;
 	j->folders.n = c->dir ? 1 : 0;
@@ -71,9 +71,10 @@ static bool copy_config(struct journal *j, const struct journal_config *c)
 	       str_copy(j->boot_id, sizeof(j->boot_id), c->boot_id ? c->boot_id : "");
 }
 
-int journal_new(const struct journal_config *c, struct journal **ret, struct error *err)
+int journal_watch_new(const struct journal_watch_config *c, struct journal_watch **ret,
+		      struct error *err)
 {
-	auto_free struct journal *j = calloc(1, sizeof(*j));
+	auto_free struct journal_watch *j = calloc(1, sizeof(*j));
 	struct sdjournal lib;
 	int rc;
 
@@ -99,13 +100,13 @@ int journal_new(const struct journal_config *c, struct journal **ret, struct err
 
 static int close_sd(void *arg)
 {
-	struct journal *j = arg;
+	struct journal_watch *j = arg;
 
 	j->lib.close(j->sd);
 	return 0;
 }
 
-static void shut(struct journal *j)
+static void shut(struct journal_watch *j)
 {
 	/* What cannot be closed is left where it is: rather some memory than the process. */
 	if (!j->sd || sdjournal_guard(close_sd, j) == 0)
@@ -115,7 +116,7 @@ static void shut(struct journal *j)
 	j->counts.open = false;
 }
 
-static int match_len(struct journal *j, const char *field, const char *value, size_t len)
+static int match_len(struct journal_watch *j, const char *field, const char *value, size_t len)
 {
 	char term[320];
 	int n = snprintf(term, sizeof(term), "%s=%.*s", field, (int)len, value);
@@ -123,13 +124,13 @@ static int match_len(struct journal *j, const char *field, const char *value, si
 	return j->lib.add_match(j->sd, term, (size_t)n);
 }
 
-static int match(struct journal *j, const char *field, const char *value)
+static int match(struct journal_watch *j, const char *field, const char *value)
 {
 	return match_len(j, field, value, strlen(value));
 }
 
 /* The terms of one alternative are joined with AND; equal fields with OR. */
-static int match_by_unit(struct journal *j)
+static int match_by_unit(struct journal_watch *j)
 {
 	int rc = match(j, "_BOOT_ID", j->boot_id);
 
@@ -139,7 +140,7 @@ static int match_by_unit(struct journal *j)
 	return rc < 0 ? rc : j->lib.add_disjunction(j->sd);
 }
 
-static int match_by_name(struct journal *j)
+static int match_by_name(struct journal_watch *j)
 {
 	int rc = match(j, "_BOOT_ID", j->boot_id);
 
@@ -154,7 +155,7 @@ static int match_by_name(struct journal *j)
 	return rc < 0 ? rc : j->lib.add_disjunction(j->sd);
 }
 
-static int match_by_pid1(struct journal *j)
+static int match_by_pid1(struct journal_watch *j)
 {
 	int rc = match(j, "_BOOT_ID", j->boot_id);
 
@@ -171,7 +172,7 @@ static int match_by_pid1(struct journal *j)
 	return rc;
 }
 
-static int set_up(struct journal *j)
+static int set_up(struct journal_watch *j)
 {
 	int rc = j->lib.set_data_threshold(j->sd, JOURNAL_MESSAGE_SIZE);
 
@@ -189,7 +190,7 @@ static int set_up(struct journal *j)
 }
 
 /* One broken file among them would keep the library from opening any. */
-static void drop_broken(struct journal *j, const char *paths[JOURNAL_MAX_FILES + 1])
+static void drop_broken(struct journal_watch *j, const char *paths[JOURNAL_MAX_FILES + 1])
 {
 	size_t n = 0;
 
@@ -207,7 +208,7 @@ static void drop_broken(struct journal *j, const char *paths[JOURNAL_MAX_FILES +
 	paths[n] = NULL;
 }
 
-static int open_files(struct journal *j)
+static int open_files(struct journal_watch *j)
 {
 	const char *paths[JOURNAL_MAX_FILES + 1] = {NULL};
 	struct journal_files files;
@@ -226,7 +227,7 @@ static int open_files(struct journal *j)
 	return paths[0] ? j->lib.open_files(&j->sd, paths, 0) : rc;
 }
 
-static int open_up(struct journal *j)
+static int open_up(struct journal_watch *j)
 {
 	int rc;
 
@@ -242,7 +243,7 @@ static int open_up(struct journal *j)
 	return rc;
 }
 
-void journal_free(struct journal **j)
+void journal_watch_free(struct journal_watch **j)
 {
 	if (!*j)
 		return;
@@ -251,12 +252,12 @@ void journal_free(struct journal **j)
 	*j = NULL;
 }
 
-void journal_want(struct journal *j, bool wanted)
+void journal_watch_want(struct journal_watch *j, bool wanted)
 {
 	j->wanted = wanted;
 }
 
-const struct journal_counts *journal_counts(const struct journal *j)
+const struct journal_watch_counts *journal_watch_counts(const struct journal_watch *j)
 {
 	return &j->counts;
 }
@@ -264,7 +265,7 @@ const struct journal_counts *journal_counts(const struct journal *j)
 /* ---- one entry ---- */
 
 /* A field's value into out, cut at size; its length, 0 when there is none or it cannot be read. */
-static size_t get(struct journal *j, const char *field, char *out, size_t size)
+static size_t get(struct journal_watch *j, const char *field, char *out, size_t size)
 {
 	const void *data = NULL;
 	size_t skip = strlen(field) + 1;
@@ -279,7 +280,7 @@ static size_t get(struct journal *j, const char *field, char *out, size_t size)
 	return len;
 }
 
-static int64_t get_number(struct journal *j, const char *field, int64_t absent)
+static int64_t get_number(struct journal_watch *j, const char *field, int64_t absent)
 {
 	char text[24];
 	int64_t v;
@@ -288,7 +289,7 @@ static int64_t get_number(struct journal *j, const char *field, int64_t absent)
 											   : absent;
 }
 
-static void read_entry(struct journal *j, struct journal_entry *e)
+static void read_entry(struct journal_watch *j, struct journal_entry *e)
 {
 	uint64_t received = 0;
 
@@ -310,7 +311,7 @@ enum place { PLACE_OURS, PLACE_FOREIGN, PLACE_UNKNOWN };
 
 /* Does the process that wrote the line still have its pid? Who got it later began after the line.
  * Names do not tell: journald may know the one from before an exec. */
-static bool is_still_there(const struct journal *j, const struct journal_entry *e)
+static bool is_still_there(const struct journal_watch *j, const struct journal_entry *e)
 {
 	int64_t line_boot_us = clock_boot_us() - (clock_wall_us() - e->wall_us);
 	int64_t tick_us = USEC_PER_SEC / MAX_OF(sysconf(_SC_CLK_TCK), 1L);
@@ -328,7 +329,7 @@ static bool is_still_there(const struct journal *j, const struct journal_entry *
 }
 
 /* In whose pid namespace the program that wrote the line counts. */
-static enum place place_of(const struct journal *j, const struct journal_entry *e)
+static enum place place_of(const struct journal_watch *j, const struct journal_entry *e)
 {
 	char path[PATH_SIZE + 64];
 	struct stat ours;
@@ -349,7 +350,7 @@ static enum place place_of(const struct journal *j, const struct journal_entry *
 /* A line about a process is of the namespace of who wrote it, one that names a cgroup or unit of
  * the host. Services are started in PID 1's, which is the journal's; root under a name may be in
  * any container. */
-static bool is_ours(const struct journal *j, const struct journal_entry *e,
+static bool is_ours(const struct journal_watch *j, const struct journal_entry *e,
 		    enum journal_trust trust, const struct killer_note *n)
 {
 	enum place p;
@@ -361,7 +362,7 @@ static bool is_ours(const struct journal *j, const struct journal_entry *e,
 }
 
 /* 1 = a note was handed out. */
-static int take_entry(struct journal *j, journal_note_fn *on_note, void *arg)
+static int take_entry(struct journal_watch *j, journal_watch_note_fn *on_note, void *arg)
 {
 	struct journal_entry e;
 	struct killer_note n;
@@ -384,12 +385,12 @@ static int take_entry(struct journal *j, journal_note_fn *on_note, void *arg)
 /* ---- the turn ---- */
 
 /* After seek_cursor() the entry of the cursor comes first, if it still exists. */
-static bool was_read(struct journal *j)
+static bool was_read(struct journal_watch *j)
 {
 	return *j->cursor && j->lib.test_cursor(j->sd, j->cursor) > 0;
 }
 
-static int remember(struct journal *j)
+static int remember(struct journal_watch *j)
 {
 	auto_free char *cursor = NULL;
 	int rc = j->lib.get_cursor(j->sd, &cursor);
@@ -403,10 +404,10 @@ static int remember(struct journal *j)
 }
 
 struct turn {
-	struct journal *j;
+	struct journal_watch *j;
 	int64_t now_us;
 	unsigned budget;
-	journal_note_fn *on_note;
+	journal_watch_note_fn *on_note;
 	void *arg;
 	int notes;
 };
@@ -414,7 +415,7 @@ struct turn {
 /* Until the end, or until the budget is used up: how many entries were read. */
 static int read_entries(struct turn *t)
 {
-	struct journal *j = t->j;
+	struct journal_watch *j = t->j;
 	int rc = 1;
 	unsigned n;
 
@@ -445,7 +446,7 @@ static int read_on(void *arg)
 	return rc;
 }
 
-static int fail(struct journal *j, int rc, int64_t now_us)
+static int fail(struct journal_watch *j, int rc, int64_t now_us)
 {
 	bool again = rc == j->told;
 
@@ -457,7 +458,7 @@ static int fail(struct journal *j, int rc, int64_t now_us)
 }
 
 /* Whether it is wanted, and not resting. A clock that was set back ends the rest. */
-static bool is_due(struct journal *j, int64_t now_us)
+static bool is_due(struct journal_watch *j, int64_t now_us)
 {
 	if (!j->wanted) {
 		int64_t idle = now_us - j->needed_us;
@@ -471,7 +472,7 @@ static bool is_due(struct journal *j, int64_t now_us)
 }
 
 /* The current file is another one: the rest of the old one and the new one are found anew. */
-static bool was_rotated(const struct journal *j)
+static bool was_rotated(const struct journal_watch *j)
 {
 	struct journal_current now;
 
@@ -479,14 +480,14 @@ static bool was_rotated(const struct journal *j)
 	return memcmp(&now, &j->current, sizeof(now)) != 0;
 }
 
-static void skip_to(struct journal *j, int64_t since_us)
+static void skip_to(struct journal_watch *j, int64_t since_us)
 {
 	j->since_us = since_us;
 	*j->cursor = '\0';
 }
 
-int journal_poll(struct journal *j, int64_t now_us, unsigned budget, journal_note_fn *on_note,
-		 void *arg, struct error *err)
+int journal_watch_poll(struct journal_watch *j, int64_t now_us, unsigned budget,
+		       journal_watch_note_fn *on_note, void *arg, struct error *err)
 {
 	struct turn t = {j, now_us, budget, on_note, arg, 0};
 	int rc = 0;

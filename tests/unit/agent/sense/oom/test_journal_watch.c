@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "agent/sense/oom/journal.h"
+#include "agent/sense/oom/journal_watch.h"
 #include "agent/sense/oom/sdjournal.h"
 #include "common/clock.h"
 #include "tests/support/alloc.h"
@@ -177,7 +177,7 @@ void __wrap_sdjournal_unload(struct sdjournal *lib)
 }
 
 static char folder[64];
-static struct journal *j;
+static struct journal_watch *j;
 static int64_t pids[32];
 static int n_pids;
 static int64_t last_wall_us;
@@ -215,14 +215,14 @@ static int poll_at(int64_t now_us, unsigned budget)
 {
 	struct error err = {.msg = ""};
 
-	return journal_poll(j, now_us, budget, on_note, &fake, &err);
+	return journal_watch_poll(j, now_us, budget, on_note, &fake, &err);
 }
 
 static int set_up(void **state)
 {
-	struct journal_config c = {.dir = folder,
-				   .boot_id = BOOT,
-				   .lookback_us = 60 * USEC_PER_SEC};
+	struct journal_watch_config c = {.dir = folder,
+					 .boot_id = BOOT,
+					 .lookback_us = 60 * USEC_PER_SEC};
 	struct error err;
 
 	(void)state;
@@ -232,7 +232,7 @@ static int set_up(void **state)
 	if (!mkdtemp(folder))
 		return -1;
 	make("system.journal");
-	return journal_new(&c, &j, &err);
+	return journal_watch_new(&c, &j, &err);
 }
 
 static int tear_down(void **state)
@@ -240,8 +240,8 @@ static int tear_down(void **state)
 	char command[128];
 
 	(void)state;
-	journal_free(&j);
-	journal_free(&j);
+	journal_watch_free(&j);
+	journal_watch_free(&j);
 	snprintf(command, sizeof(command), "rm -r '%s'", folder);
 	if (system(command) != 0 || fake.loads != 0)
 		return -1;
@@ -254,19 +254,19 @@ static void nothing_is_loaded_before_it_is_wanted(void **state)
 	write_line(5);
 	assert_int_equal(poll_at(NOW, 8), 0);
 	assert_int_equal(fake.loads, 0);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 1);
 	assert_int_equal(fake.loads, 1);
 	assert_int_equal(pids[0], 5);
 	assert_int_equal(last_wall_us, 77);
 	assert_int_equal(fake.seek_usec, NOW - 60 * USEC_PER_SEC);
-	assert_true(journal_counts(j)->open);
+	assert_true(journal_watch_counts(j)->open);
 }
 
 static void only_what_may_be_believed_is_asked_for(void **state)
 {
 	(void)state;
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 0);
 	assert_string_equal(fake.matches,
 			    "_BOOT_ID=" BOOT " _SYSTEMD_UNIT=earlyoom.service "
@@ -285,7 +285,7 @@ static void a_budget_bounds_a_poll_and_nothing_is_read_twice(void **state)
 	(void)state;
 	for (int i = 0; i < 7; i++)
 		write_line(10 + i);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 3), 3);
 	assert_int_equal(poll_at(NOW, 3), 3);
 	assert_int_equal(poll_at(NOW, 3), 1);
@@ -301,16 +301,16 @@ static void it_is_let_go_a_minute_after_the_last_need(void **state)
 {
 	(void)state;
 	write_line(5);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 1);
-	journal_want(j, false);
+	journal_watch_want(j, false);
 	assert_int_equal(poll_at(NOW + JOURNAL_LINGER_US - 1, 8), 0);
 	assert_int_equal(fake.loads, 1);
 	assert_int_equal(poll_at(NOW + JOURNAL_LINGER_US, 8), 0);
 	assert_int_equal(fake.loads, 0);
 	assert_int_equal(fake.closes, 1);
 	write_line(6);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW + 3 * JOURNAL_LINGER_US, 8), 1);
 	assert_string_equal(fake.seek_cursor, "0");
 	assert_int_equal(pids[1], 6);
@@ -319,11 +319,11 @@ static void it_is_let_go_a_minute_after_the_last_need(void **state)
 static void without_an_entry_it_goes_on_where_it_looked_last(void **state)
 {
 	(void)state;
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 0);
-	journal_want(j, false);
+	journal_watch_want(j, false);
 	assert_int_equal(poll_at(NOW + JOURNAL_LINGER_US, 8), 0);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW + 3 * JOURNAL_LINGER_US, 8), 0);
 	assert_int_equal(fake.seek_usec, NOW);
 }
@@ -332,11 +332,11 @@ static void what_nobody_wanted_for_long_is_skipped(void **state)
 {
 	(void)state;
 	write_line(5);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 1);
-	journal_want(j, false);
+	journal_watch_want(j, false);
 	assert_int_equal(poll_at(NOW + JOURNAL_LINGER_US, 8), 0);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_true(poll_at(NOW + JOURNAL_FORGET_US + 1, 8) >= 0);
 	assert_int_equal(fake.seek_usec, NOW + JOURNAL_FORGET_US + 1 - 60 * USEC_PER_SEC);
 }
@@ -348,7 +348,7 @@ static void a_rotation_opens_anew_from_the_cursor(void **state)
 
 	(void)state;
 	write_line(5);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 1);
 	snprintf(from, sizeof(from), "%s/system.journal", folder);
 	snprintf(to, sizeof(to), "%s/system@1.journal", folder);
@@ -366,7 +366,7 @@ static void a_rotation_opens_anew_from_the_cursor(void **state)
 static void a_failure_is_told_once_and_rests(void **state)
 {
 	(void)state;
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	fake.rc_next = -EBADMSG;
 	assert_int_equal(poll_at(NOW, 8), -EBADMSG);
 	assert_int_equal(fake.loads, 0);
@@ -374,7 +374,7 @@ static void a_failure_is_told_once_and_rests(void **state)
 	assert_int_equal(fake.opens, 1);
 	assert_int_equal(poll_at(NOW + JOURNAL_RETRY_US, 8), 0);
 	assert_int_equal(fake.opens, 2);
-	assert_int_equal(journal_counts(j)->errors, 2);
+	assert_int_equal(journal_watch_counts(j)->errors, 2);
 	fake.rc_next = -EIO;
 	assert_int_equal(poll_at(NOW + 2 * JOURNAL_RETRY_US, 8), -EIO);
 	fake.rc_next = 0;
@@ -393,7 +393,7 @@ static void whatever_step_fails_nothing_stays_open(void **state)
 	int *const steps[] = {&fake.rc_load, &fake.rc_open, &fake.rc_next, &fake.rc_cursor};
 
 	(void)state;
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		write_line(5);
 		*steps[i] = -ENOMEM - (int)i;
@@ -413,9 +413,9 @@ static void a_broken_file_does_not_hide_the_others(void **state)
 	make("system@bad.journal");
 	fake.bad_path = 1;
 	write_line(5);
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	assert_int_equal(poll_at(NOW, 8), 1);
-	assert_int_equal(journal_counts(j)->errors, 1);
+	assert_int_equal(journal_watch_counts(j)->errors, 1);
 }
 
 static void the_senders_own_clock_is_taken_when_it_is_one(void **state)
@@ -426,7 +426,7 @@ static void the_senders_own_clock_is_taken_when_it_is_one(void **state)
 	} rows[] = {{"123456", 123456}, {"-5", 77}, {"x", 77}, {"", 77}};
 
 	(void)state;
-	journal_want(j, true);
+	journal_watch_want(j, true);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		fake.source_time = rows[i].text;
 		write_line(5);
@@ -437,30 +437,30 @@ static void the_senders_own_clock_is_taken_when_it_is_one(void **state)
 
 static void what_is_missing_is_told_at_the_start(void **state)
 {
-	struct journal_config c = {.dir = "/nonexistent", .boot_id = BOOT};
-	struct journal *other = NULL;
+	struct journal_watch_config c = {.dir = "/nonexistent", .boot_id = BOOT};
+	struct journal_watch *other = NULL;
 	struct error err;
 
 	(void)state;
-	assert_int_equal(journal_new(&c, &other, &err), -ENOENT);
+	assert_int_equal(journal_watch_new(&c, &other, &err), -ENOENT);
 	c.dir = folder;
 	fake.rc_load = -ENOENT;
-	assert_int_equal(journal_new(&c, &other, &err), -ENOENT);
+	assert_int_equal(journal_watch_new(&c, &other, &err), -ENOENT);
 	assert_says(err, "no library");
 	fake.rc_load = 0;
 	c.boot_id = BOOT "00";
-	assert_int_equal(journal_new(&c, &other, &err), -ENAMETOOLONG);
+	assert_int_equal(journal_watch_new(&c, &other, &err), -ENAMETOOLONG);
 	c.boot_id = NULL;
 	c.proc = "/nonexistent";
-	assert_int_equal(journal_new(&c, &other, &err), -ENOENT);
+	assert_int_equal(journal_watch_new(&c, &other, &err), -ENOENT);
 	assert_says(err, "/nonexistent/sys/kernel/random/boot_id");
 	c.proc = NULL;
 	alloc_fail_at(1);
-	assert_int_equal(journal_new(&c, &other, &err), -ENOMEM);
+	assert_int_equal(journal_watch_new(&c, &other, &err), -ENOMEM);
 	alloc_fail_off();
 	assert_null(other);
-	assert_int_equal(journal_new(&c, &other, &err), 0);
-	journal_free(&other);
+	assert_int_equal(journal_watch_new(&c, &other, &err), 0);
+	journal_watch_free(&other);
 }
 
 int main(void)
