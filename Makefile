@@ -105,6 +105,8 @@ GEN_HEADERS := $(GEN)/memherd.pb-c.h $(GEN)/queries.h
 $(B)/%.o: %.c | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+# Loops over columns: vectorized, they take half the time.
+$(patsubst %.c,$(B)/%.o,$(wildcard collector/store/chunk*.c)): CFLAGS += $(if $(filter release,$(VARIANT)),-O3)
 # protobuf-c's code is not ours to warn about.
 $(B)/$(GEN)/%.o: CFLAGS += -w
 
@@ -233,10 +235,11 @@ $(addprefix bench-,$(BENCHES)): bench-%: ## one: bench-agent, bench-ingest, ...
 	$(Q)B=$(B) tests/bench/$*
 BENCH_C := $(wildcard tests/bench/*.c)
 BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_C))
+BENCH_LIB := $(wildcard tests/bench/lib/*.c)
 define bench_rules
-$(B)/bench/$(1): tests/bench/$(1).c $$(foreach c,collector agent python proto common,$$(call lib,$$(c)))
+$(B)/bench/$(1): tests/bench/$(1).c $(BENCH_LIB) $(BENCH_LIB:.c=.h) $$(foreach c,collector agent python proto common,$$(call lib,$$(c)))
 	@mkdir -p $$(@D)
-	$$(call say,BENCH,$(1))$$(CC) $$(CPPFLAGS) $$(CFLAGS) -o $$@ $$< $$(LDFLAGS) \
+	$$(call say,BENCH,$(1))$$(CC) $$(CPPFLAGS) $$(CFLAGS) -o $$@ $$< $(BENCH_LIB) $$(LDFLAGS) \
 		$$(foreach c,collector agent python proto common,$$(call lib,$$(c))) $$(LIBS_all)
 endef
 $(foreach t,$(patsubst tests/bench/%.c,%,$(BENCH_C)),$(eval $(call bench_rules,$(t))))

@@ -47,7 +47,7 @@ struct chunk_term {
 	int8_t sign; /* +1 or -1 */
 };
 
-/* What a column is predicted from; never from itself, directly or not. */
+/* What a column is predicted from: columns that are plain or whose predictor stands before it. */
 struct chunk_predictor {
 	uint8_t column;
 	uint8_t n_terms;

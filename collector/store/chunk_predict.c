@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/store/chunk_predict.h"
+
+#include <errno.h>
+
+const struct chunk_predictor *predictor_of(const struct chunk_spec *spec, unsigned column)
+{
+	for (size_t i = 0; i < spec->n_predictors; i++)
+		if (spec->predictors[i].column == column)
+			return &spec->predictors[i];
+	return NULL;
+}
+
+static uint64_t tamed(uint64_t bound)
+{
+	return MIN_OF(bound, PREDICT_WILD);
+}
+
+uint64_t predict_bound(const int64_t *v, size_t n)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bits |= predict_bits(v[i]);
+	return tamed(bits + 1);
+}
+
+/* Of the sum of all. */
+static uint64_t bound_of(const struct chunk_predictor *p, const struct predict_terms *terms,
+			 uint64_t bound)
+{
+	bound = tamed(bound);
+	for (unsigned k = 0; k < p->n_terms; k++)
+		bound += tamed(terms->bound[k]);
+	return tamed(bound);
+}
+
+static void add_column(int64_t *v, const int64_t *term, size_t n, bool add)
+{
+	if (add)
+		for (size_t i = 0; i < n; i++)
+			v[i] = plus(v[i], term[i]);
+	else
+		for (size_t i = 0; i < n; i++)
+			v[i] = minus(v[i], term[i]);
+}
+
+/* The prediction for sample i, false when a term is absent. */
+static bool predict(const struct chunk_predictor *p, const struct predict_terms *terms, size_t i,
+		    int64_t *ret)
+{
+	int64_t sum = 0;
+
+	for (unsigned k = 0; k < p->n_terms; k++) {
+		int64_t v = terms->v[k][i];
+
+		if (v == METRIC_ABSENT)
+			return false;
+		sum = p->terms[k].sign < 0 ? minus(sum, v) : plus(sum, v);
+		if (sum == METRIC_ABSENT) /* a reader could not tell */
+			return false;
+	}
+	*ret = sum;
+	return true;
+}
+
+void predict_add(const struct chunk_predictor *p, const struct predict_terms *terms, size_t n,
+		 int64_t *v, uint64_t *bound)
+{
+	int64_t guess;
+
+	*bound = bound_of(p, terms, *bound);
+	if (*bound < PREDICT_WILD) {
+		for (unsigned k = 0; k < p->n_terms; k++)
+			add_column(v, terms->v[k], n, p->terms[k].sign > 0);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (v[i] != METRIC_ABSENT && predict(p, terms, i, &guess))
+			v[i] = plus(v[i], guess);
+}
+
+int predict_subtract(const struct chunk_predictor *p, const struct predict_terms *terms, size_t n,
+		     int64_t *v, uint64_t bound)
+{
+	int64_t guess;
+
+	if (bound_of(p, terms, bound) < PREDICT_WILD) {
+		for (unsigned k = 0; k < p->n_terms; k++)
+			add_column(v, terms->v[k], n, p->terms[k].sign < 0);
+		return 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (v[i] == METRIC_ABSENT || !predict(p, terms, i, &guess))
+			continue;
+		v[i] = minus(v[i], guess);
+		if (v[i] == METRIC_ABSENT)
+			return -EINVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The chunk codec by itself (goal G6): windows of 30 minutes of the synthetic fleet, encoded and
+ * decoded in memory, CPU time. Prints 'name value unit': of each round's figure the median.
+ * Argument: seconds.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/store/window.h"
+#include "common/clock.h"
+#include "tests/bench/lib/fleet.h"
+
+/* A host: as when a window is sealed, what is encoded was put together just before. */
+#define SERIES FLEET_PROCESSES
+#define ROUNDS 20000
+
+struct coded {
+	struct buf chunk;
+	int64_t *values; /* column-major */
+	int64_t *rows;   /* the same, sample by sample */
+	int64_t times[FLEET_ROUNDS];
+};
+
+static struct coded all[SERIES];
+static int64_t scratch[METRIC_COUNT * FLEET_ROUNDS];
+
+enum figure { ENCODE, DECODE_ALL, DECODE_RSS, DECODE_ANON, DECODE_TIMES, WINDOW, FIGURES };
+static const char *const names[FIGURES] = {
+	"codec_encode ns_per_sample",      "codec_decode_all_columns ns_per_value",
+	"codec_decode_rss ns_per_value",   "codec_decode_anon ns_per_stored_value",
+	"codec_decode_times ns_per_value", "window_add_and_seal ns_per_sample",
+};
+static double rounds[FIGURES][ROUNDS];
+
+static void make(struct coded *c, unsigned i)
+{
+	struct fleet_process p;
+
+	fleet_start(&p, i / FLEET_PROCESSES, i % FLEET_PROCESSES, 0);
+	c->values = malloc(sizeof(scratch));
+	c->rows = malloc(sizeof(scratch));
+	if (!c->values || !c->rows)
+		exit(1);
+	buf_init(&c->chunk, 1 << 20);
+	for (int r = 0; r < FLEET_ROUNDS; r++) {
+		fleet_step(&p);
+		c->times[r] = fleet_jitter(i / FLEET_PROCESSES, r * FLEET_STEP_US) / 1000;
+		for (int k = 0; k < METRIC_COUNT; k++)
+			c->values[k * FLEET_ROUNDS + r] = p.v[k];
+		memcpy(c->rows + r * METRIC_COUNT, p.v, sizeof(p.v));
+	}
+}
+
+static void must(int rc, const char *what)
+{
+	if (rc >= 0)
+		return;
+	fprintf(stderr, "storage_codec: %s: %s\n", what, strerror(-rc));
+	exit(1);
+}
+
+static double since(int64_t before_us, double units)
+{
+	return (double)(clock_cpu_us() - before_us) * 1e3 / units;
+}
+
+static double encode_all(void)
+{
+	int64_t before = clock_cpu_us();
+
+	for (int i = 0; i < SERIES; i++) {
+		buf_reset(&all[i].chunk);
+		must(chunk_encode(&chunk_process_spec, FLEET_ROUNDS, all[i].times, all[i].values,
+				  &all[i].chunk),
+		     "encode");
+	}
+	return since(before, SERIES * FLEET_ROUNDS);
+}
+
+static double decode_all(bool compare)
+{
+	int64_t before = clock_cpu_us();
+
+	for (int i = 0; i < SERIES; i++) {
+		must(chunk_decode(&chunk_process_spec, all[i].chunk.data, all[i].chunk.len,
+				  FLEET_ROUNDS, scratch, NULL),
+		     "decode");
+		if (compare && memcmp(scratch, all[i].values, sizeof(scratch)) != 0)
+			must(-EBADMSG, "what was decoded");
+	}
+	return since(before, (double)SERIES * FLEET_ROUNDS * FLEET_METRICS);
+}
+
+static double decode_one(unsigned metric, double values)
+{
+	int64_t before = clock_cpu_us();
+
+	for (int i = 0; i < SERIES; i++)
+		must(chunk_decode_column(&chunk_process_spec, all[i].chunk.data, all[i].chunk.len,
+					 metric, FLEET_ROUNDS, scratch, NULL),
+		     "decode a column");
+	return since(before, SERIES * FLEET_ROUNDS * values);
+}
+
+static double decode_times(void)
+{
+	int64_t before = clock_cpu_us();
+
+	for (int i = 0; i < SERIES; i++)
+		must(chunk_decode_times(all[i].chunk.data, all[i].chunk.len, FLEET_ROUNDS, scratch,
+					NULL),
+		     "times");
+	return since(before, SERIES * FLEET_ROUNDS);
+}
+
+static int on_sealed(void *arg, const struct window_part *part, const struct buf *chunk)
+{
+	(void)part, (void)chunk;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* What a sample costs from its arrival to its chunk: the open window's log, figures, encoding. */
+static double window_all(void)
+{
+	struct window_set *ws;
+	int64_t before;
+	unsigned sealed = 0;
+
+	must(window_set_new(FLEET_ROUNDS * FLEET_STEP_US, 1 << 30, &ws), "window");
+	before = clock_cpu_us();
+	for (int r = 0; r < FLEET_ROUNDS; r++)
+		for (int i = 0; i < SERIES; i++) {
+			struct series_id id = SERIES_OF_PROCESS(i / FLEET_PROCESSES + 1, i + 1);
+
+			must(window_add(ws, &id, all[i].times[r] * 1000, 1,
+					all[i].rows + r * METRIC_COUNT),
+			     "add");
+		}
+	must(window_seal_begin(ws, 0, on_sealed, &sealed), "seal");
+	window_seal_done(ws, 1);
+	before = (int64_t)since(before, 1);
+	if (sealed != SERIES)
+		must(-EBADMSG, "what was sealed");
+	window_set_free(&ws);
+	return (double)before / SERIES / FLEET_ROUNDS;
+}
+
+static int by_value(const void *pa, const void *pb)
+{
+	double a = *(const double *)pa, b = *(const double *)pb;
+
+	return a < b ? -1 : a > b;
+}
+
+int main(int argc, char **argv)
+{
+	int64_t end = clock_boot_us() + (int64_t)((argc > 1 ? atof(argv[1]) : 8) * 1e6);
+	size_t n = 0, bytes = 0;
+
+	for (unsigned i = 0; i < SERIES; i++)
+		make(&all[i], i);
+	encode_all();
+	decode_all(true);
+	while (n < ROUNDS && (clock_boot_us() < end || n < 3)) {
+		rounds[ENCODE][n] = encode_all();
+		rounds[DECODE_ALL][n] = decode_all(false);
+		rounds[DECODE_RSS][n] = decode_one(METRIC_RSS, 1);
+		/* itself and what it is predicted from: rss, file, shmem */
+		rounds[DECODE_ANON][n] = decode_one(METRIC_ANON, 4);
+		rounds[DECODE_TIMES][n] = decode_times();
+		rounds[WINDOW][n] = window_all();
+		n++;
+	}
+	for (int f = 0; f < FIGURES; f++) {
+		const char *unit = strchr(names[f], ' ');
+
+		qsort(rounds[f], n, sizeof(rounds[f][0]), by_value);
+		printf("%.*s %.3f%s\n", (int)(unit - names[f]), names[f], rounds[f][n / 2], unit);
+	}
+	for (int i = 0; i < SERIES; i++)
+		bytes += all[i].chunk.len;
+	printf("codec_payload %.3f bytes_per_sample\n", (double)bytes / SERIES / FLEET_ROUNDS);
+	for (int i = 0; i < SERIES; i++) {
+		buf_fini(&all[i].chunk);
+		free(all[i].values);
+		free(all[i].rows);
+	}
+	return 0;
+}
