@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The synthetic fleet through the product's own store:
+ *   load CONNINFO HOSTS FROM_S DAYS [SKIP]   whole days of samples into windows, sealed by
+ *          store_seal.c; SKIP days of the fleet's life come before
+ *   wal CONNINFO HOSTS FROM_S   one window as batches into the inbox, as an agent sends them (each
+ *          round; six at a time) and sealed into chunks: WAL bytes a sample, also right after a
+ *          checkpoint. FROM_S: four windows from there on must be empty
+ *   retain CONNINFO KEEP_DAYS SECONDS   batches, one at a time, while chunks older than that are
+ *          dropped: the longest wait for an acknowledgement
+ * FROM_S: seconds since 1970, a window's start. Prints 'name value unit'.
+ */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/arena.h"
+#include "common/clock.h"
+#include "proto/delta.h"
+#include "tests/bench/lib/fleet.h"
+#include "tests/bench/lib/open_store.h"
+
+#define WINDOW_US   (FLEET_ROUNDS * FLEET_STEP_US)
+#define TOGETHER    4 /* windows in memory at once: the seal timer rests a second when none is due */
+#define DAY_WINDOWS 48
+
+static struct event_base *base;
+static struct store *store;
+
+/* ---- load ---- */
+
+static void add_windows(struct fleet_process *p, unsigned host, unsigned number, int64_t from_us,
+			unsigned windows)
+{
+	struct series_id id = SERIES_OF_PROCESS((int32_t)host + 1, fleet_proc_id(host, number));
+	int64_t rcv = store_receive_time(store);
+
+	for (unsigned r = 0; r < windows * FLEET_ROUNDS; r++) {
+		fleet_step(p);
+		bench_must(window_add(store_windows(store), &id,
+				      fleet_jitter(host, from_us + r * FLEET_STEP_US), rcv, p->v),
+			   "window_add");
+	}
+}
+
+static void fill_and_seal(struct fleet_process *fleet, unsigned hosts, int64_t t_us,
+			  unsigned windows)
+{
+	for (unsigned i = 0; i < hosts * FLEET_PROCESSES; i++)
+		add_windows(&fleet[i], i / FLEET_PROCESSES, i % FLEET_PROCESSES, t_us, windows);
+	bench_store_seal(base, store, windows);
+}
+
+static int load(unsigned hosts, int64_t from_us, unsigned days, unsigned skip)
+{
+	size_t n = (size_t)hosts * FLEET_PROCESSES;
+	auto_free struct fleet_process *fleet = calloc(n, sizeof(*fleet));
+	int64_t before = clock_boot_us(), cpu = clock_cpu_us();
+	double samples = (double)n * days * DAY_WINDOWS * FLEET_ROUNDS, seconds;
+
+	if (!fleet)
+		return 1;
+	for (unsigned d = 0; d < days; d++) {
+		for (size_t i = 0; i < n; i++)
+			fleet_start(&fleet[i], (unsigned)(i / FLEET_PROCESSES),
+				    (unsigned)(i % FLEET_PROCESSES), d + skip);
+		for (unsigned w = 0; w < DAY_WINDOWS; w += TOGETHER)
+			fill_and_seal(fleet, hosts,
+				      from_us + ((int64_t)d * DAY_WINDOWS + w) * WINDOW_US,
+				      TOGETHER);
+	}
+	seconds = (double)(clock_boot_us() - before) / 1e6;
+	printf("load_samples %.0f samples\nload_time %.1f s\n", samples, seconds);
+	printf("load_rate %.0f per_second\n", samples / seconds);
+	printf("load_client_cpu %.0f ns_per_sample\n",
+	       (double)(clock_cpu_us() - cpu) * 1e3 / samples);
+	return 0;
+}
+
+/* ---- WAL ---- */
+
+static PGconn *pg;
+
+static void run(const char *sql)
+{
+	PGresult *r = PQexec(pg, sql);
+
+	if (PQresultStatus(r) != PGRES_COMMAND_OK) {
+		fprintf(stderr, "%s\n", PQerrorMessage(pg));
+		exit(1);
+	}
+	PQclear(r);
+}
+
+static double wal_position(void)
+{
+	PGresult *r = PQexec(pg, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+	double at = PQntuples(r) ? atof(PQgetvalue(r, 0, 0)) : 0;
+
+	PQclear(r);
+	return at;
+}
+
+static void connect_to(const char *conninfo)
+{
+	pg = PQconnectdb(conninfo);
+	if (PQstatus(pg) == CONNECTION_OK)
+		return;
+	fprintf(stderr, "%s\n", PQerrorMessage(pg));
+	exit(1);
+}
+
+static uint64_t acked;
+
+static void on_acked(void *arg, const struct store_acked *a)
+{
+	(void)arg;
+	bench_must(a->rc, "a batch");
+	acked++;
+}
+
+/* A host's agent: what it has told, and its stream. */
+struct agent {
+	struct fleet_process fleet[FLEET_PROCESSES];
+	struct delta_state state;
+	int64_t conn;
+	int64_t seq;
+};
+
+static void on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
+		      const struct error *err)
+{
+	struct agent *a = arg;
+
+	(void)n, (void)err;
+	bench_must(rc, "a stream");
+	a->conn = conn;
+	a->seq = last_seq[0];
+	acked++;
+}
+
+static void open_streams(struct agent *agents, unsigned hosts)
+{
+	for (unsigned h = 0; h < hosts; h++) {
+		int64_t epoch = 1 + h;
+		uint64_t end = acked + 1;
+
+		bench_must(store_stream_open(store, (int32_t)h + 1, &epoch, 1, on_stream,
+					     &agents[h]),
+			   "a stream");
+		while (acked < end)
+			event_base_loop(base, EVLOOP_ONCE);
+		delta_init(&agents[h].state);
+		for (unsigned i = 0; i < FLEET_PROCESSES; i++)
+			fleet_start(&agents[h].fleet[i], h, i, 0);
+	}
+}
+
+static void announce(struct wire_process *born, unsigned host)
+{
+	for (unsigned i = 0; i < FLEET_PROCESSES; i++)
+		born[i] = (struct wire_process){
+			.id = i,
+			.pid = 1000 + i,
+			.start_ticks = 100000ull * host + i,
+			.comm = i < 32 ? "postgres" : "python3",
+			.cmdline = "/usr/bin/python3 -m service --port 8000",
+			.exe = "/usr/bin/python3.11",
+			.cgroup = "/system.slice/service.service",
+			.service = "service",
+			.container = "",
+		};
+}
+
+/* One round of a host, as a record of its batch. */
+static void add_round(struct agent *a, unsigned host, int64_t t_us, bool keyframe,
+		      struct buf *batch)
+{
+	struct wire_process born[FLEET_PROCESSES];
+	struct wire_tick t = {.t_wall_us = fleet_jitter(host, t_us),
+			      .t_boot_us = (uint64_t)t_us / 1000,
+			      .interval_ms = FLEET_STEP_US / 1000,
+			      .keyframe = keyframe,
+			      .boot_id = {1}};
+	auto_buf struct buf body = BUF_INIT(1 << 20);
+	auto_arena struct arena arena;
+	struct delta_encoder e;
+
+	arena_init(&arena, 4 << 20);
+	if (keyframe) {
+		announce(born, host);
+		t.born = born;
+		t.n_born = FLEET_PROCESSES;
+	}
+	bench_must(delta_begin(&e, &a->state, &arena, &t, FLEET_PROCESSES, 0), "a tick");
+	for (uint32_t i = 0; i < FLEET_PROCESSES; i++) {
+		fleet_step(&a->fleet[i]);
+		delta_process(&e, i, a->fleet[i].v);
+	}
+	bench_must(delta_finish(&e, &body), "a tick");
+	wire_batch_add(batch, (uint64_t)++a->seq, WIRE_TICK, body.data, body.len);
+}
+
+static void put_batch(struct agent *a, unsigned host, const struct buf *batch, int64_t first)
+{
+	struct store_batch b = {
+		.host_id = (int32_t)host + 1,
+		.epoch = 1 + host,
+		.conn = a->conn,
+		.first_seq = first,
+		.last_seq = a->seq,
+		.rcv_us = store_receive_time(store),
+		.payload = batch->data,
+		.payload_len = batch->len,
+	};
+
+	bench_must(store_put(store, &b), "a batch");
+}
+
+/* A window into the inbox, so many rounds a batch: a keyframe begins it, as in the product. All
+ * hosts' batches are one flush. WAL bytes a sample; *bytes: payload. */
+static double inbox(struct agent *agents, unsigned hosts, int64_t from_us, unsigned rounds,
+		    double *bytes)
+{
+	auto_buf struct buf batch = BUF_INIT(4 << 20);
+	double before = wal_position(), samples = (double)hosts * FLEET_PROCESSES * FLEET_ROUNDS;
+	double payload = 0;
+
+	for (unsigned r = 0; r < FLEET_ROUNDS; r += rounds) {
+		uint64_t end = acked + hosts;
+
+		for (unsigned h = 0; h < hosts; h++) {
+			int64_t first = agents[h].seq + 1;
+
+			buf_reset(&batch);
+			wire_batch_begin(&batch, 1 + h);
+			for (unsigned i = 0; i < rounds; i++)
+				add_round(&agents[h], h, from_us + (r + i) * FLEET_STEP_US,
+					  r + i == 0, &batch);
+			bench_must(buf_status(&batch), "a batch");
+			put_batch(&agents[h], h, &batch, first);
+			payload += (double)batch.len;
+		}
+		while (acked < end)
+			event_base_loop(base, EVLOOP_ONCE);
+	}
+	*bytes = payload / samples;
+	return (wal_position() - before) / samples;
+}
+
+static double seal(unsigned hosts, int64_t from_us)
+{
+	size_t n = (size_t)hosts * FLEET_PROCESSES;
+	auto_free struct fleet_process *fleet = calloc(n, sizeof(*fleet));
+	double before;
+
+	if (!fleet)
+		exit(1);
+	for (size_t i = 0; i < n; i++)
+		fleet_start(&fleet[i], (unsigned)(i / FLEET_PROCESSES),
+			    (unsigned)(i % FLEET_PROCESSES), 9);
+	before = wal_position();
+	fill_and_seal(fleet, hosts, from_us, 1);
+	return (wal_position() - before) / ((double)n * FLEET_ROUNDS);
+}
+
+static int wal(const char *conninfo, unsigned hosts, int64_t from_us)
+{
+	auto_free struct agent *agents = calloc(hosts, sizeof(*agents));
+	double live, minute, sealed, bytes, minute_bytes;
+
+	if (!agents)
+		return 1;
+	connect_to(conninfo);
+	open_streams(agents, hosts);
+	(void)seal(hosts, from_us); /* warm: the day's leaves exist */
+	live = inbox(agents, hosts, from_us, 1, &bytes);
+	minute = inbox(agents, hosts, from_us, 6, &minute_bytes);
+	sealed = seal(hosts, from_us + WINDOW_US);
+	printf("inbox_payload %.2f bytes_per_sample\n", bytes);
+	printf("inbox_payload_minute_batches %.2f bytes_per_sample\n", minute_bytes);
+	printf("wal_inbox %.2f bytes_per_sample\n", live);
+	printf("wal_inbox_minute_batches %.2f bytes_per_sample\n", minute);
+	printf("wal_seal %.2f bytes_per_sample\n", sealed);
+	run("CHECKPOINT");
+	live = inbox(agents, hosts, from_us, 1, &bytes);
+	run("CHECKPOINT");
+	minute = inbox(agents, hosts, from_us, 6, &bytes);
+	run("CHECKPOINT");
+	sealed = seal(hosts, from_us + 2 * WINDOW_US);
+	printf("wal_inbox_after_checkpoint %.2f bytes_per_sample\n", live);
+	printf("wal_inbox_minute_batches_after_checkpoint %.2f bytes_per_sample\n", minute);
+	printf("wal_seal_after_checkpoint %.2f bytes_per_sample\n", sealed);
+	for (unsigned h = 0; h < hosts; h++)
+		delta_fini(&agents[h].state);
+	PQfinish(pg);
+	return 0;
+}
+
+/* ---- retention ---- */
+
+static int retain(double seconds)
+{
+	auto_free struct agent *agent = calloc(1, sizeof(*agent));
+	int64_t end = clock_boot_us() + (int64_t)(seconds * 1e6), worst = 0;
+	uint64_t batches = 0;
+
+	if (!agent)
+		return 1;
+	open_streams(agent, 1);
+	while (clock_boot_us() < end) {
+		auto_buf struct buf batch = BUF_INIT(1 << 20);
+		int64_t before = clock_boot_us(), first = agent->seq + 1;
+		uint64_t goal = acked + 1;
+
+		wire_batch_begin(&batch, 1);
+		add_round(agent, 0, clock_wall_us(), batches == 0, &batch);
+		put_batch(agent, 0, &batch, first);
+		batches++;
+		while (acked < goal)
+			event_base_loop(base, EVLOOP_ONCE);
+		worst = MAX_OF(worst, clock_boot_us() - before);
+	}
+	printf("retention_batches %llu batches\n", (unsigned long long)batches);
+	printf("retention_longest_flush %.1f ms\n", (double)worst / 1000);
+	delta_fini(&agent->state);
+	return 0;
+}
+
+/* ---- */
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: storage_load load|wal|retain CONNINFO ...\n");
+	return 2;
+}
+
+static int64_t seconds_of(const char *s)
+{
+	return atoll(s) * USEC_PER_SEC;
+}
+
+int main(int argc, char **argv)
+{
+	struct store_config cfg;
+	const char *what = argc > 4 ? argv[1] : "";
+	int rc;
+
+	if (argc < 5)
+		return usage();
+	bench_store_config(&cfg, argv[2]);
+	if (strcmp(what, "retain") == 0)
+		cfg.keep_chunk_us = atoll(argv[3]) * 24 * 3600 * USEC_PER_SEC;
+	if (strcmp(what, "wal") == 0) /* one flush for what all hosts sent */
+		cfg.flush_us = USEC_PER_SEC / 100;
+	if (strcmp(what, "retain") == 0)
+		cfg.flush_us = 0;
+	base = event_base_new();
+	store = bench_store_open(base, &cfg, on_acked, NULL);
+	if (strcmp(what, "load") == 0 && argc > 5)
+		rc = load((unsigned)atoi(argv[3]), seconds_of(argv[4]), (unsigned)atoi(argv[5]),
+			  argc > 6 ? (unsigned)atoi(argv[6]) : 0);
+	else if (strcmp(what, "wal") == 0)
+		rc = wal(argv[2], (unsigned)atoi(argv[3]), seconds_of(argv[4]));
+	else if (strcmp(what, "retain") == 0)
+		rc = retain(atof(argv[4]));
+	else
+		rc = usage();
+	store_free(&store);
+	event_base_free(base);
+	return rc;
+}

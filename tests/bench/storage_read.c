@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What reading costs, each query of another process or host, the ways taking turns:
+ *   storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS]
+ * series_24h: RSS of a process in the last 24 h, 300 points, by store_series(); with WIDE_HOSTS
+ * (whose last 24 h are in bench_wide too) the same in SQL from wide rows and, by mh_col(), from
+ * chunks. Also 7 days where there are, a host's 90 minutes with all columns of all processes, and
+ * the 20 that grew most over 6 h of the whole fleet. Prints 'name_p50|p99 value ms'.
+ */
+#include <errno.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "tests/bench/lib/fleet.h"
+#include "tests/bench/lib/open_store.h"
+
+#define HOUR_US   (3600 * USEC_PER_SEC)
+#define WINDOW_US (FLEET_ROUNDS * FLEET_STEP_US)
+#define POINTS    300
+#define MAX_N     2000
+
+static struct event_base *base;
+static struct store *store;
+static PGconn *pg;
+static unsigned hosts, wide_hosts;
+static int64_t end_us;
+static uint64_t seed = 88172645463325252u;
+
+static unsigned below(unsigned n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (unsigned)(seed % n);
+}
+
+/* ---- times taken ---- */
+
+struct figure {
+	const char *name;
+	double ms[MAX_N];
+	size_t n;
+};
+
+static struct figure series_24h = {.name = "series_24h"};
+static struct figure series_7d = {.name = "series_7d"};
+static struct figure series_sql = {.name = "series_24h_pure_sql"};
+static struct figure series_wide = {.name = "series_24h_wide_rows"};
+static struct figure host_window = {.name = "host_90min_all_processes"};
+static struct figure host_rss = {.name = "host_90min_rss_of_each"};
+static struct figure growers = {.name = "top20_growth_6h"};
+
+static void note(struct figure *f, int64_t before_us)
+{
+	if (f->n < MAX_N)
+		f->ms[f->n++] = (double)(clock_boot_us() - before_us) / 1e3;
+}
+
+static int by_value(const void *pa, const void *pb)
+{
+	double a = *(const double *)pa, b = *(const double *)pb;
+
+	return a < b ? -1 : a > b;
+}
+
+static void report(struct figure *f)
+{
+	if (!f->n)
+		return;
+	qsort(f->ms, f->n, sizeof(f->ms[0]), by_value);
+	printf("%s_p50 %.3f ms\n", f->name, f->ms[f->n / 2]);
+	printf("%s_p99 %.3f ms\n", f->name, f->ms[f->n * 99 / 100]);
+}
+
+/* ---- the product's reader ---- */
+
+static unsigned answered;
+
+static void on_series(void *arg, int rc, const struct point *points, size_t n,
+		      int64_t resolution_us, const struct error *err)
+{
+	(void)points, (void)resolution_us, (void)err;
+	bench_must(rc, "a series");
+	if (n < *(size_t *)arg)
+		bench_must(-ENODATA, "a series");
+	answered++;
+}
+
+static void ask(unsigned host, unsigned number, int64_t from_us, int64_t to_us, size_t *least)
+{
+	struct series_id id = SERIES_OF_PROCESS((int32_t)host + 1, fleet_proc_id(host, number));
+
+	bench_must(store_series(store, &id, METRIC_RSS, from_us, to_us, POINTS, on_series, least),
+		   "a series");
+}
+
+static void wait_for(unsigned n)
+{
+	while (answered < n)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+static void read_series(struct figure *f, unsigned host, unsigned number, int64_t span_us)
+{
+	int64_t before = clock_boot_us();
+	size_t least = POINTS / 2;
+
+	answered = 0;
+	ask(host, number, end_us - span_us, end_us, &least);
+	wait_for(1);
+	note(f, before);
+}
+
+/* A dossier's neighbours: RSS of each process of a host, one query each. */
+static void read_host_rss(unsigned host)
+{
+	int64_t before = clock_boot_us();
+	size_t least = 100;
+
+	answered = 0;
+	for (unsigned i = 0; i < FLEET_PROCESSES; i++)
+		ask(host, i, end_us - 3 * HOUR_US / 2, end_us, &least);
+	wait_for(FLEET_PROCESSES);
+	note(&host_rss, before);
+}
+
+/* ---- SQL ---- */
+
+static PGresult *query(const char *sql, size_t least)
+{
+	PGresult *r = PQexecParams(pg, sql, 0, NULL, NULL, NULL, NULL, 1);
+
+	if (PQresultStatus(r) != PGRES_TUPLES_OK || (size_t)PQntuples(r) < least) {
+		fprintf(stderr, "storage_read: %d rows of %s %s\n", PQntuples(r), sql,
+			PQerrorMessage(pg));
+		exit(1);
+	}
+	return r;
+}
+
+static void read_sql(struct figure *f, const char *source, unsigned host, unsigned number)
+{
+	long long to = end_us / USEC_PER_SEC, from = to - 24 * 3600;
+	int64_t before = clock_boot_us();
+	char sql[1024];
+
+	if (strcmp(source, "wide") == 0)
+		snprintf(sql, sizeof(sql),
+			 "SELECT date_bin('288 s', ts, to_timestamp(%lld)), max(rss) FROM "
+			 "bench_wide "
+			 "WHERE proc_id = %lld AND ts >= to_timestamp(%lld) AND ts < "
+			 "to_timestamp(%lld) GROUP BY 1 ORDER BY 1",
+			 from, (long long)fleet_proc_id(host, number), from, to);
+	else
+		snprintf(sql, sizeof(sql),
+			 "SELECT date_bin('288 s', t, to_timestamp(%lld)), max(rss_kib) FROM "
+			 "sample_rss "
+			 "WHERE t0 = ANY (ARRAY(SELECT generate_series(to_timestamp(%lld), "
+			 "to_timestamp(%lld), '30 min'))) AND host_id = %u AND proc_id = %lld "
+			 "GROUP BY 1 ORDER BY 1",
+			 from, from, to - 1800, host + 1, (long long)fleet_proc_id(host, number));
+	PQclear(query(sql, POINTS / 2));
+	note(f, before);
+}
+
+/* All that is known of a host around an out-of-memory kill, decoded. */
+static void read_host(unsigned host)
+{
+	static int64_t values[METRIC_COUNT * FLEET_ROUNDS], times[FLEET_ROUNDS];
+	long long to = end_us / USEC_PER_SEC;
+	int64_t before = clock_boot_us();
+	char sql[512];
+	PGresult *r;
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT d FROM chunk WHERE t0 = ANY (ARRAY(SELECT "
+		 "generate_series(to_timestamp(%lld), "
+		 "to_timestamp(%lld), '30 min'))) AND host_id = %u ORDER BY proc_id, t0, part",
+		 to - 5400, to - 1800, host + 1);
+	r = query(sql, 3 * FLEET_PROCESSES);
+	for (int i = 0; i < PQntuples(r); i++) {
+		const uint8_t *d = (const uint8_t *)PQgetvalue(r, i, 0);
+		size_t len = (size_t)PQgetlength(r, i, 0);
+
+		bench_must(chunk_decode_times(d, len, FLEET_ROUNDS, times, NULL), "a chunk");
+		bench_must(chunk_decode(&chunk_process_spec, d, len, FLEET_ROUNDS, values, NULL),
+			   "a chunk");
+	}
+	PQclear(r);
+	note(&host_window, before);
+}
+
+static void read_growers(void)
+{
+	long long to = end_us / USEC_PER_SEC;
+	int64_t before = clock_boot_us();
+	char sql[512];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT host_id, proc_id, sum(rss_last - rss_first) AS grown FROM rollup_1h "
+		 "WHERE t0 >= to_timestamp(%lld) AND t0 < to_timestamp(%lld) "
+		 "GROUP BY host_id, proc_id ORDER BY grown DESC LIMIT 20",
+		 to - 6 * 3600, to);
+	PQclear(query(sql, 20));
+	note(&growers, before);
+}
+
+/* ---- */
+
+static void measure(unsigned n, unsigned days)
+{
+	unsigned some = n / 4 < 5 ? 5 : n / 4;
+
+	for (unsigned i = 0; i < n; i++) {
+		read_series(&series_24h, below(wide_hosts ? wide_hosts : hosts),
+			    below(FLEET_PROCESSES), 24 * HOUR_US);
+		if (days >= 7 && i < some)
+			read_series(&series_7d, below(hosts), below(FLEET_PROCESSES),
+				    7 * 24 * HOUR_US);
+		if (i < some) {
+			read_host(below(hosts));
+			read_host_rss(below(hosts));
+		}
+		if (i < 10)
+			read_growers();
+		if (wide_hosts && i < some) {
+			read_sql(&series_sql, "chunk", below(wide_hosts), below(FLEET_PROCESSES));
+			read_sql(&series_wide, "wide", below(wide_hosts), below(FLEET_PROCESSES));
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct figure *all[] = {&series_24h,  &series_7d, &series_sql, &series_wide,
+				&host_window, &host_rss,  &growers};
+	struct store_config cfg;
+
+	if (argc < 6) {
+		fprintf(stderr, "usage: storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS]\n");
+		return 2;
+	}
+	hosts = (unsigned)atoi(argv[2]);
+	end_us = atoll(argv[3]) * USEC_PER_SEC;
+	wide_hosts = argc > 6 ? (unsigned)atoi(argv[6]) : 0;
+	bench_store_config(&cfg, argv[1]);
+	base = event_base_new();
+	store = bench_store_open(base, &cfg, NULL, NULL);
+	pg = PQconnectdb(argv[1]);
+	PQclear(query("SELECT set_config('jit', 'off', false)", 1));
+	measure((unsigned)atoi(argv[5]), (unsigned)atoi(argv[4]));
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		report(all[i]);
+	PQfinish(pg);
+	store_free(&store);
+	event_base_free(base);
+	return 0;
+}
