@@ -65,10 +65,14 @@ static uint8_t *put_zeros(uint8_t *p, size_t zeros)
 
 /* ---- a column ---- */
 
-/* Divides multiples of d: without its powers of two, d has an inverse modulo 2^64. */
+/* Divides multiples of d, and knows them, without a division: without its powers of two, d has an
+ * inverse modulo 2^64, and what is no multiple gives a quotient that is too large (Granlund and
+ * Montgomery, Division by Invariant Integers using Multiplication, 1994). */
 struct divisor {
 	unsigned shift;
+	uint64_t low; /* bits that are 0 in a multiple */
 	uint64_t inverse;
+	uint64_t most; /* the largest quotient */
 };
 
 static struct divisor divisor_of(uint64_t d)
@@ -78,7 +82,12 @@ static struct divisor divisor_of(uint64_t d)
 
 	for (int i = 0; i < 5; i++) /* each doubles the bits that are right: 3, 6, .. 96 */
 		x *= 2 - odd * x;
-	return (struct divisor){.shift = shift, .inverse = x};
+	return (struct divisor){shift, (UINT64_C(1) << shift) - 1, x, UINT64_MAX / odd};
+}
+
+static bool divides(const struct divisor *by, uint64_t m)
+{
+	return (m & by->low) == 0 && (m >> by->shift) * by->inverse <= by->most;
 }
 
 static int64_t divide(const struct divisor *by, int64_t v)
@@ -97,20 +106,19 @@ static uint64_t gcd_of(uint64_t a, uint64_t b)
 	return a;
 }
 
-/* Of differences; most are multiples of what was found by then. */
+/* Of differences; 0 = all are 0. Most are multiples of what was found by then. */
 static uint64_t common_divisor(const int64_t *d, size_t n)
 {
+	struct divisor by = {0};
 	uint64_t g = 0;
 
 	for (size_t i = 0; i < n && g != 1; i++) {
 		uint64_t m = magnitude(d[i]);
 
-		if (m == 0 || (g && (g & (g - 1)) == 0 && (m & (g - 1)) == 0))
+		if (m == 0 || (g && divides(&by, m)))
 			continue;
-		if ((m | g) >> 32)
-			g = gcd_of(g, m);
-		else if (g == 0 || (uint32_t)m % (uint32_t)g)
-			g = gcd_of(g, m);
+		g = gcd_of(g, m);
+		by = divisor_of(g);
 	}
 	return g >> 62 ? 1 : g; /* has to leave room for the flag */
 }
@@ -148,15 +156,10 @@ static uint8_t *put_holes(uint8_t *p, const int64_t *v, size_t n)
 	return put_varint(p, run);
 }
 
+/* Most columns are: this is libc's fastest loop, and it ends at the first change. */
 static bool is_constant(const int64_t *v, size_t n)
 {
-	uint64_t other = (uint64_t)v[n - 1] ^ (uint64_t)v[0];
-
-	if (other)
-		return false;
-	for (size_t i = 1; i < n; i++)
-		other |= (uint64_t)v[i] ^ (uint64_t)v[0];
-	return other == 0;
+	return memcmp(v, v + 1, (n - 1) * sizeof(*v)) == 0;
 }
 
 static uint8_t *put_constant(uint8_t *p, int64_t v)
