@@ -28,10 +28,14 @@ static struct coded all[SERIES];
 static int64_t scratch[METRIC_COUNT * FLEET_ROUNDS];
 
 enum figure { ENCODE, DECODE_ALL, DECODE_RSS, DECODE_ANON, DECODE_TIMES, FLOOR, WINDOW, FIGURES };
-static const char *const names[FIGURES] = {
-	"codec_encode ns_per_sample",      "codec_decode_all_columns ns_per_value",
-	"codec_decode_rss ns_per_value",   "codec_decode_anon ns_per_stored_value",
-	"codec_decode_times ns_per_value", "window_add_and_seal ns_per_sample",
+static const char *const names[] = {
+	[ENCODE] = "codec_encode ns_per_sample",
+	[DECODE_ALL] = "codec_decode_all_columns ns_per_value",
+	[DECODE_RSS] = "codec_decode_rss ns_per_value",
+	[DECODE_ANON] = "codec_decode_anon ns_per_stored_value",
+	[DECODE_TIMES] = "codec_decode_times ns_per_value",
+	[FLOOR] = "codec_floor ns_per_value",
+	[WINDOW] = "window_add_and_seal ns_per_sample",
 };
 static double rounds[FIGURES][ROUNDS];
 
