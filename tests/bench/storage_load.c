@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The synthetic fleet through the product's own store:
- *   load CONNINFO HOSTS FROM_S DAYS [SKIP]   whole days of samples into windows, sealed by
- *          store_seal.c; SKIP days of the fleet's life come before
+ *   load CONNINFO HOSTS FROM_S DAYS [SKIP [TIMES]]   whole days of samples into windows, sealed by
+ *          store_seal.c; SKIP days of the fleet's life come before. TIMES: each window's rows are
+ *          inserted again under as many hosts, which have the same series, where sampling them all
+ *          would take hours
  *   wal CONNINFO HOSTS FROM_S   one window as batches into the inbox, as an agent sends them (each
  *          round; six at a time) and sealed into chunks: WAL bytes a sample, also right after a
  *          checkpoint. FROM_S: four windows from there on must be empty
@@ -51,34 +53,6 @@ static void fill_and_seal(struct fleet_process *fleet, unsigned hosts, int64_t t
 	bench_store_seal(base, store, windows);
 }
 
-static int load(unsigned hosts, int64_t from_us, unsigned days, unsigned skip)
-{
-	size_t n = (size_t)hosts * FLEET_PROCESSES;
-	auto_free struct fleet_process *fleet = calloc(n, sizeof(*fleet));
-	int64_t before = clock_boot_us(), cpu = clock_cpu_us();
-	double samples = (double)n * days * DAY_WINDOWS * FLEET_ROUNDS, seconds;
-
-	if (!fleet)
-		return 1;
-	for (unsigned d = 0; d < days; d++) {
-		for (size_t i = 0; i < n; i++)
-			fleet_start(&fleet[i], (unsigned)(i / FLEET_PROCESSES),
-				    (unsigned)(i % FLEET_PROCESSES), d + skip);
-		for (unsigned w = 0; w < DAY_WINDOWS; w += TOGETHER)
-			fill_and_seal(fleet, hosts,
-				      from_us + ((int64_t)d * DAY_WINDOWS + w) * WINDOW_US,
-				      TOGETHER);
-	}
-	seconds = (double)(clock_boot_us() - before) / 1e6;
-	printf("load_samples %.0f samples\nload_time %.1f s\n", samples, seconds);
-	printf("load_rate %.0f per_second\n", samples / seconds);
-	printf("load_client_cpu %.0f ns_per_sample\n",
-	       (double)(clock_cpu_us() - cpu) * 1e3 / samples);
-	return 0;
-}
-
-/* ---- WAL ---- */
-
 static PGconn *pg;
 
 static void run(const char *sql)
@@ -92,15 +66,6 @@ static void run(const char *sql)
 	PQclear(r);
 }
 
-static double wal_position(void)
-{
-	PGresult *r = PQexec(pg, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
-	double at = PQntuples(r) ? atof(PQgetvalue(r, 0, 0)) : 0;
-
-	PQclear(r);
-	return at;
-}
-
 static void connect_to(const char *conninfo)
 {
 	pg = PQconnectdb(conninfo);
@@ -108,6 +73,71 @@ static void connect_to(const char *conninfo)
 		return;
 	fprintf(stderr, "%s\n", PQerrorMessage(pg));
 	exit(1);
+}
+
+/* In the order of a seal: a window's hosts one after the other. A rollup's 'part' tells its window.
+ */
+static void insert_again(unsigned hosts, int64_t t0_us, unsigned times)
+{
+	long long t0 = t0_us / USEC_PER_SEC, hour = t0 - t0 % 3600;
+	char sql[1024];
+
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO chunk SELECT t0, host_id + %u * k, proc_id, part, n, codec, d "
+		 "FROM chunk, generate_series(1, %u) AS k "
+		 "WHERE t0 = to_timestamp(%lld) AND host_id <= %u ORDER BY k, host_id, proc_id",
+		 hosts, times - 1, t0, hosts);
+	run(sql);
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO rollup_1h SELECT t0, host_id + %u * k, proc_id, part, n, rss_min, "
+		 "rss_max, rss_avg, rss_first, rss_last, anon_last, swap_max, cpu_ms, majflt, gc2, "
+		 "gc_collected, gc_uncollectable, rss_slope_kib_h "
+		 "FROM rollup_1h, generate_series(1, %u) AS k "
+		 "WHERE t0 = to_timestamp(%lld) AND (part > 0) = %s AND host_id <= %u "
+		 "ORDER BY k, host_id, proc_id",
+		 hosts, times - 1, hour, t0 > hour ? "true" : "false", hosts);
+	run(sql);
+}
+
+static int load(unsigned hosts, int64_t from_us, unsigned days, unsigned skip, unsigned times)
+{
+	unsigned together = times > 1 ? 1 : TOGETHER;
+	size_t n = (size_t)hosts * FLEET_PROCESSES;
+	auto_free struct fleet_process *fleet = calloc(n, sizeof(*fleet));
+	int64_t before = clock_boot_us(), cpu = clock_cpu_us();
+	double samples = (double)n * days * DAY_WINDOWS * FLEET_ROUNDS, seconds;
+
+	if (!fleet)
+		return 1;
+	for (unsigned d = 0; d < days; d++) {
+		for (size_t i = 0; i < n; i++)
+			fleet_start(&fleet[i], (unsigned)(i / FLEET_PROCESSES),
+				    (unsigned)(i % FLEET_PROCESSES), d + skip);
+		for (unsigned w = 0; w < DAY_WINDOWS; w += together) {
+			int64_t t0 = from_us + ((int64_t)d * DAY_WINDOWS + w) * WINDOW_US;
+
+			fill_and_seal(fleet, hosts, t0, together);
+			if (times > 1)
+				insert_again(hosts, t0, times);
+		}
+	}
+	seconds = (double)(clock_boot_us() - before) / 1e6;
+	printf("load_samples %.0f samples\nload_time %.1f s\n", samples, seconds);
+	printf("load_rate %.0f per_second\n", samples / seconds);
+	printf("load_client_cpu %.0f ns_per_sample\n",
+	       (double)(clock_cpu_us() - cpu) * 1e3 / samples);
+	return 0;
+}
+
+/* ---- WAL ---- */
+
+static double wal_position(void)
+{
+	PGresult *r = PQexec(pg, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+	double at = PQntuples(r) ? atof(PQgetvalue(r, 0, 0)) : 0;
+
+	PQclear(r);
+	return at;
 }
 
 static uint64_t acked;
@@ -264,14 +294,13 @@ static double seal(unsigned hosts, int64_t from_us)
 	return (wal_position() - before) / ((double)n * FLEET_ROUNDS);
 }
 
-static int wal(const char *conninfo, unsigned hosts, int64_t from_us)
+static int wal(unsigned hosts, int64_t from_us)
 {
 	auto_free struct agent *agents = calloc(hosts, sizeof(*agents));
 	double live, minute, sealed, bytes, minute_bytes;
 
 	if (!agents)
 		return 1;
-	connect_to(conninfo);
 	open_streams(agents, hosts);
 	(void)seal(hosts, from_us); /* warm: the day's leaves exist */
 	live = inbox(agents, hosts, from_us, 1, &bytes);
@@ -293,7 +322,6 @@ static int wal(const char *conninfo, unsigned hosts, int64_t from_us)
 	printf("wal_seal_after_checkpoint %.2f bytes_per_sample\n", sealed);
 	for (unsigned h = 0; h < hosts; h++)
 		delta_fini(&agents[h].state);
-	PQfinish(pg);
 	return 0;
 }
 
@@ -357,15 +385,18 @@ int main(int argc, char **argv)
 		cfg.flush_us = 0;
 	base = event_base_new();
 	store = bench_store_open(base, &cfg, on_acked, NULL);
+	connect_to(argv[2]);
 	if (strcmp(what, "load") == 0 && argc > 5)
 		rc = load((unsigned)atoi(argv[3]), seconds_of(argv[4]), (unsigned)atoi(argv[5]),
-			  argc > 6 ? (unsigned)atoi(argv[6]) : 0);
+			  argc > 6 ? (unsigned)atoi(argv[6]) : 0,
+			  argc > 7 ? (unsigned)atoi(argv[7]) : 1);
 	else if (strcmp(what, "wal") == 0)
-		rc = wal(argv[2], (unsigned)atoi(argv[3]), seconds_of(argv[4]));
+		rc = wal((unsigned)atoi(argv[3]), seconds_of(argv[4]));
 	else if (strcmp(what, "retain") == 0)
 		rc = retain(atof(argv[4]));
 	else
 		rc = usage();
+	PQfinish(pg);
 	store_free(&store);
 	event_base_free(base);
 	return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What reading costs, each query of another process or host, the ways taking turns:
- *   storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS]
+ *   storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS [DIFFERENT]]
  * series_24h: RSS of a process in the last 24 h, 300 points, by store_series(); with WIDE_HOSTS
  * (whose last 24 h are in bench_wide too) the same in SQL from wide rows and, by mh_col(), from
  * chunks. Also 7 days where there are, a host's 90 minutes with all columns of all processes, and
@@ -25,6 +25,7 @@ static struct event_base *base;
 static struct store *store;
 static PGconn *pg;
 static unsigned hosts, wide_hosts;
+static unsigned different; /* hosts with series of their own; the rest repeat them */
 static int64_t end_us;
 static uint64_t seed = 88172645463325252u;
 
@@ -34,6 +35,11 @@ static unsigned below(unsigned n)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	return (unsigned)(seed % n);
+}
+
+static int64_t proc_id(unsigned host, unsigned number)
+{
+	return fleet_proc_id(host % different, number);
 }
 
 /* ---- times taken ---- */
@@ -90,7 +96,7 @@ static void on_series(void *arg, int rc, const struct point *points, size_t n,
 
 static void ask(unsigned host, unsigned number, int64_t from_us, int64_t to_us, size_t *least)
 {
-	struct series_id id = SERIES_OF_PROCESS((int32_t)host + 1, fleet_proc_id(host, number));
+	struct series_id id = SERIES_OF_PROCESS((int32_t)host + 1, proc_id(host, number));
 
 	bench_must(store_series(store, &id, METRIC_RSS, from_us, to_us, POINTS, on_series, least),
 		   "a series");
@@ -152,7 +158,7 @@ static void read_sql(struct figure *f, const char *source, unsigned host, unsign
 			 "bench_wide "
 			 "WHERE proc_id = %lld AND ts >= to_timestamp(%lld) AND ts < "
 			 "to_timestamp(%lld) GROUP BY 1 ORDER BY 1",
-			 from, (long long)fleet_proc_id(host, number), from, to);
+			 from, (long long)proc_id(host, number), from, to);
 	else
 		snprintf(sql, sizeof(sql),
 			 "SELECT date_bin('288 s', t, to_timestamp(%lld)), max(rss_kib) FROM "
@@ -160,7 +166,7 @@ static void read_sql(struct figure *f, const char *source, unsigned host, unsign
 			 "WHERE t0 = ANY (ARRAY(SELECT generate_series(to_timestamp(%lld), "
 			 "to_timestamp(%lld), '30 min'))) AND host_id = %u AND proc_id = %lld "
 			 "GROUP BY 1 ORDER BY 1",
-			 from, from, to - 1800, host + 1, (long long)fleet_proc_id(host, number));
+			 from, from, to - 1800, host + 1, (long long)proc_id(host, number));
 	PQclear(query(sql, POINTS / 2));
 	note(f, before);
 }
@@ -239,12 +245,14 @@ int main(int argc, char **argv)
 	struct store_config cfg;
 
 	if (argc < 6) {
-		fprintf(stderr, "usage: storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS]\n");
+		fprintf(stderr, "usage: storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS "
+				"[DIFFERENT]]\n");
 		return 2;
 	}
 	hosts = (unsigned)atoi(argv[2]);
 	end_us = atoll(argv[3]) * USEC_PER_SEC;
 	wide_hosts = argc > 6 ? (unsigned)atoi(argv[6]) : 0;
+	different = argc > 7 ? (unsigned)atoi(argv[7]) : hosts;
 	bench_store_config(&cfg, argv[1]);
 	base = event_base_new();
 	store = bench_store_open(base, &cfg, NULL, NULL);
