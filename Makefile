@@ -226,7 +226,7 @@ fuzzers: $(addprefix $(B)/fuzz/,$(FUZZERS)) ## build the fuzz targets as replay 
 ##@ Measuring
 BENCHES := agent ingest connections storage rules api python
 .PHONY: bench $(addprefix bench-,$(BENCHES))
-bench: ## all benchmarks that exist; the parts: bench-agent bench-ingest bench-rules
+bench: ## all benchmarks that exist; the parts: bench-agent bench-ingest bench-storage bench-rules bench-python
 	$(Q)for b in $(BENCHES); do test -x tests/bench/$$b && $(MAKE) bench-$$b || true; done
 $(addprefix bench-,$(BENCHES)): bench-%: ## one: bench-agent, bench-ingest, ...
 	$(Q)test -x tests/bench/$* || { echo 'bench-$*: does not exist yet'; exit 1; }
