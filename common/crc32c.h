@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * crc32c.h - the checksum of what lies on a disk: CRC-32C (Castagnoli), as in RFC 3720, appendix B.4.
+ * crc32c.h - the checksum of what lies on a disk: CRC-32C (Castagnoli), as in RFC 3720, appendix
+ * B.4.
  */
 #ifndef MEMHERD_COMMON_CRC32C_H
 #define MEMHERD_COMMON_CRC32C_H

@@ -15,7 +15,15 @@ static const char head_magic[8] = {'M', 'H', 'S', 'P', 'O', 'O', 'L', '\n'};
 
 /* Where things are; the same as in segment.h. */
 enum { HEAD_VERSION = 8, HEAD_LANE = 10, HEAD_CRC = 12, HEAD_EPOCH = 16 };
-enum { REC_CRC = 4, REC_LEN = 8, REC_KIND = 12, REC_FLAGS = 13, REC_SEQ = 16, REC_TO = 24, REC_T = 32 };
+enum {
+	REC_CRC = 4,
+	REC_LEN = 8,
+	REC_KIND = 12,
+	REC_FLAGS = 13,
+	REC_SEQ = 16,
+	REC_TO = 24,
+	REC_T = 32
+};
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -237,13 +245,13 @@ static bool find(struct segment_reader *r, struct segment_record *ret, size_t *r
 
 static void missing(struct segment_reader *r, uint64_t to, struct segment_record *ret)
 {
-	*ret = (struct segment_record){
-		.seq = r->next,
-		.to_seq = to,
-		.kind = WIRE_GAP,
-		.gap = {.to_seq = to,
-			.records = (uint32_t)MIN_OF(to - r->next + 1, (uint64_t)UINT32_MAX),
-			.reason = WIRE_GAP_CORRUPT}};
+	*ret = (struct segment_record){.seq = r->next,
+				       .to_seq = to,
+				       .kind = WIRE_GAP,
+				       .gap = {.to_seq = to,
+					       .records = (uint32_t)MIN_OF(to - r->next + 1,
+									   (uint64_t)UINT32_MAX),
+					       .reason = WIRE_GAP_CORRUPT}};
 	r->next = to + 1;
 }
 

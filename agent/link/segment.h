@@ -6,8 +6,9 @@
  *	head    magic 8 | version u16 | lane u16 | crc u32 | epoch u64 | first_seq u64 |
  *	        t_wall_us i64 | t_boot_us u64 | boot_id 16                           (64 bytes)
  *	record  magic u32 | crc u32 | len u32 | kind u8 | flags u8 | 0 u16 | seq u64 | to_seq u64 |
- *	        t_us i64 | body | zeros up to a multiple of 8                        (40 + len bytes)
- *	gap     a record of kind gap, its body: bytes u64 | t_last_us i64 | records u32 | reason u32
+ *	        t_us i64 | body | zeros up to a multiple of 8                        (40 + len
+ *bytes) gap     a record of kind gap, its body: bytes u64 | t_last_us i64 | records u32 | reason
+ *u32
  *
  * Little-endian. The head's crc is of the other 60 bytes, a record's of the stream's epoch, its own
  * head behind the crc and its body: what belongs to another stream never passes for a record of
@@ -40,7 +41,8 @@ struct segment_head {
 	uint8_t boot_id[16];
 };
 
-/* A record; or a gap (kind == WIRE_GAP, body NULL), one that was written or one that reading found. */
+/* A record; or a gap (kind == WIRE_GAP, body NULL), one that was written or one that reading found.
+ */
 struct segment_record {
 	uint64_t seq;
 	uint64_t to_seq; /* == seq but for gaps */

@@ -11,10 +11,10 @@
 struct item {
 	TAILQ_ENTRY(item) link;
 	uint64_t seq;
-	uint64_t to_seq; /* == seq but for gaps */
+	uint64_t to_seq;       /* == seq but for gaps */
 	enum wire_record kind; /* GAP also for what is on the disk */
 	bool keyframe;
-	bool on_disk; /* and no longer here */
+	bool on_disk;   /* and no longer here */
 	uint8_t reason; /* of a gap: enum wire_gap_reason */
 	uint8_t *body;
 	size_t len; /* of body; in a gap: of all the bodies that went */
@@ -34,10 +34,10 @@ struct spool {
 	uint64_t dropped;
 	int64_t acked_t_us; /* time of the last record acked */
 	struct spool_disk disk;
-	uint64_t disk_from; /* what may leave memory */
+	uint64_t disk_from; /* what may leave memory, from..to */
 	uint64_t disk_to;
 	uint64_t shown_to; /* of what is on the disk: the last number that spool_peek showed */
-	bool broken; /* the newest ticks are gone: deltas are no use until a keyframe comes */
+	bool broken;       /* the newest ticks are gone: deltas are no use until a keyframe comes */
 	/* Numbers at the very end for which there was no memory to write down even the gap. */
 	struct item owed;
 };
@@ -92,8 +92,7 @@ static uint64_t numbers(const struct item *it)
 static bool can_join(const struct spool *s, const struct item *a, const struct item *b)
 {
 	return a && b && a->kind == WIRE_GAP && b->kind == WIRE_GAP && a->on_disk == b->on_disk &&
-	       a->reason == b->reason &&
-	       (b->seq > s->sent_seq) == (a->seq > s->sent_seq);
+	       a->reason == b->reason && (b->seq > s->sent_seq) == (a->seq > s->sent_seq);
 }
 
 static void absorb(struct item *gap, const struct item *next)
@@ -357,8 +356,10 @@ static void show(const struct item *it, struct spool_view *ret)
 	if (it->kind == WIRE_GAP)
 		show_gap(it, ret);
 	else
-		*ret = (struct spool_view){
-			.seq = it->seq, .kind = it->kind, .body = it->body, .len = it->len};
+		*ret = (struct spool_view){.seq = it->seq,
+					   .kind = it->kind,
+					   .body = it->body,
+					   .len = it->len};
 }
 
 /* What of it is to be sent next. */
@@ -490,10 +491,9 @@ void spool_use_disk(struct spool *s, const struct spool_disk *d)
 	s->disk = *d;
 }
 
-void spool_on_disk(struct spool *s, uint64_t from, uint64_t to)
+void spool_on_disk(struct spool *s, uint64_t seq)
 {
-	s->disk_from = from;
-	s->disk_to = to;
+	s->disk_to = seq;
 }
 
 static struct item *new_gap(uint64_t from, uint64_t to, bool on_disk, unsigned reason)
@@ -557,6 +557,7 @@ void spool_lost(struct spool *s, uint64_t from, const struct wire_gap *gap)
 	struct item *it;
 	struct item *next;
 
+	s->disk_from = MAX_OF(s->disk_from, gap->to_seq + 1);
 	for (it = TAILQ_FIRST(&s->items); it && it->seq <= gap->to_seq; it = next) {
 		next = TAILQ_NEXT(it, link);
 		if (it->on_disk && it->to_seq >= from)
@@ -588,6 +589,17 @@ int spool_end_unclean(struct spool *s, int64_t t_first_us, int64_t t_last_us)
 	s->dropped++;
 	insert_last(s, it);
 	return 0;
+}
+
+uint64_t spool_disk_end(const struct spool *s)
+{
+	const struct item *it;
+	uint64_t end = 0;
+
+	TAILQ_FOREACH (it, &s->items, link)
+		if (it->on_disk)
+			end = it->to_seq;
+	return end;
 }
 
 int spool_walk(struct spool *s, uint64_t seq,

@@ -86,11 +86,13 @@ int spool_rewind(struct spool *s, uint64_t last_seq) must_use;
 
 /* From where to read back; before the first record is on a disk. */
 void spool_use_disk(struct spool *s, const struct spool_disk *d);
-/* The numbers from..to are on the disk and may leave memory for it; from > to = none are. */
-void spool_on_disk(struct spool *s, uint64_t from, uint64_t to);
+/* Everything up to seq that is held is on the disk, and may leave memory for it. */
+void spool_on_disk(struct spool *s, uint64_t seq);
 /* What of from..to is only on the disk is lost there. Without memory for a gap it stays, and is
  * found to be lost when it is read. */
 void spool_lost(struct spool *s, uint64_t from, const struct wire_gap *gap);
+/* The last number that is only on the disk; 0 = none is. */
+uint64_t spool_disk_end(const struct spool *s);
 /* Of a new spool: the stream first..last of a former start, all of it on the disk. */
 int spool_restore(struct spool *s, uint64_t first, uint64_t last) must_use;
 /* After spool_restore: nobody knows whether anything came after it. */

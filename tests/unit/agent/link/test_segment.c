@@ -20,9 +20,9 @@ static const struct segment_head head = {.lane = 1,
 
 struct image {
 	struct buf b;
-	uint64_t n;           /* records */
-	size_t begin[2048];   /* where each is, */
-	size_t whole[2048];   /* and where it ends, without the zeros behind it */
+	uint64_t n;         /* records */
+	size_t begin[2048]; /* where each is, */
+	size_t whole[2048]; /* and where it ends, without the zeros behind it */
 };
 
 static void begin(struct image *m, size_t max)
@@ -132,7 +132,8 @@ static void what_was_written_is_read(void **state unused_arg)
 	buf_fini(&m->b);
 }
 
-/* Twice: as the newest file of its stream, whose end nobody knows, and as one with another behind. */
+/* Twice: as the newest file of its stream, whose end nobody knows, and as one with another behind.
+ */
 static void cut_at_every_byte_the_gap_is_exact(void **state unused_arg)
 {
 	struct image *m = make();
@@ -178,8 +179,7 @@ static void of_every_bit_that_turns_the_gap_is_exact(void **state unused_arg)
 		m->b.data[byte] ^= (uint8_t)(1u << bit % 8);
 		s = count(m->b.data, m->b.len, 0);
 		m->b.data[byte] ^= (uint8_t)(1u << bit % 8);
-		if (s.held + s.gapped != m->n || s.gapped != harms ||
-		    (harms && s.first_gap != at))
+		if (s.held + s.gapped != m->n || s.gapped != harms || (harms && s.first_gap != at))
 			fail_msg("bit %zu of byte %zu: %ju held, %ju gapped", bit % 8, byte,
 				 (uintmax_t)s.held, (uintmax_t)s.gapped);
 	}
