@@ -29,6 +29,8 @@ struct disk {
 	bool told;            /* that it does not */
 	bool streaming;
 	uint64_t written[LANE_COUNT]; /* the last number appended */
+	bool sync_now;                /* there is what does not wait for an ack */
+	uint64_t sync_seq;            /* up to here events wait for one */
 	struct event *sync;
 	struct event *retry;
 	int64_t retry_us;
@@ -88,18 +90,32 @@ static void recover(struct disk *d)
 
 /* ---- writing ---- */
 
+/* At once: after this turn of the loop, so that a burst is synced once. */
+static bool cannot_wait(const struct disk *d)
+{
+	const struct lane *of = d->lanes->of;
+
+	if (spool_stream_unsynced(of[LANE_SAMPLES].disk) >= DISK_SYNC_BYTES && !d->streaming)
+		return true;
+	return spool_stream_unsynced(of[LANE_URGENT].disk) && (d->sync_now || !d->streaming);
+}
+
 static void arm_sync(struct disk *d)
 {
 	const struct lane *of = d->lanes->of;
 
 	if (!d->works)
 		return;
-	if (spool_stream_unsynced(of[LANE_URGENT].disk) ||
-	    spool_stream_unsynced(of[LANE_SAMPLES].disk) >= DISK_SYNC_BYTES)
-		arm(d->sync, 0); /* after this turn: a burst is synced once */
-	else if (!d->streaming && spool_stream_unsynced(of[LANE_SAMPLES].disk) &&
-		 !event_pending(d->sync, EV_TIMEOUT, NULL))
+	if (cannot_wait(d)) {
+		arm(d->sync, 0);
+	} else if (event_pending(d->sync, EV_TIMEOUT, NULL)) {
+		return;
+	} else if (spool_stream_unsynced(of[LANE_URGENT].disk)) {
+		d->sync_seq = d->written[LANE_URGENT];
+		arm(d->sync, DISK_ACK_SEC * USEC_PER_SEC);
+	} else if (spool_stream_unsynced(of[LANE_SAMPLES].disk) && !d->streaming) {
 		arm(d->sync, DISK_SYNC_SEC * USEC_PER_SEC);
+	}
 }
 
 /* After a failed sync nobody knows what the file holds: what memory still has is written anew. */
@@ -125,13 +141,19 @@ static bool sync_lane(struct disk *d, enum lane_id id)
 static void on_sync(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
 {
 	struct disk *d = arg;
+	bool stored;
 
 	MAGIC_CHECK(d, MAGIC);
-	if (!d->works || !sync_lane(d, LANE_URGENT))
+	if (!d->works)
 		return;
-	if (!d->streaming ||
-	    spool_stream_unsynced(d->lanes->of[LANE_SAMPLES].disk) >= DISK_SYNC_BYTES)
-		(void)!sync_lane(d, LANE_SAMPLES);
+	stored = d->streaming && !d->sync_now &&
+		 spool_seq_min(d->lanes->of[LANE_URGENT].spool) > d->sync_seq;
+	d->sync_now = false;
+	if (!stored && !sync_lane(d, LANE_URGENT))
+		return;
+	if (!d->streaming && !sync_lane(d, LANE_SAMPLES))
+		return;
+	arm_sync(d); /* for what came after what was stored */
 }
 
 struct writing {
@@ -176,10 +198,13 @@ static void catch_up(struct disk *d, enum lane_id id)
 		arm_sync(d);
 }
 
-bool disk_keep(struct disk *d, enum lane_id id)
+bool disk_keep(struct disk *d, enum wire_record kind)
 {
+	enum lane_id id = lane_of_kind(kind);
+
 	if (!d || !d->works)
 		return false;
+	d->sync_now = d->sync_now || (id == LANE_URGENT && kind != WIRE_EVENT);
 	catch_up(d, id);
 	return d->works && spool_stream_wants_keyframe(d->lanes->of[id].disk);
 }

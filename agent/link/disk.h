@@ -4,9 +4,10 @@
  * disk does not take it.
  *
  * Each record is appended to its stream's file before it is sent: to the page cache, so that the
- * end of the process loses nothing. What is urgent is synced at once; samples every DISK_SYNC_SEC
- * while the collector is not there, and never while it is, because acks empty the file sooner. A
- * disk that fails, is full, or is another agent's costs nothing but its help: the spools go on in
+ * end of the process loses nothing. Synced are: kills, postures and censuses at once; events at
+ * once while the collector is not there, and while it is when it has not stored them in
+ * DISK_ACK_SEC; samples every DISK_SYNC_SEC while it is not there, and never while it is. A disk
+ * that fails, is full, or is another agent's costs nothing but its help: the spools go on in
  * memory, their owner is told once, and it is tried again after 1 s to DISK_RETRY_MAX_SEC; then
  * what memory held meanwhile is written. One owner (link.c); callbacks come from the loop and from
  * calls.
@@ -19,6 +20,7 @@
 #include "common/error.h"
 
 #define DISK_SYNC_SEC      5
+#define DISK_ACK_SEC       3
 #define DISK_SYNC_BYTES    ((size_t)256 * 1024)
 #define DISK_RETRY_MAX_SEC 30
 
@@ -44,8 +46,8 @@ void disk_free(struct disk **d);
 void disk_adopt(struct disk *d);
 /* Did a stream of that epoch lie there at start? Then its end is known. */
 bool disk_knows(const struct disk *d, uint64_t epoch);
-/* A record was added to the lane's spool; true: a keyframe is wished for. */
-bool disk_keep(struct disk *d, enum lane_id id);
+/* A record was added to its lane's spool; true: a keyframe is wished for. */
+bool disk_keep(struct disk *d, enum wire_record kind);
 /* The lane's spool was told what is stored. */
 void disk_acked(struct disk *d, struct lane *l);
 /* The collector takes what is sent, or no longer. */

@@ -540,7 +540,7 @@ static void keep(struct link *l, enum wire_record kind, bool keyframe, int64_t t
 	bool wanted = spool_add(l->lanes.of[id].spool, kind, keyframe, t_wall_us, body, len) ==
 		      SPOOL_WANTS_KEYFRAME;
 
-	if (disk_keep(l->disk, id))
+	if (disk_keep(l->disk, kind))
 		wanted = true;
 	if (wanted && id == LANE_SAMPLES)
 		want_keyframe(l);

@@ -132,7 +132,7 @@ static bool put(struct start *a, enum wire_record kind, bool keyframe, size_t le
 	memcpy(body, &n, sizeof(n));
 	wanted = spool_add(a->lanes.of[id].spool, kind, keyframe, (int64_t)n * 1000, body,
 			   MAX_OF(len, sizeof(n))) == SPOOL_WANTS_KEYFRAME;
-	return disk_keep(a->disk, id) || wanted;
+	return disk_keep(a->disk, kind) || wanted;
 }
 
 static void turns(struct start *a, int ms)
@@ -320,6 +320,22 @@ static void urgent_is_synced_at_once_samples_when_alone(void **state unused_arg)
 		put(a, WIRE_TICK, false, 10000);
 	turns(a, 20);
 	assert_int_equal(syncs, 2); /* or when there are many */
+	/* while the collector is there an event waits for its ack, a kill does not */
+	disk_streaming(a->disk, true);
+	put(a, WIRE_EVENT, false, 100);
+	turns(a, 20);
+	assert_int_equal(syncs, 2);
+	put(a, WIRE_KILL, false, 100);
+	turns(a, 20);
+	assert_int_equal(syncs, 3);
+	put(a, WIRE_EVENT, false, 100);
+	drain(&a->lanes.of[LANE_URGENT]);
+	ack(a, &a->lanes.of[LANE_URGENT], 13);
+	turns(a, 3100);
+	assert_int_equal(syncs, 3); /* stored in time */
+	put(a, WIRE_EVENT, false, 100);
+	turns(a, 3100);
+	assert_int_equal(syncs, 4); /* not stored in time */
 	end(a, true);
 }
 
@@ -621,6 +637,189 @@ static void many_short_lives_are_told_in_turns(void **state unused_arg)
 	end(a, true);
 }
 
+/* ---- at random: everything that may happen, in any order ---- */
+
+#define MOST_EPOCHS 256
+
+/* What the collector of the random test has stored of each stream. */
+static struct {
+	uint64_t epoch;
+	uint64_t committed, gapped, produced;
+	bool broken; /* the next sample must be a keyframe */
+} stored[MOST_EPOCHS];
+static size_t n_stored;
+static uint64_t dice = 1;
+
+static unsigned roll(unsigned n)
+{
+	dice = dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (unsigned)(dice >> 33) % n;
+}
+
+static size_t stored_at(uint64_t epoch)
+{
+	size_t i = 0;
+
+	while (i < n_stored && stored[i].epoch != epoch)
+		i++;
+	assert_true(i < MOST_EPOCHS);
+	if (i == n_stored) {
+		memset(&stored[i], 0, sizeof(stored[i]));
+		stored[i].epoch = epoch;
+		n_stored++;
+	}
+	return i;
+}
+
+static void store_one(const struct lane *l, const struct spool_view *v)
+{
+	size_t i = stored_at(l->epoch);
+	uint64_t n;
+
+	assert_int_equal(v->seq, stored[i].committed + 1);
+	if (v->kind == WIRE_GAP) {
+		stored[i].committed = v->gap.to_seq;
+		stored[i].gapped += v->gap.to_seq - v->seq + 1;
+		stored[i].broken = true;
+		return;
+	}
+	memcpy(&n, v->body, sizeof(n));
+	assert_int_equal(n, v->seq);
+	stored[i].committed = n;
+	if (v->kind == WIRE_TICK && stored[i].broken)
+		assert_true(v->body[8]); /* a keyframe */
+	stored[i].broken = false;
+}
+
+static void say_hello(struct start *a)
+{
+	disk_adopt(a->disk);
+	disk_streaming(a->disk, true);
+	for (size_t i = 0; i < a->lanes.n; i++) {
+		struct lane *l = &a->lanes.of[i];
+		uint64_t last = stored[stored_at(l->epoch)].committed;
+
+		assert_int_equal(spool_rewind(l->spool, MIN_OF(last, spool_seq_max(l->spool))), 0);
+		disk_acked(a->disk, l);
+	}
+}
+
+/* Sends at most n records; what the collector stored it may or may not say. */
+static void send_some(struct start *a, unsigned n, bool acks)
+{
+	struct spool_view v;
+	size_t i;
+
+	for (; n && (i = lanes_next(&a->lanes)) < LANES_MAX; n--) {
+		struct lane *l = &a->lanes.of[i];
+
+		assert_true(spool_peek(l->spool, &v));
+		store_one(l, &v);
+		spool_sent(l->spool);
+		if (acks && roll(3) == 0)
+			ack(a, l, stored[stored_at(l->epoch)].committed);
+	}
+	for (i = 0; acks && n && i < a->lanes.n; i++)
+		ack(a, &a->lanes.of[i], spool_seq_max(a->lanes.of[i].spool));
+}
+
+static void put_marked(struct start *a, bool tick, bool *keyframe)
+{
+	static uint8_t body[4096];
+	enum lane_id id = tick ? LANE_SAMPLES : LANE_URGENT;
+	struct spool *s = a->lanes.of[id].spool;
+	uint64_t n = spool_seq_max(s) + 1;
+	bool wanted;
+
+	memcpy(body, &n, sizeof(n));
+	body[8] = tick && *keyframe;
+	wanted = spool_add(s, tick ? WIRE_TICK : WIRE_KILL, tick && *keyframe, 1, body,
+			   9 + roll(4000)) == SPOOL_WANTS_KEYFRAME;
+	wanted = disk_keep(a->disk, tick ? WIRE_TICK : WIRE_KILL) || wanted;
+	if (tick)
+		*keyframe = wanted || roll(40) == 0;
+	stored[stored_at(a->lanes.of[id].epoch)].produced = n;
+}
+
+static void assert_sums(const struct start *a)
+{
+	for (size_t i = 0; i < a->lanes.n; i++) {
+		struct spool_stats st;
+
+		spool_stats(a->lanes.of[i].spool, &st);
+		assert_int_equal(st.produced, st.acked + st.held_records + st.held_gapped);
+	}
+}
+
+/* May records be lost? Then they are gaps; else there is none. */
+static void live_at_random(unsigned seed, const char *disk, bool faults)
+{
+	unsigned n = 1;
+	struct start *a;
+	bool keyframe = true, connected = false;
+
+	dice = seed;
+	n_stored = 0;
+	a = begin(n, disk, 64 * 1024);
+	for (unsigned i = 0; i < 3000; i++) {
+		unsigned what = roll(1000);
+
+		if (what < 700)
+			put_marked(a, what < 600, &keyframe);
+		else if (what < 950 && connected)
+			send_some(a, roll(20), what < 900);
+		else if (what < 975)
+			say_hello(a), connected = true;
+		else if (what < 985)
+			disk_streaming(a->disk, connected = false);
+		else if (what < 990 && faults)
+			fail_write = roll(2) ? ENOSPC : EIO;
+		else if (what < 996)
+			turns(a, 0);
+		else {
+			end(a, roll(3) == 0);
+			fail_write = 0;
+			a = begin(++n, disk, 64 * 1024);
+			keyframe = true;
+			connected = false;
+		}
+		assert_sums(a);
+	}
+	fail_write = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		say_hello(a);
+		send_some(a, UINT32_MAX, true);
+	}
+	assert_true(lanes_drained(&a->lanes));
+	end(a, true);
+	assert_int_equal(files(".seg"), 0);
+	for (size_t i = 0; i < n_stored; i++)
+		if (!faults) /* with them a killed agent's last numbers may be nowhere */
+			assert_int_equal(stored[i].committed, stored[i].produced);
+		else
+			assert_true(stored[i].committed <= stored[i].produced);
+	for (size_t i = 0; i < n_stored && !faults && strcmp(disk, "64MiB") == 0; i++)
+		assert_int_equal(stored[i].gapped, 0);
+}
+
+static void whatever_happens_every_number_is_stored_once(void **state unused_arg)
+{
+	for (unsigned seed = 1; seed <= 30; seed++)
+		live_at_random(seed, "64MiB", false);
+}
+
+static void on_a_small_disk_what_went_is_told(void **state unused_arg)
+{
+	for (unsigned seed = 100; seed <= 115; seed++)
+		live_at_random(seed, "1MiB", false);
+}
+
+static void on_a_bad_disk_nothing_is_told_twice(void **state unused_arg)
+{
+	for (unsigned seed = 200; seed <= 220; seed++)
+		live_at_random(seed, "64MiB", true);
+}
+
 static void off_means_off(void **state unused_arg)
 {
 	struct start *a = begin(1, "0", 64 * 1024);
@@ -671,6 +870,9 @@ int main(void)
 		ON_A_FOLDER(a_folder_that_is_removed_is_made_anew),
 		ON_A_FOLDER(after_a_crash_of_the_host_the_end_is_in_doubt),
 		ON_A_FOLDER(many_short_lives_are_told_in_turns),
+		ON_A_FOLDER(whatever_happens_every_number_is_stored_once),
+		ON_A_FOLDER(on_a_small_disk_what_went_is_told),
+		ON_A_FOLDER(on_a_bad_disk_nothing_is_told_twice),
 		ON_A_FOLDER(off_means_off),
 	};
 
