@@ -383,7 +383,7 @@ bool spool_peek(struct spool *s, struct spool_view *ret)
 	s->disk.load(s->disk.arg, seq, it->to_seq, ret);
 	if (ret->kind == WIRE_GAP) {
 		spool_lost(s, seq, &ret->gap);
-		if (s->unsent != it || !it->on_disk || next_of(s, it) != seq) {
+		if (!s->unsent->on_disk) { /* it has become one of ours */
 			show(s->unsent, ret);
 			return true;
 		}
