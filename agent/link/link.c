@@ -231,25 +231,24 @@ static void send_heartbeat(struct link *l)
 /* ---- coming down: one handler a frame and state ---- */
 
 /* The collector may have more of an old stream than its disk had when the host went down. */
-static uint64_t no_more_than_held(struct link *l, size_t i, uint64_t last_seq)
+static uint64_t no_more_than_held(const struct lane *lane, uint64_t last_seq)
 {
-	uint64_t held = spool_seq_max(l->lanes.of[i].spool);
+	uint64_t held = spool_seq_max(lane->spool);
 
-	if (i < LANE_COUNT || last_seq <= held)
+	if (last_seq <= held)
 		return last_seq;
 	log_warn("stream=%016" PRIx64 " went back on the disk to=%" PRIu64 " stored=%" PRIu64,
-		 l->lanes.of[i].epoch, held, last_seq);
+		 lane->epoch, held, last_seq);
 	return held;
 }
 
-static int rewind_lane(struct link *l, size_t i, uint64_t last_seq, struct error *err)
+static int rewind_lane(struct link *l, const struct lane *lane, uint64_t last_seq,
+		       struct error *err)
 {
-	struct lane *lane = &l->lanes.of[i];
 	struct spool *s = lane->spool;
 	int rc;
 
-	last_seq = no_more_than_held(l, i, last_seq);
-	if (i < LANE_COUNT && last_seq < spool_seq_min(s) - 1)
+	if (last_seq < spool_seq_min(s) - 1)
 		log_warn("link=%016" PRIx64 " lane=%s collector went back from=%" PRIu64
 			 " to=%" PRIu64,
 			 l->id, lane_name(lane->kind), spool_seq_min(s) - 1, last_seq);
@@ -263,6 +262,25 @@ static int rewind_lane(struct link *l, size_t i, uint64_t last_seq, struct error
 	return 0;
 }
 
+/* An old stream's first number is only what its disk still has: no word that the collector went
+ * back. */
+static int rewind_lanes(struct link *l, const uint64_t last_seq[LANES_MAX], struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < l->lanes.n; i++) {
+		const struct lane *lane = &l->lanes.of[i];
+
+		if (i < LANE_COUNT)
+			rc = rewind_lane(l, lane, last_seq[i], err);
+		else
+			rc = spool_rewind(lane->spool, no_more_than_held(lane, last_seq[i]));
+		if (rc == -ENOMEM)
+			return error_set(err, rc, "no memory for a gap");
+	}
+	return rc;
+}
+
 static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, struct error *err)
 {
 	struct wire_hello_ack ack;
@@ -273,8 +291,8 @@ static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, 
 		rc = greeting_judge(&ack, &l->lanes, last_seq, &l->heartbeat_ms, err);
 	if (rc == 0)
 		rc = window_open(&l->window, &ack, err);
-	for (size_t i = 0; rc == 0 && i < l->lanes.n; i++)
-		rc = rewind_lane(l, i, last_seq[i], err);
+	if (rc == 0)
+		rc = rewind_lanes(l, last_seq, err);
 	if (rc < 0)
 		return rc;
 	log_info("link=%016" PRIx64 " streaming peer=%s", l->id, conn_peer_name(l->conn));

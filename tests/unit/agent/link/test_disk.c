@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -303,6 +304,35 @@ static void what_is_stored_leaves_no_bytes(void **state unused_arg)
 	end(a, true);
 }
 
+static void a_file_goes_when_all_of_it_is_stored_not_before(void **state unused_arg)
+{
+	struct start *a = begin(1, "64MiB", 64 * 1024);
+	struct lane *l = &a->lanes.of[LANE_SAMPLES];
+	uint64_t epoch, first;
+	char path[160];
+
+	for (int i = 0; i < 1500; i++)
+		put(a, WIRE_TICK, i % 10 == 0, 1000);
+	assert_true(files(".seg") >= 5);
+	drain(l);
+	for (uint64_t seq = 9; seq < 1500; seq += 10) {
+		ack(a, l, seq);
+		assert_int_equal(sscanf(strrchr(nth_file(1, path), '/'), "/s-%" SCNx64 "-%" SCNx64,
+					&epoch, &first),
+				 2);
+		assert_true(first <= seq + 1);
+		assert_true(first + 300 > seq); /* and not much later */
+		assert_int_equal(spool_rewind(l->spool, seq), 0);
+		assert_int_equal(drain(l).held, 1500 - seq);
+	}
+	end(a, false);
+	a = begin(2, "64MiB", 64 * 1024);
+	disk_adopt(a->disk);
+	assert_int_equal(spool_rewind(lane(a, EPOCH + 3)->spool, 1499), 0);
+	assert_int_equal(drain(lane(a, EPOCH + 3)).held, 1);
+	end(a, true);
+}
+
 static void urgent_is_synced_at_once_samples_when_alone(void **state unused_arg)
 {
 	struct start *a = begin(1, "64MiB", 64 * 1024);
@@ -406,9 +436,29 @@ static void a_disk_that_fails_costs_nothing(void **state)
 
 static int enospc = ENOSPC, eio = EIO, erofs = EROFS, edquot = EDQUOT;
 
+/* Nor may it leave memory for a file that may not have it. */
+static void what_a_failed_sync_left_in_doubt_stays_in_memory(void **state unused_arg)
+{
+	struct start *a = begin(1, "64MiB", 64 * 1024);
+	struct spool_stats st;
+
+	for (int i = 0; i < 100; i++)
+		put(a, WIRE_KILL, false, 1000);
+	fail_sync = EIO;
+	turns(a, 20);
+	assert_int_equal(a->troubles, 1);
+	for (int i = 0; i < 300; i++) /* urgent memory has 256 KiB */
+		put(a, WIRE_KILL, false, 1000);
+	spool_stats(a->lanes.of[LANE_URGENT].spool, &st);
+	assert_int_equal(st.held_on_disk, 0);
+	assert_true(st.held_gapped > 100);
+	end(a, true);
+}
+
 static void what_a_failed_sync_leaves_in_doubt_is_written_again(void **state unused_arg)
 {
 	struct start *a = begin(1, "64MiB", 4 << 20);
+	struct spool_stats st;
 
 	for (int i = 0; i < 10; i++)
 		put(a, WIRE_KILL, false, 1000);
@@ -416,6 +466,8 @@ static void what_a_failed_sync_leaves_in_doubt_is_written_again(void **state unu
 	turns(a, 20);
 	assert_int_equal(a->troubles, 1);
 	fail_sync = 0;
+	spool_stats(a->lanes.of[LANE_URGENT].spool, &st);
+	assert_int_equal(st.held_on_disk, 0);
 	turns_until_it_works(a);
 	assert_int_equal(files(".seg"), 1); /* not the file whose sync failed, and another */
 	end(a, false);
@@ -855,6 +907,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_A_FOLDER(what_a_killed_agent_left_is_drained_by_the_next),
 		ON_A_FOLDER(what_is_stored_leaves_no_bytes),
+		ON_A_FOLDER(a_file_goes_when_all_of_it_is_stored_not_before),
+		ON_A_FOLDER(what_a_failed_sync_left_in_doubt_stays_in_memory),
 		ON_A_FOLDER(urgent_is_synced_at_once_samples_when_alone),
 		ON_A_FOLDER(the_oldest_samples_go_whole_groups_and_events_stay),
 		WITH(a_disk_that_fails_costs_nothing, enospc),
