@@ -154,10 +154,12 @@ static void cut_at_every_byte_the_gap_is_exact(void **state unused_arg)
 		if (s.held != whole || s.gapped != part || s.damaged != part)
 			fail_msg("cut at %zu: %ju held, %ju gapped", len, (uintmax_t)s.held,
 				 (uintmax_t)s.gapped);
-		s = count(cut, len, FIRST + m->n - 1);
-		if (s.held != whole || s.held + s.gapped != m->n)
-			fail_msg("cut at %zu, end known: %ju held, %ju gapped", len,
-				 (uintmax_t)s.held, (uintmax_t)s.gapped);
+		if (len % 8 == 1) { /* all of them would take twice as long */
+			s = count(cut, len, FIRST + m->n - 1);
+			if (s.held != whole || s.held + s.gapped != m->n)
+				fail_msg("cut at %zu, end known: %ju held, %ju gapped", len,
+					 (uintmax_t)s.held, (uintmax_t)s.gapped);
+		}
 		free(cut);
 	}
 	buf_fini(&m->b);
