@@ -856,19 +856,19 @@ static void live_at_random(unsigned seed, const char *disk, bool faults)
 
 static void whatever_happens_every_number_is_stored_once(void **state unused_arg)
 {
-	for (unsigned seed = 1; seed <= 30; seed++)
+	for (unsigned seed = 1; seed <= 12; seed++)
 		live_at_random(seed, "64MiB", false);
 }
 
 static void on_a_small_disk_what_went_is_told(void **state unused_arg)
 {
-	for (unsigned seed = 100; seed <= 115; seed++)
+	for (unsigned seed = 100; seed <= 106; seed++)
 		live_at_random(seed, "1MiB", false);
 }
 
 static void on_a_bad_disk_nothing_is_told_twice(void **state unused_arg)
 {
-	for (unsigned seed = 200; seed <= 220; seed++)
+	for (unsigned seed = 200; seed <= 208; seed++)
 		live_at_random(seed, "64MiB", true);
 }
 
