@@ -15,6 +15,8 @@
 #define KIB(n)     ((n)*INT64_C(1024))
 #define MIB(n)     KIB((n)*1024)
 
+#define SPOOL_DISK_MIN MIB(1)
+
 #define FIELD(name) .key = #name, .offset = offsetof(struct agent_options, name)
 
 static const char *refuse_collector(const char *value)
@@ -113,6 +115,10 @@ static const struct conf_option rows[] = {
 	 .refuse = judge_path},
 	{FIELD(spool_memory), .type = CONF_BYTES, .preset = "4MiB", .min = KIB(64), .max = MIB(256),
 	 .help = "memory for samples not stored yet; events and kills have 1/8 more"},
+	{FIELD(spool_disk), .type = CONF_BYTES, .preset = "64MiB", .min = 0, .max = MIB(1024),
+	 .help = "disk for what is not stored yet, 1/8 of it for events and kills; 0 = none"},
+	{FIELD(spool_dir), .type = CONF_STRING, .preset = "",
+	 .help = "folder for that; empty = 'spool' in state_dir", .refuse = judge_path_or_none},
 	{FIELD(reconnect_base), .type = CONF_DURATION, .preset = "1s", .min = 10000,
 	 .max = MINUTES(1), .help = "longest wait before the first retry; doubles with each"},
 	{FIELD(reconnect_cap), .type = CONF_DURATION, .preset = "5min", .min = 10000,
@@ -146,6 +152,8 @@ int options_check(const struct agent_options *o, struct error *err)
 	if (o->reconnect_cap < o->reconnect_base)
 		return error_set(err, -EINVAL,
 				 "reconnect_cap: expected no less than reconnect_base");
+	if (o->spool_disk && o->spool_disk < SPOOL_DISK_MIN)
+		return error_set(err, -EINVAL, "spool_disk: expected 0 or at least 1MiB");
 	/* each line was judged, not their sum */
 	if (!services_expectable(o->expected_services))
 		return error_set(err, -EINVAL, "expected_services: expected %s",
@@ -184,6 +192,11 @@ static char *join(const char *folder, const char *name)
 char *options_state_path(const struct agent_options *o, const char *name)
 {
 	return join(o->state_dir, name);
+}
+
+char *options_spool_path(const struct agent_options *o)
+{
+	return *o->spool_dir ? strdup(o->spool_dir) : options_state_path(o, "spool");
 }
 
 char *options_trust_path(const struct agent_options *o, const char *name)

@@ -39,6 +39,8 @@ struct agent_options {
 	int64_t ring_memory;
 	int64_t absent_after;
 	int64_t spool_memory;
+	char *spool_dir;
+	int64_t spool_disk;
 	int64_t reconnect_base;
 	int64_t reconnect_cap;
 	int64_t reconnect_first;
@@ -57,6 +59,8 @@ enum options_fast { OPTIONS_FAST_AUTO, OPTIONS_FAST_ALWAYS, OPTIONS_FAST_OFF };
 enum options_fast options_fast_sampling(const struct agent_options *o);
 /* state_dir/name, to be freed; NULL without memory. */
 char *options_state_path(const struct agent_options *o, const char *name) must_use;
+/* The folder of the disk spool; likewise. */
+char *options_spool_path(const struct agent_options *o) must_use;
 char *options_trust_path(const struct agent_options *o, const char *name) must_use;
 
 #endif

@@ -98,7 +98,8 @@ const char *wire_event_word(unsigned kind);
 enum wire_gap_reason {
 	WIRE_GAP_SPOOL_FULL = 1,
 	WIRE_GAP_UNCLEAN_END = 2,
-	WIRE_GAP_UNDECODABLE = 3
+	WIRE_GAP_UNDECODABLE = 3,
+	WIRE_GAP_CORRUPT = 4 /* of an agent's disk */
 };
 enum wire_goaway_reason {
 	WIRE_GOAWAY_SHUTDOWN = 1,

@@ -309,7 +309,7 @@ int wire_unpack_gap(struct arena *a, const uint8_t *data, size_t len, struct wir
 		.t_last_us = rules_wall(&r, m->t_last_us, "t_last_us"),
 	};
 	rules_demand(&r, m->to_seq, "'to_seq' is 0");
-	rules_demand(&r, m->reason >= WIRE_GAP_SPOOL_FULL && m->reason <= WIRE_GAP_UNDECODABLE,
+	rules_demand(&r, m->reason >= WIRE_GAP_SPOOL_FULL && m->reason <= WIRE_GAP_CORRUPT,
 		     "unknown reason %u", m->reason);
 	return r.code;
 }

@@ -26,6 +26,14 @@ static int read_boot_id(const char *proc_path, uint8_t id[16], struct error *err
 	return 0;
 }
 
+void greeting_boot_id(const struct agent_options *o, uint8_t ret[16])
+{
+	struct error err;
+
+	if (read_boot_id(o->proc_path, ret, &err) < 0)
+		memset(ret, 0, 16);
+}
+
 static void name_host(const struct agent_options *o, char *out, size_t size)
 {
 	char raw[256] = "";
@@ -38,10 +46,9 @@ static void name_host(const struct agent_options *o, char *out, size_t size)
 }
 
 int greeting_hello(const struct agent_options *o, const struct link_start *start,
-		   const struct wire_epoch live[LANE_COUNT], bool act, struct buf *out,
-		   struct error *err)
+		   const struct lanes *lanes, bool act, struct buf *out, struct error *err)
 {
-	struct wire_epoch epochs[LANE_COUNT];
+	struct wire_epoch epochs[LANES_MAX];
 	char host[WIRE_NAME_MAX + 1];
 	char kernel[WIRE_NAME_MAX + 1] = "";
 	struct utsname uts;
@@ -59,7 +66,7 @@ int greeting_hello(const struct agent_options *o, const struct link_start *start
 		.t_wall_us = clock_wall_us(),
 		.t_boot_us = (uint64_t)clock_boot_us(),
 		.epochs = epochs,
-		.n_epochs = LANE_COUNT,
+		.n_epochs = lanes->n,
 		.prev_epoch = start->prev_epochs[LANE_SAMPLES],
 		.prev_urgent_epoch = start->prev_epochs[LANE_URGENT],
 		.prev_clean = start->prev_clean,
@@ -68,7 +75,7 @@ int greeting_hello(const struct agent_options *o, const struct link_start *start
 
 	if (rc < 0)
 		return rc;
-	memcpy(epochs, live, sizeof(epochs));
+	lanes_epochs(lanes, epochs);
 	name_host(o, host, sizeof(host));
 	if (uname(&uts) == 0)
 		str_safe(kernel, sizeof(kernel), uts.release, strlen(uts.release));
@@ -90,10 +97,10 @@ static size_t find_epoch(const struct wire_hello_ack *ack, uint64_t epoch, uint6
 	return found;
 }
 
-int greeting_judge(const struct wire_hello_ack *ack, const uint64_t epochs[LANE_COUNT],
-		   uint64_t ret_last_seq[LANE_COUNT], uint32_t *ret_heartbeat_ms, struct error *err)
+int greeting_judge(const struct wire_hello_ack *ack, const struct lanes *lanes,
+		   uint64_t ret_last_seq[LANES_MAX], uint32_t *ret_heartbeat_ms, struct error *err)
 {
-	uint64_t last[LANE_COUNT];
+	uint64_t last[LANES_MAX] = {0};
 
 	if (ack->proto != WIRE_PROTO)
 		return error_set(err, -EPROTO, "collector speaks protocol %u, expected %u",
@@ -103,12 +110,12 @@ int greeting_judge(const struct wire_hello_ack *ack, const uint64_t epochs[LANE_
 		return error_set(err, -EBADMSG, "HelloAck: heartbeat of %u ms, expected %d to %d",
 				 (unsigned)ack->heartbeat_ms, GREETING_HEARTBEAT_MIN_MS,
 				 GREETING_HEARTBEAT_MAX_MS);
-	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
-		size_t found = find_epoch(ack, epochs[id], &last[id]);
+	for (size_t i = 0; i < lanes->n; i++) {
+		size_t found = find_epoch(ack, lanes->of[i].epoch, &last[i]);
 
 		if (found != 1)
 			return error_set(err, -EBADMSG, "HelloAck names our stream '%s' %zu times",
-					 lane_name(id), found);
+					 lane_name(lanes->of[i].kind), found);
 	}
 	memcpy(ret_last_seq, last, sizeof(last));
 	*ret_heartbeat_ms = ack->heartbeat_ms;

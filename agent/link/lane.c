@@ -37,60 +37,95 @@ int lanes_init(struct lanes *ls, const uint64_t epochs[LANE_COUNT], size_t sampl
 		if (rc < 0)
 			return rc;
 		ls->of[id].epoch = epochs[id];
+		ls->of[id].kind = id;
+		ls->n++;
 	}
 	return 0;
 }
 
 void lanes_fini(struct lanes *ls)
 {
-	for (enum lane_id id = 0; id < LANE_COUNT; id++)
-		spool_free(&ls->of[id].spool);
+	for (size_t i = 0; i < LANES_MAX; i++)
+		spool_free(&ls->of[i].spool);
+	ls->n = 0;
+}
+
+int lanes_add_old(struct lanes *ls, uint64_t epoch, enum lane_id kind, struct spool *spool,
+		  struct spool_stream *disk)
+{
+	if (ls->n == LANES_MAX)
+		return -ENOSPC;
+	ls->of[ls->n++] = (struct lane){epoch, kind, spool, disk};
+	return 0;
+}
+
+void lanes_remove_old(struct lanes *ls, size_t i)
+{
+	spool_free(&ls->of[i].spool);
+	ls->n--;
+	for (; i < ls->n; i++)
+		ls->of[i] = ls->of[i + 1];
+	ls->of[ls->n] = (struct lane){0};
 }
 
 struct lane *lanes_find(struct lanes *ls, uint64_t epoch)
 {
-	for (enum lane_id id = 0; id < LANE_COUNT; id++)
-		if (ls->of[id].epoch == epoch)
-			return &ls->of[id];
+	for (size_t i = 0; i < ls->n; i++)
+		if (ls->of[i].epoch == epoch)
+			return &ls->of[i];
 	return NULL;
 }
 
-enum lane_id lanes_next(const struct lanes *ls)
+/* The first of that kind that has something unsent, from..n. */
+static size_t next_of(const struct lanes *ls, size_t from, enum lane_id kind)
 {
-	struct spool_view v;
-	enum lane_id id = 0;
+	for (size_t i = from; i < ls->n; i++)
+		if (ls->of[i].kind == kind && spool_waits(ls->of[i].spool))
+			return i;
+	return LANES_MAX;
+}
 
-	while (id < LANE_COUNT && !spool_peek(ls->of[id].spool, &v))
-		id++;
-	return id;
+size_t lanes_next(const struct lanes *ls)
+{
+	size_t i = next_of(ls, LANE_URGENT, LANE_URGENT);
+
+	if (i == LANES_MAX)
+		i = next_of(ls, LANE_COUNT, LANE_SAMPLES);
+	return i == LANES_MAX ? next_of(ls, LANE_SAMPLES, LANE_SAMPLES) : i;
+}
+
+bool lane_drained(const struct lane *l)
+{
+	return spool_seq_min(l->spool) > spool_seq_max(l->spool);
 }
 
 bool lanes_drained(const struct lanes *ls)
 {
-	for (enum lane_id id = 0; id < LANE_COUNT; id++)
-		if (spool_seq_min(ls->of[id].spool) <= spool_seq_max(ls->of[id].spool))
+	for (size_t i = 0; i < ls->n; i++)
+		if (!lane_drained(&ls->of[i]))
 			return false;
 	return true;
 }
 
-void lanes_epochs(const struct lanes *ls, struct wire_epoch ret[LANE_COUNT])
+void lanes_epochs(const struct lanes *ls, struct wire_epoch ret[LANES_MAX])
 {
-	for (enum lane_id id = 0; id < LANE_COUNT; id++)
-		ret[id] = (struct wire_epoch){.epoch = ls->of[id].epoch,
-					      .seq_min = spool_seq_min(ls->of[id].spool),
-					      .seq_max = spool_seq_max(ls->of[id].spool)};
+	for (size_t i = 0; i < ls->n; i++)
+		ret[i] = (struct wire_epoch){.epoch = ls->of[i].epoch,
+					     .seq_min = spool_seq_min(ls->of[i].spool),
+					     .seq_max = spool_seq_max(ls->of[i].spool)};
 }
 
 void lanes_sum(const struct lanes *ls, struct spool_stats *ret)
 {
 	*ret = (struct spool_stats){0};
-	for (enum lane_id id = 0; id < LANE_COUNT; id++) {
+	for (size_t i = 0; i < ls->n; i++) {
 		struct spool_stats one;
 
-		spool_stats(ls->of[id].spool, &one);
+		spool_stats(ls->of[i].spool, &one);
 		ret->produced += one.produced;
 		ret->acked += one.acked;
 		ret->held_records += one.held_records;
+		ret->held_on_disk += one.held_on_disk;
 		ret->held_gapped += one.held_gapped;
 		ret->dropped += one.dropped;
 		ret->bytes += one.bytes;

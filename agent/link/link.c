@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/link/credentials.h"
+#include "agent/link/disk.h"
 #include "agent/link/greeting.h"
 #include "agent/link/intake.h"
 #include "agent/link/lane.h"
@@ -52,6 +53,7 @@ struct link {
 	int64_t streaming_since_us;
 
 	struct lanes lanes;
+	struct disk *disk; /* NULL = the options want none */
 	struct intake *intake;
 	bool intake_ended;
 	struct record_self sense_self;
@@ -91,6 +93,8 @@ static void go(struct link *l, const struct link_state *to)
 {
 	log_debug("link=%016" PRIx64 " state=%s from=%s", l->id, to->name,
 		  l->state ? l->state->name : "none");
+	if (l->state == &streaming)
+		disk_streaming(l->disk, false);
 	l->state = to;
 	arm(l->deadline, to->limit_us(l));
 	if (to->enter)
@@ -215,7 +219,7 @@ static void send_heartbeat(struct link *l)
 
 	lanes_sum(&l->lanes, &st);
 	beat.spool_records = (uint32_t)MIN_OF(st.held_records, (uint64_t)UINT32_MAX);
-	beat.spool_bytes = st.bytes;
+	beat.spool_bytes = st.bytes + disk_bytes(l->disk);
 	beat.rss_bytes = own_rss() + l->sense_self.rss_bytes;
 	beat.cpu_us = (uint64_t)clock_cpu_us() + l->sense_self.cpu_us;
 	beat.act = relay_reachable(l->relay);
@@ -226,40 +230,75 @@ static void send_heartbeat(struct link *l)
 
 /* ---- coming down: one handler a frame and state ---- */
 
-static int rewind_lane(struct link *l, enum lane_id id, uint64_t last_seq, struct error *err)
+/* The collector may have more of an old stream than its disk had when the host went down. */
+static uint64_t no_more_than_held(const struct lane *lane, uint64_t last_seq)
 {
-	struct spool *s = l->lanes.of[id].spool;
+	uint64_t held = spool_seq_max(lane->spool);
+
+	if (last_seq <= held)
+		return last_seq;
+	log_warn("stream=%016" PRIx64 " went back on the disk to=%" PRIu64 " stored=%" PRIu64,
+		 lane->epoch, held, last_seq);
+	return held;
+}
+
+static int rewind_lane(struct link *l, const struct lane *lane, uint64_t last_seq,
+		       struct error *err)
+{
+	struct spool *s = lane->spool;
 	int rc;
 
 	if (last_seq < spool_seq_min(s) - 1)
 		log_warn("link=%016" PRIx64 " lane=%s collector went back from=%" PRIu64
 			 " to=%" PRIu64,
-			 l->id, lane_name(id), spool_seq_min(s) - 1, last_seq);
+			 l->id, lane_name(lane->kind), spool_seq_min(s) - 1, last_seq);
 	rc = spool_rewind(s, last_seq);
 	if (rc < 0)
 		return error_set(err, rc, "collector has %" PRIu64 " of our %" PRIu64 " records",
 				 last_seq, spool_seq_max(s));
-	log_info("link=%016" PRIx64 " lane=%s stored=%" PRIu64 " produced=%" PRIu64, l->id,
-		 lane_name(id), last_seq, spool_seq_max(s));
+	log_info("link=%016" PRIx64 " lane=%s stream=%016" PRIx64 " stored=%" PRIu64
+		 " produced=%" PRIu64,
+		 l->id, lane_name(lane->kind), lane->epoch, last_seq, spool_seq_max(s));
 	return 0;
+}
+
+/* An old stream's first number is only what its disk still has: no word that the collector went
+ * back. */
+static int rewind_lanes(struct link *l, const uint64_t last_seq[LANES_MAX], struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < l->lanes.n; i++) {
+		const struct lane *lane = &l->lanes.of[i];
+
+		if (i < LANE_COUNT)
+			rc = rewind_lane(l, lane, last_seq[i], err);
+		else
+			rc = spool_rewind(lane->spool, no_more_than_held(lane, last_seq[i]));
+		if (rc == -ENOMEM)
+			return error_set(err, rc, "no memory for a gap");
+	}
+	return rc;
 }
 
 static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, struct error *err)
 {
 	struct wire_hello_ack ack;
-	uint64_t last_seq[LANE_COUNT];
+	uint64_t last_seq[LANES_MAX];
 	int rc = wire_unpack_hello_ack(a, f->payload, f->len, &ack, err);
 
 	if (rc == 0)
-		rc = greeting_judge(&ack, l->start.epochs, last_seq, &l->heartbeat_ms, err);
+		rc = greeting_judge(&ack, &l->lanes, last_seq, &l->heartbeat_ms, err);
 	if (rc == 0)
 		rc = window_open(&l->window, &ack, err);
-	for (enum lane_id id = 0; rc == 0 && id < LANE_COUNT; id++)
-		rc = rewind_lane(l, id, last_seq[id], err);
+	if (rc == 0)
+		rc = rewind_lanes(l, last_seq, err);
 	if (rc < 0)
 		return rc;
 	log_info("link=%016" PRIx64 " streaming peer=%s", l->id, conn_peer_name(l->conn));
 	go(l, &streaming);
+	for (size_t i = 0; i < l->lanes.n; i++)
+		disk_acked(l->disk, &l->lanes.of[i]);
 	return 0;
 }
 
@@ -278,9 +317,10 @@ static int on_ack(struct link *l, struct arena *a, const struct frame *f, struct
 	rc = spool_ack(lane->spool, ack.seq);
 	if (rc < 0)
 		return error_set(err, rc, "ack of %" PRIu64 ", which was not sent", ack.seq);
-	window_acked(&l->window, (enum lane_id)(lane - l->lanes.of), ack.seq);
+	window_acked(&l->window, (size_t)(lane - l->lanes.of), ack.seq);
 	if (clock_boot_us() - l->streaming_since_us >= HEALTHY_US)
 		retry_worked(&l->retry);
+	disk_acked(l->disk, lane);
 	pump(l);
 	return 0;
 }
@@ -424,12 +464,12 @@ static void enter_connecting(struct link *l)
 static void enter_greeting(struct link *l)
 {
 	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
-	struct wire_epoch live[LANE_COUNT];
 	struct error err = {""};
 
-	lanes_epochs(&l->lanes, live);
+	disk_adopt(l->disk);
 	conn_max_payload(l->conn, FRAME_MAX_PAYLOAD);
-	if (greeting_hello(l->options, &l->start, live, relay_reachable(l->relay), &b, &err) < 0)
+	if (greeting_hello(l->options, &l->start, &l->lanes, relay_reachable(l->relay), &b, &err) <
+	    0)
 		hang_up(l, err.msg);
 	else if (send_frame(l, FRAME_HELLO, &b) < 0)
 		hang_up(l, "cannot send Hello");
@@ -439,6 +479,7 @@ static void enter_streaming(struct link *l)
 {
 	l->missed = 0;
 	l->streaming_since_us = clock_boot_us();
+	disk_streaming(l->disk, true);
 	/* The collector may have lost what it knew of our processes. */
 	l->keyframe_asked_us = 0;
 	want_keyframe(l);
@@ -514,10 +555,12 @@ static void keep(struct link *l, enum wire_record kind, bool keyframe, int64_t t
 		 const uint8_t *body, size_t len)
 {
 	enum lane_id id = lane_of_kind(kind);
+	bool wanted = spool_add(l->lanes.of[id].spool, kind, keyframe, t_wall_us, body, len) ==
+		      SPOOL_WANTS_KEYFRAME;
 
-	if (spool_add(l->lanes.of[id].spool, kind, keyframe, t_wall_us, body, len) ==
-		    SPOOL_WANTS_KEYFRAME &&
-	    id == LANE_SAMPLES)
+	if (disk_keep(l->disk, kind))
+		wanted = true;
+	if (wanted && id == LANE_SAMPLES)
 		want_keyframe(l);
 	pump(l);
 }
@@ -589,7 +632,46 @@ static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_u
 
 static const struct relay_ops relay_ops = {.start = on_start, .done = on_result, .body = on_body};
 
+static void on_trouble(void *arg, const char *why)
+{
+	struct link *l = arg;
+	auto_buf struct buf b = BUF_INIT(RECORD_MAX_BODY);
+	struct wire_event e = {
+		.t_wall_us = clock_wall_us(),
+		.kind = WIRE_EVENT_SELF_LIMIT,
+		.text = why ? "the disk spool fails: what is not stored is in memory alone"
+			    : "the disk spool works again",
+		.keys = (const char *[]){"spool", "error"},
+		.values = (const char *[]){why ? "memory" : "disk", why ? why : ""},
+		.n_details = why ? 2 : 1};
+
+	MAGIC_CHECK(l, MAGIC);
+	wire_pack_event(&b, &e);
+	if (buf_status(&b) == 0)
+		keep(l, WIRE_EVENT, false, e.t_wall_us, b.data, b.len);
+}
+
+/* They can only be told by a Hello. */
+static void on_found(void *arg)
+{
+	struct link *l = arg;
+
+	MAGIC_CHECK(l, MAGIC);
+	if (l->state == &streaming)
+		hang_up(l, "streams of former starts are to be told");
+}
+
+static const struct disk_ops disk_ops = {.on_trouble = on_trouble, .on_found = on_found};
+
 /* ---- the owner's side ---- */
+
+/* What lies on the disk is known to its end: it is drained, not ended by a gap. */
+static void forget_prev(struct link *l)
+{
+	for (enum lane_id id = 0; id < LANE_COUNT; id++)
+		if (disk_knows(l->disk, l->start.prev_epochs[id]))
+			l->start.prev_epochs[id] = 0;
+}
 
 int link_new(struct event_base *base, const struct agent_options *o, const struct link_start *start,
 	     struct link **ret, struct error *err)
@@ -614,6 +696,11 @@ int link_new(struct event_base *base, const struct agent_options *o, const struc
 		return error_set(err, -ENOMEM, "no memory for the link");
 	}
 	go(l, &waiting);
+	if (disk_new(base, o, &l->lanes, &disk_ops, l, &l->disk) < 0) {
+		link_free(&l);
+		return error_set(err, -ENOMEM, "no memory for the disk spool");
+	}
+	forget_prev(l);
 	*ret = l;
 	return 0;
 }
@@ -629,6 +716,7 @@ void link_free(struct link **l)
 	tls_ctx_free(&p->tls);
 	intake_free(&p->intake);
 	relay_free(&p->relay);
+	disk_free(&p->disk);
 	lanes_fini(&p->lanes);
 	if (p->deadline)
 		event_free(p->deadline);

@@ -11,9 +11,11 @@
 struct item {
 	TAILQ_ENTRY(item) link;
 	uint64_t seq;
-	uint64_t to_seq; /* == seq but for gaps */
-	enum wire_record kind;
+	uint64_t to_seq;       /* == seq but for gaps */
+	enum wire_record kind; /* GAP also for what is on the disk */
 	bool keyframe;
+	bool on_disk;   /* and no longer here */
+	uint8_t reason; /* of a gap: enum wire_gap_reason */
 	uint8_t *body;
 	size_t len; /* of body; in a gap: of all the bodies that went */
 	int64_t t_first_us;
@@ -31,7 +33,11 @@ struct spool {
 	uint64_t acked_seq; /* stored */
 	uint64_t dropped;
 	int64_t acked_t_us; /* time of the last record acked */
-	bool broken; /* the newest ticks are gone: deltas are no use until a keyframe comes */
+	struct spool_disk disk;
+	uint64_t disk_from; /* what may leave memory, from..to */
+	uint64_t disk_to;
+	uint64_t shown_to; /* of what is on the disk: the last number that spool_peek showed */
+	bool broken;       /* the newest ticks are gone: deltas are no use until a keyframe comes */
 	/* Numbers at the very end for which there was no memory to write down even the gap. */
 	struct item owed;
 };
@@ -49,6 +55,7 @@ int spool_new(size_t max_bytes, struct spool **ret)
 		return -ENOMEM;
 	TAILQ_INIT(&s->items);
 	s->max_bytes = max_bytes;
+	s->disk_from = 1;
 	s->broken = true; /* a stream begins with a keyframe */
 	*ret = s;
 	return 0;
@@ -84,8 +91,8 @@ static uint64_t numbers(const struct item *it)
 /* A gap that was sent keeps its extent: what the collector was told is not changed later. */
 static bool can_join(const struct spool *s, const struct item *a, const struct item *b)
 {
-	return a && b && a->kind == WIRE_GAP && b->kind == WIRE_GAP &&
-	       (b->seq > s->sent_seq) == (a->seq > s->sent_seq);
+	return a && b && a->kind == WIRE_GAP && b->kind == WIRE_GAP && a->on_disk == b->on_disk &&
+	       a->reason == b->reason && (b->seq > s->sent_seq) == (a->seq > s->sent_seq);
 }
 
 static void absorb(struct item *gap, const struct item *next)
@@ -108,14 +115,20 @@ static struct item *join_back(struct spool *s, struct item *it)
 	return before;
 }
 
-/* Turns a record into a gap of one number in its place; needs no memory. */
-static void make_gap(struct spool *s, struct item *it)
+static void empty(struct spool *s, struct item *it)
 {
 	s->bytes -= cost(it);
 	free(it->body);
 	it->body = NULL;
 	it->kind = WIRE_GAP;
 	s->bytes += cost(it);
+}
+
+/* Turns a record into a gap of one number in its place; needs no memory. */
+static void make_gap(struct spool *s, struct item *it)
+{
+	empty(s, it);
+	it->reason = WIRE_GAP_SPOOL_FULL;
 	s->dropped++;
 }
 
@@ -153,6 +166,7 @@ static void owe(struct spool *s, uint64_t seq, int64_t t_us, size_t len)
 	struct item one = {.seq = seq,
 			   .to_seq = seq,
 			   .kind = WIRE_GAP,
+			   .reason = WIRE_GAP_SPOOL_FULL,
 			   .len = len,
 			   .t_first_us = t_us,
 			   .t_last_us = t_us};
@@ -247,11 +261,36 @@ static void drop_one(struct spool *s, struct item *it)
 		join_back(s, TAILQ_NEXT(it, link));
 }
 
+/* The oldest record in memory that the disk has, too. */
+static struct item *first_to_leave(const struct spool *s)
+{
+	struct item *it;
+
+	TAILQ_FOREACH (it, &s->items, link)
+		if (it->kind != WIRE_GAP && it->seq >= s->disk_from && it->seq <= s->disk_to)
+			return it;
+	return NULL;
+}
+
+static void leave(struct spool *s, struct item *it)
+{
+	empty(s, it);
+	it->on_disk = true;
+	it = join_back(s, it);
+	if (TAILQ_NEXT(it, link))
+		join_back(s, TAILQ_NEXT(it, link));
+}
+
 static void make_room(struct spool *s)
 {
 	while (s->bytes > s->max_bytes) {
-		struct item *it = first_to_go(s);
+		struct item *it = first_to_leave(s);
 
+		if (it) {
+			leave(s, it);
+			continue;
+		}
+		it = first_to_go(s);
 		if (!it)
 			return;
 		if (it->kind == WIRE_TICK)
@@ -292,34 +331,76 @@ enum spool_result spool_add(struct spool *s, enum wire_record kind, bool keyfram
 	return s->broken ? SPOOL_WANTS_KEYFRAME : SPOOL_KEPT;
 }
 
-bool spool_peek(const struct spool *s, struct spool_view *ret)
+bool spool_waits(const struct spool *s)
 {
-	const struct item *it = s->unsent;
+	return s->unsent;
+}
 
-	if (!it)
-		return false;
-	*ret = (struct spool_view){.seq = it->seq, .kind = it->kind, .body = it->body};
-	if (it->kind != WIRE_GAP) {
-		ret->len = it->len;
-		return true;
-	}
+static void show_gap(const struct item *it, struct spool_view *ret)
+{
+	*ret = (struct spool_view){.seq = it->seq, .kind = WIRE_GAP};
 	ret->gap = (struct wire_gap){
 		.to_seq = it->to_seq,
-		.records = (uint32_t)MIN_OF(numbers(it), (uint64_t)UINT32_MAX),
+		.records = it->reason == WIRE_GAP_UNCLEAN_END
+				   ? 0
+				   : (uint32_t)MIN_OF(numbers(it), (uint64_t)UINT32_MAX),
 		.bytes = it->len,
-		.reason = WIRE_GAP_SPOOL_FULL,
+		.reason = (enum wire_gap_reason)it->reason,
 		.t_first_us = it->t_first_us,
 		.t_last_us = it->t_last_us,
 	};
+}
+
+static void show(const struct item *it, struct spool_view *ret)
+{
+	if (it->kind == WIRE_GAP)
+		show_gap(it, ret);
+	else
+		*ret = (struct spool_view){.seq = it->seq,
+					   .kind = it->kind,
+					   .body = it->body,
+					   .len = it->len};
+}
+
+/* What of it is to be sent next. */
+static uint64_t next_of(const struct spool *s, const struct item *it)
+{
+	return MAX_OF(it->seq, s->sent_seq + 1);
+}
+
+bool spool_peek(struct spool *s, struct spool_view *ret)
+{
+	const struct item *it = s->unsent;
+	uint64_t seq;
+
+	if (!it)
+		return false;
+	if (!it->on_disk) {
+		show(it, ret);
+		return true;
+	}
+	seq = next_of(s, it);
+	s->disk.load(s->disk.arg, seq, it->to_seq, ret);
+	if (ret->kind == WIRE_GAP) {
+		spool_lost(s, seq, &ret->gap);
+		if (!s->unsent->on_disk) { /* it has become one of ours */
+			show(s->unsent, ret);
+			return true;
+		}
+	}
+	s->shown_to = ret->kind == WIRE_GAP ? ret->gap.to_seq : ret->seq;
 	return true;
 }
 
 void spool_sent(struct spool *s)
 {
-	if (!s->unsent)
+	struct item *it = s->unsent;
+
+	if (!it)
 		return;
-	s->sent_seq = s->unsent->to_seq;
-	s->unsent = TAILQ_NEXT(s->unsent, link);
+	s->sent_seq = it->on_disk ? s->shown_to : it->to_seq;
+	if (s->sent_seq >= it->to_seq)
+		s->unsent = TAILQ_NEXT(it, link);
 }
 
 /* A gap that is stored in part (its records were, before they were dropped here) shrinks. */
@@ -375,6 +456,7 @@ static int give_back(struct spool *s, uint64_t last_seq)
 	gap->seq = last_seq + 1;
 	gap->to_seq = s->acked_seq;
 	gap->kind = WIRE_GAP;
+	gap->reason = WIRE_GAP_SPOOL_FULL;
 	gap->t_first_us = gap->t_last_us = s->acked_t_us;
 	TAILQ_INSERT_HEAD(&s->items, gap, link);
 	s->bytes += cost(gap);
@@ -402,6 +484,148 @@ int spool_rewind(struct spool *s, uint64_t last_seq)
 	return 0;
 }
 
+/* ---- what is on the disk ---- */
+
+void spool_use_disk(struct spool *s, const struct spool_disk *d)
+{
+	s->disk = *d;
+}
+
+void spool_on_disk(struct spool *s, uint64_t seq)
+{
+	s->disk_to = seq;
+}
+
+static struct item *new_gap(uint64_t from, uint64_t to, bool on_disk, unsigned reason)
+{
+	struct item *it = calloc(1, sizeof(*it));
+
+	if (!it)
+		return NULL;
+	it->seq = from;
+	it->to_seq = to;
+	it->kind = WIRE_GAP;
+	it->on_disk = on_disk;
+	it->reason = (uint8_t)reason;
+	return it;
+}
+
+static void insert_after(struct spool *s, struct item *it, struct item *next)
+{
+	TAILQ_INSERT_AFTER(&s->items, it, next, link);
+	s->bytes += cost(next);
+}
+
+/* Cuts it in two before seq; the second half, NULL without memory. */
+static struct item *split(struct spool *s, struct item *it, uint64_t seq)
+{
+	struct item *half;
+
+	if (seq <= it->seq)
+		return it;
+	half = new_gap(seq, it->to_seq, it->on_disk, it->reason);
+	if (!half)
+		return NULL;
+	half->t_first_us = it->t_last_us;
+	half->t_last_us = it->t_last_us;
+	it->to_seq = seq - 1;
+	insert_after(s, it, half);
+	if (s->unsent == it && s->sent_seq >= it->to_seq)
+		s->unsent = half;
+	return half;
+}
+
+static void lose(struct spool *s, struct item *it, uint64_t from, const struct wire_gap *gap)
+{
+	uint64_t to = MIN_OF(it->to_seq, gap->to_seq);
+	uint64_t all = numbers(it);
+
+	it = split(s, it, MAX_OF(it->seq, from));
+	if (!it || (to < it->to_seq && !split(s, it, to + 1)))
+		return;
+	it->on_disk = false;
+	it->reason = (uint8_t)gap->reason;
+	it->len = numbers(it) == all ? MIN_OF(it->len, (size_t)gap->bytes) : (size_t)gap->bytes;
+	it->t_first_us = gap->t_first_us;
+	it->t_last_us = gap->t_last_us;
+	s->dropped += numbers(it);
+	join_back(s, it);
+}
+
+void spool_lost(struct spool *s, uint64_t from, const struct wire_gap *gap)
+{
+	struct item *it;
+	struct item *next;
+
+	s->disk_from = MAX_OF(s->disk_from, gap->to_seq + 1);
+	for (it = TAILQ_FIRST(&s->items); it && it->seq <= gap->to_seq; it = next) {
+		next = TAILQ_NEXT(it, link);
+		if (it->on_disk && it->to_seq >= from)
+			lose(s, it, from, gap);
+	}
+}
+
+int spool_restore(struct spool *s, uint64_t first, uint64_t last)
+{
+	struct item *it = new_gap(first, last, true, 0);
+
+	if (!it)
+		return -ENOMEM;
+	s->last_seq = last;
+	s->acked_seq = s->sent_seq = first - 1;
+	insert_last(s, it);
+	return 0;
+}
+
+int spool_end_unclean(struct spool *s, int64_t t_first_us, int64_t t_last_us)
+{
+	struct item *it = new_gap(s->last_seq + 1, s->last_seq + 1, false, WIRE_GAP_UNCLEAN_END);
+
+	if (!it)
+		return -ENOMEM;
+	it->t_first_us = t_first_us;
+	it->t_last_us = t_last_us;
+	s->last_seq++;
+	s->dropped++;
+	insert_last(s, it);
+	return 0;
+}
+
+uint64_t spool_disk_end(const struct spool *s)
+{
+	const struct item *it;
+	uint64_t end = 0;
+
+	TAILQ_FOREACH (it, &s->items, link)
+		if (it->on_disk)
+			end = it->to_seq;
+	return end;
+}
+
+int spool_walk(struct spool *s, uint64_t seq,
+	       int (*each)(void *arg, const struct spool_view *v, bool keyframe, int64_t t_us),
+	       void *arg)
+{
+	struct item *it;
+	int rc = settle(s);
+
+	if (rc < 0)
+		return rc;
+	it = TAILQ_LAST(&s->items, item_list);
+	while (it && it->seq > seq + 1 && TAILQ_PREV(it, item_list, link))
+		it = TAILQ_PREV(it, item_list, link);
+	for (; it && rc == 0; it = TAILQ_NEXT(it, link)) {
+		struct spool_view v;
+
+		if (it->to_seq <= seq || it->on_disk)
+			continue;
+		show(it, &v);
+		v.seq = MAX_OF(v.seq, seq + 1);
+		rc = each(arg, &v, it->keyframe, it->t_first_us);
+	}
+	return rc;
+}
+
 uint64_t spool_seq_min(const struct spool *s)
 {
 	return s->acked_seq + 1;
@@ -421,10 +645,13 @@ void spool_stats(const struct spool *s, struct spool_stats *ret)
 				    .dropped = s->dropped,
 				    .bytes = s->bytes};
 	TAILQ_FOREACH (it, &s->items, link)
-		if (it->kind == WIRE_GAP)
+		if (it->on_disk)
+			ret->held_on_disk += numbers(it);
+		else if (it->kind == WIRE_GAP)
 			ret->held_gapped += numbers(it);
 		else
 			ret->held_records++;
+	ret->held_records += ret->held_on_disk;
 	if (s->owed.seq)
 		ret->held_gapped += numbers(&s->owed);
 }

@@ -26,9 +26,13 @@ int window_open(struct window *w, const struct wire_hello_ack *ack, struct error
 }
 
 /* What the lane's next batch may weigh: a frame, or what is left of the grant. */
-static size_t room(const struct window *w, enum lane_id id)
+static size_t room(const struct window *w, size_t lane)
 {
-	if (id == LANE_URGENT && w->lanes[id].n == 0)
+	bool under_way = false;
+
+	for (size_t i = 0; i < w->n; i++)
+		under_way = under_way || w->batches[i].lane == lane;
+	if (lane == LANE_URGENT && !under_way)
 		return w->max_frame;
 	if (w->n >= w->max_batches || w->bytes >= w->max_bytes)
 		return 0;
@@ -49,19 +53,16 @@ static void add_record(struct buf *out, const struct spool_view *v)
 	}
 }
 
-static void charge(struct window *w, enum lane_id id, uint64_t last_seq, size_t bytes)
+static void charge(struct window *w, size_t lane, uint64_t last_seq, size_t bytes)
 {
-	struct window_lane *l = &w->lanes[id];
-	size_t at = (l->first + l->n) % WINDOW_MAX_BATCHES;
-
-	l->batches[at].last_seq = last_seq;
-	l->batches[at].bytes = bytes;
-	l->n++;
+	w->batches[w->n].lane = lane;
+	w->batches[w->n].last_seq = last_seq;
+	w->batches[w->n].bytes = bytes;
 	w->n++;
 	w->bytes += bytes;
 }
 
-static int fill_from(struct window *w, enum lane_id id, const struct lane *lane, struct buf *out)
+static int fill_from(struct window *w, size_t id, const struct lane *lane, struct buf *out)
 {
 	struct spool *s = lane->spool;
 	struct spool_view v;
@@ -92,19 +93,20 @@ static int fill_from(struct window *w, enum lane_id id, const struct lane *lane,
 
 int window_fill(struct window *w, const struct lanes *ls, struct buf *out)
 {
-	enum lane_id id = lanes_next(ls);
+	size_t id = lanes_next(ls);
 
-	return id == LANE_COUNT ? 0 : fill_from(w, id, &ls->of[id], out);
+	return id == LANES_MAX ? 0 : fill_from(w, id, &ls->of[id], out);
 }
 
-void window_acked(struct window *w, enum lane_id id, uint64_t seq)
+void window_acked(struct window *w, size_t lane, uint64_t seq)
 {
-	struct window_lane *l = &w->lanes[id];
+	size_t kept = 0;
 
-	while (l->n && l->batches[l->first].last_seq <= seq) {
-		w->bytes -= l->batches[l->first].bytes;
-		l->first = (l->first + 1) % WINDOW_MAX_BATCHES;
-		l->n--;
-		w->n--;
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->batches[i].lane == lane && w->batches[i].last_seq <= seq)
+			w->bytes -= w->batches[i].bytes;
+		else
+			w->batches[kept++] = w->batches[i];
 	}
+	w->n = kept;
 }

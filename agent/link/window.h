@@ -2,7 +2,7 @@
 /*
  * window.h - how much may be on its way to the collector, and the batches that fill it.
  *
- * HelloAck grants bytes and batches, both lanes together; a batch is charged until an ack covers
+ * HelloAck grants bytes and batches, all lanes together; a batch is charged until an ack covers
  * its last record. Samples go only while nothing urgent waits. At least one batch may always be
  * under way, or a record larger than the grant would wait for ever; and always one of urgent
  * records, however much of the grant samples hold: a collector that is slow to store them still
@@ -17,23 +17,17 @@
 
 #define WINDOW_MAX_BATCHES 64
 
-/* One lane's batches under way: a ring. */
-struct window_lane {
-	size_t first;
-	size_t n;
-	struct {
-		uint64_t last_seq;
-		size_t bytes;
-	} batches[WINDOW_MAX_BATCHES];
-};
-
 struct window {
 	size_t max_frame; /* bytes of a batch */
 	size_t max_bytes;
 	size_t max_batches;
 	size_t bytes; /* under way, in all lanes */
-	size_t n;     /* batches under way, in all lanes */
-	struct window_lane lanes[LANE_COUNT];
+	size_t n;     /* batches under way, in all lanes; the oldest first */
+	struct {
+		size_t lane; /* in lanes.of */
+		uint64_t last_seq;
+		size_t bytes;
+	} batches[WINDOW_MAX_BATCHES + 1]; /* and one of urgent records */
 };
 
 /* A new connection, with nothing under way. -EBADMSG for a grant in which the largest record could
@@ -42,7 +36,7 @@ int window_open(struct window *w, const struct wire_hello_ack *ack, struct error
 /* Packs the next batch into out (empty, at least max_frame large) and charges it; the number of
  * records, 0 when nothing waits or nothing more is granted, -ENOBUFS without memory. */
 int window_fill(struct window *w, const struct lanes *ls, struct buf *out) must_use;
-/* Everything of that lane up to seq is stored. */
-void window_acked(struct window *w, enum lane_id id, uint64_t seq);
+/* Everything of that lane (in lanes.of) up to seq is stored. */
+void window_acked(struct window *w, size_t lane, uint64_t seq);
 
 #endif

@@ -26,7 +26,7 @@ FRAME = 256 * 1024
 
 class World:
     def __init__(self, collector=None):
-        self.stack = Stack(agent={"spool_memory": "16MiB"}, collector=collector)
+        self.stack = Stack(agent={"spool_memory": "16MiB", "spool_disk": 0}, collector=collector)
         self.agent = self.log = None
         try:
             self.stack.start_sink()
@@ -152,7 +152,7 @@ def test_a_database_that_stands_still_holds_no_kill_back(world):
     assert assert_counted(world) == (LANES, 1 + TICKS + 1 + 2)
 
 
-def test_a_killed_link_leaves_a_gap_on_each_lane(world):
+def test_a_killed_link_without_a_disk_leaves_a_gap_on_each_lane(world):
     first = dict(world.streams())
     world.order("kills", 3)
     world.wait_stored(1, 1 + 3)

@@ -49,7 +49,7 @@ static void the_urgent_lane_has_right_of_way(void **state unused_arg)
 	struct lanes ls;
 
 	assert_int_equal(lanes_init(&ls, epochs, KIB(64)), 0);
-	assert_int_equal(lanes_next(&ls), LANE_COUNT);
+	assert_int_equal(lanes_next(&ls), LANES_MAX);
 	put(&ls, WIRE_TICK, 10);
 	assert_int_equal(lanes_next(&ls), LANE_SAMPLES);
 	put(&ls, WIRE_EVENT, 10);
@@ -61,7 +61,7 @@ static void the_urgent_lane_has_right_of_way(void **state unused_arg)
 
 static void each_has_numbers_of_its_own(void **state unused_arg)
 {
-	struct wire_epoch told[LANE_COUNT];
+	struct wire_epoch told[LANES_MAX];
 	struct spool_stats st;
 	struct lanes ls;
 

@@ -332,6 +332,7 @@ static void start(struct world *w)
 	set(w, "collector", text);
 	set(w, "state_dir", w->folder);
 	set(w, "actd_socket", in(w, "actd.sock", path));
+	set(w, "spool_disk", "0"); /* test_disk.c is about that */
 	set(w, "reconnect_base", "20ms");
 	set(w, "reconnect_cap", "40ms");
 	set(w, "reconnect_first", "40ms");

@@ -401,6 +401,116 @@ static void a_debt_is_paid_later(void **state unused_arg)
 	spool_free(&s);
 }
 
+/* ---- what is on the disk ---- */
+
+/* A disk that has what it is told to have. */
+struct shelf {
+	uint64_t lost_from, lost_to;
+	unsigned loads;
+};
+
+static void load(void *arg, uint64_t seq, uint64_t to, struct spool_view *ret)
+{
+	static const uint8_t body[1];
+	struct shelf *d = arg;
+
+	d->loads++;
+	*ret = (struct spool_view){.seq = seq, .kind = WIRE_EVENT, .body = body, .len = 1};
+	if (seq < d->lost_from || seq > d->lost_to)
+		return;
+	ret->kind = WIRE_GAP;
+	ret->body = NULL;
+	ret->gap = (struct wire_gap){.to_seq = MIN_OF(to, d->lost_to), .reason = WIRE_GAP_CORRUPT};
+}
+
+static void what_the_disk_has_leaves_memory_and_stays_held(void **state unused_arg)
+{
+	struct shelf shelf = {0};
+	const struct spool_disk disk = {load, &shelf};
+	struct spool *s = make(8192);
+	struct spool_stats st;
+	uint64_t next = 1;
+
+	spool_use_disk(s, &disk);
+	for (uint64_t i = 1; i <= 100; i++) {
+		assert_int_equal(add(s, WIRE_KILL, false, 500), SPOOL_WANTS_KEYFRAME);
+		spool_on_disk(s, i);
+		assert_sum(s);
+	}
+	spool_stats(s, &st);
+	assert_int_equal(st.held_records, 100);
+	assert_true(st.held_on_disk >= 85 && st.bytes <= 8192);
+	assert_int_equal(spool_disk_end(s), st.held_on_disk);
+	assert_int_equal(send_all(s, &next), 100);
+	assert_int_equal(shelf.loads, st.held_on_disk);
+	assert_int_equal(spool_ack(s, 40), 0);
+	assert_int_equal(spool_rewind(s, 50), 0);
+	next = 51;
+	assert_int_equal(send_all(s, &next), 50);
+	assert_int_equal(spool_ack(s, 100), 0);
+	spool_stats(s, &st);
+	assert_int_equal(st.bytes, 0);
+	spool_free(&s);
+}
+
+static void what_the_disk_lost_is_a_gap_also_without_memory(void **state unused_arg)
+{
+	for (unsigned at = 1; at < 8; at++) {
+		struct shelf shelf = {.lost_from = 10, .lost_to = 19};
+		const struct spool_disk disk = {load, &shelf};
+		struct spool *s = make(8192);
+		struct spool_stats st;
+		uint64_t next = 1;
+
+		spool_use_disk(s, &disk);
+		assert_int_equal(spool_restore(s, 1, 50), 0);
+		alloc_fail_at(at);
+		assert_int_equal(send_all(s, &next), 41);
+		alloc_fail_off();
+		assert_int_equal(next, 51);
+		assert_sum(s);
+		assert_int_equal(spool_rewind(s, 15), 0);
+		next = 16;
+		assert_int_equal(send_all(s, &next), 32);
+		spool_stats(s, &st);
+		assert_int_equal(st.held_gapped, 4);
+		assert_sum(s);
+		assert_int_equal(spool_ack(s, 50), 0);
+		spool_free(&s);
+	}
+}
+
+static void an_old_stream_may_end_in_doubt(void **state unused_arg)
+{
+	struct shelf shelf = {0};
+	const struct spool_disk disk = {load, &shelf};
+	struct spool *s = make(8192);
+	struct spool_view v;
+	uint64_t next = 5;
+
+	spool_use_disk(s, &disk);
+	assert_int_equal(spool_restore(s, 5, 8), 0);
+	assert_int_equal(spool_end_unclean(s, 7, 9), 0);
+	assert_int_equal(spool_seq_min(s), 5);
+	assert_int_equal(spool_seq_max(s), 9);
+	/* the collector has less than the disk: what is missing went for want of room */
+	assert_int_equal(spool_rewind(s, 2), 0);
+	assert_true(spool_peek(s, &v));
+	assert_int_equal(v.gap.to_seq, 4);
+	assert_int_equal(v.gap.reason, WIRE_GAP_SPOOL_FULL);
+	spool_sent(s);
+	for (; spool_peek(s, &v) && v.kind != WIRE_GAP; next++) {
+		assert_int_equal(v.seq, next);
+		spool_sent(s);
+	}
+	assert_int_equal(v.seq, 9);
+	assert_int_equal(v.gap.reason, WIRE_GAP_UNCLEAN_END);
+	assert_int_equal(v.gap.records, 0); /* nobody knows that there was one */
+	spool_sent(s);
+	assert_false(spool_waits(s));
+	spool_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +526,9 @@ int main(void)
 		cmocka_unit_test(random_operations_keep_the_sum),
 		cmocka_unit_test(no_memory_loses_nothing_uncounted),
 		cmocka_unit_test(a_debt_is_paid_later),
+		cmocka_unit_test(what_the_disk_has_leaves_memory_and_stays_held),
+		cmocka_unit_test(what_the_disk_lost_is_a_gap_also_without_memory),
+		cmocka_unit_test(an_old_stream_may_end_in_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
