@@ -96,120 +96,123 @@ END $$;
 
 -- ---- decoding ----
 
+-- The varints of bytes at .. stop - 1 of d, at most 'most' of them, and the byte after. In place: a call
+-- of mh_varint() for each would cost ten times as much.
+CREATE FUNCTION mh_varints(d bytea, at int, stop int, most int, OUT v int8[], OUT next int)
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE
+    b int;
+    w int8;
+    s int;
+BEGIN
+    v := '{}';
+    next := at;
+    WHILE next < stop AND most > 0 LOOP
+        b := get_byte(d, next);
+        next := next + 1;
+        w := b & 127;
+        s := 7;
+        WHILE b > 127 LOOP
+            b := get_byte(d, next);
+            next := next + 1;
+            w := w | ((b & 127)::int8 << s);
+            s := s + 7;
+        END LOOP;
+        v := v || w;
+        most := most - 1;
+    END LOOP;
+END $$;
+
 -- What a column of a chunk holds, NULL where absent; k -1 = the samples' times, ms after the window's
--- start. Predicted columns (chunk.h) are what they differ from their prediction by: mh_values() adds
--- that. Most varints are one byte, which is read in place: a call of mh_varint() costs ten times as much.
+-- start. Predicted columns (chunk.h) are what they differ from their prediction by: mh_values() adds that.
 CREATE OR REPLACE FUNCTION mh_col(d bytea, k int, n int) RETURNS int8[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     r int8[] := array_fill(NULL::int8, ARRAY[n]);
-    runs int8[] := ARRAY[n];
-    at int := 1;
-    stop int;
+    runs int8[] := ARRAY[n];            -- present, absent, present ..
+    head int8[];                        -- n, first time, step, length of the times
+    tok int8[];                         -- the column
+    at int;
     len int8;
-    w int8;
-    head int8 := 2;
-    cur int8;
-    step int8;
+    j int := 1;                         -- of tok
+    i int := 1;                         -- of r
+    cur int8 := 0;
+    step int8 := 0;
+    gcd int8 := 1;
     zeros int8 := 0;
-    first bool := true;
-    plain bool;
-    cols int8;
-    i int := 1;
     told int8 := 0;
+    first bool := true;
 BEGIN
     IF get_byte(d, 0) <> 1 THEN
         RAISE EXCEPTION 'chunk format % is not known', get_byte(d, 0);
     END IF;
-    SELECT v, next INTO len, at FROM mh_varint(d, at);
-    IF len <> n THEN
-        RAISE EXCEPTION 'chunk holds % samples, not %', len, n;
+    SELECT v, next INTO head, at FROM mh_varints(d, 1, length(d), 4);
+    IF head[1] <> n THEN
+        RAISE EXCEPTION 'chunk holds % samples, not %', head[1], n;
     END IF;
-    SELECT v, next INTO w, at FROM mh_varint(d, at);
-    cur := (w >> 1) # -(w & 1);
-    SELECT v, next INTO step, at FROM mh_varint(d, at);
-    SELECT v, next INTO len, at FROM mh_varint(d, at);
+    len := head[4];
     IF k < 0 THEN
-        stop := at + len::int;
+        cur := (head[2] >> 1) # -(head[2] & 1);
+        step := head[3];
         r[1] := cur;
-        FOR i IN 2 .. n LOOP
-            IF zeros > 0 THEN
-                zeros := zeros - 1;
-            ELSIF at < stop THEN
-                w := get_byte(d, at);
-                at := at + 1;
-                IF w > 127 THEN
-                    SELECT v, next INTO w, at FROM mh_varint(d, at - 1);
-                END IF;
-                cur := cur + ((w >> 1) # -(w & 1));
-                IF w = 0 THEN
-                    SELECT v, next INTO zeros, at FROM mh_varint(d, at);
-                END IF;
+        i := 2;
+        first := false;
+        runs[1] := n - 1;
+    ELSE
+        at := at + len::int;
+        FOR m IN -1 .. k LOOP           -- the number of columns, then each one's length
+            len := get_byte(d, at);
+            at := at + 1;
+            IF len > 127 THEN
+                SELECT v[1], next INTO len, at FROM mh_varints(d, at - 1, length(d), 1);
             END IF;
-            cur := cur + step;
-            r[i] := cur;
+            IF m < 0 AND k >= len THEN
+                RETURN r;
+            ELSIF m BETWEEN 0 AND k - 1 THEN
+                at := at + len::int;
+            END IF;
         END LOOP;
-        RETURN r;
-    END IF;
-    at := at + len::int;
-    SELECT v, next INTO cols, at FROM mh_varint(d, at);
-    IF k >= cols THEN
-        RETURN r;
-    END IF;
-    FOR i IN 0 .. k LOOP
-        len := get_byte(d, at);
-        at := at + 1;
-        IF len > 127 THEN
-            SELECT v, next INTO len, at FROM mh_varint(d, at - 1);
+        IF len = 0 THEN
+            RETURN r;
         END IF;
-        IF i < k THEN
-            at := at + len::int;
-        END IF;
-    END LOOP;
-    IF len = 0 THEN
-        RETURN r;
     END IF;
-    stop := at + len::int;
-    SELECT v, next INTO head, at FROM mh_varint(d, at);
-    IF head & 1 = 1 THEN
-        runs := '{}';
-        WHILE told < n LOOP
-            SELECT v, next INTO w, at FROM mh_varint(d, at);
-            runs := runs || w;
-            told := told + w;
-        END LOOP;
-    END IF;
-    cur := 0;
-    plain := at >= stop;
-    FOR j IN 1 .. cardinality(runs) LOOP
-        IF j & 1 = 0 THEN
-            i := i + runs[j]::int;
-            CONTINUE;
+    tok := (SELECT v FROM mh_varints(d, at, at + len::int, 2147483647));
+    IF k >= 0 THEN
+        gcd := tok[1] >> 1;
+        j := 2;
+        IF tok[1] & 1 = 1 THEN
+            runs := '{}';
+            WHILE told < n LOOP
+                runs := runs || tok[j];
+                told := told + tok[j];
+                j := j + 1;
+            END LOOP;
         END IF;
-        FOR m IN i .. i + runs[j]::int - 1 LOOP
-            IF plain THEN
-                NULL;
-            ELSIF first THEN
-                SELECT v, next INTO w, at FROM mh_varint(d, at);
-                cur := (w >> 1) # -(w & 1);
+    END IF;
+    -- Values that the column ends before: all the same as the last, or 0 where it has none.
+    FOR x IN 1 .. cardinality(runs) LOOP
+        IF x & 1 = 1 THEN
+            FOR m IN i .. i + runs[x]::int - 1 LOOP
+                IF zeros > 0 THEN
+                    zeros := zeros - 1;
+                ELSIF j <= cardinality(tok) AND (gcd > 0 OR first) THEN
+                    told := (tok[j] >> 1) # -(tok[j] & 1);
+                    j := j + 1;
+                    IF first THEN
+                        cur := told;
+                    ELSIF told = 0 THEN
+                        zeros := tok[j];
+                        j := j + 1;
+                    ELSE
+                        cur := cur + told * gcd;
+                    END IF;
+                END IF;
                 first := false;
-            ELSIF zeros > 0 THEN
-                zeros := zeros - 1;
-            ELSIF head > 1 THEN
-                w := get_byte(d, at);
-                at := at + 1;
-                IF w > 127 THEN
-                    SELECT v, next INTO w, at FROM mh_varint(d, at - 1);
-                END IF;
-                IF w = 0 THEN
-                    SELECT v, next INTO zeros, at FROM mh_varint(d, at);
-                ELSE
-                    cur := cur + ((w >> 1) # -(w & 1)) * (head >> 1);
-                END IF;
-            END IF;
-            r[m] := cur;
-        END LOOP;
-        i := i + runs[j]::int;
+                cur := cur + step;
+                r[m] := cur;
+            END LOOP;
+        END IF;
+        i := i + runs[x]::int;
     END LOOP;
     RETURN r;
 END $$;
@@ -289,32 +292,38 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1000 AS $$
 DECLARE
     grid timestamptz[] := mh_grid(lo, hi);
 BEGIN
+    -- OFFSET 0: the time is worked out once a sample.
     IF kind = 0 THEN
         RETURN QUERY
-        SELECT c.t0 + s.ms * interval '1 millisecond', s.v
-          FROM (SELECT h.t0, h.part, h.n, h.d FROM chunk AS h
-                 WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
-                   AND h.host_id = host AND h.proc_id = obj
-                UNION
-                SELECT h.t0, h.part, h.n, h.d FROM chunk_held AS h
-                 WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
-                   AND h.host_id = host AND h.proc_id = obj) AS c,
-               LATERAL unnest(mh_col(c.d, -1, c.n), mh_values(kind, c.d, k, c.n)) AS s(ms, v)
-         WHERE s.v IS NOT NULL AND c.t0 + s.ms * interval '1 millisecond' >= lo
-           AND c.t0 + s.ms * interval '1 millisecond' < hi;
+        SELECT p.t, p.v
+          FROM (SELECT c.t0 + s.ms * interval '1 millisecond' AS t, s.v
+                  FROM (SELECT h.t0, h.part, h.n, h.d FROM chunk AS h
+                         WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
+                           AND h.host_id = host AND h.proc_id = obj
+                        UNION
+                        SELECT h.t0, h.part, h.n, h.d FROM chunk_held AS h
+                         WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
+                           AND h.host_id = host AND h.proc_id = obj) AS c,
+                       LATERAL unnest(mh_col(c.d, -1, c.n), mh_values(0, c.d, k, c.n)) AS s(ms, v)
+                 WHERE s.v IS NOT NULL
+                OFFSET 0) AS p
+         WHERE p.t >= lo AND p.t < hi;
     ELSE
         RETURN QUERY
-        SELECT c.t0 + s.ms * interval '1 millisecond', s.v
-          FROM (SELECT h.t0, h.part, h.n, h.d FROM host_chunk AS h
-                 WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
-                   AND h.host_id = host AND h.kind = mh_points.kind AND h.obj_id = obj
-                UNION
-                SELECT h.t0, h.part, h.n, h.d FROM host_chunk_held AS h
-                 WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
-                   AND h.host_id = host AND h.kind = mh_points.kind AND h.obj_id = obj) AS c,
-               LATERAL unnest(mh_col(c.d, -1, c.n), mh_values(mh_points.kind, c.d, k, c.n)) AS s(ms, v)
-         WHERE s.v IS NOT NULL AND c.t0 + s.ms * interval '1 millisecond' >= lo
-           AND c.t0 + s.ms * interval '1 millisecond' < hi;
+        SELECT p.t, p.v
+          FROM (SELECT c.t0 + s.ms * interval '1 millisecond' AS t, s.v
+                  FROM (SELECT h.t0, h.part, h.n, h.d FROM host_chunk AS h
+                         WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
+                           AND h.host_id = host AND h.kind = mh_points.kind AND h.obj_id = obj
+                        UNION
+                        SELECT h.t0, h.part, h.n, h.d FROM host_chunk_held AS h
+                         WHERE h.t0 = ANY (grid) AND h.t0 >= grid[1] AND h.t0 < hi
+                           AND h.host_id = host AND h.kind = mh_points.kind AND h.obj_id = obj) AS c,
+                       LATERAL unnest(mh_col(c.d, -1, c.n), mh_values(mh_points.kind, c.d, k, c.n))
+                           AS s(ms, v)
+                 WHERE s.v IS NOT NULL
+                OFFSET 0) AS p
+         WHERE p.t >= lo AND p.t < hi;
     END IF;
 END $$;
 
