@@ -81,8 +81,10 @@ struct store_stats {
 	uint64_t duplicates; /* already stored */
 	uint64_t fenced;
 	uint64_t dead_letters;
-	uint64_t flush_errors; /* transactions that failed and were tried again */
-	uint64_t sealed;       /* windows */
+	uint64_t flush_errors;   /* transactions that failed and were tried again */
+	uint64_t sealed;         /* windows */
+	uint64_t sealed_samples; /* of processes */
+	uint64_t sealed_bytes;   /* of their chunks */
 	uint64_t seal_errors;
 	uint64_t too_late; /* parts dropped: older than chunks are kept */
 	size_t queued_bytes;

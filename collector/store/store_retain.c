@@ -294,6 +294,7 @@ void store_on_retain_timer(int fd, short what, void *arg)
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (s->retaining)
 		return;
+	store_ask_sizes(s);
 	window_forget(s->windows, clock_wall_us() - s->cfg.keep_chunk_us);
 	s->retaining = true;
 	if (make_ahead(s) < 0)
