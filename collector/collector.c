@@ -191,6 +191,8 @@ static int open_store(struct collector *c, const char *conninfo, struct error *e
 	config.queue_bytes = c->o->queue_bytes;
 	config.keep_chunk_us = c->o->keep_chunks_us;
 	config.keep_rollup_us = c->o->keep_rollups_us;
+	config.keep_day_us = c->o->keep_days_us;
+	config.keep_evidence_us = c->o->keep_evidence_us;
 	config.keep_event_us = c->o->keep_events_us;
 	return store_open(c->base, &config, on_acked, c, &c->store, err);
 }

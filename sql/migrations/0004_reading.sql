@@ -19,11 +19,16 @@ CREATE TABLE metric (
 
 -- ---- days ----
 
--- As rollup_1h, a row a process and day (UTC); rss_slope_kib_h over the day's hours.
+-- As rollup_1h, a row a process and day (UTC); rss_slope_kib_h over the day's hours. Only of processes
+-- that were there in two windows of the day or more: what is shorter lives stays in the hours. Who it was
+-- stands here, for days outlive the rows of processes.
 CREATE TABLE rollup_1d (
     t0               timestamptz NOT NULL,
     host_id          int4 NOT NULL,
     proc_id          int8 NOT NULL,
+    pid              int4,
+    comm             text NOT NULL,
+    service          text NOT NULL,
     n                int4 NOT NULL,
     rss_min          int8,
     rss_max          int8,
@@ -76,6 +81,8 @@ CREATE TABLE host_chunk_held (
     PRIMARY KEY (t0, host_id, kind, obj_id, part)
 ) PARTITION BY RANGE (t0);
 
+-- Made apart and then attached: CREATE TABLE .. PARTITION OF would lock the parent against everybody, so
+-- it would wait for each reader, and every insert behind it.
 CREATE OR REPLACE FUNCTION mh_make_leaf(parent text, lo timestamptz, hi timestamptz) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -85,8 +92,9 @@ BEGIN
     IF to_regclass(quote_ident(leaf)) IS NOT NULL THEN
         RETURN leaf;
     END IF;
-    EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                   leaf, parent, lo, hi);
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                   parent, leaf, lo, hi);
     IF parent IN ('inbox', 'chunk', 'host_chunk', 'chunk_held', 'host_chunk_held') THEN
         EXECUTE format('ALTER TABLE %I ALTER d SET STORAGE EXTERNAL', leaf);
         EXECUTE format('ALTER TABLE %I SET (toast_tuple_target = 8160)', leaf);
@@ -532,13 +540,13 @@ SELECT r.t0 AS t, r.host_id, h.name AS host, r.proc_id AS process, p.service, p.
   FROM rollup_1h AS r JOIN host AS h USING (host_id) LEFT JOIN process AS p USING (host_id, proc_id);
 
 CREATE VIEW rollup_days AS
-SELECT r.t0 AS t, r.host_id, h.name AS host, r.proc_id AS process, p.service, p.comm, p.pid, r.n AS samples,
+SELECT r.t0 AS t, r.host_id, h.name AS host, r.proc_id AS process, r.service, r.comm, r.pid, r.n AS samples,
        r.rss_min * 1024 AS rss_min_bytes, r.rss_max * 1024 AS rss_max_bytes, r.rss_avg * 1024 AS rss_avg_bytes,
        r.rss_first * 1024 AS rss_first_bytes, r.rss_last * 1024 AS rss_last_bytes,
        r.anon_last * 1024 AS anon_last_bytes, r.swap_max * 1024 AS swap_max_bytes,
        r.cpu_ms / 1e3::float8 AS cpu_seconds, r.majflt, r.gc2, r.gc_collected, r.gc_uncollectable,
        r.rss_slope_kib_h * 1024 AS rss_slope_bytes_per_hour
-  FROM rollup_1d AS r JOIN host AS h USING (host_id) LEFT JOIN process AS p USING (host_id, proc_id);
+  FROM rollup_1d AS r JOIN host AS h USING (host_id);
 
 -- ---- who may read ----
 

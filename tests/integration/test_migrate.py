@@ -78,7 +78,7 @@ def test_killed_at_any_moment_it_is_whole_or_not_at_all(database):
                    "EXECUTE FUNCTION slow()")
     killed, seen, delay = 0, set(), 0.0
     while database.version() < NEWEST:
-        delay += 0.07
+        delay += 0.15
         assert delay < 20
         p = database.start()
         try:
