@@ -28,8 +28,7 @@ static int tell(struct db_sync *s, enum query q, const struct db_param *params, 
 	return rc;
 }
 
-/* The schema's version, 0 for an empty database. */
-static int read_version(struct db_sync *s, struct error *err)
+int migrate_version(struct db_sync *s, struct error *err)
 {
 	struct db_result *r;
 	bool meta, foreign;
@@ -86,7 +85,7 @@ static int step(struct db_sync *s, struct error *err)
 		rc = tell(s, Q_MIGRATE_PATIENCE, NULL, 0, err);
 	if (rc < 0)
 		goto rollback;
-	version = rc = read_version(s, err);
+	version = rc = migrate_version(s, err);
 	if (rc < 0)
 		goto rollback;
 	if (version > migrate_newest()) {
