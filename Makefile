@@ -172,7 +172,7 @@ $(B)/drivers/%: tests/integration/drivers/%.c $(driver_uses) | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,DRIVER,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(driver_uses) $(LIBS_all)
 
-.PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm check-soak hooks
+.PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm check-soak check-pg hooks
 check: ## every test that gates a change; ends 'N passed, N failed'
 	$(Q)tools/deps
 	$(Q)$(MAKE) -j2 all tests
@@ -187,6 +187,8 @@ check-browser: all ## the dashboard in a real Chromium
 	$(Q)tools/run-tests browser
 check-fault: all ## kill -9 everything, many times, and count what is stored
 	$(Q)tools/run-tests fault
+check-pg: all $(DRIVERS) ## the store's tests on the newest PostgreSQLs of Debian's suites (root; skipped by name where they cannot be had)
+	$(Q)BIN=$(CURDIR)/build B=$(B) tools/check-pg
 check-soak: all $(B)/drivers/soak ## a day of rounds and minutes of the whole agent: memory and descriptors stay (root; SOAK_SECONDS=300)
 	$(Q)B=$(B) tools/run-tests soak
 # An exit code of its own: a report is never the failure that a test expects of a program.

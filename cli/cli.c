@@ -13,6 +13,7 @@
 const struct cli_command cli_commands[] = {
 	{"status", 0, 0, command_status, "",
 	 "the fleet in one screen: hosts, worst, firing alerts"},
+	{"store", 0, 0, command_store, "", "what the database takes, by table, the largest first"},
 	{"hosts", 0, 0, command_hosts, "", "every host: memory, culprit, time to OOM"},
 	{"host", 1, 1, command_host, "HOST",
 	 "one host: memory, pressure, what is wrong with its set-up, limits, containers"},

@@ -58,6 +58,7 @@ struct cli_command {
 extern const struct cli_command cli_commands[]; /* ends with a NULL name */
 
 int command_status(struct cli *c);
+int command_store(struct cli *c);
 int command_hosts(struct cli *c);
 int command_host(struct cli *c);
 int command_oom(struct cli *c);

@@ -62,6 +62,31 @@ int command_status(struct cli *c)
 	return command_hosts(c);
 }
 
+static void store_row(struct table *t, const json_t *s)
+{
+	cell_text(t, s, "name");
+	cell_bytes(t, s, "bytes");
+	cell_bytes(t, s, "index_bytes");
+	cell_number(t, s, "rows");
+	cell_number(t, s, "partitions");
+	cell_time(t, s, "oldest");
+}
+
+int command_store(struct cli *c)
+{
+	static const char *const headings[] = {"TABLE",       ">BYTES", ">INDEXES", ">~ROWS",
+					       ">PARTITIONS", "OLDEST", NULL};
+	json_t *store = NULL;
+	int code = cli_get(c, "/store", &store);
+
+	if (code)
+		return code;
+	code = c->json ? cli_print_json(store)
+		       : cli_print_items(c, json_object_get(store, "tables"), headings, store_row);
+	json_decref(store);
+	return code;
+}
+
 static void process_row(struct table *t, const json_t *p)
 {
 	const char *cmdline = field_text(p, "cmdline");

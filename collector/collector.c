@@ -27,6 +27,7 @@
 #include "collector/store/migrate.h"
 #include "collector/store/store.h"
 #include "collector/store/store_fleet.h"
+#include "collector/store/transfer.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -191,6 +192,8 @@ static int open_store(struct collector *c, const char *conninfo, struct error *e
 	config.queue_bytes = c->o->queue_bytes;
 	config.keep_chunk_us = c->o->keep_chunks_us;
 	config.keep_rollup_us = c->o->keep_rollups_us;
+	config.keep_day_us = c->o->keep_days_us;
+	config.keep_evidence_us = c->o->keep_evidence_us;
 	config.keep_event_us = c->o->keep_events_us;
 	return store_open(c->base, &config, on_acked, c, &c->store, err);
 }
@@ -747,6 +750,27 @@ int collector_migrate(const struct collector_options *o, struct error *err)
 	db_sync_free(&s);
 	embedded_free(&c.embedded);
 	return rc < 0 ? rc : 0;
+}
+
+int collector_db(const struct collector_options *o, const char *verb, const char *file,
+		 struct error *err)
+{
+	struct collector c = {.magic = COLLECTOR_MAGIC, .o = o};
+	struct transfer t = {.relaxed = o->database_relaxed};
+	bool out = strcmp(verb, "export") == 0;
+	int rc;
+
+	if (!out && strcmp(verb, "import") != 0)
+		return error_set(err, -EINVAL, "db '%s': expected export or import", verb);
+	rc = find_database(&c, &t.conninfo, err);
+	if (!rc && c.embedded)
+		t.bin_dir = embedded_bin_dir(c.embedded);
+	if (!rc)
+		rc = out ? transfer_export(&t, file, err) : transfer_import(&t, file, err);
+	if (!rc)
+		fprintf(stderr, "%s done\n", verb);
+	embedded_free(&c.embedded);
+	return rc;
 }
 
 int collector_check(const struct collector_options *o, struct error *err)

@@ -13,6 +13,9 @@
 int collector_run(const struct collector_options *o, struct error *err) must_use;
 /* Brings the database's schema up and ends. */
 int collector_migrate(const struct collector_options *o, struct error *err) must_use;
+/* 'db export FILE', 'db import FILE'; -EINVAL for another verb. */
+int collector_db(const struct collector_options *o, const char *verb, const char *file,
+		 struct error *err) must_use;
 /* Reads every file that the configuration names, starts nothing. */
 int collector_check(const struct collector_options *o, struct error *err) must_use;
 

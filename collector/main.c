@@ -41,6 +41,9 @@ static void usage(FILE *out)
 	fputs("usage: memherd-collector [COMMAND] [-c FILE] [-o KEY=VALUE]...\n\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
+	fprintf(out, "  %-14s %s\n", "db export FILE",
+		"the whole database into a new file; - is standard output");
+	fprintf(out, "  %-14s %s\n", "db import FILE", "back, into an empty database");
 	fputs("\n  -c FILE        configuration (default " COLLECTOR_CONF ")\n"
 	      "  -o KEY=VALUE   one option, over the file's\n"
 	      "  --version, --help\n",
@@ -60,6 +63,7 @@ static int set_override(struct collector_options *o, const char *text, struct er
 
 struct line {
 	const char *command;
+	const char *words[2]; /* of 'db' */
 	const char *file;
 	const char *overrides[64];
 	size_t n;
@@ -94,6 +98,9 @@ static int parse_line(int argc, char **argv, struct line *l)
 	}
 	if (optind < argc)
 		l->command = argv[optind++];
+	if (strcmp(l->command, "db") == 0 && optind + 2 == argc)
+		for (size_t i = 0; i < ARRAY_SIZE(l->words); i++)
+			l->words[i] = argv[optind++];
 	return optind == argc ? 0 : -EINVAL;
 }
 
@@ -129,7 +136,7 @@ int main(int argc, char **argv)
 		conf_fini(&collector_conf, &o);
 		return EXIT_USAGE;
 	}
-	rc = -ENOENT;
+	rc = l.words[0] ? collector_db(&o, l.words[0], l.words[1], &err) : -ENOENT;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(commands[i].name, l.command) == 0)
 			rc = commands[i].run(&o, &err);

@@ -112,6 +112,12 @@ static const struct conf_option options[] = {
 	 "how long samples are kept", NULL},
 	{"keep_rollups", CONF_DURATION, O(keep_rollups_us), "90d", DAY, 3650 * DAY, 0,
 	 "how long hourly figures are kept", NULL},
+	{"keep_days", CONF_DURATION, O(keep_days_us), "730d", DAY, 3650 * DAY, 0,
+	 "how long daily figures are kept", NULL},
+	{"keep_evidence", CONF_DURATION, O(keep_evidence_us), "365d", DAY, 3650 * DAY, 0,
+	 "how long samples around an alert or a kill are kept; up to keep_chunks: no longer than "
+	 "the others",
+	 NULL},
 	{"keep_events", CONF_DURATION, O(keep_events_us), "365d", DAY, 3650 * DAY, 0,
 	 "how long events are kept", NULL},
 	{"max_agents", CONF_INT, O(max_agents), "12000", 1, 100000, 0, "agents connected at a time",

@@ -30,6 +30,8 @@ struct collector_options {
 	int64_t queue_bytes;
 	int64_t keep_chunks_us;
 	int64_t keep_rollups_us;
+	int64_t keep_days_us;
+	int64_t keep_evidence_us;
 	int64_t keep_events_us;
 	int64_t max_agents;
 	int64_t accepts_per_second;

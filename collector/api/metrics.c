@@ -70,6 +70,25 @@ static void write_stats(struct buf *out, bool openmetrics, const struct collecto
 	(void)last;
 }
 
+static void table_sample(struct buf *out, const char *name, const struct store_size *t, int64_t v)
+{
+	buf_printf(out, "memherd_%s{table=\"", name);
+	metrics_label(out, t->table);
+	buf_puts(out, "\"}");
+	value(out, (double)v);
+}
+
+static void write_sizes(struct buf *out, bool openmetrics, const struct store_sizes *s)
+{
+	family(out, openmetrics, "store_bytes", "gauge",
+	       "what a table takes, its leaves, indexes and TOAST included");
+	for (size_t i = 0; i < s->n; i++)
+		table_sample(out, "store_bytes", &s->tables[i], s->tables[i].bytes);
+	family(out, openmetrics, "store_rows", "gauge", "rows of a table, as the server estimates");
+	for (size_t i = 0; i < s->n; i++)
+		table_sample(out, "store_rows", &s->tables[i], s->tables[i].rows);
+}
+
 static void write_agents(struct buf *out, bool openmetrics, const struct registry *r)
 {
 	const struct host *h;
@@ -442,6 +461,8 @@ int metrics_write(struct buf *out, const struct metrics_input *in, bool openmetr
 	write_self(out, openmetrics, in);
 	if (in->stats)
 		write_stats(out, openmetrics, in->stats);
+	if (in->sizes)
+		write_sizes(out, openmetrics, in->sizes);
 	write_agents(out, openmetrics, in->registry);
 	write_hosts(out, openmetrics, &fleet, in->now_us);
 	write_kills(out, openmetrics, &fleet);
@@ -463,6 +484,7 @@ void metrics_get(struct call *c)
 	const struct metrics_input in = {
 		.registry = a->ctx.registry,
 		.stats = a->ctx.stats,
+		.sizes = a->ctx.store ? store_sizes(a->ctx.store) : NULL,
 		.http_requests = a->requests,
 		.http_refused = peers->refused,
 		.http_connections = peers->open,

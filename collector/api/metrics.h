@@ -9,6 +9,7 @@
 
 #include "collector/fleet/registry.h"
 #include "collector/stats.h"
+#include "collector/store/store_size.h"
 #include "common/buf.h"
 #include "common/check.h"
 
@@ -18,6 +19,7 @@
 struct metrics_input {
 	const struct registry *registry;
 	const struct collector_stats *stats; /* may be NULL */
+	const struct store_sizes *sizes;     /* may be NULL */
 	uint64_t http_requests;
 	uint64_t http_refused; /* malformed or over a cap, before there was a request */
 	uint64_t auth_failures;

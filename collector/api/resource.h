@@ -15,6 +15,7 @@ void ready_get(struct call *c);
 void metrics_get(struct call *c);
 /* fleet.c */
 void fleet_get(struct call *c);
+void store_get(struct call *c);
 /* hosts.c */
 void host_list(struct call *c);
 void host_get(struct call *c);

@@ -15,6 +15,7 @@ const struct route route_table[] = {
 	{HTTP_GET, V1 "/healthz", SCOPE_PUBLIC, health_get, "is the process alive"},
 	{HTTP_GET, V1 "/readyz", SCOPE_PUBLIC, ready_get, "can it do its work"},
 	{HTTP_GET, V1 "/fleet", SCOPE_READ, fleet_get, "counts and the worst hosts"},
+	{HTTP_GET, V1 "/store", SCOPE_READ, store_get, "what the database takes, by table"},
 	{HTTP_GET, V1 "/hosts", SCOPE_READ, host_list, "hosts"},
 	{HTTP_GET, V1 "/hosts/{id}", SCOPE_READ, host_get, "one host"},
 	{HTTP_GET, V1 "/hosts/{id}/processes", SCOPE_READ, host_processes, "its processes"},

@@ -82,7 +82,11 @@ static void ask(struct call *c)
 		     ? store_series(c->api->ctx.store, &c->series, (unsigned)c->metric, from, to,
 				    (size_t)max, on_series, c)
 		     : -ENOTCONN;
-	rows_asked(c, rc);
+	if (rc == -ERANGE)
+		call_fail(c, 400,
+			  "'from' to 'to' is more than 65536 windows of samples: ask for less");
+	else
+		rows_asked(c, rc);
 }
 
 void host_series(struct call *c)

@@ -128,6 +128,20 @@ int db_sync_query(struct db_sync *s, enum query q, const struct db_param *params
 	return 0;
 }
 
+int db_sync_environment(const char *conninfo, struct error *err)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+
+	if (!options)
+		return error_set(err, -EINVAL, "'database' cannot be understood");
+	for (const PQconninfoOption *o = options; o->keyword; o++)
+		if (o->val && o->envvar)
+			(void)setenv(o->envvar, o->val, 1);
+	PQconninfoFree(options);
+	(void)setenv("PGAPPNAME", "memherd-collector db", 1);
+	return 0;
+}
+
 void db_result_free(struct db_result **slot)
 {
 	struct db_result *r = take_ptr(*slot);

@@ -19,6 +19,9 @@ void db_sync_free(struct db_sync **s);
 int db_sync_script(struct db_sync *s, const char *sql, struct error *err) must_use;
 int db_sync_query(struct db_sync *s, enum query q, const struct db_param *params, size_t n,
 		  struct db_result **ret, struct error *err) must_use;
+/* Puts what conninfo says into this process's environment, as libpq's programs read it: for those
+ * that it starts, whose arguments everybody sees. */
+int db_sync_environment(const char *conninfo, struct error *err) must_use;
 void db_result_free(struct db_result **r);
 
 #endif

@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "collector/store/db_sync.h"
+#include "collector/store/series.h"
+#include "common/log.h"
 
 int migrate_newest(void)
 {
@@ -15,8 +17,18 @@ static int one_row(struct db_sync *s, enum query q, struct db_result **ret, stru
 	return db_sync_query(s, q, NULL, 0, ret, err);
 }
 
-/* The schema's version, 0 for an empty database. */
-static int read_version(struct db_sync *s, struct error *err)
+static int tell(struct db_sync *s, enum query q, const struct db_param *params, size_t n,
+		struct error *err)
+{
+	struct db_result *r;
+	int rc = db_sync_query(s, q, params, n, &r, err);
+
+	if (rc == 0)
+		db_result_free(&r);
+	return rc;
+}
+
+int migrate_version(struct db_sync *s, struct error *err)
 {
 	struct db_result *r;
 	bool meta, foreign;
@@ -44,12 +56,8 @@ static int read_version(struct db_sync *s, struct error *err)
 static int record(struct db_sync *s, int version, struct error *err)
 {
 	struct db_param p = DB_P_INT4(version);
-	struct db_result *r;
-	int rc = db_sync_query(s, Q_MIGRATE_RECORD, &p, 1, &r, err);
 
-	if (rc == 0)
-		db_result_free(&r);
-	return rc;
+	return tell(s, Q_MIGRATE_RECORD, &p, 1, err);
 }
 
 static int apply(struct db_sync *s, const struct migration *m, struct error *err)
@@ -67,17 +75,17 @@ static int apply(struct db_sync *s, const struct migration *m, struct error *err
  * starters take turns and each looks again at what is left. */
 static int step(struct db_sync *s, struct error *err)
 {
-	struct db_result *r;
 	int version, rc;
 
 	rc = db_sync_script(s, "BEGIN", err);
 	if (rc < 0)
 		return rc;
-	rc = one_row(s, Q_MIGRATE_LOCK, &r, err);
+	rc = tell(s, Q_MIGRATE_LOCK, NULL, 0, err);
+	if (rc == 0)
+		rc = tell(s, Q_MIGRATE_PATIENCE, NULL, 0, err);
 	if (rc < 0)
 		goto rollback;
-	db_result_free(&r);
-	version = rc = read_version(s, err);
+	version = rc = migrate_version(s, err);
 	if (rc < 0)
 		goto rollback;
 	if (version > migrate_newest()) {
@@ -104,11 +112,58 @@ rollback:
 	return rc;
 }
 
+/* ---- what SQL is told of the program ---- */
+
+static int tell_metrics(struct db_sync *s, int kind, struct error *err)
+{
+	const struct series_type *type = &series_types[kind];
+	const char *names[CHUNK_MAX_COLUMNS], *units[CHUNK_MAX_COLUMNS], *helps[CHUNK_MAX_COLUMNS];
+	int64_t counters[CHUNK_MAX_COLUMNS];
+	unsigned n = type->spec->n_columns;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct metric_info *m = &type->infos[i];
+
+		names[i] = m->name;
+		units[i] = metric_unit_name(m->unit);
+		helps[i] = m->help;
+		counters[i] = m->kind == METRIC_COUNTER;
+	}
+	const struct db_param params[] = {
+		DB_P_INT2(kind),      DB_P_TEXTS(names, n), DB_P_INT8S(counters, n),
+		DB_P_TEXTS(units, n), DB_P_TEXTS(helps, n),
+	};
+
+	return tell(s, Q_METRIC_SET, params, ARRAY_SIZE(params), err);
+}
+
+/* The role that reads: no reason not to start where it cannot be made. */
+static void set_up_reader(struct db_sync *s)
+{
+	struct error err = {""};
+	struct db_result *r;
+
+	if (one_row(s, Q_READER_SET_UP, &r, &err) < 0) {
+		log_warn("store reader=memherd_reader error=\"%s\"", err.msg);
+		return;
+	}
+	if (*db_text(r, 0, 0))
+		log_info("store reader=memherd_reader state=incomplete "
+			 "hint=\"an administrator of the database may run: %s\"",
+			 db_text(r, 0, 0));
+	db_result_free(&r);
+}
+
 int migrate_run(struct db_sync *s, struct error *err)
 {
 	int applied = 0, rc;
 
 	while ((rc = step(s, err)) > 0)
 		applied++;
-	return rc < 0 ? rc : applied;
+	for (int kind = 0; rc == 0 && kind < SERIES_KINDS; kind++)
+		rc = tell_metrics(s, kind, err);
+	if (rc < 0)
+		return rc;
+	set_up_reader(s);
+	return applied;
 }

@@ -13,6 +13,9 @@ struct db_sync;
 
 /* The number of migrations applied, or -errno: -EPROTO for a database newer than the binary. */
 int migrate_run(struct db_sync *s, struct error *err) must_use;
+/* The version of the schema that is there, 0 for an empty database; -EPROTO for tables of something
+ * else. */
+int migrate_version(struct db_sync *s, struct error *err) must_use;
 /* Highest number that this binary knows. */
 int migrate_newest(void);
 

@@ -18,12 +18,15 @@
 struct db_sync;
 
 /* X(NAME, table, span of a leaf) */
-#define PARTITION_LIST(X)              \
-	X(INBOX, inbox, HOUR)          \
-	X(CHUNK, chunk, DAY)           \
-	X(HOST_CHUNK, host_chunk, DAY) \
-	X(ROLLUP_1H, rollup_1h, MONTH) \
-	X(EVENT, event, MONTH)         \
+#define PARTITION_LIST(X)                          \
+	X(INBOX, inbox, HOUR)                      \
+	X(CHUNK, chunk, DAY)                       \
+	X(HOST_CHUNK, host_chunk, DAY)             \
+	X(CHUNK_HELD, chunk_held, MONTH)           \
+	X(HOST_CHUNK_HELD, host_chunk_held, MONTH) \
+	X(ROLLUP_1H, rollup_1h, MONTH)             \
+	X(ROLLUP_1D, rollup_1d, MONTH)             \
+	X(EVENT, event, MONTH)                     \
 	X(CENSUS, census, MONTH)
 
 enum partition_span { PARTITION_HOUR, PARTITION_DAY, PARTITION_MONTH };

@@ -25,6 +25,8 @@ void store_config_init(struct store_config *cfg)
 		.keep_inbox_us = 180 * MINUTE_US,
 		.keep_chunk_us = 14 * DAY_US,
 		.keep_rollup_us = 90 * DAY_US,
+		.keep_day_us = 730 * DAY_US,
+		.keep_evidence_us = 365 * DAY_US,
 		.keep_event_us = 365 * DAY_US,
 	};
 }

@@ -39,10 +39,13 @@ struct store_config {
 	int64_t keep_inbox_us; /* at least; never dropped before its windows are sealed */
 	int64_t keep_chunk_us;
 	int64_t keep_rollup_us;
+	int64_t keep_day_us;      /* rollups of days */
+	int64_t keep_evidence_us; /* chunks around alerts and kills */
 	int64_t keep_event_us;
 };
 
-/* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 64 MiB, 512 MiB, 3 h, 14/90/365 d. */
+/* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 64 MiB, 512 MiB, 3 h, 14/90/365 d, 2 y
+ * of days, 1 y of evidence. */
 void store_config_init(struct store_config *cfg);
 
 struct store_acked {
@@ -81,8 +84,11 @@ struct store_stats {
 	uint64_t duplicates; /* already stored */
 	uint64_t fenced;
 	uint64_t dead_letters;
-	uint64_t flush_errors; /* transactions that failed and were tried again */
-	uint64_t sealed;       /* windows */
+	uint64_t flush_errors;   /* transactions that failed and were tried again */
+	uint64_t days;           /* made: a day of 256 hosts, again for late data */
+	uint64_t sealed;         /* windows */
+	uint64_t sealed_samples; /* of processes */
+	uint64_t sealed_bytes;   /* of their chunks */
 	uint64_t seal_errors;
 	uint64_t too_late; /* parts dropped: older than chunks are kept */
 	size_t queued_bytes;
@@ -297,6 +303,9 @@ typedef void store_on_series(void *arg, int rc, const struct point *points, size
  * the time is cut into equal buckets, each told by its last value, and a gauge's by its highest
  * one too when that is not the last (two points): a spike is what people look for. resolution_us
  * is the bucket, 0 = every sample.
+ * Where chunks have gone there is held evidence and, of a process's RSS, anon and swap, its hours
+ * and days: the highest in the middle of each, the last at its end; resolution_us then is at least
+ * that.
  */
 int store_series(struct store *s, const struct series_id *id, unsigned metric, int64_t from_us,
 		 int64_t to_us, size_t max_points, store_on_series *done, void *arg) must_use;

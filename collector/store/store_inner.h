@@ -10,6 +10,7 @@
 
 #include "collector/store/partition.h"
 #include "collector/store/store.h"
+#include "collector/store/store_size.h"
 
 #define STORE_MAGIC           0x73746f72u
 #define STORE_GROUP_MAX       4096 /* batches in a transaction */
@@ -92,6 +93,8 @@ struct store {
 	struct seal seal;
 	struct event *retain_timer;
 	bool retaining;
+	bool making_day;
+	struct store_sizes sizes;
 	struct replay replay;
 };
 
@@ -113,6 +116,9 @@ void store_on_flush_timer(int fd, short what, void *arg);
 void store_on_seal_timer(int fd, short what, void *arg);
 void store_on_retain_timer(int fd, short what, void *arg);
 void store_seal_fini(struct store *s);
+void store_ask_sizes(struct store *s);
+/* The days that are due, one after the other; nothing while one is being made. */
+void store_make_day(struct store *s);
 
 /* The windows of an hour share the range of a rollup's 'part' between them: how many each has. */
 int store_rollup_parts(int64_t window_us);

@@ -17,13 +17,18 @@
 #define INTERVAL_US (60 * USEC_PER_SEC)
 /* A leaf of censuses holds a month. */
 #define LEAF_SPAN_US (40 * 24 * 3600 * USEC_PER_SEC)
-#define ROWS_MAX    5000 /* deleted of a table in one round */
+#define ROWS_MAX     5000 /* deleted of a table in one round */
+
+/* Of an incident's host: what led to it, and what came of it. */
+#define HELD_BEFORE_S 7200
+#define HELD_AFTER_S  1800
 
 /* The leaf that is going. */
 struct dropping {
 	struct store_job job; /* first */
 	unsigned magic;
 	struct store *s;
+	enum query detach;
 	char table[64];
 	char leaf[64];
 };
@@ -46,8 +51,13 @@ static int64_t horizon(const struct store *s, enum partition_table t, int64_t no
 	case PARTITION_CHUNK:
 	case PARTITION_HOST_CHUNK:
 		return now_us - s->cfg.keep_chunk_us;
+	case PARTITION_CHUNK_HELD:
+	case PARTITION_HOST_CHUNK_HELD:
+		return now_us - s->cfg.keep_evidence_us;
 	case PARTITION_ROLLUP_1H:
 		return now_us - s->cfg.keep_rollup_us;
+	case PARTITION_ROLLUP_1D:
+		return now_us - s->cfg.keep_day_us;
 	case PARTITION_EVENT:
 		/* a batch may hold an event as old as that */
 		return now_us - s->cfg.keep_event_us - 24 * 3600 * USEC_PER_SEC;
@@ -130,16 +140,73 @@ static struct dropping *dropping_new(struct store *s, const char *table, const c
 	return d;
 }
 
-static bool detach(struct store *s, const char *table, const char *leaf, bool pending)
+static int detach(struct dropping *d)
 {
-	struct dropping *d = dropping_new(s, table, leaf);
-	const struct db_param params[] = {DB_P_IDENT(table), DB_P_IDENT(leaf)};
+	const struct db_param params[] = {DB_P_IDENT(d->table), DB_P_IDENT(d->leaf)};
 
-	if (d && db_query(s->db, pending ? Q_PARTITION_FINALIZE : Q_PARTITION_DETACH, params,
-			  ARRAY_SIZE(params), on_detached, d) == 0)
-		return true;
-	end_drop(d);
-	return false;
+	return db_query(d->s->db, d->detach, params, ARRAY_SIZE(params), on_detached, d);
+}
+
+static void on_held(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct dropping *d = arg;
+
+	(void)r;
+	MAGIC_CHECK(d, MAGIC);
+	if (rc < 0) /* then it stays until that works */
+		log_warn("store error=\"cannot hold the evidence in %s: %s\"", d->leaf,
+			 err ? err->msg : "");
+	if (rc < 0 || detach(d) < 0) {
+		retain_end(d->s);
+		end_drop(d);
+	}
+}
+
+/* Copies what outlives the chunks of the leaf, before that is touched. */
+static int hold(struct dropping *d, enum partition_table t, int64_t end_us)
+{
+	bool process = t == PARTITION_CHUNK;
+	int64_t start = partition_start(t, end_us - 1);
+	const struct db_param params[] = {DB_P_TIME(start), DB_P_TIME(end_us),
+					  DB_P_FLOAT8(HELD_BEFORE_S), DB_P_FLOAT8(HELD_AFTER_S)};
+	struct db_tx *tx;
+	int rc = db_tx_new(d->s->db, &tx);
+
+	if (rc < 0)
+		return rc;
+	rc = store_need_leaf(d->s, tx, process ? PARTITION_CHUNK_HELD : PARTITION_HOST_CHUNK_HELD,
+			     start);
+	if (rc == 0)
+		rc = db_tx_query(tx, process ? Q_HOLD_CHUNK : Q_HOLD_HOST_CHUNK, params,
+				 ARRAY_SIZE(params), NULL);
+	if (rc == 0)
+		return db_tx_commit(&tx, on_held, d);
+	db_tx_free(&tx);
+	return rc;
+}
+
+/* Is there evidence to be kept of what ends then? */
+static bool holds(const struct store *s, enum partition_table t, int64_t end_us)
+{
+	return (t == PARTITION_CHUNK || t == PARTITION_HOST_CHUNK) &&
+	       end_us > clock_wall_us() - s->cfg.keep_evidence_us;
+}
+
+static bool let_go(struct store *s, enum partition_table t, const char *leaf, int64_t end_us,
+		   bool pending)
+{
+	struct dropping *d = dropping_new(s, partition_name(t), leaf);
+	int rc = d ? 0 : -ENOMEM;
+
+	if (d)
+		d->detach = pending ? Q_PARTITION_FINALIZE : Q_PARTITION_DETACH;
+	if (d && !pending && holds(s, t, end_us))
+		rc = hold(d, t, end_us);
+	else if (d)
+		rc = detach(d);
+	if (rc < 0)
+		end_drop(d);
+	return rc == 0;
 }
 
 static void on_orphans(void *arg, int rc, const struct db_result *r, const struct error *err)
@@ -176,7 +243,7 @@ static void on_listed(void *arg, int rc, const struct db_result *r, const struct
 		if (t < 0 || (!pending && end > horizon(s, (enum partition_table)t, now)))
 			continue;
 		partition_forget(&s->partitions, (enum partition_table)t, end);
-		if (!detach(s, db_text(r, i, 0), db_text(r, i, 1), pending))
+		if (!let_go(s, (enum partition_table)t, db_text(r, i, 1), end, pending))
 			break;
 		return;
 	}
@@ -294,6 +361,8 @@ void store_on_retain_timer(int fd, short what, void *arg)
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (s->retaining)
 		return;
+	store_ask_sizes(s);
+	store_make_day(s);
 	window_forget(s->windows, clock_wall_us() - s->cfg.keep_chunk_us);
 	s->retaining = true;
 	if (make_ahead(s) < 0)

@@ -181,6 +181,19 @@ static int on_begun(void *arg, struct db_tx *tx, const struct db_result *r)
 
 /* ---- the transaction ---- */
 
+static void count_sealed(struct store *s)
+{
+	s->stats.sealed++;
+	for (size_t i = 0; i < s->seal.n; i++) {
+		const struct seal_part *p = &s->seal.parts[i];
+
+		if (p->w.id.kind != SERIES_PROCESS)
+			continue;
+		s->stats.sealed_samples += p->w.n;
+		s->stats.sealed_bytes += p->len;
+	}
+}
+
 static void seal_finish(struct store *s)
 {
 	window_seal_done(s->windows, s->seal.cut_us);
@@ -203,7 +216,7 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 	partition_remember(&s->partitions, PARTITION_HOST_CHUNK, s->seal.t0_us);
 	partition_remember(&s->partitions, PARTITION_ROLLUP_1H,
 			   window_start(HOUR_US, s->seal.t0_us));
-	s->stats.sealed++;
+	count_sealed(s);
 	seal_finish(s);
 	store_timer(s->seal_timer, 0);
 }

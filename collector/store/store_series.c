@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include "collector/store/store_inner.h"
+#include "common/clock.h"
 
 #define MAGIC         0x73657269u
 #define MAX_WINDOWS   65536 /* in one answer */
 #define MAX_SAMPLES   ((size_t)4 << 20)
 #define TIME_SLACK_US 100000 /* chunk.h: what times are kept to */
+#define HOUR_US       (3600 * USEC_PER_SEC)
+#define DAY_US        (24 * HOUR_US)
 
 struct points {
 	struct point *v;
@@ -20,11 +23,15 @@ struct series_query {
 	unsigned magic;
 	store_on_series *done;
 	void *arg;
+	struct store *s;
+	struct series_id id;
 	const struct series_type *type;
 	unsigned metric;
 	bool counter;
 	int64_t from_us, to_us;
 	size_t max_points;
+	bool old;             /* it begins before chunks are kept */
+	int64_t coarsest_us;  /* span of a rollup that is among them, 0 = none */
 	struct points memory; /* as it was when asked; chunks of it that were sealed since count */
 	struct points all;
 };
@@ -156,9 +163,112 @@ static void answer(struct series_query *q, int rc, const struct error *err)
 		put_in_order(&q->all);
 	if (rc == 0 && q->all.n > q->max_points)
 		resolution = thin(q);
+	resolution = MAX_OF(resolution, q->coarsest_us);
 	q->done(q->arg, rc, q->all.v, rc == 0 ? q->all.n : 0, resolution, err);
 	store_job_end(&q->job);
 }
+
+/* ---- older than chunks: hours, then days ---- */
+
+/* Is there one in [from, from + span)? They are sorted. */
+static bool has_point(const struct points *p, int64_t from_us, int64_t span_us)
+{
+	size_t low = 0, high = p->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (p->v[mid].t_us < from_us)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < p->n && p->v[low].t_us < from_us + span_us;
+}
+
+static void add_within(struct series_query *q, int64_t t_us, int64_t v)
+{
+	if (t_us >= q->from_us && t_us < q->to_us)
+		points_add(&q->all, t_us, v);
+}
+
+/* The rollups of one span, where nothing finer tells of it: its highest in the middle, its last at
+ * the end. */
+static void add_rollups(struct series_query *q, const struct db_result *r, int64_t span_us)
+{
+	size_t before = q->all.n;
+
+	for (size_t i = 0; i < db_rows(r); i++) {
+		int64_t t0 = db_time(r, i, 0), high = db_int(r, i, 2);
+		int64_t last = db_is_null(r, i, 3) ? high : db_int(r, i, 3);
+
+		const struct points finer = {.v = q->all.v, .n = before};
+
+		if (db_int(r, i, 1) * USEC_PER_SEC != span_us || has_point(&finer, t0, span_us))
+			continue;
+		add_within(q, t0 + span_us / 2, high);
+		if (last != high)
+			add_within(q, t0 + span_us - USEC_PER_SEC, last);
+	}
+	if (q->all.n > before)
+		q->coarsest_us = span_us;
+	sort(&q->all);
+}
+
+static void on_rollups(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct series_query *q = arg;
+
+	MAGIC_CHECK(q, MAGIC);
+	sort(&q->all);
+	if (rc == 0) {
+		add_rollups(q, r, HOUR_US);
+		add_rollups(q, r, DAY_US);
+	}
+	answer(q, rc, err);
+}
+
+/* Every start of a span that [from, to) touches; NULL without memory. */
+static int64_t *starts(int64_t span_us, int64_t from_us, int64_t to_us, size_t *ret_n)
+{
+	int64_t first = window_start(span_us, from_us);
+	int64_t n = (to_us - first + span_us - 1) / span_us;
+	int64_t *v = malloc((size_t)MAX_OF(n, 1) * sizeof(*v));
+
+	for (int64_t i = 0; v && i < n; i++)
+		v[i] = first + i * span_us;
+	*ret_n = (size_t)MAX_OF(n, 0);
+	return v;
+}
+
+/* Where chunks may have gone: a leaf more than is kept. */
+static int ask_rollups(struct series_query *q)
+{
+	int64_t now = clock_wall_us();
+	int64_t to = MIN_OF(q->to_us, now - q->s->cfg.keep_chunk_us + 2 * DAY_US);
+	size_t n_hours, n_days;
+	auto_free int64_t *hours = starts(HOUR_US, q->from_us, to, &n_hours);
+	auto_free int64_t *days = starts(DAY_US, q->from_us, to, &n_days);
+
+	if (!hours || !days)
+		return -ENOMEM;
+	const struct db_param params[] = {
+		DB_P_INT4(q->id.host_id), DB_P_INT8(q->id.obj_id),
+		DB_P_INT2(q->metric),     DB_P_TIMES(hours, n_hours),
+		DB_P_TIMES(days, n_days), DB_P_TIME(window_start(HOUR_US, q->from_us)),
+		DB_P_TIME(q->to_us),
+	};
+
+	return db_query(q->s->db, Q_SERIES_ROLLUP, params, ARRAY_SIZE(params), on_rollups, q);
+}
+
+static bool has_rollups(const struct series_query *q)
+{
+	return q->old && q->id.kind == SERIES_PROCESS &&
+	       (q->metric == METRIC_RSS || q->metric == METRIC_ANON || q->metric == METRIC_SWAP);
+}
+
+/* ---- chunks ---- */
 
 static void on_chunks(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
@@ -173,6 +283,11 @@ static void on_chunks(void *arg, int rc, const struct db_result *r, const struct
 		error_set(&bad, 0, "not enough memory");
 		rc = add_chunk(q, db_time(r, i, 0), d, len, &bad);
 		err = &bad;
+	}
+	if (rc == 0 && has_rollups(q)) {
+		rc = ask_rollups(q);
+		if (rc == 0)
+			return;
 	}
 	answer(q, rc, err);
 }
@@ -200,10 +315,12 @@ static int ask(struct store *s, struct series_query *q, const struct series_id *
 	const struct db_param params[] = {DB_P_INT4(id->host_id), DB_P_INT8(id->obj_id),
 					  DB_P_TIMES(t0, n),      DB_P_TIME(t0[0]),
 					  DB_P_TIME(q->to_us),    DB_P_INT2(id->kind)};
+	static const enum query queries[2][2] = {{Q_SERIES_OBJECT, Q_SERIES_OBJECT_OLD},
+						 {Q_SERIES_PROCESS, Q_SERIES_PROCESS_OLD}};
 	bool process = id->kind == SERIES_PROCESS;
 
-	return db_query(s->db, process ? Q_SERIES_PROCESS : Q_SERIES_OBJECT, params,
-			ARRAY_SIZE(params) - process, on_chunks, q);
+	return db_query(s->db, queries[process][q->old], params, ARRAY_SIZE(params) - process,
+			on_chunks, q);
 }
 
 int store_series(struct store *s, const struct series_id *id, unsigned metric, int64_t from_us,
@@ -223,12 +340,15 @@ int store_series(struct store *s, const struct series_id *id, unsigned metric, i
 		.magic = MAGIC,
 		.done = done,
 		.arg = arg,
+		.s = s,
+		.id = *id,
 		.type = type,
 		.metric = metric,
 		.counter = type->infos[metric].kind == METRIC_COUNTER,
 		.from_us = from_us,
 		.to_us = to_us,
 		.max_points = max_points,
+		.old = from_us < clock_wall_us() - s->cfg.keep_chunk_us + DAY_US,
 	};
 	store_job_add(s, &q->job, query_free);
 	rc = window_read(s->windows, id, metric, from_us, to_us, on_memory_point, &q->memory);

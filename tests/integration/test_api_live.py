@@ -217,6 +217,21 @@ def test_fleet(admin, host):
     wait_for("the counts of alerts", lambda: admin.get("/fleet")["alerts"]["log"] >= 1, 15)
 
 
+def test_store(admin, host, stack):
+    """Against what PostgreSQL itself says."""
+    wait_for("sizes", lambda: admin.get("/store")["measured"], 30)
+    said = admin.get("/store")
+    tables = {t["name"]: t for t in said["tables"]}
+    assert {"chunk", "inbox", "rollup_1h", "process", "alert"} <= set(tables)
+    assert said["bytes"] == sum(t["bytes"] for t in said["tables"])
+    assert tables["inbox"]["partitions"] >= 3 and tables["process"]["partitions"] == 0
+    assert tables["inbox"]["oldest"] < tables["inbox"]["newest"] and tables["process"]["oldest"] is None
+    assert tables["process"]["bytes"] > tables["process"]["index_bytes"] > 0
+    _, _, data = stack.request("GET", "/metrics")
+    text = data if isinstance(data, str) else data.decode()
+    assert 'memherd_store_bytes{table="process"} ' in text and 'memherd_store_rows{table="chunk"} ' in text
+
+
 def test_processes(stack, admin, host, leak):
     with open(f"/proc/{stack.leak.pid}/statm") as f:
         rss = int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -481,6 +496,7 @@ def token_client(stack, admin, name, scopes, **members):
 ASKED = {
     "/hosts": ("GET", None, "read"),
     "/fleet": ("GET", None, "read"),
+    "/store": ("GET", None, "read"),
     "/events": ("GET", None, "read"),
     "/alerts": ("GET", None, "read"),
     "/actions": ("GET", None, "read"),

@@ -106,7 +106,7 @@ def test_a_terminal_gets_aligned_columns(collector):
     assert lines[0].index("STATE") == lines[1].index("up")
 
 
-@pytest.mark.parametrize("argv,path", [(["hosts"], "/hosts"), (["status"], "/fleet"), (["ps", "web-1"], "/hosts/web-1/processes"),
+@pytest.mark.parametrize("argv,path", [(["hosts"], "/hosts"), (["status"], "/fleet"), (["store"], "/store"), (["ps", "web-1"], "/hosts/web-1/processes"),
                                        (["alerts"], "/alerts"), (["oom"], "/oom-events"), (["oom", "show", "7"], "/oom-events/7"), (["actions"], "/actions"), (["enroll-token", "list"], "/enroll-tokens")])
 def test_json_is_what_rest_said(collector, argv, path):
     said = {"items": [{"id": "7", "name": "\x1b[2J\u009b é"}], "next_cursor": None}
@@ -122,6 +122,17 @@ def test_status_counts_and_lists(collector):
     collector.say("GET", "/hosts", {"items": [], "next_cursor": None})
     r = run(collector, "status")
     assert r.returncode == 0 and r.stdout.startswith("2 hosts, 1 connected; 3 alerts firing\n")
+
+
+def test_store_lists_tables(collector):
+    table = {"name": "chunk", "bytes": 3 << 20, "index_bytes": 1 << 20, "toast_bytes": 0, "rows": 40, "partitions": 4,
+             "oldest": "2026-11-25T00:00:00.000Z", "newest": "2026-11-29T00:00:00.000Z"}
+    collector.say("GET", "/store", {"measured": None, "tables": [table], "bytes": 3 << 20, "sealed": {}})
+    r = run(collector, "store")
+    assert r.returncode == 0, r.stderr
+    head, row = (line.split("\t") for line in r.stdout.splitlines())
+    assert dict(zip(head, row)) == {"TABLE": "chunk", "BYTES": "3 MiB", "INDEXES": "1 MiB", "~ROWS": "40",
+                                    "PARTITIONS": "4", "OLDEST": "2026-11-25 00:00:00Z"}, r.stdout
 
 
 def test_kills_are_listed_with_who_whose_limit_and_who_grew(collector):

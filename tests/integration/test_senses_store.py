@@ -27,9 +27,7 @@ WINDOW = 60  # seconds, of the driver's store
 class Unmigrated(Postgres):
     """The store migrates it."""
 
-    def query(self, sql, *args):
-        made = "meta", "oom_kill", "census_type"
-        return None if any(f"CREATE TABLE {t} " in sql for t in made) else super().query(sql, *args)
+    MIGRATED = False
 
 
 class Collector:

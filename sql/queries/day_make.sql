@@ -1,0 +1,48 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The figures of day $1 of the 256 hosts from $2 * 256 on, made or made again: one snapshot sees the hours
+-- and the seals that they are of. In the order of the key, so that two who do this wait for each other.
+WITH hours AS (
+    SELECT r.*
+      FROM rollup_1h AS r
+     WHERE r.t0 = ANY (ARRAY(SELECT $1::timestamptz + g * interval '1 hour' FROM generate_series(0, 23) AS g))
+       AND r.t0 >= $1::timestamptz AND r.t0 < $1::timestamptz + interval '24 hours'
+       AND r.host_id >= $2::int4 * 256 AND r.host_id < ($2::int4 + 1) * 256
+), made AS (
+    INSERT INTO rollup_1d AS o (t0, host_id, proc_id, pid, comm, service, n, rss_min, rss_max, rss_avg, rss_first,
+                                rss_last, anon_last, swap_max, cpu_ms, majflt, gc2, gc_collected,
+                                gc_uncollectable, rss_slope_kib_h)
+    SELECT $1::timestamptz, d.host_id, d.proc_id, p.pid, coalesce(p.comm, ''), coalesce(p.service, ''), d.n,
+           d.rss_min, d.rss_max, d.rss_avg, d.rss_first, d.rss_last, d.anon_last, d.swap_max, d.cpu_ms,
+           d.majflt, d.gc2, d.gc_collected, d.gc_uncollectable, d.slope
+      FROM (SELECT host_id, proc_id, sum(n)::int4 AS n, min(rss_min) AS rss_min, max(rss_max) AS rss_max,
+                   (sum(rss_avg::float8 * n) / nullif(sum(n) FILTER (WHERE rss_avg IS NOT NULL), 0))::int8 AS rss_avg,
+                   (array_agg(rss_first ORDER BY t0, part) FILTER (WHERE rss_first IS NOT NULL))[1] AS rss_first,
+                   (array_agg(rss_last ORDER BY t0 DESC, part DESC) FILTER (WHERE rss_last IS NOT NULL))[1]
+                       AS rss_last,
+                   (array_agg(anon_last ORDER BY t0 DESC, part DESC) FILTER (WHERE anon_last IS NOT NULL))[1]
+                       AS anon_last,
+                   max(swap_max) AS swap_max, sum(cpu_ms)::int8 AS cpu_ms, sum(majflt)::int8 AS majflt,
+                   sum(gc2)::int8 AS gc2, sum(gc_collected)::int8 AS gc_collected,
+                   sum(gc_uncollectable)::int8 AS gc_uncollectable,
+                   coalesce(regr_slope(rss_avg, extract(epoch FROM t0)::float8 / 3600), avg(rss_slope_kib_h))
+                       AS slope
+              FROM hours
+             GROUP BY host_id, proc_id
+            HAVING count(*) >= 2) AS d
+      LEFT JOIN process AS p ON p.host_id = d.host_id AND p.proc_id = d.proc_id
+     ORDER BY d.host_id, d.proc_id
+    ON CONFLICT (t0, host_id, proc_id) DO UPDATE
+       SET n = excluded.n, rss_min = excluded.rss_min, rss_max = excluded.rss_max, rss_avg = excluded.rss_avg,
+           rss_first = excluded.rss_first, rss_last = excluded.rss_last, anon_last = excluded.anon_last,
+           swap_max = excluded.swap_max, cpu_ms = excluded.cpu_ms, majflt = excluded.majflt, gc2 = excluded.gc2,
+           gc_collected = excluded.gc_collected, gc_uncollectable = excluded.gc_uncollectable,
+           rss_slope_kib_h = excluded.rss_slope_kib_h
+     WHERE o.n <> excluded.n
+    RETURNING 1
+)
+INSERT INTO rollup_day (t0, shard, seals)
+SELECT $1::timestamptz, $2::int4, sum(c.seals)
+  FROM compaction AS c
+ WHERE c.shard = 0 AND c.t0 >= $1::timestamptz AND c.t0 < $1::timestamptz + interval '24 hours'
+ON CONFLICT (t0, shard) DO UPDATE SET seals = excluded.seals, made = now()
+RETURNING (SELECT count(*) FROM made)::int8

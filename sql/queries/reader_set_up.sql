@@ -1,0 +1,1 @@
+SELECT mh_reader()::text

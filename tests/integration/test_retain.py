@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What outlives what: evidence held, hours and days read where chunks have gone, days made exactly once, and nobody who
+reads stands in the way of what is stored."""
+import datetime
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg2
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, f"{ROOT}/tests/integration")
+
+from test_senses_store import Collector, Unmigrated  # noqa: E402
+from test_sql import COLLECTOR, chunks  # noqa: E402
+
+DAY = datetime.timedelta(days=1)
+HOUR = datetime.timedelta(hours=1)
+NOW = datetime.datetime.now(datetime.timezone.utc)
+TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+GONE = TODAY - 20 * DAY  # chunks are kept for 14 days
+LONG_AGO = GONE - 22 * DAY
+KILLED = GONE + 12 * HOUR
+PROCESS = 4711
+MINUTE = datetime.timedelta(minutes=1)
+
+
+def wait_for(what, tell, seconds=30):
+    deadline = time.monotonic() + seconds
+    while True:
+        found = tell()
+        if found:
+            return found
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def leaf(pg, table, start, span):
+    return pg.query("SELECT mh_make_leaf(%s, %s, %s)", table, start, start + span)[0][0]
+
+
+def leaves(pg, table):
+    return {r[0] for r in pg.query("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", table)}
+
+
+def add_hour(pg, t0, part, proc=PROCESS, n=6, first=1000, last=2000, host=1):
+    """As a seal does: the rollup row and the seal, in one transaction."""
+    window = t0 + part * 30 * MINUTE
+    with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:
+        cur.execute("""INSERT INTO compaction AS c (t0, shard) VALUES (%s, 0)
+                       ON CONFLICT (t0, shard) DO UPDATE SET seals = c.seals + 1""", (window,))
+        cur.execute("""INSERT INTO rollup_1h VALUES (%s, %s, %s, (SELECT count(*) + %s * 1000 FROM rollup_1h WHERE t0 = %s
+                                                     AND part / 1000 = %s), %s, %s, %s, %s, %s, %s, 900, 7, 10, 1, 1, 2, 0, 5)""",
+                    (t0, host, proc, part, t0, part, n, min(first, last), max(first, last), (first + last) // 2, first, last))
+    c.close()
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Unmigrated() as server:
+        subprocess.run([COLLECTOR, "migrate", "-c", "/dev/null", "-o", "database_relaxed=yes", "-o",
+                        f"database=postgresql:///postgres?host={server.dir}&user=postgres"], check=True, capture_output=True)
+        server.query("INSERT INTO host (host_id, uuid, name) VALUES (1, gen_random_uuid(), 'web-1'), (2, gen_random_uuid(), 'b')")
+        server.query("INSERT INTO meta VALUES ('window_us', '60000000')")  # the driver's
+        fill(server)
+        yield server
+
+
+def fill(pg):
+    """Twenty days ago: a day of chunks of two hosts, one of them with a kill at noon. A hundred days ago: only hours."""
+    known = chunks(3, 60)
+    made = [c for c in known if c.kind == 0 and c.columns[0] != [None] * c.n][:4]
+    host = [c for c in known if c.kind == 1][:4]
+    for table in "chunk", "host_chunk":
+        leaf(pg, table, GONE, DAY)
+    for month in {(GONE - i * 20 * DAY).replace(day=1) for i in range(7)}:
+        after = (month + 32 * DAY).replace(day=1)
+        for table in "rollup_1h", "rollup_1d":
+            leaf(pg, table, month, after - month)
+    with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:
+        cur.execute("""INSERT INTO process (host_id, proc_id, boot_id, pid, start_ticks, ppid, uid, comm, cmdline, exe,
+                                            cgroup, service, first_seen)
+                       VALUES (1, %s, gen_random_uuid(), 42, 1, 1, 0, 'c', 'c', '', '', 'shop', %s)""", (PROCESS, LONG_AGO))
+        cur.execute("""INSERT INTO oom_kill (host_id, kill_id, ts, cause, confidence, oom, complete, replayed, comm, service,
+                                             container, limit_cgroup, limit_owner, verdict, doc)
+                       VALUES (1, 1, %s, 'oom', 'certain', true, true, false, 'c', '', '', '', '', '', '{}')""", (KILLED,))
+        for h in range(24):
+            m, k = made[h % len(made)], host[h % len(host)]
+            for host_id in 1, 2:
+                cur.execute("INSERT INTO chunk VALUES (%s, %s, %s, 0, %s, 1, %s)",
+                            (GONE + h * HOUR, host_id, PROCESS if host_id == 1 else 99, m.n, m.data))
+                cur.execute("INSERT INTO host_chunk VALUES (%s, %s, 1, 0, 0, %s, 1, %s)",
+                            (GONE + h * HOUR, host_id, k.n, k.data))
+    c.close()
+    for h in range(24):
+        add_hour(pg, GONE + h * HOUR, 0, first=1000 + h, last=1001 + h)
+        add_hour(pg, GONE + h * HOUR, 1, first=1000 + h, last=1001 + h)
+    add_hour(pg, GONE, 0, proc=5)  # one window only
+    with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:  # long ago, hours have gone
+        cur.execute("INSERT INTO rollup_1d VALUES (%s, 1, %s, 42, 'c', 'shop', 99, 400, 700, 500, 400, 600)",
+                    (LONG_AGO, PROCESS))
+    c.close()
+
+
+@pytest.fixture(scope="module")
+def c(pg, tmp_path_factory):
+    collector = Collector(pg, str(tmp_path_factory.mktemp("retain")))
+    yield collector
+    collector.close()
+
+
+def test_evidence_is_held_and_the_rest_goes(pg, c):
+    wait_for("the old leaves to go", lambda: not {f"chunk_p{GONE:%Y%m%d}", f"host_chunk_p{GONE:%Y%m%d}"} & (
+        leaves(pg, "chunk") | leaves(pg, "host_chunk")))
+    held = [(1, KILLED - i * HOUR) for i in (2, 1, 0)]
+    assert pg.query("SELECT host_id, t0 FROM chunk_held ORDER BY 1, 2") == held
+    assert pg.query("SELECT host_id, t0 FROM host_chunk_held ORDER BY 1, 2") == held
+    wait_for("the table itself", lambda: pg.query("SELECT to_regclass(%s)", f"chunk_p{GONE:%Y%m%d}") == [(None,)])
+    assert pg.query(f"SELECT count(*) FROM series_host('1', 'free', '{GONE}', '{GONE + DAY}')")[0][0] > 3
+
+
+def series(c, what, **query):
+    text = "&".join(f"{k}={v:%Y-%m-%dT%H:%M:%SZ}" if isinstance(v, datetime.datetime) else f"{k}={v}" for k, v in query.items())
+    return c.get(f"/{what}/series?{text}")
+
+
+def test_a_series_has_evidence_then_hours_then_days(pg, c):
+    test_evidence_is_held_and_the_rest_goes(pg, c)
+    said = series(c, f"processes/{PROCESS}", metric="rss", **{"from": GONE - 24 * DAY, "to": GONE + DAY, "max_points": 10000})
+    at = {t: v for t, v in said["points"]}
+    assert said["resolution_seconds"] == 86400
+    # the day of which there is nothing else
+    noon = (LONG_AGO + 12 * HOUR).timestamp()
+    assert at[noon] == 700 * 1024 and at[noon + 12 * 3600 - 1] == 600 * 1024
+    # hours without evidence: highest and last are the same here
+    assert at[(GONE + HOUR / 2).timestamp()] == 1001 * 1024
+    assert (KILLED + HOUR / 2).timestamp() not in at
+    # the evidence, sample by sample
+    samples = [t for t in at if KILLED.timestamp() <= t < (KILLED + HOUR).timestamp()]
+    stored = pg.query(f"SELECT count(*) FROM series({PROCESS}, 'rss', '{KILLED}', '{KILLED + HOUR}')")[0][0]
+    assert len(samples) == stored > 3
+    assert [t for t, _ in said["points"]] == sorted(at)
+
+
+def test_too_long_a_time_is_told(c):
+    assert c.status(f"/processes/{PROCESS}/series?from=2020-01-01T00:00:00Z") == 400
+
+
+def test_what_has_no_rollup_has_only_its_evidence(pg, c):
+    test_evidence_is_held_and_the_rest_goes(pg, c)
+    said = series(c, f"processes/{PROCESS}", metric="fds", **{"from": GONE, "to": GONE + DAY})
+    assert all(KILLED - 2 * HOUR <= datetime.datetime.fromtimestamp(t, datetime.timezone.utc) for t, _ in said["points"])
+
+
+def day(pg, proc=PROCESS):
+    return pg.query("""SELECT n, rss_min, rss_max, rss_avg, rss_first, rss_last, cpu_ms, round(rss_slope_kib_h::numeric, 3), service
+                         FROM rollup_1d WHERE t0 = %s AND proc_id = %s""", GONE, proc)
+
+
+def test_a_day_is_made_of_its_hours(pg, c):
+    wait_for("the day", lambda: day(pg))
+    assert day(pg) == [(48 * 6, 1000, 1024, 1012, 1000, 1024, 480, 1, "shop")]
+    assert day(pg, 5) == []  # there in one window: it stays in the hours
+    assert pg.query("SELECT seals FROM rollup_day WHERE t0 = %s", GONE) == [(49,)]
+
+
+MAKING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'WITH hours AS%' AND state = 'active' AND pid <> pg_backend_pid()"
+
+
+def test_late_data_is_folded_in_once_though_killed_meanwhile(pg, c, tmp_path):
+    """kill -9 between the statement and its commit: a lock on the day's row holds the program there."""
+    test_a_day_is_made_of_its_hours(pg, c)
+    add_hour(pg, GONE + 23 * HOUR, 1, n=12, first=5000, last=3000)  # a peak and another last value
+    lock = psycopg2.connect(pg.conninfo)
+    with lock.cursor() as cur:
+        cur.execute("SELECT 1 FROM rollup_day WHERE t0 = %s FOR UPDATE", (GONE,))
+    victim = Collector(pg, str(tmp_path))
+    wait_for("the day under way", lambda: pg.query(f"{MAKING} AND wait_event_type = 'Lock'"))
+    victim.p.kill()
+    victim.p.wait()
+    victim.p.stdin.close()
+    lock.rollback()
+    lock.close()
+    wait_for("its end", lambda: not pg.query(MAKING))
+    assert day(pg)[0][0] == 48 * 6 and pg.query("SELECT seals FROM rollup_day WHERE t0 = %s", GONE) == [(49,)]
+    again = Collector(pg, str(tmp_path))
+    wait_for("the day again", lambda: day(pg)[0][0] == 48 * 6 + 12)
+    (_, low, high, avg, first, last, cpu, _, _), = day(pg)
+    assert (low, high, first, last, cpu) == (1000, 5000, 1000, 3000, 490)
+    assert avg == round((sum(1000 + h for h in range(24)) * 12 + 4000 * 12) / (48 * 6 + 12))
+    again.close()
+
+
+def test_a_reader_stalls_nothing(pg, tmp_path):
+    """G8, its short form: a transaction reads every table for 8 s while leaves are made, detached and dropped."""
+    old = TODAY - 30 * DAY
+    for table in "chunk", "host_chunk":
+        leaf(pg, table, old, DAY)
+    leaf(pg, "inbox", old, HOUR)
+    collector = Collector(pg, str(tmp_path))
+    collector.say("keyframe 1000")
+    reader = psycopg2.connect(pg.conninfo)
+    with reader.cursor() as cur:
+        for table in "chunk", "host_chunk", "inbox", "event", "rollup_1h", "census", "process", "agent_stream":
+            cur.execute(f"SELECT count(*) FROM {table}")
+    made = []
+
+    def make():
+        t = time.monotonic()
+        leaf(pg, "event", datetime.datetime(2031, 1, 1, tzinfo=datetime.timezone.utc), 31 * DAY)
+        leaf(pg, "inbox", datetime.datetime(2031, 1, 1, tzinfo=datetime.timezone.utc), HOUR)
+        made.append(time.monotonic() - t)
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    worst, begin, waits = 0, time.monotonic(), 0
+    while time.monotonic() < begin + 8:
+        t = time.monotonic()
+        collector.say(f"tick {1000 + int(t)}")
+        worst = max(worst, time.monotonic() - t)
+        waits += bool(pg.query("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE%DETACH%' AND state = 'active'"))
+        time.sleep(0.1)
+    maker.join()
+    reader.close()
+    print(f"longest time to store a batch: {worst:.2f} s, a leaf made in {made[0]:.2f} s")
+    assert waits, "retention was not at work"
+    assert worst < 1 and made[0] < 1
+    collector.close()
+    after = Collector(pg, str(tmp_path))  # its first round comes after 5 s
+    wait_for("the old leaves to go", lambda: not [t for t in ("chunk", "host_chunk") if f"{t}_p{old:%Y%m%d}" in leaves(pg, t)])
+    after.close()
