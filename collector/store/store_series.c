@@ -212,7 +212,7 @@ static void add_rollups(struct series_query *q, const struct db_result *r, int64
 	}
 	if (q->all.n > before)
 		q->coarsest_us = span_us;
-	sort(&q->all);
+	put_in_order(&q->all);
 }
 
 static void on_rollups(void *arg, int rc, const struct db_result *r, const struct error *err)
@@ -220,7 +220,7 @@ static void on_rollups(void *arg, int rc, const struct db_result *r, const struc
 	struct series_query *q = arg;
 
 	MAGIC_CHECK(q, MAGIC);
-	sort(&q->all);
+	put_in_order(&q->all);
 	if (rc == 0) {
 		add_rollups(q, r, HOUR_US);
 		add_rollups(q, r, DAY_US);
