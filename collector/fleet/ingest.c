@@ -286,7 +286,12 @@ void ingest_replay(struct ingest *in, struct host *h, const struct store_replaye
 	auto_arena struct arena arena;
 	struct wire_batch b;
 	struct error err = {""};
-	struct taking k = {.in = in, .host = h, .arena = &arena, .rcv_us = row->rcv_us};
+	struct taking k = {.in = in,
+			   .host = h,
+			   .arena = &arena,
+			   .rcv_us = row->rcv_us,
+			   .foreign = row->foreign,
+			   .followed = row->followed};
 
 	arena_init(&arena, 2 * WIRE_BUDGET(row->payload_len));
 	if (wire_unpack_batch(&arena, row->payload, row->payload_len, &b, &err) < 0) {

@@ -47,7 +47,7 @@ struct ingest_stats {
 	uint64_t restored; /* records in memory that a new connection brought for the store again */
 	uint64_t undecodable;
 	uint64_t gaps;
-	uint64_t kills;      /* told, each once */
+	uint64_t kills; /* told, each once */
 	uint64_t censuses;
 	uint64_t unwindowed; /* samples that found no room in the open windows */
 	int64_t newest_us;   /* time of the newest sample */

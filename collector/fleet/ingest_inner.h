@@ -46,6 +46,8 @@ struct taking {
 	struct pack *pack; /* NULL while replaying */
 	uint64_t packed;   /* the number before the pack's first */
 	int64_t rcv_us;    /* the store's receive time of the batch */
+	bool foreign;      /* another collector received it */
+	bool followed;     /* read after another collector, as it came */
 	bool again;        /* the record at hand is in memory already */
 	int trouble;       /* of the store, -errno: no fault of the record at hand */
 };

@@ -161,7 +161,7 @@ static void take_absent(struct taking *k, const struct wire_tick *tick, int64_t 
 
 static void into_window(struct taking *k, struct series_id id, int64_t t_us, const int64_t *v)
 {
-	if (window_add(store_windows(k->in->store), &id, t_us, k->rcv_us, v) < 0)
+	if (window_add(store_windows_of(k->in->store, k->foreign), &id, t_us, k->rcv_us, v) < 0)
 		k->in->stats.unwindowed++;
 }
 

@@ -72,7 +72,7 @@ int ingest_take_kill(struct taking *k, const struct wire_rec *r, struct error *e
 	id = identity_kill(kill.boot_id, kill.seq);
 	if (k->pack)
 		store_kill(k, &kill, t_us);
-	if (!registry_kill_is_new(k->host, id) || !k->pack)
+	if (!registry_kill_is_new(k->host, id) || (!k->pack && !k->followed))
 		return 0;
 	k->host->kills.scopes[dossier_scope(kill.cause)] += kill_cause_is_oom(kill.cause);
 	k->in->stats.kills++;

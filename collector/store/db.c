@@ -16,6 +16,8 @@ struct db {
 	unsigned n_conns;
 	TAILQ_HEAD(, db_tx) waiting;
 	unsigned n_waiting;
+	bool fenced;
+	int64_t fence;
 	struct event *kick; /* jobs are started from the loop, so that done is never called from
 			     * within the call that queued it */
 };
@@ -125,6 +127,22 @@ bool db_ready(const struct db *db)
 const char *db_trouble(const struct db *db)
 {
 	return db_ready(db) ? "" : db_conn_trouble(db->conns[0]);
+}
+
+void db_set_fence(struct db *db, int64_t fence)
+{
+	db->fenced = true;
+	db->fence = fence;
+}
+
+struct db_param db_fence(const struct db *db)
+{
+	return db->fenced ? DB_P_INT8(db->fence) : DB_P_NULL;
+}
+
+struct db_param db_tx_fence(const struct db_tx *tx)
+{
+	return db_fence(tx->db);
 }
 
 /* ---- jobs ---- */

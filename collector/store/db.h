@@ -87,6 +87,14 @@ bool db_ready(const struct db *db);
 /* Why not ready; '' when it is. */
 const char *db_trouble(const struct db *db);
 
+/*
+ * The lease's number (leader.h) that statements of the leader carry from now on; 0 = we do not
+ * lead, they are refused. A pool that was never told carries NULL: nobody leads there, all is
+ * allowed.
+ */
+void db_set_fence(struct db *db, int64_t fence);
+struct db_param db_fence(const struct db *db);
+
 /* Queues one statement. Parameters are copied. -ENOTCONN, -ENOBUFS (queue full): done is not
  * called. */
 int db_query(struct db *db, enum query q, const struct db_param *params, size_t n, db_done *done,
@@ -99,6 +107,7 @@ int db_query(struct db *db, enum query q, const struct db_param *params, size_t 
  * or with the error; -EINPROGRESS in rc says the COMMIT's outcome is not known (connection lost).
  */
 struct db_tx;
+struct db_param db_tx_fence(const struct db_tx *tx);
 typedef int db_check(void *arg, struct db_tx *tx, const struct db_result *r);
 
 int db_tx_new(struct db *db, struct db_tx **ret) must_use;

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <string.h>
 
 #include "collector/store/db_sync.h"
 #include "collector/store/migrate.h"
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
+#include "common/sign.h"
 
 #define DAY_US    (24LL * 3600 * USEC_PER_SEC)
 #define MINUTE_US (60 * USEC_PER_SEC)
@@ -58,9 +60,10 @@ static int check_window(struct db_sync *sync, const struct store_config *cfg, st
 /* Cuts of windows that may come up again in a replay or late. */
 static int load_cuts(struct store *s, struct db_sync *sync, struct error *err)
 {
-	struct db_param p = DB_P_TIME(clock_wall_us() - s->cfg.keep_chunk_us);
+	const struct db_param p[] = {DB_P_TIME(clock_wall_us() - s->cfg.keep_chunk_us),
+				     DB_P_INT2(s->writer)};
 	struct db_result *r;
-	int rc = db_sync_query(sync, Q_SEAL_CUTS, &p, 1, &r, err);
+	int rc = db_sync_query(sync, Q_SEAL_CUTS, p, ARRAY_SIZE(p), &r, err);
 
 	if (rc < 0)
 		return rc;
@@ -70,11 +73,53 @@ static int load_cuts(struct store *s, struct db_sync *sync, struct error *err)
 	return rc < 0 ? error_sys(err, rc, "sealed windows") : 0;
 }
 
+/* Agents trust one CA: a collector with another could not serve them. */
+static int check_ca(const struct store *s, struct db_sync *sync, struct error *err)
+{
+	const struct db_param p = DB_P_BYTES(s->cfg.ca_sha256, SHA256_SIZE);
+	struct db_result *r;
+	size_t len = 0;
+	bool same;
+	const uint8_t *there;
+	int rc = db_sync_query(sync, Q_CA_FINGERPRINT, &p, 1, &r, err);
+
+	if (rc < 0)
+		return rc;
+	there = db_bytes(r, 0, 0, &len);
+	same = len == SHA256_SIZE && memcmp(there, s->cfg.ca_sha256, len) == 0;
+	db_result_free(&r);
+	return same ? 0
+		    : error_set(err, -EINVAL,
+				"the database belongs to collectors with another CA: copy ca.key, "
+				"ca.pem and command.key from the state_dir of one of them "
+				"(docs/OPERATIONS.md, 'Several collectors')");
+}
+
+static int join_others(struct store *s, struct db_sync *sync, struct error *err)
+{
+	const struct db_param p[] = {DB_P_UUID(s->cfg.uuid), DB_P_UUID(s->boot),
+				     DB_P_TEXT(s->cfg.name ? s->cfg.name : "")};
+	struct db_result *r;
+	int rc = s->cfg.ca_sha256 ? check_ca(s, sync, err) : 0;
+
+	if (rc < 0)
+		return rc;
+	random_bytes(s->boot, sizeof(s->boot));
+	rc = db_sync_query(sync, Q_COLLECTOR_JOIN, p, ARRAY_SIZE(p), &r, err);
+	if (rc < 0)
+		return rc;
+	s->writer = (int)db_int(r, 0, 0);
+	s->several = true;
+	db_result_free(&r);
+	return 0;
+}
+
 /* Receive times go on rising from what is stored, even if the clock was set back. */
 static int load_receive_time(struct store *s, struct db_sync *sync, struct error *err)
 {
+	const struct db_param p = DB_P_INT2(s->writer);
 	struct db_result *r;
-	int rc = db_sync_query(sync, Q_SEAL_NEWEST, NULL, 0, &r, err);
+	int rc = db_sync_query(sync, Q_SEAL_NEWEST, &p, 1, &r, err);
 
 	if (rc < 0)
 		return rc;
@@ -93,6 +138,8 @@ static int prepare(struct store *s, struct error *err)
 	rc = migrate_run(sync, err);
 	if (rc >= 0)
 		rc = check_window(sync, &s->cfg, err);
+	if (rc == 0 && s->cfg.uuid)
+		rc = join_others(s, sync, err);
 	if (rc == 0)
 		rc = load_cuts(s, sync, err);
 	if (rc == 0)
@@ -130,9 +177,15 @@ int store_open(struct event_base *base, const struct store_config *cfg, store_on
 	s->on_acked = on_acked;
 	s->arg = arg;
 	s->group_max = STORE_GROUP_MAX;
+	s->leads = true;
+	s->keep_from_us = INT64_MAX;
+	TAILQ_INIT(&s->follow.waiting);
+	TAILQ_INIT(&s->follow.served);
 	LIST_INIT(&s->jobs);
 	TAILQ_INIT(&s->queue);
 	rc = window_set_new(cfg->window_us, (size_t)cfg->window_bytes, &s->windows);
+	if (rc == 0)
+		rc = window_set_new(cfg->window_us, (size_t)cfg->window_bytes, &s->others);
 	if (rc == 0)
 		rc = make_timers(s);
 	if (rc < 0)
@@ -141,7 +194,8 @@ int store_open(struct event_base *base, const struct store_config *cfg, store_on
 		rc = prepare(s, err);
 	if (rc == 0)
 		rc = db_new(base, cfg->conninfo, cfg->connections, &s->db, err);
-	s->cfg.conninfo = NULL; /* the caller's */
+	s->cfg.conninfo = s->cfg.name = NULL; /* the caller's, as the two below */
+	s->cfg.uuid = s->cfg.ca_sha256 = NULL;
 	if (rc < 0) {
 		store_free(&s);
 		return rc;
@@ -162,6 +216,7 @@ void store_free(struct store **slot)
 		store_job_end(job);
 	store_ingest_fini(s);
 	store_seal_fini(s);
+	store_follow_fini(s);
 	if (s->flush_timer)
 		event_free(s->flush_timer);
 	if (s->seal_timer)
@@ -169,6 +224,7 @@ void store_free(struct store **slot)
 	if (s->retain_timer)
 		event_free(s->retain_timer);
 	window_set_free(&s->windows);
+	window_set_free(&s->others);
 	free(s->group);
 	free(s);
 }
@@ -181,6 +237,38 @@ struct db *store_db(struct store *s)
 struct window_set *store_windows(struct store *s)
 {
 	return s->windows;
+}
+
+struct window_set *store_windows_of(struct store *s, bool foreign)
+{
+	return foreign ? s->others : s->windows;
+}
+
+int store_writer(const struct store *s)
+{
+	return s->writer;
+}
+
+const uint8_t *store_boot(const struct store *s)
+{
+	return s->boot;
+}
+
+int64_t store_oldest_unsealed(const struct store *s)
+{
+	if (!s->replay.done)
+		return 0;
+	return MIN_OF(window_oldest_received(s->windows), store_oldest_queued(s));
+}
+
+void store_keep_from(struct store *s, int64_t rcv_us)
+{
+	s->keep_from_us = rcv_us;
+}
+
+void store_lead(struct store *s, bool leads)
+{
+	s->leads = leads;
 }
 
 int64_t store_window_of(const struct store *s, int64_t t_us)

@@ -42,6 +42,10 @@ struct store_config {
 	int64_t keep_day_us;      /* rollups of days */
 	int64_t keep_evidence_us; /* chunks around alerts and kills */
 	int64_t keep_event_us;
+	/* One of several collectors on the database; all NULL: alone, and not written down. */
+	const uint8_t *uuid;      /* 16 bytes: its own, the same over restarts */
+	const uint8_t *ca_sha256; /* 32 bytes: collectors of one database share a CA */
+	const char *name;         /* what people know it by */
 };
 
 /* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 64 MiB, 512 MiB, 3 h, 14/90/365 d, 2 y
@@ -69,6 +73,18 @@ void store_free(struct store **s);
 
 struct db *store_db(struct store *s);
 struct window_set *store_windows(struct store *s);
+/* Those of what other collectors received: they are shown, and sealed over there. */
+struct window_set *store_windows_of(struct store *s, bool foreign);
+/* Our number among the collectors; 0 while alone. */
+int store_writer(const struct store *s);
+/* Our process among those of our uuid: 16 bytes. */
+const uint8_t *store_boot(const struct store *s);
+/* Receive time of our oldest batch that is in no chunk yet, INT64_MAX when none. */
+int64_t store_oldest_unsealed(const struct store *s);
+/* Retention and its like are ours to do, or another collector's. At first they are. */
+void store_lead(struct store *s, bool leads);
+/* Others have batches from this receive time on that are in no chunk: they are not dropped. */
+void store_keep_from(struct store *s, int64_t rcv_us);
 /* Start of the window that holds t. */
 int64_t store_window_of(const struct store *s, int64_t t_us);
 bool store_ready(const struct store *s);
@@ -90,6 +106,7 @@ struct store_stats {
 	uint64_t sealed_samples; /* of processes */
 	uint64_t sealed_bytes;   /* of their chunks */
 	uint64_t seal_errors;
+	uint64_t followed; /* batches of other collectors, read */
 	uint64_t too_late; /* parts dropped: older than chunks are kept */
 	size_t queued_bytes;
 	size_t queued_batches;
@@ -245,6 +262,7 @@ struct store_batch {
 	int64_t rcv_us;         /* store_receive_time() */
 	int64_t t_us;           /* of its first tick; 0 = rcv_us */
 	int64_t skew_us;        /* of the host's clock, as its samples were corrected by */
+	int writer;             /* set by store_put(): who received it */
 	const uint8_t *payload; /* a Batch */
 	size_t payload_len;
 	const struct store_process *born; /* only those announced with strings */
@@ -283,6 +301,8 @@ struct store_replayed {
 	int64_t last_seq;
 	int64_t rcv_us;  /* for window_add(): what is sealed already is ignored there */
 	int64_t skew_us; /* as the batch's */
+	bool followed;   /* just stored; else it was before our start */
+	bool foreign;    /* another collector received it: store_windows_of() has its windows */
 	const uint8_t *payload;
 	size_t payload_len;
 };
@@ -292,6 +312,10 @@ typedef void store_on_replay_done(void *arg, int rc, const struct error *err);
  * the order in which it came. Nothing is sealed or dropped before it is done. */
 int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *done,
 		 void *arg) must_use;
+
+/* After store_replay(): what other collectors store is given from now on, some time after they did.
+ * What comes twice is given twice. row as store_replay's. */
+void store_follow(struct store *s, store_on_replayed *row, void *arg);
 
 /* ---- reading ---- */
 

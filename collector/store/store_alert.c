@@ -24,6 +24,7 @@ int store_alert_open(struct db *db, const struct alert_row *row, db_done *done, 
 		value_or_null(row->last_value),
 		DB_P_TEXT(row->title),
 		DB_P_JSON(row->doc),
+		db_fence(db),
 	};
 
 	return db_query(db, Q_ALERT_OPEN, params, ARRAY_SIZE(params), done, arg);
@@ -32,9 +33,13 @@ int store_alert_open(struct db *db, const struct alert_row *row, db_done *done, 
 int store_alert_update(struct db *db, const struct alert_row *row, db_done *done, void *arg)
 {
 	const struct db_param params[] = {
-		DB_P_INT8(row->alert_id),       DB_P_TEXT(row->level),
-		value_or_null(row->peak_value), value_or_null(row->last_value),
-		DB_P_TEXT(row->title),          DB_P_JSON(row->doc),
+		DB_P_INT8(row->alert_id),
+		DB_P_TEXT(row->level),
+		value_or_null(row->peak_value),
+		value_or_null(row->last_value),
+		DB_P_TEXT(row->title),
+		DB_P_JSON(row->doc),
+		db_fence(db),
 	};
 
 	return db_query(db, Q_ALERT_UPDATE, params, ARRAY_SIZE(params), done, arg);
@@ -48,6 +53,7 @@ int store_alert_resolve(struct db *db, const struct alert_row *row, db_done *don
 		value_or_null(row->resolved_value),
 		value_or_null(row->last_value),
 		DB_P_JSON(row->doc),
+		db_fence(db),
 	};
 
 	return db_query(db, Q_ALERT_RESOLVE, params, ARRAY_SIZE(params), done, arg);

@@ -168,6 +168,7 @@ int store_put(struct store *s, const struct store_batch *b)
 	if (!p)
 		return -ENOMEM;
 	clamp_events(s, p);
+	p->b.writer = s->writer;
 	p->t0_us = window_start(s->cfg.window_us, p->b.t_us);
 	TAILQ_INSERT_TAIL(&s->queue, p, link);
 	s->stats.queued_bytes += p->size;
@@ -241,6 +242,7 @@ static void group_collect(struct store *s)
 {
 	struct pending *p;
 	size_t n = 0, bytes = 0, kept = 0;
+	int64_t left_us = INT64_MAX;
 
 	TAILQ_FOREACH (p, &s->queue, link) {
 		if (n >= s->group_max || (n && bytes + p->size > 4 * (size_t)s->cfg.flush_bytes))
@@ -255,11 +257,18 @@ static void group_collect(struct store *s)
 
 		p = s->group[i];
 		if (before && same_stream(before, p) &&
-		    (before->b.conn != p->b.conn || before->b.last_seq + 1 != p->b.first_seq))
+		    (before->b.conn != p->b.conn || before->b.last_seq + 1 != p->b.first_seq)) {
+			left_us = MIN_OF(left_us, p->b.rcv_us);
 			continue;
+		}
 		s->group[kept++] = p;
 	}
-	s->n_group = kept;
+	/* Receive times of one collector are committed in their order: store_follow.c reads by
+	 * them. */
+	s->n_group = 0;
+	for (size_t i = 0; i < kept; i++)
+		if (s->group[i]->b.rcv_us < left_us)
+			s->group[s->n_group++] = s->group[i];
 }
 
 static size_t run_end(const struct store *s, size_t i)
@@ -454,9 +463,19 @@ static int rc_of(enum verdict v)
 	return v == VERDICT_FENCED ? -ESTALE : v == VERDICT_HOLE ? -EPROTO : 0;
 }
 
+/* Younger ones than the batches that are left were committed: those come after them now. */
+static void receive_anew(struct store *s)
+{
+	struct pending *p;
+
+	TAILQ_FOREACH (p, &s->queue, link)
+		p->b.rcv_us = store_receive_time(s);
+}
+
 static void group_committed(struct store *s)
 {
 	size_t n = s->n_group;
+	bool again = false;
 
 	remember_leaves(s);
 	s->n_group = 0;
@@ -470,13 +489,17 @@ static void group_committed(struct store *s)
 			.rc = rc_of(p->verdict),
 		};
 
-		if (p->verdict == VERDICT_AGAIN)
+		if (p->verdict == VERDICT_AGAIN) {
+			again = true;
 			continue;
+		}
 		count(s, p);
 		pending_free(s, p);
 		if (s->on_acked)
 			s->on_acked(s->arg, &a);
 	}
+	if (again)
+		receive_anew(s);
 	s->group_max = MIN_OF(s->group_max * 2, (size_t)STORE_GROUP_MAX);
 	s->backoff_us = 0;
 }

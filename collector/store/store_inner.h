@@ -60,6 +60,32 @@ struct replay {
 	void *arg;
 };
 
+#define STORE_WRITERS 64 /* other collectors that are followed */
+
+/* Up to where another collector's batches were read. */
+struct place {
+	int writer;
+	int64_t rcv_us;
+};
+
+struct follow {
+	struct event *timer; /* NULL until store_follow() */
+	bool asking;
+	unsigned rounds;
+	struct place places[STORE_WRITERS];
+	size_t n;
+	store_on_replayed *row;
+	void *arg;
+	TAILQ_HEAD(, follower) waiting; /* for the look that comes, then for that under way */
+	TAILQ_HEAD(, follower) served;
+};
+
+/* Who waits until all that was stored before is read. */
+struct follower {
+	TAILQ_ENTRY(follower) link;
+	void (*done)(struct follower *f, int rc);
+};
+
 /* State of a query under way, first in its struct: what waits when the store is freed is freed
  * with it, without a callback. */
 struct store_job {
@@ -96,6 +122,13 @@ struct store {
 	bool making_day;
 	struct store_sizes sizes;
 	struct replay replay;
+	int writer;
+	uint8_t boot[16];
+	int64_t keep_from_us; /* what other collectors still need of the inbox */
+	bool several;         /* there may be other collectors */
+	bool leads;
+	struct window_set *others; /* windows of what they received */
+	struct follow follow;
 };
 
 /* Adds steps that make the leaves for t, where they are not known yet. */
@@ -119,6 +152,12 @@ void store_seal_fini(struct store *s);
 void store_ask_sizes(struct store *s);
 /* The days that are due, one after the other; nothing while one is being made. */
 void store_make_day(struct store *s);
+void store_follow_fini(struct store *s);
+/* A batch of another collector was read at start. */
+void store_follow_saw(struct store *s, int writer, int64_t rcv_us);
+/* Calls f->done when what others had stored by now was given; at once when there is nobody. */
+void store_follow_catch_up(struct store *s, struct follower *f);
+void store_follow_leave(struct store *s, struct follower *f);
 
 /* The windows of an hour share the range of a rollup's 'part' between them: how many each has. */
 int store_rollup_parts(int64_t window_us);

@@ -19,6 +19,7 @@ int store_mail_add(struct db *db, const struct mail_row *row, db_done *done, voi
 		DB_P_TIME(row->next_try_us),
 		time_or_null(row->sent_us),
 		DB_P_TEXT(row->last_reply),
+		db_fence(db),
 	};
 
 	return db_query(db, Q_MAIL_ADD, params, ARRAY_SIZE(params), done, arg);
@@ -34,8 +35,13 @@ int store_mail_due(struct db *db, int64_t now_us, int limit, db_done *done, void
 int store_mail_update(struct db *db, const struct mail_row *row, db_done *done, void *arg)
 {
 	const struct db_param params[] = {
-		DB_P_INT8(row->mail_id),     DB_P_TEXT(row->state),      DB_P_INT4(row->attempts),
-		DB_P_TIME(row->next_try_us), time_or_null(row->sent_us), DB_P_TEXT(row->last_reply),
+		DB_P_INT8(row->mail_id),
+		DB_P_TEXT(row->state),
+		DB_P_INT4(row->attempts),
+		DB_P_TIME(row->next_try_us),
+		time_or_null(row->sent_us),
+		DB_P_TEXT(row->last_reply),
+		db_fence(db),
 	};
 
 	return db_query(db, Q_MAIL_UPDATE, params, ARRAY_SIZE(params), done, arg);

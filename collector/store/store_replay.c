@@ -38,6 +38,9 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 	};
 
 	row.payload = db_bytes(r, i, 6, &row.payload_len);
+	row.foreign = db_int(r, i, 7) != s->writer;
+	if (row.foreign)
+		store_follow_saw(s, (int)db_int(r, i, 7), row.rcv_us);
 	s->replay.row(s->replay.arg, &row);
 	s->replay.last = row;
 	s->replay.last.payload = NULL;

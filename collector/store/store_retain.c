@@ -47,6 +47,7 @@ static int64_t horizon(const struct store *s, enum partition_table t, int64_t no
 	switch (t) {
 	case PARTITION_INBOX:
 		inbox = MIN_OF(now_us - s->cfg.keep_inbox_us, window_oldest_received(s->windows));
+		inbox = MIN_OF(inbox, s->keep_from_us);
 		return s->replay.done ? MIN_OF(inbox, store_oldest_queued(s)) : INT64_MIN;
 	case PARTITION_CHUNK:
 	case PARTITION_HOST_CHUNK:
@@ -275,6 +276,19 @@ static void on_deleted(void *arg, int rc, const struct db_result *r, const struc
 		retain_end(s);
 }
 
+static int on_held(void *arg unused_arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	return db_int(r, 0, 0) ? 0 : -ESTALE;
+}
+
+/* What deletes may not be an old leader that has just woken up. */
+static int hold_lease(const struct store *s, struct db_tx *tx)
+{
+	const struct db_param fence = db_fence(s->db);
+
+	return db_tx_query(tx, Q_LEASE_HOLD, &fence, 1, on_held);
+}
+
 static int delete_rows(struct store *s)
 {
 	int64_t now = clock_wall_us();
@@ -297,6 +311,8 @@ static int delete_rows(struct store *s)
 	struct db_tx *tx;
 	int rc = db_tx_new(s->db, &tx);
 
+	if (rc == 0)
+		rc = hold_lease(s, tx);
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(tables); i++) {
 		const struct db_param params[] = {DB_P_TIME(now - tables[i].keep_us),
 						  DB_P_INT4(ROWS_MAX)};
@@ -362,8 +378,13 @@ void store_on_retain_timer(int fd, short what, void *arg)
 	if (s->retaining)
 		return;
 	store_ask_sizes(s);
-	store_make_day(s);
 	window_forget(s->windows, clock_wall_us() - s->cfg.keep_chunk_us);
+	window_forget(s->others, clock_wall_us() - s->cfg.keep_chunk_us);
+	if (!s->leads) {
+		store_timer(s->retain_timer, INTERVAL_US);
+		return;
+	}
+	store_make_day(s);
 	s->retaining = true;
 	if (make_ahead(s) < 0)
 		retain_end(s);

@@ -9,7 +9,7 @@
 
 #define ROWS_MAX      ((size_t)256 << 20)
 #define INBOX_CODEC   1 /* protobuf Batch */
-#define INBOX_COLUMNS 9
+#define INBOX_COLUMNS 10
 #define EVENT_COLUMNS 8
 
 /* What is stored as rows of its own: not what goes to dead_letter. */
@@ -37,6 +37,7 @@ static void put_inbox(struct buf *b, const struct store_batch *batch, int64_t t0
 		DB_P_INT8(batch->skew_us),
 		DB_P_INT2(INBOX_CODEC),
 		DB_P_BYTES(batch->payload, batch->payload_len),
+		DB_P_INT2(batch->writer),
 	};
 
 	put_fields(b, p, INBOX_COLUMNS);

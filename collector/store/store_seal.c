@@ -223,7 +223,8 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 
 static int seal_send(struct store *s)
 {
-	const struct db_param params[] = {DB_P_TIME(s->seal.t0_us), DB_P_TIME(s->seal.cut_us)};
+	const struct db_param params[] = {DB_P_TIME(s->seal.t0_us), DB_P_TIME(s->seal.cut_us),
+					  DB_P_INT2(s->writer)};
 	struct db_tx *tx;
 	int rc = db_tx_new(s->db, &tx);
 

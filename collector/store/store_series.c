@@ -151,6 +151,17 @@ static int64_t thin(struct series_query *q)
 	return span;
 }
 
+/* A window of another collector may be in memory here for a while after that has sealed it. */
+static void drop_repeated(struct points *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!kept || p->v[kept - 1].t_us != p->v[i].t_us)
+			p->v[kept++] = p->v[i];
+	p->n = kept;
+}
+
 static void answer(struct series_query *q, int rc, const struct error *err)
 {
 	int64_t resolution = 0;
@@ -161,6 +172,7 @@ static void answer(struct series_query *q, int rc, const struct error *err)
 		rc = -ENOMEM;
 	if (rc == 0)
 		put_in_order(&q->all);
+	drop_repeated(&q->all);
 	if (rc == 0 && q->all.n > q->max_points)
 		resolution = thin(q);
 	resolution = MAX_OF(resolution, q->coarsest_us);
@@ -352,6 +364,9 @@ int store_series(struct store *s, const struct series_id *id, unsigned metric, i
 	};
 	store_job_add(s, &q->job, query_free);
 	rc = window_read(s->windows, id, metric, from_us, to_us, on_memory_point, &q->memory);
+	if (rc >= 0)
+		rc = window_read(s->others, id, metric, from_us, to_us, on_memory_point,
+				 &q->memory);
 	if (rc >= 0)
 		rc = ask(s, q, id);
 	if (rc < 0)

@@ -10,6 +10,10 @@
 struct opening {
 	struct store_job job; /* first */
 	unsigned magic;
+	struct follower follower;
+	struct store *s;
+	int64_t conn;
+	int64_t last_seq[MAX_STREAMS];
 	store_on_stream *done;
 	void *arg;
 	size_t n;
@@ -18,23 +22,45 @@ struct opening {
 
 static void opening_free(struct store_job *job)
 {
-	free(job);
+	struct opening *o = (struct opening *)job;
+
+	if (o->follower.done)
+		store_follow_leave(o->s, &o->follower);
+	free(o);
+}
+
+static void on_caught_up(struct follower *f, int rc)
+{
+	struct opening *o = container_of(f, struct opening, follower);
+	struct error err = {""};
+
+	o->follower.done = NULL;
+	if (rc < 0)
+		error_sys(&err, rc, "cannot read what other collectors stored");
+	o->done(o->arg, rc, o->conn, o->last_seq, o->n, &err);
+	store_job_end(&o->job);
 }
 
 static void on_opened(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
 	struct opening *o = arg;
-	int64_t last_seq[MAX_STREAMS] = {0}, conn = 0;
 
 	MAGIC_CHECK(o, MAGIC);
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++) {
-		conn = db_int(r, i, 2);
+		o->conn = db_int(r, i, 2);
 		for (size_t k = 0; k < o->n; k++)
 			if (o->epochs[k] == db_int(r, i, 0))
-				last_seq[k] = db_int(r, i, 1);
+				o->last_seq[k] = db_int(r, i, 1);
 	}
-	o->done(o->arg, rc, conn, last_seq, o->n, err);
-	store_job_end(&o->job);
+	if (rc < 0) {
+		o->done(o->arg, rc, o->conn, o->last_seq, o->n, err);
+		store_job_end(&o->job);
+		return;
+	}
+	/* From here on nobody else adds to these streams: what others did add is read first, so
+	 * that the next batch finds the values that it is a difference from. */
+	o->follower.done = on_caught_up;
+	store_follow_catch_up(o->s, &o->follower);
 }
 
 int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, size_t n,
@@ -49,7 +75,7 @@ int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, s
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
-	*o = (struct opening){.magic = MAGIC, .done = done, .arg = arg, .n = n};
+	*o = (struct opening){.magic = MAGIC, .s = s, .done = done, .arg = arg, .n = n};
 	store_job_add(s, &o->job, opening_free);
 	memcpy(o->epochs, epochs, n * sizeof(*epochs));
 	rc = db_query(s->db, Q_STREAM_OPEN, params, ARRAY_SIZE(params), on_opened, o);

@@ -655,3 +655,41 @@ void window_seal_undo(struct window_set *ws)
 			c->sealing = false;
 	ws->sealing = false;
 }
+
+static void drop_where(struct window_set *ws,
+		       bool (*goes)(const struct open_chunk *, int64_t, int64_t), int64_t t_us,
+		       int64_t cut_us)
+{
+	for (struct series *s = ws->series; s; s = s->hh.next) {
+		struct open_chunk *c, **at = &s->chunks;
+
+		while ((c = *at)) {
+			if (!goes(c, t_us, cut_us)) {
+				at = &c->next;
+				continue;
+			}
+			*at = c->next;
+			chunk_drop(ws, c);
+		}
+	}
+}
+
+static bool is_sealed(const struct open_chunk *c, int64_t t0_us, int64_t cut_us)
+{
+	return c->t0_us == t0_us && c->last_rcv_us <= cut_us;
+}
+
+static bool is_before(const struct open_chunk *c, int64_t t_us, int64_t cut_us unused_arg)
+{
+	return c->t0_us < t_us;
+}
+
+void window_drop(struct window_set *ws, int64_t t0_us, int64_t cut_us)
+{
+	drop_where(ws, is_sealed, t0_us, cut_us);
+}
+
+void window_drop_before(struct window_set *ws, int64_t t_us)
+{
+	drop_where(ws, is_before, t_us, 0);
+}

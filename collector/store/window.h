@@ -97,4 +97,8 @@ int window_seal_begin(struct window_set *ws, int64_t t0_us, window_each *each, v
 void window_seal_done(struct window_set *ws, int64_t cut_us);
 void window_seal_undo(struct window_set *ws);
 
+/* Of a set that is only shown: the window from t0 is in chunks up to cut; what began before t. */
+void window_drop(struct window_set *ws, int64_t t0_us, int64_t cut_us);
+void window_drop_before(struct window_set *ws, int64_t t_us);
+
 #endif

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 UPDATE alert AS a
 SET state = 'resolved', resolved = $2::timestamptz, resolved_value = $3::float8,
-    last_value = coalesce($4::float8, a.last_value), doc = coalesce($5::jsonb, a.doc)
-WHERE a.alert_id = $1::int8 AND a.state = 'firing'
+    last_value = coalesce($4::float8, a.last_value), doc = coalesce($5::jsonb, a.doc), fence = $6::int8
+WHERE a.alert_id = $1::int8 AND a.state = 'firing' AND mh_fenced($6::int8)
 RETURNING
     a.alert_id::int8, a.key::text, a.rule::text, coalesce(a.host_id, 0)::int4,
     coalesce((SELECT h.name FROM host h WHERE h.host_id = a.host_id), '')::text,

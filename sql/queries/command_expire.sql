@@ -10,6 +10,7 @@ WHERE (c.host_id, c.cmd_id) = (
        OR (o.state IN ('sent', 'running') AND o.expires <= $2::timestamptz)
     ORDER BY o.expires
     LIMIT 1)
+  AND mh_fenced($3::int8)
 RETURNING
     c.host_id::int4, c.cmd_id::uuid, c.action::text, c.state::text, c.dry_run::bool, c.proc_id::int8, c.pid::int4,
     coalesce((SELECT h.name FROM host h WHERE h.host_id = c.host_id), '')::text,

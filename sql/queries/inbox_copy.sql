@@ -1,1 +1,1 @@
-COPY inbox (rcv, host_id, epoch, seq, last, t0, skew_us, codec, d) FROM STDIN (FORMAT binary)
+COPY inbox (rcv, host_id, epoch, seq, last, t0, skew_us, codec, d, writer) FROM STDIN (FORMAT binary)

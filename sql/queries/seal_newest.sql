@@ -1,1 +1,2 @@
-SELECT greatest((SELECT max(done) FROM compaction), (SELECT max(rcv) FROM inbox))::timestamptz
+SELECT greatest((SELECT max(done) FROM compaction WHERE shard = $1::int2),
+                (SELECT max(rcv) FROM inbox WHERE writer = $1::int2))::timestamptz

@@ -2,6 +2,6 @@
 SELECT set_config('search_path', 'public, pg_temp', false)::text,
        set_config('statement_timeout', '30s', false)::text,
        set_config('lock_timeout', '10s', false)::text,
-       set_config('idle_in_transaction_session_timeout', '60s', false)::text,
+       set_config('idle_in_transaction_session_timeout', '10s', false)::text,
        set_config('timezone', 'UTC', false)::text,
        set_config('jit', 'off', false)::text

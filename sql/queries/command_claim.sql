@@ -1,0 +1,7 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What was asked for elsewhere, or could not be sent at once, of the hosts whose agents are here: each
+-- goes to one collector only.
+UPDATE command
+   SET state = 'sent', sent = clock_timestamp(), sent_by = $4::int2
+ WHERE host_id = ANY ($1::int4[]) AND state = 'queued' AND created < $3::timestamptz AND expires > $2::timestamptz
+RETURNING cmd_id::uuid, body::bytea, signature::bytea, host_id::int4

@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Actions of rules that ended lately, wherever their results came in.
+SELECT
+    c.host_id::int4, c.cmd_id::uuid, c.action::text, c.state::text, c.dry_run::bool, c.proc_id::int8, c.pid::int4,
+    coalesce((SELECT h.name FROM host h WHERE h.host_id = c.host_id), '')::text,
+    coalesce((SELECT p.comm FROM process p WHERE p.host_id = c.host_id AND p.proc_id = c.proc_id), '')::text,
+    c.actor::text, c.reason::text, c.alert_id::int8, c.counter::int8, c.fence::int8,
+    c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
+    c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
+    c.detail::text, c.request_hash::bytea
+FROM command c
+WHERE c.created > $1::timestamptz AND c.done > $2::timestamptz AND c.actor LIKE 'rule:%' AND c.alert_id IS NOT NULL
+ORDER BY c.done
+LIMIT 256
