@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "collector/command/ledger.h"
+#include "collector/command/route.h"
 #include "collector/fleet/registry.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -15,8 +16,7 @@
 
 #define DISPATCH_MAGIC  0x64697370u /* 'disp' */
 #define ASKER_MAGIC     0x61736b65u
-#define TICK_S          2
-#define RESEND_AFTER_US (3 * USEC_PER_SEC)   /* a row that is queued for longer was not sent */
+#define TICK_S          1
 #define ANSWER_GRACE_US (120 * USEC_PER_SEC) /* for the answer to a command that was sent */
 #define PENDING_LIMIT   64
 #define HELD_MAX        64
@@ -47,7 +47,8 @@ struct dispatch {
 	struct asker *askers;
 	struct held *held; /* oldest first */
 	unsigned held_count;
-	bool resending;
+	struct route *route;
+	bool leads;
 	bool expiring;
 };
 
@@ -78,7 +79,8 @@ static int send_to_host(struct dispatch *d, int32_t host_id, const uint8_t cmd_i
 		return rc;
 	}
 	log_info("command=%s host=%d event=sent", id, host_id);
-	(void)!store_command_sent(d->config.db, host_id, cmd_id, clock_wall_us(), on_noted, d);
+	(void)!store_command_sent(d->config.db, host_id, cmd_id, clock_wall_us(), d->config.writer,
+				  on_noted, d);
 	return 0;
 }
 
@@ -116,13 +118,13 @@ static void on_pending(void *arg, int rc, const struct db_result *r, const struc
 	send_pending(d, rc, r, err);
 }
 
-static void on_unsent(void *arg, int rc, const struct db_result *r, const struct error *err)
+/* One that goes missing on its way is sent again when its host connects again. */
+static void on_routed(void *arg, const struct command_body *b)
 {
 	struct dispatch *d = arg;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
-	d->resending = false;
-	send_pending(d, rc, r, err);
+	(void)send_to_host(d, b->host_id, b->cmd_id, &b->request);
 }
 
 void dispatch_host_up(struct dispatch *d, int32_t host_id)
@@ -131,8 +133,7 @@ void dispatch_host_up(struct dispatch *d, int32_t host_id)
 	int rc;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
-	rc = store_command_pending(d->config.db, host_id, now_us, now_us, PENDING_LIMIT, on_pending,
-				   d);
+	rc = store_command_pending(d->config.db, host_id, now_us, PENDING_LIMIT, on_pending, d);
 	/* what was never sent is found by the timer; the rest expires and is asked for anew */
 	if (rc < 0)
 		log_warn("host=%d error=\"cannot look for its commands: %s\"", host_id,
@@ -448,6 +449,15 @@ static void store_held(struct dispatch *d)
 	}
 }
 
+static void on_ended(void *arg, const struct action_row *row)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (d->leads)
+		d->config.ops.ended(d->config.ops.arg, row);
+}
+
 /* ---- the timer ---- */
 
 static void expire_next(struct dispatch *d);
@@ -476,21 +486,31 @@ static void expire_next(struct dispatch *d)
 static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
 {
 	struct dispatch *d = arg;
-	int64_t now_us = clock_wall_us();
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
 	if (!db_ready(d->config.db))
 		return;
 	store_held(d);
-	if (!d->expiring)
+	if (!d->expiring && d->leads)
 		expire_next(d);
-	if (!d->resending &&
-	    store_command_pending(d->config.db, 0, now_us, now_us - RESEND_AFTER_US, PENDING_LIMIT,
-				  on_unsent, d) == 0)
-		d->resending = true;
+	route_turn(d->route, d->config.remediation, d->leads);
 }
 
 /* ---- lifetime ---- */
+
+static int make_route(struct dispatch *d)
+{
+	const struct route_config config = {
+		.db = d->config.db,
+		.registry = d->config.registry,
+		.writer = d->config.writer,
+		.send = on_routed,
+		.ended = d->config.ops.ended ? on_ended : NULL,
+		.arg = d,
+	};
+
+	return route_new(&config, &d->route);
+}
 
 int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
 		 struct error *err)
@@ -502,9 +522,10 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	d->magic = DISPATCH_MAGIC;
 	d->config = *c;
+	d->leads = true;
 	ledger_init(&d->ledger, c->db);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
-	if (!d->timer || event_add(d->timer, &every) < 0) {
+	if (!d->timer || event_add(d->timer, &every) < 0 || make_route(d) < 0) {
 		dispatch_free(&d);
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	}
@@ -524,12 +545,18 @@ void dispatch_free(struct dispatch **slot)
 	if (d->timer)
 		event_free(d->timer);
 	ledger_fini(&d->ledger);
+	route_free(&d->route);
 	DL_FOREACH_SAFE (d->askers, a, next_asker)
 		asker_free(a);
 	DL_FOREACH_SAFE (d->held, h, next)
 		free(h);
 	d->magic = 0;
 	free(d);
+}
+
+void dispatch_lead(struct dispatch *d, bool leads)
+{
+	d->leads = leads;
 }
 
 void dispatch_set_remediation(struct dispatch *d, bool on)

@@ -38,6 +38,9 @@ struct dispatch_ops {
 		    const uint8_t signature[SIGN_SIZE]);
 	/* An action has ended (its row is committed). May be NULL. */
 	void (*finished)(void *arg, const struct action_row *row);
+	/* While we lead: a rule's action has ended, here or at another collector. Told more than
+	 * once. May be NULL. */
+	void (*ended)(void *arg, const struct action_row *row);
 	void *arg;
 };
 
@@ -45,7 +48,8 @@ struct dispatch_config {
 	struct db *db;
 	struct registry *registry;  /* read only: who is connected, which processes live */
 	const struct sign_key *key; /* the command key */
-	uint64_t fence;             /* the lease's number; 1 while there is one collector */
+	uint64_t fence;             /* of commands where no lease was ever taken */
+	int writer;                 /* store_writer() */
 	bool remediation;           /* false: the kill switch, every request is refused */
 	struct dispatch_ops ops;
 };
@@ -66,8 +70,8 @@ struct action_request {
 /*
  * rc 0: row is new. rc 1: row is what the same key gave before. Else row is NULL and rc is -EEXIST
  * (the key stands for another request), -EBUSY (an action that is no dry run is under way on the
- * process, and this is none either), -EINPROGRESS (the commit's outcome is not known: ask again
- * with the same key) or the database's error.
+ * process, and this is none either), -ESTALE (a rule's, and we lead no longer), -EINPROGRESS (the
+ * commit's outcome is not known: ask again with the same key) or the database's error.
  */
 typedef void dispatch_done(void *arg, int rc, const struct action_row *row,
 			   const struct error *err);
@@ -89,6 +93,8 @@ void dispatch_host_up(struct dispatch *d, int32_t host_id);
  * cannot be stored now and the command stays open. */
 int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_t len,
 		    struct error *err) must_use;
+/* Whether results that came in elsewhere are asked for, and what is over expired. At first yes. */
+void dispatch_lead(struct dispatch *d, bool leads);
 /* The kill switch at run time. */
 void dispatch_set_remediation(struct dispatch *d, bool on);
 bool dispatch_remediation(const struct dispatch *d);

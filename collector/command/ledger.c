@@ -163,6 +163,21 @@ static int on_open(void *arg, struct db_tx *tx unused_arg, const struct db_resul
 	return db_rows(r) ? e->verdict = -EBUSY : 0;
 }
 
+/* A leader's command carries its own number; a person's that of whoever leads, whatever collector
+ * was asked. */
+static int on_fence(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (!db_rows(r))
+		return e->verdict = -ESTALE;
+	if (db_int(r, 0, 0) > 0)
+		e->row.fence = db_int(r, 0, 0);
+	e->cmd.fence = (uint64_t)e->row.fence;
+	return 0;
+}
+
 static int on_counter(void *arg, struct db_tx *tx, const struct db_result *r)
 {
 	struct entry *e = arg;
@@ -228,6 +243,8 @@ static int issue_steps(struct entry *e, struct db_tx *tx)
 		rc = store_command_by_key(tx, e->row.host_id, e->row.actor, e->key, on_key);
 	if (rc == 0 && !e->row.dry_run)
 		rc = store_command_open(tx, e->row.host_id, e->row.proc_id, on_open);
+	if (rc == 0)
+		rc = store_command_fence(tx, str_starts(e->row.actor, "rule:"), on_fence);
 	return rc < 0 ? rc : store_counter_next(tx, COUNTER_NAME, on_counter);
 }
 

@@ -62,6 +62,7 @@ struct item {
 	bool sending; /* libcurl has it */
 	bool storing; /* a statement about it is under way */
 	bool dirty;   /* the table does not say this yet */
+	bool refused; /* it has no row: another collector leads, whose mail it is */
 };
 
 struct mailer {
@@ -72,6 +73,8 @@ struct mailer {
 	struct event *timer;
 	struct item *items; /* oldest first */
 	unsigned held;
+	bool (*leads)(void *arg);
+	void *leads_arg;
 	bool polling;
 	bool poll_stale; /* a row changed hands since the look was asked for: it may show it as it
 			    was */
@@ -176,6 +179,7 @@ static void on_stored(void *arg, int rc, const struct db_result *r, const struct
 			 it->mail_id, it->alert_id, item_words[it->state], err ? err->msg : "");
 	} else if (!it->mail_id) {
 		it->mail_id = store_mail_id(r);
+		it->refused = !it->mail_id;
 	}
 	turn(m);
 }
@@ -327,6 +331,8 @@ static void send_item(struct item *it)
 
 static bool is_over(const struct item *it)
 {
+	if (it->refused)
+		return !it->sending && !it->storing;
 	return it->state != ITEM_QUEUED && !it->dirty && !it->storing && !it->sending;
 }
 
@@ -357,7 +363,7 @@ static struct item *next_due(struct mailer *m)
 		if (it->sending)
 			return NULL;
 		/* the first row is written before the first try, so that a crash keeps the mail */
-		if (it->state != ITEM_QUEUED || it->storing)
+		if (it->state != ITEM_QUEUED || it->storing || it->refused)
 			continue;
 		if (!best || it->next_try_us < best->next_try_us)
 			best = it;
@@ -384,16 +390,21 @@ static void sleep_until(struct mailer *m, int64_t now_us)
 	evtimer_add(m->timer, &tv);
 }
 
+static bool leads(const struct mailer *m)
+{
+	return !m->leads || m->leads(m->leads_arg);
+}
+
 static void turn(struct mailer *m)
 {
 	int64_t now_us = clock_wall_us();
 	struct item *it;
 
 	write_down(m, now_us);
-	it = next_due(m);
+	it = leads(m) ? next_due(m) : NULL;
 	if (it && it->next_try_us <= now_us)
 		send_item(it);
-	else
+	else if (leads(m))
 		poll_table(m, now_us);
 	sleep_until(m, now_us);
 }
@@ -433,6 +444,8 @@ static int open_relay(struct mailer *m, const struct mail_config *c, struct erro
 
 static int copy_config(struct mailer *m, const struct mail_config *c)
 {
+	m->leads = c->leads;
+	m->leads_arg = c->arg;
 	m->retry_us = c->retry_us > 0 ? c->retry_us : MINUTE_US;
 	m->give_up_us = c->give_up_us > 0 ? c->give_up_us : GIVE_UP_US;
 	m->from = strdup(c->from ? c->from : "");
@@ -538,6 +551,20 @@ int mail_incident(struct mailer *m, const struct incident_mail *incident, struct
 	if (rc < 0)
 		return rc;
 	return mail_enqueue(m, full.incident, message.data, message.len, err);
+}
+
+void mailer_forget(struct mailer *m)
+{
+	struct item *it, *next;
+
+	MAGIC_CHECK(m, MAILER_MAGIC);
+	DL_FOREACH_SAFE (m->items, it, next) {
+		if (it->storing || it->sending)
+			it->refused |= it->state == ITEM_QUEUED && !it->sending;
+		else if (it->state == ITEM_QUEUED)
+			item_drop(it);
+	}
+	m->next_poll_us = 0;
 }
 
 void mail_counts(const struct mailer *m, struct mail_counts *ret)

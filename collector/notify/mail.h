@@ -10,6 +10,7 @@
 #ifndef MEMHERD_COLLECTOR_NOTIFY_MAIL_H
 #define MEMHERD_COLLECTOR_NOTIFY_MAIL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "collector/notify/message.h"
@@ -30,6 +31,9 @@ struct mail_config {
 	const char *password_file;
 	const char *ca_file;
 	const char *base_url; /* of the dashboard, for links; '' = none */
+	/* Whether what waits is ours to send, asked right before; NULL = always. */
+	bool (*leads)(void *arg);
+	void *arg;
 	int64_t retry_us;   /* the first wait, 0 = 1 min; the later ones are 5, 15, 60 times that */
 	int64_t give_up_us; /* 0 = 24 h */
 };
@@ -56,6 +60,8 @@ int mail_incident(struct mailer *m, const struct incident_mail *incident,
 /* Queues a message that is built already; data is copied. alert_id 0 = none. */
 int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t len,
 		 struct error *err) must_use;
+/* Another collector sends from now on: what is held in memory is forgotten, the table has it. */
+void mailer_forget(struct mailer *m);
 void mail_counts(const struct mailer *m, struct mail_counts *ret);
 
 /* The wait before attempt n + 1 after n >= 1 failed ones; roll in 0..999 gives +-20 % jitter. */

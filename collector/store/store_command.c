@@ -128,13 +128,36 @@ int store_command_add(struct db_tx *tx, const struct action_row *row, const char
 	return db_tx_query(tx, Q_COMMAND_ADD, params, ARRAY_SIZE(params), check);
 }
 
-int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int64_t before_us,
-			  int limit, db_done *done, void *arg)
+int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, db_done *done,
+			  void *arg)
 {
-	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_TIME(now_us),
-					  DB_P_TIME(before_us), DB_P_INT4(limit)};
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_TIME(now_us), DB_P_INT4(limit)};
 
 	return db_query(db, Q_COMMAND_PENDING, params, ARRAY_SIZE(params), done, arg);
+}
+
+int store_command_claim(struct db *db, const int64_t *host_ids, size_t n, int64_t now_us,
+			int64_t before_us, int writer, db_done *done, void *arg)
+{
+	const struct db_param params[] = {DB_P_INT4S(host_ids, n), DB_P_TIME(now_us),
+					  DB_P_TIME(before_us), DB_P_INT2(writer)};
+
+	return db_query(db, Q_COMMAND_CLAIM, params, ARRAY_SIZE(params), done, arg);
+}
+
+int store_command_finished(struct db *db, int64_t created_us, int64_t done_us, db_done *done,
+			   void *arg)
+{
+	const struct db_param params[] = {DB_P_TIME(created_us), DB_P_TIME(done_us)};
+
+	return db_query(db, Q_COMMAND_FINISHED, params, ARRAY_SIZE(params), done, arg);
+}
+
+int store_command_fence(struct db_tx *tx, bool leader, db_check *check)
+{
+	const struct db_param params[] = {db_tx_fence(tx), DB_P_BOOL(leader)};
+
+	return db_tx_query(tx, Q_LEASE_FENCE, params, ARRAY_SIZE(params), check);
 }
 
 int store_command_body(const struct db_result *r, size_t i, struct command_body *ret)
@@ -148,9 +171,10 @@ int store_command_body(const struct db_result *r, size_t i, struct command_body 
 }
 
 int store_command_sent(struct db *db, int32_t host_id, const uint8_t cmd_id[16], int64_t now_us,
-		       db_done *done, void *arg)
+		       int writer, db_done *done, void *arg)
 {
-	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_UUID(cmd_id), DB_P_TIME(now_us)};
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_UUID(cmd_id), DB_P_TIME(now_us),
+					  DB_P_INT2(writer)};
 
 	return db_query(db, Q_COMMAND_SENT, params, ARRAY_SIZE(params), done, arg);
 }
@@ -175,7 +199,8 @@ int store_command_finish(struct db_tx *tx, const struct action_row *row, db_chec
 
 int store_command_expire(struct db_tx *tx, int64_t now_us, int64_t grace_us, db_check *check)
 {
-	const struct db_param params[] = {DB_P_TIME(now_us), DB_P_TIME(now_us - grace_us)};
+	const struct db_param params[] = {DB_P_TIME(now_us), DB_P_TIME(now_us - grace_us),
+					  db_tx_fence(tx)};
 
 	return db_tx_query(tx, Q_COMMAND_EXPIRE, params, ARRAY_SIZE(params), check);
 }

@@ -73,10 +73,17 @@ int store_counter_next(struct db_tx *tx, const char *name, db_check *check) must
 /* key may be NULL; then the row's request hash is not kept either. Gives the row. */
 int store_command_add(struct db_tx *tx, const struct action_row *row, const char *key,
 		      const struct command_request *signed_body, db_check *check) must_use;
-/* Unexpired ones in the order of their counters, for store_command_body: all open ones of a host,
- * or with host_id 0 those of any host that were issued before 'before_us' and not sent. */
-int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int64_t before_us,
-			  int limit, db_done *done, void *arg) must_use;
+/* The fence that a command is to carry, one row; none: leader was said, and does not lead. */
+int store_command_fence(struct db_tx *tx, bool leader, db_check *check) must_use;
+/* Unexpired open ones of a host in the order of their counters, for store_command_body. */
+int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, db_done *done,
+			  void *arg) must_use;
+/* Marks those of these hosts as sent that were issued before before_us and wait; rows as above. */
+int store_command_claim(struct db *db, const int64_t *host_ids, size_t n, int64_t now_us,
+			int64_t before_us, int writer, db_done *done, void *arg) must_use;
+/* Actions of rules that were issued and ended after these times; for store_command_row. */
+int store_command_finished(struct db *db, int64_t created_us, int64_t done_us, db_done *done,
+			   void *arg) must_use;
 struct command_body {
 	int32_t host_id;
 	uint8_t cmd_id[16];
@@ -85,7 +92,7 @@ struct command_body {
 /* 0, or -EBADMSG when the stored bytes have not the right size. */
 int store_command_body(const struct db_result *r, size_t i, struct command_body *ret) must_use;
 int store_command_sent(struct db *db, int32_t host_id, const uint8_t cmd_id[16], int64_t now_us,
-		       db_done *done, void *arg) must_use;
+		       int writer, db_done *done, void *arg) must_use;
 /* Takes state, measures, detail and done_us of row; gives the row, or none when there is no such
  * command or it has ended already. */
 int store_command_finish(struct db_tx *tx, const struct action_row *row, db_check *check) must_use;

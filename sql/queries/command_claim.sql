@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What was asked for elsewhere, or could not be sent at once, of the hosts whose agents are here: each
--- goes to one collector only.
-UPDATE command
-   SET state = 'sent', sent = clock_timestamp(), sent_by = $4::int2
- WHERE host_id = ANY ($1::int4[]) AND state = 'queued' AND created < $3::timestamptz AND expires > $2::timestamptz
-RETURNING cmd_id::uuid, body::bytea, signature::bytea, host_id::int4
+-- What was asked for elsewhere, or could not be sent at once, of the hosts whose agents are here ($1):
+-- each goes to one collector only. In the order of their counters: agents refuse an older one.
+WITH claimed AS (
+    UPDATE command
+       SET state = 'sent', sent = clock_timestamp(), sent_by = $4::int2
+     WHERE host_id = ANY ($1::int4[]) AND state = 'queued' AND created < $3::timestamptz
+       AND expires > $2::timestamptz
+    RETURNING cmd_id, body, signature, host_id, counter)
+SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4 FROM claimed ORDER BY counter

@@ -18,4 +18,5 @@ SELECT EXISTS (SELECT FROM beat)::bool,
        coalesce((SELECT fence FROM turn), 0)::int8,
        EXISTS (SELECT FROM collector
                 WHERE collector_id <> $1::int2
-                  AND seen > clock_timestamp() - 8 * $3::int8 * interval '1 microsecond')::bool
+                  AND seen > clock_timestamp() - 8 * $3::int8 * interval '1 microsecond')::bool,
+       (SELECT min(oldest) FROM collector WHERE collector_id <> $1::int2)::timestamptz
