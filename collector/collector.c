@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
@@ -13,12 +14,14 @@
 #include "collector/api/api.h"
 #include "collector/command/dispatch.h"
 #include "collector/fleet/enroll.h"
+#include "collector/fleet/holders.h"
 #include "collector/fleet/ingest.h"
 #include "collector/fleet/listener.h"
 #include "collector/fleet/restore.h"
 #include "collector/fleet/session.h"
 #include "collector/incident.h"
 #include "collector/kill_alert.h"
+#include "collector/leader.h"
 #include "collector/notify/mail.h"
 #include "collector/rule/vocab.h"
 #include "collector/stats.h"
@@ -27,6 +30,7 @@
 #include "collector/store/migrate.h"
 #include "collector/store/store.h"
 #include "collector/store/store_fleet.h"
+#include "collector/store/store_lease.h"
 #include "collector/store/transfer.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -43,8 +47,10 @@
 #define STATS_SEC       1
 #define BEGIN_RETRY_MS  50
 #define PATH_SIZE       4096
-/* One collector leads until several share a database (a lease row will then give the number). */
-#define FENCE 1
+#define FENCE           1 /* of commands before any lease was taken */
+#define DEAD_LEASES     2 /* a collector that gave no sign for so many leases has no agents */
+#define FOLLOW_BACK_US  (60 * USEC_PER_SEC)
+#define UUID_FILE_SIZE  64
 
 struct collector {
 	unsigned magic;
@@ -62,6 +68,14 @@ struct collector {
 	struct store *store;
 	struct ingest *ingest;
 	struct restore *restore;
+	struct leader *leader;
+	struct holders *holders;
+	uint8_t uuid[16];
+	uint8_t identity[SHA256_SIZE]; /* of CA and command key together */
+	char name[320];
+	bool begun;
+	bool open;     /* the doors are */
+	int64_t fence; /* as the parts were told */
 	struct incidents *incidents;
 	struct kill_alerts *kills;
 	struct mailer *mailer;
@@ -122,6 +136,40 @@ static int open_tls(struct collector *c, struct error *err)
 	return rc;
 }
 
+/* Agents believe one CA and one command key: collectors of one database share both. */
+static void identify(struct collector *c)
+{
+	uint8_t both[TLS_PIN_SIZE + SIGN_KEY_SIZE];
+
+	tls_ca_pin(c->ca, c->pin);
+	memcpy(both, c->pin, TLS_PIN_SIZE);
+	memcpy(both + TLS_PIN_SIZE, c->command_public, SIGN_KEY_SIZE);
+	sha256(c->identity, both, sizeof(both));
+}
+
+/* Which collector this is, over restarts. */
+static int open_uuid(struct collector *c, struct error *err)
+{
+	char path[PATH_SIZE];
+	char text[UUID_FILE_SIZE];
+	int rc = join(path, c->o->state_dir, "collector.uuid", err);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_read_small(AT_FDCWD, path, text, sizeof(text));
+	if (rc >= 0)
+		return uuid_parse(c->uuid, str_trim(text)) < 0
+			       ? error_set(err, -EINVAL, "'%s' holds no UUID", path)
+			       : 0;
+	if (rc != -ENOENT)
+		return error_sys(err, rc, "'%s'", path);
+	random_bytes(c->uuid, sizeof(c->uuid));
+	c->uuid[6] = (uint8_t)((c->uuid[6] & 0x0f) | 0x40); /* RFC 9562: version 4 */
+	c->uuid[8] = (uint8_t)((c->uuid[8] & 0x3f) | 0x80);
+	uuid_text(text, c->uuid);
+	return fs_write(path, 0600, text, strlen(text), err);
+}
+
 static int open_identity(struct collector *c, struct error *err)
 {
 	char key[PATH_SIZE];
@@ -137,8 +185,9 @@ static int open_identity(struct collector *c, struct error *err)
 		rc = error_set(err, -EIO, "'%s' has no public key", key);
 	if (rc)
 		return rc;
-	tls_ca_pin(c->ca, c->pin);
-	return open_tls(c, err);
+	identify(c);
+	rc = open_uuid(c, err);
+	return rc < 0 ? rc : open_tls(c, err);
 }
 
 /* ---- the database ---- */
@@ -186,6 +235,9 @@ static int open_store(struct collector *c, const char *conninfo, struct error *e
 	store_config_init(&config);
 	config.conninfo = conninfo;
 	config.connections = DB_CONNECTIONS;
+	config.uuid = c->uuid;
+	config.ca_sha256 = c->identity;
+	config.name = c->name;
 	config.relaxed = c->o->database_relaxed;
 	config.window_us = c->o->window_us;
 	config.flush_us = c->o->flush_interval_us;
@@ -262,11 +314,23 @@ static void on_hello(void *arg, struct host *h, const struct wire_hello *m)
 	note_ends(db, h, m);
 }
 
+/* So that other collectors know where its agent is. */
+static void note_holder(struct collector *c, struct host *h, bool held)
+{
+	if (held) {
+		h->elsewhere = false;
+		(void)str_copy(h->holder, sizeof(h->holder), c->name);
+	}
+	if (store_fleet_hold(store_db(c->store), h->host_id, store_writer(c->store), held) < 0)
+		log_debug("host=%d its collector is not noted", h->host_id);
+}
+
 static void on_connected(void *arg, struct host *h)
 {
 	struct collector *c = arg;
 
 	incidents_expect(c->incidents, h);
+	note_holder(c, h, true);
 	dispatch_host_up(c->dispatch, h->host_id);
 }
 
@@ -284,6 +348,7 @@ static void on_disconnected(void *arg, struct host *h)
 	struct collector *c = arg;
 
 	incidents_expect(c->incidents, h);
+	note_holder(c, h, false);
 }
 
 static const struct sessions_ops sessions_ops = {.on_hello = on_hello,
@@ -321,6 +386,15 @@ static void on_action_finished(void *arg, const struct action_row *row)
 	incidents_action_finished(c->incidents, row);
 }
 
+/* The rules hear of an action's end from the table: its result may have come in anywhere. */
+static void on_action_ended(void *arg, const struct action_row *row)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	incidents_action_finished(c->incidents, row);
+}
+
 /* ---- making the parts, in the order in which they need each other ---- */
 
 static int make_dispatch(struct collector *c, struct error *err)
@@ -330,8 +404,12 @@ static int make_dispatch(struct collector *c, struct error *err)
 		.registry = &c->registry,
 		.key = c->command_key,
 		.fence = FENCE,
+		.writer = store_writer(c->store),
 		.remediation = c->o->remediation,
-		.ops = {.send = send_command, .finished = on_action_finished, .arg = c},
+		.ops = {.send = send_command,
+			.finished = on_action_finished,
+			.ended = on_action_ended,
+			.arg = c},
 	};
 
 	return dispatch_new(c->base, &config, &c->dispatch, err);
@@ -372,6 +450,13 @@ static int find_base_url(struct collector *c, struct error *err)
 	return 0;
 }
 
+static bool may_mail(void *arg)
+{
+	const struct collector *c = arg;
+
+	return c->leader && leader_leads(c->leader);
+}
+
 /* '' is allowed: then nothing is mailed. */
 static int make_mailer(struct collector *c, struct error *err)
 {
@@ -385,6 +470,8 @@ static int make_mailer(struct collector *c, struct error *err)
 		.password_file = o->smtp_password_file,
 		.ca_file = o->smtp_ca_file,
 		.base_url = c->base_url,
+		.leads = may_mail,
+		.arg = c,
 	};
 
 	int rc = find_base_url(c, err);
@@ -464,6 +551,42 @@ static int listen_for_agents(struct collector *c, struct error *err)
 
 /* ---- start, once the loop runs: hosts, alerts, what was stored last, then the doors open ---- */
 
+/* Its first batches may have been passed over: nobody here knew whose they are. */
+static void on_new_host(void *arg, struct host *h)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	incidents_expect(c->incidents, h);
+	store_follow_back(c->store, FOLLOW_BACK_US);
+}
+
+static void on_followed_row(void *arg, const struct store_replayed *r)
+{
+	struct collector *c = arg;
+	struct host *h;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	h = registry_find_host(&c->registry, r->host_id);
+	if (!h)
+		return;
+	if (!h->connected)
+		h->last_seen_us = MAX_OF(h->last_seen_us, r->rcv_us);
+	ingest_replay(c->ingest, h, r);
+}
+
+/* Each part that only the leader may do things in is told. */
+static void lead(struct collector *c, int64_t fence)
+{
+	bool leads = fence > 0;
+
+	c->fence = fence;
+	incidents_lead(c->incidents, leads);
+	kill_alerts_lead(c->kills, leads);
+	dispatch_lead(c->dispatch, leads);
+	mailer_forget(c->mailer);
+}
+
 static void open_doors(struct collector *c)
 {
 	struct error err = {""};
@@ -471,10 +594,16 @@ static void open_doors(struct collector *c)
 
 	if (!rc)
 		rc = make_api(c, &err);
+	if (!rc)
+		rc = holders_new(c->base, c->store, &c->registry, DEAD_LEASES * c->o->lease_us,
+				 on_new_host, c, &c->holders);
 	if (rc < 0) {
 		fail(c, rc == -EADDRINUSE ? -EINVAL : rc, &err);
 		return;
 	}
+	c->open = true;
+	lead(c, leader_fence(c->leader));
+	store_follow(c->store, on_followed_row, c);
 	log_info("ready stream=%u enroll=%u http=%s hosts=%u", listener_port(c->listen_stream),
 		 listener_port(c->listen_enroll), c->o->listen_http, HASH_COUNT(c->registry.hosts));
 }
@@ -556,6 +685,43 @@ static void on_hosts(void *arg, int rc, const struct db_result *r, const struct 
 	if (rc < 0)
 		fail(c, rc, err ? err : &(struct error){"cannot read the hosts"});
 }
+
+/* The first turn at the lease: what follows depends on it. */
+static void begin(struct collector *c)
+{
+	if (c->fence == 0) {
+		incidents_lead(c->incidents, false);
+		kill_alerts_lead(c->kills, false);
+		dispatch_lead(c->dispatch, false);
+	}
+	event_active(c->begin, EV_TIMEOUT, 0);
+}
+
+static void on_leader(void *arg, int64_t fence)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	if (c->open) {
+		lead(c, fence);
+	} else if (!c->begun) { /* later ones are told when the doors open */
+		c->begun = true;
+		c->fence = fence;
+		begin(c);
+	}
+}
+
+static void on_replaced(void *arg)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	fail(c, -EEXIST,
+	     &(struct error){"another process has started as this collector (collector.uuid in its "
+			     "state_dir is the same as ours)"});
+}
+
+static const struct leader_ops leader_ops = {.changed = on_leader, .replaced = on_replaced};
 
 /* The pool's connections come up with the loop. */
 static void on_begin(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
@@ -640,6 +806,8 @@ static int start(struct collector *c, struct error *err)
 	int rc = check_secrets(c->o, err);
 
 	find_public_host(c);
+	(void)snprintf(c->name, sizeof(c->name), "%s%s", c->public_host,
+		       strrchr(c->o->listen_stream, ':') ? strrchr(c->o->listen_stream, ':') : "");
 	if (!rc)
 		rc = open_identity(c, err);
 	if (!rc)
@@ -664,8 +832,7 @@ static int start(struct collector *c, struct error *err)
 	c->begin = evtimer_new(c->base, on_begin, c);
 	if (!c->begin)
 		return error_set(err, -ENOMEM, "no memory to start");
-	event_active(c->begin, EV_TIMEOUT, 0);
-	return 0;
+	return leader_new(c->base, c->store, c->o->lease_us, &leader_ops, c, &c->leader);
 }
 
 /* Agents hear that we stop, what they sent is committed, then everything goes in reverse order. */
@@ -677,6 +844,7 @@ static void stop(struct collector *c)
 	listener_stop(c->listen_stream);
 	if (c->sessions && c->rc == 0) {
 		sessions_goodbye(c->sessions);
+		leader_release(c->leader);
 		event_base_loopexit(c->base, &moment);
 		event_base_dispatch(c->base);
 		if (store_drain(c->store, DRAIN_US) < 0)
@@ -690,6 +858,8 @@ static void stop(struct collector *c)
 	for (size_t i = 0; i < ARRAY_SIZE(c->signals); i++)
 		if (c->signals[i])
 			event_free(c->signals[i]);
+	leader_free(&c->leader);
+	holders_free(&c->holders);
 	enroller_free(&c->enroller);
 	sessions_free(&c->sessions);
 	listener_free(&c->listen_enroll);

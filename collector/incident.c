@@ -112,6 +112,8 @@ static void raised(struct incidents *all, struct incident *i, const struct rule_
 		   bool fresh)
 {
 	i->level = t->level;
+	if (!all->leads)
+		return;
 	log_warn("alert host=%d rule=%s level=%s %s", i->host_id, i->rule->name,
 		 rule_level_names[i->level], i->title);
 	if (fresh)
@@ -126,6 +128,10 @@ static void resolved(struct incidents *all, struct incident *i, const struct rul
 {
 	i->resolved_us = t->t_us;
 	i->act_due = false;
+	if (!all->leads) {
+		incident_free(all, i);
+		return;
+	}
 	all->counts.resolved++;
 	log_info("alert=%lld host=%d rule=%s resolved reason=%s %s", (long long)i->alert_id,
 		 i->host_id, i->rule->name, t->reason, i->title);
@@ -160,9 +166,9 @@ static void act(struct incidents *all, struct incident *i)
 	char actor[COMMAND_ACTOR_SIZE];
 	int rc = -ESRCH;
 
-	/* An action belongs to its alert. */
-	i->act_due = !i->alert_id;
-	if (i->act_due)
+	/* An action belongs to its alert; whoever leads has it done. */
+	i->act_due = !i->alert_id && all->leads;
+	if (!i->alert_id || !all->leads)
 		return;
 	snprintf(actor, sizeof(actor), "rule:%s", i->rule->name);
 	if (p)
@@ -237,6 +243,8 @@ static void on_transition(void *arg, const struct rule_transition *t)
 		break;
 	case RULE_STOOD_DOWN:
 		i->stood_down = true;
+		if (!all->leads)
+			break;
 		log_warn("alert=%lld rule=%s stands down: %u actions in a row gave nothing",
 			 (long long)i->alert_id, i->rule->name, t->ineffective);
 		incident_want_mail(all, i, MAIL_ACTION);
@@ -265,10 +273,31 @@ static struct incident *incident_of_action(struct incidents *all, const struct a
 	return NULL;
 }
 
+/* The table tells of each end for a while. */
+static bool knows_action(const struct incident *i, const struct action_row *row)
+{
+	char id[UUID_TEXT_SIZE];
+	const json_t *one;
+	size_t n;
+
+	for (n = 0; n < i->n_actions; n++)
+		if (memcmp(i->actions[n].cmd_id, row->cmd_id, sizeof(row->cmd_id)) == 0)
+			return true;
+	uuid_text(id, row->cmd_id);
+	json_array_foreach (i->earlier, n, one)
+		if (json_is_string(json_object_get(one, "id")) &&
+		    strcmp(json_string_value(json_object_get(one, "id")), id) == 0)
+			return true;
+	return false;
+}
+
 void incidents_action_finished(struct incidents *all, const struct action_row *row)
 {
 	struct incident *i = incident_of_action(all, row);
 	bool effective = strcmp(row->state, "done") == 0;
+
+	if (!all->leads || (i && knows_action(i, row)))
+		return;
 
 	log_info("action host=%d pid=%d type=%s state=%s by=%s %s", row->host_id, row->pid,
 		 row->action, row->state, row->actor, row->detail);
@@ -402,8 +431,11 @@ static void on_sweep(evutil_socket_t fd unused_arg, short what unused_arg, void 
 	MAGIC_CHECK(all, INCIDENTS_MAGIC);
 	engine_sweep(all->engine, now);
 	tell_failed(all, now);
-	incident_census_sweep(all, now);
-	save_behind(all);
+	incident_lead_again(all);
+	if (all->leads && !all->reading) {
+		incident_census_sweep(all, now);
+		save_behind(all);
+	}
 	count_firing(all);
 }
 
@@ -420,6 +452,7 @@ int incidents_new(struct event_base *base, const char *folder, struct registry *
 	all->magic = INCIDENTS_MAGIC;
 	all->base = base;
 	all->registry = registry;
+	all->leads = true;
 	rc = rule_set_new(&all->set);
 	if (!rc)
 		rc = incident_load_rules(all->set, folder, err);

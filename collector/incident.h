@@ -37,6 +37,13 @@ void incidents_connect(struct incidents *i, struct db *db, struct mailer *mailer
 /* Takes up what was firing when the collector stopped, then calls done. */
 int incidents_restore(struct incidents *i, void (*done)(void *arg), void *arg) must_use;
 
+/*
+ * Leading or following; at first we lead. Who follows has the rules judge the same samples, but
+ * writes, mails and asks for nothing. Who takes the lead goes on where the rows of the one before
+ * stand, and tells what that one did not get to.
+ */
+void incidents_lead(struct incidents *i, bool leads);
+
 /* A host that is known: from now on its silence is news. At start, when it is new, and when its
  * connection ends. */
 void incidents_expect(struct incidents *i, const struct host *h);
@@ -45,7 +52,7 @@ void incidents_process(struct incidents *i, const struct host *h, const struct p
 void incidents_host(struct incidents *i, const struct host *h, int64_t t_us);
 void incidents_exit(struct incidents *i, const struct host *h, const struct process *p,
 		    int64_t t_us);
-/* dispatch's answer to what a rule (or a person) asked for. */
+/* dispatch's answer to what a rule (or a person) asked for; told again, it changes nothing. */
 void incidents_action_finished(struct incidents *i, const struct action_row *row);
 void incidents_counts(const struct incidents *i, struct incident_counts *ret);
 

@@ -88,7 +88,7 @@ static void consider(struct incidents *all, struct incident *i, int64_t now_us)
 	}
 	if (!i->rule->census_us || !i->alert_id || i->censuses >= i->rule->census_max ||
 	    now_us - i->census_us < i->rule->census_us || has_fresh(i, p, now_us) ||
-	    !h->connected || !h->act || !take_token(all, now_us))
+	    !registry_host_is_up(h) || !h->act || !take_token(all, now_us))
 		return;
 	ask(all, i, p, now_us);
 }

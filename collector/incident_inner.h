@@ -5,6 +5,7 @@
  *
  *   incident.c  transitions in, and the sweep     incident_row.c    the alert's row
  *   incident_rules.c  rules files                 incident_mail.c   the alert's mails
+ *   incident_lead.c  between leading and following
  *   incident_census.c  censuses for it, and why its process grows
  */
 #ifndef MEMHERD_COLLECTOR_INCIDENT_INNER_H
@@ -16,6 +17,7 @@
 #include "collector/incident.h"
 #include "collector/notify/message.h"
 #include "collector/rule/engine.h"
+#include "collector/store/store_alert.h"
 
 #define INCIDENTS_MAGIC  0x1c1de475u
 #define INCIDENT_ACTIONS 8   /* kept per alert, the newest */
@@ -71,6 +73,9 @@ struct incidents {
 	struct incident *open; /* uthash by key; also resolved ones until their row says so */
 	struct incident_counts counts;
 	int64_t census_taken_us; /* incident_census.c: of the fleet's budget */
+	bool leads;              /* else what the rules say is only kept in mind */
+	int64_t retry_us; /* boot clock: when to read the rows again that we could not; 0 = no */
+	bool reading;     /* the rows, after we took the lead */
 	void (*restored)(void *arg);
 	void *restored_arg;
 };
@@ -96,6 +101,13 @@ void incident_headline(const struct rule *r, char *out, size_t size);
 void incident_save(struct incidents *all, struct incident *i);
 /* Reads the alerts that were firing when the collector stopped, then calls all->restored. */
 int incident_restore_all(struct incidents *all) must_use;
+/* The row of an alert that the rules hold open as well; or one that nobody looks after any more. */
+void incident_adopt(struct incidents *all, const struct alert_row *row);
+
+/* ---- incident_lead.c ---- */
+
+/* We lead, but could not read the rows yet: once more, when it is time. */
+void incident_lead_again(struct incidents *all);
 
 /* ---- incident_mail.c ---- */
 

@@ -42,10 +42,12 @@ static json_t *describe_actions(const struct incident *i)
 
 	for (size_t n = 0; n < i->n_actions; n++) {
 		const struct action_row *a = &i->actions[n];
+		char id[UUID_TEXT_SIZE];
 
+		uuid_text(id, a->cmd_id);
 		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:I, s:I, s:s}", "type", a->action,
-						"state", a->state, "rss_before_bytes",
+				      json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "id", id, "type",
+						a->action, "state", a->state, "rss_before_bytes",
 						(json_int_t)a->rss_before, "rss_after_bytes",
 						(json_int_t)a->rss_after, "detail", a->detail));
 	}
@@ -162,9 +164,14 @@ static void on_opened(void *arg, int rc, const struct db_result *r, const struct
 
 	if (!i)
 		return;
+	if (!all->leads) /* the answer came too late for us */
+		return;
 	if (rc == 0 && db_rows(r) == 1) {
 		store_alert_row(r, 0, &row);
 		i->alert_id = row.alert_id;
+	} else if (rc == 0) { /* refused: somebody else leads, as we shall hear */
+		i->unsaved = true;
+		return;
 	}
 	incident_numbered(all, i);
 }
@@ -183,7 +190,7 @@ static void on_closed(void *arg, int rc, const struct db_result *r unused_arg,
 	struct incidents *all;
 	struct incident *i = asking_end(arg, &all, rc, err);
 
-	if (!i || rc < 0)
+	if (!i || rc < 0 || !all->leads)
 		return;
 	if (i->resolved_us) {
 		incident_free(all, i);
@@ -200,8 +207,9 @@ void incident_save(struct incidents *all, struct incident *i)
 	struct alert_row row;
 	int rc;
 
-	i->unsaved = true;
-	if (i->asking || clock_boot_us() < i->retry_us || !db_ready(all->db))
+	i->unsaved = all->leads;
+	if (!all->leads || all->reading || i->asking || clock_boot_us() < i->retry_us ||
+	    !db_ready(all->db))
 		return;
 	a = asking_new(all, i);
 	if (!a)
@@ -288,6 +296,28 @@ static void give_up(struct incidents *all, const struct alert_row *row)
 	log_info("alert=%lld its rule is no more, resolved", (long long)row->alert_id);
 	if (store_alert_resolve(all->db, &ended, NULL, NULL) < 0)
 		log_warn("alert=%lld stays open", (long long)row->alert_id);
+}
+
+void incident_adopt(struct incidents *all, const struct alert_row *row)
+{
+	struct incident *i = incident_find(all, row->key);
+	json_t *doc = json_loads(row->doc, 0, NULL);
+	const json_t *state = json_object_get(doc, "state");
+
+	if (!i)
+		i = take_up(all, row, state);
+	if (i) {
+		free(i->explain);
+		json_decref(i->earlier);
+		i->mails = MAX_OF(i->mails,
+				  (unsigned)json_integer_value(json_object_get(state, "mails")));
+		fill(i, row, doc);
+		i->n_actions = 0;
+		i->unsaved = true;
+	} else {
+		give_up(all, row);
+	}
+	json_decref(doc);
 }
 
 static void on_alerts(void *arg, int rc, const struct db_result *r, const struct error *err)

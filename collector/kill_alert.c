@@ -111,6 +111,17 @@ static int64_t turn(struct kill_alert *a, int64_t now_us)
 	return MIN_OF(next, MAX_OF(a->last_us + QUIET_US, now_us + BEHIND_US));
 }
 
+/* While we follow: whoever leads has told these long since. */
+static void forget_old(struct kill_alerts *all, int64_t now_us)
+{
+	struct kill_alert *a;
+	struct kill_alert *next;
+
+	HASH_ITER (hh, all->open, a, next)
+		if (a->last_us + QUIET_US <= now_us && !a->asking)
+			kill_alert_free(a);
+}
+
 void kill_alerts_turn(struct kill_alerts *all)
 {
 	int64_t now_us = clock_wall_us();
@@ -120,6 +131,10 @@ void kill_alerts_turn(struct kill_alerts *all)
 	struct timeval tv;
 	int64_t wait;
 
+	if (!all->leads) {
+		forget_old(all, now_us);
+		return;
+	}
 	HASH_ITER (hh, all->open, a, next)
 		at = MIN_OF(at, turn(a, now_us));
 	if (at == INT64_MAX) {
@@ -309,6 +324,7 @@ int kill_alerts_new(struct event_base *base, struct registry *registry, struct d
 	all->registry = registry;
 	all->db = db;
 	all->mailer = mailer;
+	all->leads = true;
 	all->timer = evtimer_new(base, on_timer, all);
 	if (!all->timer) {
 		kill_alerts_free(&all);
@@ -335,10 +351,38 @@ void kill_alerts_free(struct kill_alerts **slot)
 	free(all);
 }
 
+void kill_alerts_lead(struct kill_alerts *all, bool leads)
+{
+	struct kill_alert *a;
+	struct kill_alert *next;
+
+	MAGIC_CHECK(all, KILL_ALERTS_MAGIC);
+	if (all->leads == leads)
+		return;
+	all->leads = leads;
+	if (leads) {
+		if (kill_alert_adopt_all(all) < 0)
+			log_error("alerts of kills could not be read: those of before are told "
+				  "again");
+		return;
+	}
+	HASH_ITER (hh, all->open, a, next) {
+		a->alert_id = 0;
+		a->unsaved = false;
+		/* A statement that is under way still points to it. */
+		if (!a->asking && (a->resolved_us || !a->untold))
+			kill_alert_free(a);
+	}
+}
+
 int kill_alerts_restore(struct kill_alerts *all, void (*done)(void *arg), void *arg)
 {
 	MAGIC_CHECK(all, KILL_ALERTS_MAGIC);
 	all->restored = done;
 	all->restored_arg = arg;
+	if (!all->leads) { /* its rows are another's now; read when we lead */
+		done(arg);
+		return 0;
+	}
 	return kill_alert_restore_all(all);
 }

@@ -31,6 +31,10 @@ void kill_alerts_free(struct kill_alerts **all);
 /* Takes up what was firing when the collector stopped, then calls done, whatever came of it. */
 int kill_alerts_restore(struct kill_alerts *all, void (*done)(void *arg), void *arg) must_use;
 
+/* Leading or following; at first we lead. Who follows remembers kills for a while, and who takes
+ * the lead tells those that the one before did not get to. */
+void kill_alerts_lead(struct kill_alerts *all, bool leads);
+
 /* A kill that is news (ingest_ops.on_kill). One that no killer for memory did is left alone; one
  * found in an old log is logged only. */
 void kill_alerts_told(struct kill_alerts *all, struct host *h, const struct wire_kill *k,

@@ -33,6 +33,7 @@ struct kill_alert {
 	int64_t alert_id; /* 0 until the database has given one */
 	bool asking;      /* a statement about its row is under way; it is not freed meanwhile */
 	bool closing;     /* and that statement closes the row */
+	bool compared;    /* with the newest row of its host, since we lead */
 	bool unsaved;     /* its row is behind */
 	int64_t retry_us; /* boot clock: a row that was refused is not tried again before */
 	char host[KILL_ALERT_NAME];
@@ -61,6 +62,7 @@ struct kill_alerts {
 	struct registry *registry;
 	struct db *db;
 	struct mailer *mailer;
+	bool leads;
 	struct kill_alert *open; /* uthash by host_id; also resolved ones until their row says so */
 	void (*restored)(void *arg);
 	void *restored_arg;
@@ -78,6 +80,8 @@ void kill_alert_begin(struct kill_alert *a, int64_t now_us);
 /* Writes what changed; what the database cannot take now stays unsaved. */
 void kill_alert_save(struct kill_alert *a);
 int kill_alert_restore_all(struct kill_alerts *all) must_use;
+/* We lead from now on: rows of the one before are taken up, what it did not tell is told. */
+int kill_alert_adopt_all(struct kill_alerts *all) must_use;
 
 /* ---- kill_alert_mail.c ---- */
 

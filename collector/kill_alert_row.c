@@ -114,9 +114,12 @@ static void on_opened(void *arg, int rc, const struct db_result *r, const struct
 	struct kill_alert *a = arg;
 	struct alert_row row;
 
-	if (answered(a, rc, err) && db_rows(r) == 1) {
+	if (answered(a, rc, err) && db_rows(r) == 1 && a->all->leads) {
 		store_alert_row(r, 0, &row);
 		a->alert_id = row.alert_id;
+	} else if (rc == 0) { /* refused: somebody else leads, as we shall hear */
+		a->unsaved = a->all->leads;
+		a->retry_us = clock_boot_us() + RETRY_US;
 	}
 	kill_alerts_turn(a->all);
 }
@@ -153,7 +156,7 @@ void kill_alert_save(struct kill_alert *a)
 	struct alert_row row;
 	int rc;
 
-	if (a->asking || clock_boot_us() < a->retry_us || !db_ready(db))
+	if (a->asking || !a->all->leads || clock_boot_us() < a->retry_us || !db_ready(db))
 		return;
 	doc = document(a);
 	snprintf(key, sizeof(key), KEY_PREFIX "%" PRId32, a->host_id);
@@ -256,4 +259,116 @@ int kill_alert_restore_all(struct kill_alerts *all)
 	const struct alert_filter f = {.state = "firing", .limit = RESTORE_MAX};
 
 	return store_alert_list(all->db, &f, on_alerts, all);
+}
+
+/* ---- after another led ---- */
+
+#define ADOPT_MAX 1000 /* the newest alerts, over or not: they say which kills were told */
+
+static bool tells(const json_t *ids, const char *id)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (ids, i, one)
+		if (json_is_string(one) && strcmp(json_string_value(one), id) == 0)
+			return true;
+	return false;
+}
+
+/* Of the kills that we remember, those that this row does not know. */
+static unsigned count_news(const struct kill_alert *a, const json_t *ids)
+{
+	const json_t *one;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach (a->ids, i, one)
+		n += !tells(ids, json_string_value(one));
+	return n;
+}
+
+/* An alert of ours and the row that its host has: what both know is told already. */
+static void compare(struct kill_alert *a, const struct alert_row *row, json_t *doc)
+{
+	json_t *ids = json_object_get(doc, "kill_ids");
+	unsigned news = count_news(a, ids);
+	bool firing = strcmp(row->state, "firing") == 0;
+	json_t *kept;
+	json_t *own_ids;
+
+	if (!news && !firing) {
+		kill_alert_free(a);
+		return;
+	}
+	if (!firing) {
+		a->untold = a->fresh = MIN_OF((size_t)news, json_array_size(a->kept));
+		return;
+	}
+	kept = json_incref(a->kept);
+	own_ids = json_incref(a->ids);
+	fill(a, row, doc);
+	a->resolved_us = 0;
+	for (size_t i = json_array_size(own_ids) - MIN_OF((size_t)news, json_array_size(own_ids));
+	     i < json_array_size(own_ids); i++)
+		json_array_append(a->ids, json_array_get(own_ids, i));
+	for (size_t i = json_array_size(kept) - MIN_OF((size_t)news, json_array_size(kept));
+	     i < json_array_size(kept); i++, a->fresh++)
+		json_array_append(a->kept, json_array_get(kept, i));
+	while (json_array_size(a->kept) > KILL_ALERT_KEPT)
+		json_array_remove(a->kept, 0);
+	a->untold += news;
+	a->kills += news;
+	if (news)
+		a->last_us = a->gather_us = clock_wall_us();
+	a->unsaved = true;
+	json_decref(kept);
+	json_decref(own_ids);
+}
+
+static void adopt(struct kill_alerts *all, const struct alert_row *row)
+{
+	struct kill_alert *a;
+	int32_t host_id;
+	json_t *doc;
+
+	if (parse_key(row->key, &host_id) < 0)
+		return;
+	HASH_FIND_INT(all->open, &host_id, a);
+	if (!a && strcmp(row->state, "firing") == 0) {
+		take_up(all, row);
+		return;
+	}
+	if (!a || a->alert_id || a->compared)
+		return;
+	a->compared = true;
+	doc = json_loads(row->doc, 0, NULL);
+	compare(a, row, doc);
+	json_decref(doc);
+}
+
+static void on_adopted(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct kill_alerts *all = arg;
+
+	MAGIC_CHECK(all, KILL_ALERTS_MAGIC);
+	if (rc < 0)
+		log_error("alerts of kills could not be read error=\"%s\"", err ? err->msg : "");
+	for (size_t n = 0; rc == 0 && all->leads && n < db_rows(r); n++) {
+		struct alert_row row;
+
+		store_alert_row(r, n, &row); /* the newest first */
+		adopt(all, &row);
+	}
+	kill_alerts_turn(all);
+}
+
+int kill_alert_adopt_all(struct kill_alerts *all)
+{
+	const struct alert_filter f = {.limit = ADOPT_MAX};
+	struct kill_alert *a;
+
+	for (a = all->open; a; a = a->hh.next)
+		a->compared = false;
+	return store_alert_list(all->db, &f, on_adopted, all);
 }

@@ -65,7 +65,7 @@ void fleet_get(struct call *c)
 	HASH_ITER (hh, x->registry->hosts, h, next) {
 		int64_t tto = host_time_to_oom_us(h, c->now_us);
 
-		connected += h->connected;
+		connected += registry_host_is_up(h);
 		processes += HASH_COUNT(h->processes);
 		if (tto >= 0)
 			worst_add(&worst, h, tto);

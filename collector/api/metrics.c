@@ -95,7 +95,7 @@ static void write_agents(struct buf *out, bool openmetrics, const struct registr
 	unsigned up = 0;
 
 	for (h = r->hosts; h; h = h->hh.next)
-		up += h->connected;
+		up += registry_host_is_up(h);
 	family(out, openmetrics, "agents", "gauge", "hosts by the state of their agent");
 	buf_printf(out, "memherd_agents{state=\"connected\"} %u\n", up);
 	buf_printf(out, "memherd_agents{state=\"silent\"} %u\n", HASH_COUNT(r->hosts) - up);
@@ -198,7 +198,7 @@ static double host_value(const struct host *h, enum host_metric m)
 	X(host_oom_kills_total, counter,                                                           \
 	  "processes killed by the OOM killer, as the kernel counts",                              \
 	  host_value(h, HOST_METRIC_OOM_KILLS))                                                    \
-	X(host_up, gauge, "1 when the agent is connected", h->connected)                           \
+	X(host_up, gauge, "1 when the agent is connected", registry_host_is_up(h))                           \
 	X(host_processes, gauge, "processes alive", HASH_COUNT(h->processes))                      \
 	X(host_agent_rss_bytes, gauge, "memory of the agent itself",                               \
 	  h->agent_rss_bytes ? (double)h->agent_rss_bytes : NAN)                                   \

@@ -183,7 +183,8 @@ void view_host(struct json_writer *w, struct host *h, int64_t now_us, unsigned m
 	jw_k_id(w, "id", h->host_id);
 	jw_k_str(w, "uuid", uuid);
 	jw_k_str(w, "name", h->name);
-	jw_k_bool(w, "connected", h->connected);
+	jw_k_bool(w, "connected", registry_host_is_up(h));
+	view_text(w, "collector", h->holder);
 	jw_k_bool(w, "can_act", h->act);
 	jw_k_time(w, "last_seen", h->last_seen_us);
 	for (int i = 0; i < HOST_METRIC_COUNT; i++)

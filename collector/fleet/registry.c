@@ -159,6 +159,11 @@ struct host *registry_find_host_name(struct registry *r, const char *name)
 	return NULL;
 }
 
+bool registry_host_is_up(const struct host *h)
+{
+	return h->connected || h->elsewhere;
+}
+
 void registry_remove_host(struct registry *r, int32_t host_id)
 {
 	struct host *h = registry_find_host(r, host_id);

@@ -84,6 +84,8 @@ struct cgroup {
 /* Kills of a host that were told last, so that none is told twice; older ones are forgotten. */
 #define REGISTRY_KILLS 256
 
+#define REGISTRY_HOLDER 128
+
 /* Who killed, as /metrics counts it. */
 enum kill_scope { KILL_SCOPE_HOST, KILL_SCOPE_CGROUP, KILL_SCOPE_DAEMON, KILL_SCOPES };
 
@@ -103,10 +105,12 @@ struct host {
 	char *version; /* of the agent */
 	uint32_t cpus;
 	uint32_t interval_ms;
-	bool act; /* memherd-actd answers there */
-	bool connected;
-	int64_t last_seen_us; /* collector's clock */
-	int64_t skew_us;      /* host's wall clock minus ours, best estimate */
+	bool act;                     /* memherd-actd answers there */
+	bool connected;               /* to us */
+	bool elsewhere;               /* its agent is connected to another collector */
+	char holder[REGISTRY_HOLDER]; /* the name of the collector that it is connected to */
+	int64_t last_seen_us;         /* collector's clock */
+	int64_t skew_us;              /* host's wall clock minus ours, best estimate */
 	uint64_t agent_rss_bytes;
 	uint64_t agent_cpu_us;
 	int64_t v[HOST_METRIC_COUNT];
@@ -136,6 +140,8 @@ struct host *registry_find_host(struct registry *r, int32_t host_id);
 struct host *registry_find_host_uuid(struct registry *r, const uint8_t uuid[16]);
 /* By name; the first of several. */
 struct host *registry_find_host_name(struct registry *r, const char *name);
+/* Its agent is connected to a collector that lives. */
+bool registry_host_is_up(const struct host *h);
 void registry_remove_host(struct registry *r, int32_t host_id);
 
 /* The process, made when new from what the agent announced (strings may be empty at a keyframe). */

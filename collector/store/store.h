@@ -316,6 +316,8 @@ int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *
 /* After store_replay(): what other collectors store is given from now on, some time after they did.
  * What comes twice is given twice. row as store_replay's. */
 void store_follow(struct store *s, store_on_replayed *row, void *arg);
+/* Once more what others received in the last span_us: a host was not known yet. */
+void store_follow_back(struct store *s, int64_t span_us);
 
 /* ---- reading ---- */
 

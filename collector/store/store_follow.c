@@ -259,6 +259,14 @@ void store_follow(struct store *s, store_on_replayed *row, void *arg)
 		log_error("store=follow error=\"no memory to follow other collectors\"");
 }
 
+void store_follow_back(struct store *s, int64_t span_us)
+{
+	int64_t from_us = clock_wall_us() - span_us;
+
+	for (size_t i = 0; i < s->follow.n; i++)
+		s->follow.places[i].rcv_us = MIN_OF(s->follow.places[i].rcv_us, from_us);
+}
+
 void store_follow_catch_up(struct store *s, struct follower *f)
 {
 	if (!s->follow.timer) {

@@ -3,7 +3,7 @@
 SELECT d.t0::timestamptz, s.shard::int4
   FROM (SELECT date_bin('1 day', c.t0, '1970-01-01Z') AS t0, sum(c.seals) AS seals
           FROM compaction AS c
-         WHERE c.shard = 0 AND c.t0 >= $1::timestamptz AND c.t0 < $2::timestamptz
+         WHERE c.shard = -1 AND c.t0 >= $1::timestamptz AND c.t0 < $2::timestamptz
          GROUP BY 1) AS d
  CROSS JOIN (SELECT DISTINCT h.host_id / 256 AS shard FROM host AS h) AS s
   LEFT JOIN rollup_day AS m ON m.t0 = d.t0 AND m.shard = s.shard

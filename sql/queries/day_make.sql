@@ -43,6 +43,6 @@ WITH hours AS (
 INSERT INTO rollup_day (t0, shard, seals)
 SELECT $1::timestamptz, $2::int4, sum(c.seals)
   FROM compaction AS c
- WHERE c.shard = 0 AND c.t0 >= $1::timestamptz AND c.t0 < $1::timestamptz + interval '24 hours'
+ WHERE c.shard = -1 AND c.t0 >= $1::timestamptz AND c.t0 < $1::timestamptz + interval '24 hours'
 ON CONFLICT (t0, shard) DO UPDATE SET seals = excluded.seals, made = now()
 RETURNING (SELECT count(*) FROM made)::int8
