@@ -24,7 +24,10 @@ static const char *refuse_collector(const char *value)
 	char host[OPTIONS_HOST_SIZE];
 	uint16_t port;
 
-	return !*value || options_parse_address(value, host, &port) == 0 ? NULL : "host:port";
+	for (unsigned i = 0; *value && i < options_collectors(value); i++)
+		if (options_collector(value, i, host, &port) < 0)
+			return "host:port, or several with commas between them";
+	return NULL;
 }
 
 static const char *refuse_user(const char *value)
@@ -67,7 +70,8 @@ static const char *refuse_expected(const char *value)
 /* Every row's text is what dump-config, the example file and the manual say. */
 static const struct conf_option rows[] = {
 	{FIELD(collector), .type = CONF_STRING, .preset = "",
-	 .help = "host:port of the collector's agent stream; empty = the one enrolled with",
+	 .help = "host:port of the collector's agent stream; of several collectors with one "
+		 "database 'a:7421, b:7421', tried in turn; empty = the one enrolled with",
 	 .refuse = refuse_collector},
 	{FIELD(state_dir), .type = CONF_STRING, .preset = "/var/lib/memherd-agent",
 	 .help = "folder of this host's key, certificates and name at the collector",
@@ -143,6 +147,31 @@ int options_parse_address(const char *text, char host[OPTIONS_HOST_SIZE], uint16
 	int rc = address_parse(text, host, port);
 
 	return rc == 0 && (!*host || *port == 0) ? -EINVAL : rc;
+}
+
+unsigned options_collectors(const char *list)
+{
+	unsigned n = 1;
+
+	for (; *list; list++)
+		n += *list == ',';
+	return n;
+}
+
+int options_collector(const char *list, unsigned which, char host[OPTIONS_HOST_SIZE],
+		      uint16_t *port)
+{
+	char one[OPTIONS_HOST_SIZE + 16];
+	size_t len;
+
+	for (which %= options_collectors(list); which; which--)
+		list = strchr(list, ',') + 1;
+	len = strcspn(list, ",");
+	if (len >= sizeof(one))
+		return -EINVAL;
+	memcpy(one, list, len);
+	one[len] = '\0';
+	return options_parse_address(str_trim(one), host, port);
 }
 
 int options_check(const struct agent_options *o, struct error *err)

@@ -51,6 +51,11 @@ extern const struct conf_table agent_options_table;
 /* An address that one can connect to: -EINVAL without a host or a port. */
 #define OPTIONS_HOST_SIZE ADDRESS_HOST_SIZE
 int options_parse_address(const char *text, char host[OPTIONS_HOST_SIZE], uint16_t *port) must_use;
+/* 'collector' lists addresses with commas between them: how many, and one of them, counted from 0
+ * and over again behind the last. -EINVAL as above. */
+unsigned options_collectors(const char *list);
+int options_collector(const char *list, unsigned which, char host[OPTIONS_HOST_SIZE],
+		      uint16_t *port) must_use;
 /* Values that are valid one by one and not together. */
 int options_check(const struct agent_options *o, struct error *err) must_use;
 enum log_level options_log_level(const struct agent_options *o);

@@ -21,15 +21,15 @@ int credentials_check(const struct agent_options *o, struct error *err)
 	return 0;
 }
 
-int credentials_address(const struct agent_options *o, char host[OPTIONS_HOST_SIZE], uint16_t *port,
-			struct error *err)
+int credentials_address(const struct agent_options *o, unsigned which, char host[OPTIONS_HOST_SIZE],
+			uint16_t *port, struct error *err)
 {
 	auto_free char *path = options_state_path(o, CREDENTIALS_COLLECTOR);
 	char text[OPTIONS_HOST_SIZE + 16];
 	int n;
 
 	if (*o->collector)
-		return options_parse_address(o->collector, host, port);
+		return options_collector(o->collector, which, host, port);
 	if (!path)
 		return error_set(err, -ENOMEM, "no memory");
 	n = fs_read_small(AT_FDCWD, path, text, sizeof(text));

@@ -19,8 +19,9 @@ struct tls_ctx;
 #define CREDENTIALS_COMMAND_KEY "command.pub" /* hex */
 
 /* The option 'collector', or what enrolment wrote; -ENOENT when there is neither. */
-int credentials_address(const struct agent_options *o, char host[OPTIONS_HOST_SIZE], uint16_t *port,
-			struct error *err) must_use;
+/* which: of several that are listed, over again behind the last. */
+int credentials_address(const struct agent_options *o, unsigned which, char host[OPTIONS_HOST_SIZE],
+			uint16_t *port, struct error *err) must_use;
 int credentials_load(const struct agent_options *o, struct tls_ctx **ret,
 		     struct error *err) must_use;
 /* 0 when this host is enrolled, -ENOENT with what to do when not. */

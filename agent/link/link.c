@@ -44,6 +44,7 @@ struct link {
 	const struct link_state *state;
 	struct event *deadline;
 	struct retry retry;
+	unsigned which; /* of the listed collectors: the next one when this one failed */
 
 	struct conn *conn;
 	struct tls_ctx *tls;
@@ -436,7 +437,7 @@ static int connect_now(struct link *l, struct error *err)
 {
 	char host[OPTIONS_HOST_SIZE];
 	uint16_t port;
-	int rc = credentials_address(l->options, host, &port, err);
+	int rc = credentials_address(l->options, l->which, host, &port, err);
 
 	tls_ctx_free(&l->tls); /* read anew each time: the host may have been enrolled again */
 	if (rc == 0)
@@ -491,6 +492,7 @@ static int64_t waiting_us(struct link *l)
 	uint64_t random;
 
 	random_bytes(&random, sizeof(random));
+	l->which++;
 	return retry_delay(&l->retry, random);
 }
 

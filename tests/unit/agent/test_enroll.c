@@ -235,7 +235,7 @@ static void a_token_becomes_a_working_identity(void **state)
 	assert_memory_equal(text, "4200", 4);
 	read_in(w->o.trust_dir, CREDENTIALS_UUID, text, sizeof(text), &st);
 	assert_string_equal(text, "aabb0000-0000-0000-0000-000000000000\n");
-	assert_int_equal(credentials_address(&w->o, host, &port, NULL), 0);
+	assert_int_equal(credentials_address(&w->o, 0, host, &port, NULL), 0);
 	assert_string_equal(host, "127.0.0.1");
 	assert_int_equal(port, 7421);
 	if (geteuid() != 0) /* the key is another user's now */

@@ -491,6 +491,9 @@ static void two_in_vain_stand_down(void **state)
 	assert_int_equal(fake.issued, 2);
 	fake.mails = 0;
 	incidents_action_finished(w->all, &row);
+	assert_int_equal(fake.mails, 0); /* told twice */
+	row.cmd_id[0]++;
+	incidents_action_finished(w->all, &row);
 	assert_true(fake.mails >= 1);
 	assert_int_equal(fake.mail.state, MAIL_ACTION);
 	sample(w, 400 * MIB);
