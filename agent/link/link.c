@@ -688,6 +688,7 @@ int link_new(struct event_base *base, const struct agent_options *o, const struc
 			   .start = *start,
 			   .id = start->epochs[LANE_SAMPLES],
 			   .intake_ended = true,
+			   .which = (unsigned)-1, /* the wait before the first one counts it to 0 */
 			   .retry = {.base_us = o->reconnect_base,
 				     .cap_us = o->reconnect_cap,
 				     .first_us = o->reconnect_first}};

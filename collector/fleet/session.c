@@ -20,6 +20,8 @@
 #define SHUTDOWN_RETRY_MAX_MS 5000
 #define REFUSED_RETRY_MIN_MS  (60 * 1000)
 #define REFUSED_RETRY_MAX_MS  (5 * 60 * 1000)
+#define UNKNOWN_RETRY_MIN_MS  3000 /* it may have enrolled at another collector just now */
+#define UNKNOWN_RETRY_MAX_MS  (60 * 1000)
 
 struct session;
 
@@ -120,10 +122,13 @@ static void go_away(struct session *s, enum wire_goaway_reason reason, uint32_t 
 
 static void refuse(struct session *s, enum wire_goaway_reason reason, const char *text)
 {
+	bool unknown = reason == WIRE_GOAWAY_UNKNOWN_HOST;
+
 	s->all->stats.refused++;
 	log_warn("host=%d peer=%s refused reason=\"%s\"", s->host_id, conn_peer_name(s->conn),
 		 text);
-	go_away(s, reason, REFUSED_RETRY_MIN_MS, REFUSED_RETRY_MAX_MS, text);
+	go_away(s, reason, unknown ? UNKNOWN_RETRY_MIN_MS : REFUSED_RETRY_MIN_MS,
+		unknown ? UNKNOWN_RETRY_MAX_MS : REFUSED_RETRY_MAX_MS, text);
 }
 
 /* Not the agent's fault: it may try again soon. */
