@@ -276,7 +276,7 @@ static void on_deleted(void *arg, int rc, const struct db_result *r, const struc
 		retain_end(s);
 }
 
-static int on_held(void *arg unused_arg, struct db_tx *tx unused_arg, const struct db_result *r)
+static int on_fence_held(void *arg unused_arg, struct db_tx *tx unused_arg, const struct db_result *r)
 {
 	return db_int(r, 0, 0) ? 0 : -ESTALE;
 }
@@ -286,7 +286,7 @@ static int hold_lease(const struct store *s, struct db_tx *tx)
 {
 	const struct db_param fence = db_fence(s->db);
 
-	return db_tx_query(tx, Q_LEASE_HOLD, &fence, 1, on_held);
+	return db_tx_query(tx, Q_LEASE_HOLD, &fence, 1, on_fence_held);
 }
 
 static int delete_rows(struct store *s)
