@@ -70,8 +70,8 @@ static const char *refuse_expected(const char *value)
 /* Every row's text is what dump-config, the example file and the manual say. */
 static const struct conf_option rows[] = {
 	{FIELD(collector), .type = CONF_STRING, .preset = "",
-	 .help = "host:port of the collector's agent stream; of several collectors with one "
-		 "database 'a:7421, b:7421', tried in turn; empty = the one enrolled with",
+	 .help = "host:port of the collector; of several 'a:7421, b:7421'; empty = the one "
+		 "enrolled with",
 	 .refuse = refuse_collector},
 	{FIELD(state_dir), .type = CONF_STRING, .preset = "/var/lib/memherd-agent",
 	 .help = "folder of this host's key, certificates and name at the collector",

@@ -54,7 +54,7 @@ int64_t store_receive_time(struct store *s unused_arg)
 	return ++stored.rcv_us;
 }
 
-struct window_set *store_windows(struct store *s unused_arg)
+struct window_set *store_windows_of(struct store *s unused_arg, bool foreign unused_arg)
 {
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: -Wl,--wrap=store_put,--wrap=store_has_room,--wrap=store_receive_time
-// link: -Wl,--wrap=store_windows,--wrap=store_window_of,--wrap=window_add
+// link: -Wl,--wrap=store_windows_of,--wrap=store_window_of,--wrap=window_add
 // link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
 // link: -Wl,--wrap=reallocarray
 #include "collector/fleet/ingest.h"
