@@ -168,7 +168,7 @@ struct opening {
 	struct sessions *all;
 	uint64_t serial;
 	size_t n;
-	int64_t epochs[WIRE_MAX_EPOCHS];
+	struct wire_epoch epochs[WIRE_MAX_EPOCHS]; /* as the agent told them */
 };
 
 static void send_hello_ack(struct session *s, const struct wire_epoch *epochs, size_t n)
@@ -200,6 +200,16 @@ static struct session *session_by_serial(struct sessions *all, uint64_t serial)
 	return NULL;
 }
 
+/* What it was told is stored, and is not: said here and in agent_stream.lost; the agent's gap
+ * follows. */
+static void note_lost(const struct session *s, const struct wire_epoch *told, uint64_t last_seq)
+{
+	if (told->seq_min > last_seq + 1)
+		log_error("host=%d stream=%016" PRIx64 " the database went back stored=%" PRIu64
+			  " acknowledged=%" PRIu64,
+			  s->host_id, told->epoch, last_seq, told->seq_min - 1);
+}
+
 static void start_streaming(struct session *s, const struct opening *o, int64_t conn,
 			    const int64_t *last_seq)
 {
@@ -211,8 +221,9 @@ static void start_streaming(struct session *s, const struct opening *o, int64_t 
 		return;
 	}
 	for (size_t i = 0; i < o->n; i++) {
-		epochs[i] = (struct wire_epoch){.epoch = (uint64_t)o->epochs[i],
+		epochs[i] = (struct wire_epoch){.epoch = o->epochs[i].epoch,
 						.seq_max = (uint64_t)last_seq[i]};
+		note_lost(s, &o->epochs[i], epochs[i].seq_max);
 		if (ingest_open(s->all->ingest, h, epochs[i].epoch, epochs[i].seq_max, conn) < 0) {
 			refuse(s, WIRE_GOAWAY_BUSY, "the collector is out of memory");
 			return;
@@ -260,7 +271,7 @@ static void open_streams(struct session *s, const struct wire_hello *m)
 	}
 	*o = (struct opening){.all = s->all, .serial = s->serial, .n = m->n_epochs};
 	for (size_t i = 0; i < m->n_epochs; i++)
-		o->epochs[i] = (int64_t)m->epochs[i].epoch;
+		o->epochs[i] = m->epochs[i];
 	if (store_stream_open(s->all->store, s->host_id, o->epochs, o->n, on_opened, o) < 0) {
 		free(o);
 		postpone(s);
