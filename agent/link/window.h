@@ -15,7 +15,7 @@
 #include "common/buf.h"
 #include "common/error.h"
 
-#define WINDOW_MAX_BATCHES 64
+#define WINDOW_MAX_BATCHES 1024 /* rounds that a collector without its database still hears */
 
 struct window {
 	size_t max_frame; /* bytes of a batch */

@@ -7,15 +7,20 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "collector/fleet/allowance.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "proto/conn.h"
 
-#define SESSION_MAGIC         0x5e551071u
-#define OUT_MAX               (256 * 1024)
-#define MAX_UNACKED_BYTES     (512 * 1024)
-#define MAX_UNACKED_BATCHES   4
+#define SESSION_MAGIC 0x5e551071u
+#define OUT_MAX       (256 * 1024)
+/* An agent that is granted little falls silent soon after the database does, and rules see nothing
+ * more: the queue of the store is what bounds memory. */
+#define MAX_UNACKED_BYTES     (1024 * 1024)
+#define MAX_UNACKED_BATCHES   1024
+#define AGENT_RATE            (256 * 1024) /* bytes a second, where nothing else is set */
 #define SHUTDOWN_RETRY_MIN_MS 500
 #define SHUTDOWN_RETRY_MAX_MS 5000
 #define REFUSED_RETRY_MIN_MS  (60 * 1000)
@@ -39,6 +44,9 @@ struct session {
 	struct event *deadline;
 	uint64_t serial; /* names the session to what answers later */
 	int32_t host_id; /* 0 until the certificate named one */
+	bool slowed;     /* its allowance is used up */
+	struct allowance allowance;
+	struct event *slow;
 	bool paused;
 	uint8_t *held; /* a batch that the store had no room for */
 	size_t held_len;
@@ -55,6 +63,7 @@ struct sessions {
 	void *arg;
 	uint64_t next_serial;
 	unsigned second_ms; /* a second of the deadlines */
+	int64_t agent_rate; /* bytes a second */
 	struct sessions_stats stats;
 	TAILQ_HEAD(, session) list;
 };
@@ -229,6 +238,7 @@ static void start_streaming(struct session *s, const struct opening *o, int64_t 
 			return;
 		}
 	}
+	FAILPOINT("session.opened");
 	enter(s, &state_streaming);
 	s->all->stats.connected++;
 	conn_max_payload(s->conn, FRAME_MAX_PAYLOAD);
@@ -324,6 +334,36 @@ static void hold(struct session *s, const struct frame *f)
 	conn_pause(s->conn, true);
 }
 
+static void read_on(struct session *s)
+{
+	if (!s->paused && !s->slowed)
+		conn_pause(s->conn, false);
+}
+
+static void on_slow(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	struct session *s = arg;
+
+	MAGIC_CHECK(s, SESSION_MAGIC);
+	s->slowed = false;
+	if (s->state != &state_closing)
+		read_on(s);
+}
+
+/* What comes faster than its allowance is left in the socket for as long. */
+static void charge(struct session *s, size_t len)
+{
+	int64_t wait = allowance_take(&s->allowance, s->all->agent_rate, len, clock_boot_us());
+	const struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
+
+	if (wait == 0 || s->state == &state_closing)
+		return;
+	s->slowed = true;
+	s->all->stats.slowed++;
+	conn_pause(s->conn, true);
+	event_add(s->slow, &tv);
+}
+
 static void take_batch(struct session *s, struct host *h, const struct frame *f)
 {
 	struct error err = {""};
@@ -331,6 +371,8 @@ static void take_batch(struct session *s, struct host *h, const struct frame *f)
 
 	if (rc == -ENOBUFS)
 		hold(s, f);
+	else if (rc == 0)
+		charge(s, f->len);
 	else if (rc < 0)
 		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
 }
@@ -417,6 +459,7 @@ static void session_free(struct session *s)
 {
 	TAILQ_REMOVE(&s->all->list, s, link);
 	event_free(s->deadline);
+	event_free(s->slow);
 	free(s->held);
 	free(s);
 }
@@ -452,7 +495,7 @@ static void on_deadline(evutil_socket_t fd unused_arg, short what unused_arg, vo
 
 	MAGIC_CHECK(s, SESSION_MAGIC);
 	/* While reading is paused the silence is of our own making. */
-	if (s->paused) {
+	if (s->paused || s->slowed) {
 		rearm(s);
 		return;
 	}
@@ -469,9 +512,15 @@ static struct session *session_new(struct sessions *all, const struct admission 
 {
 	struct session *s = calloc(1, sizeof(*s));
 
-	if (s)
-		s->deadline = evtimer_new(all->base, on_deadline, s);
-	if (!s || !s->deadline) {
+	if (!s)
+		return NULL;
+	s->deadline = evtimer_new(all->base, on_deadline, s);
+	s->slow = evtimer_new(all->base, on_slow, s);
+	if (!s->deadline || !s->slow) {
+		if (s->deadline)
+			event_free(s->deadline);
+		if (s->slow)
+			event_free(s->slow);
 		free(s);
 		return NULL;
 	}
@@ -479,6 +528,7 @@ static struct session *session_new(struct sessions *all, const struct admission 
 	s->all = all;
 	s->serial = ++all->next_serial;
 	s->admission = *a;
+	allowance_init(&s->allowance, clock_boot_us());
 	s->state = &state_greeting;
 	TAILQ_INSERT_TAIL(&all->list, s, link);
 	return s;
@@ -522,9 +572,15 @@ int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *
 	all->ops = ops;
 	all->arg = arg;
 	all->second_ms = 1000;
+	all->agent_rate = AGENT_RATE;
 	TAILQ_INIT(&all->list);
 	*ret = all;
 	return 0;
+}
+
+void sessions_limit(struct sessions *all, int64_t bytes_per_second)
+{
+	all->agent_rate = bytes_per_second;
 }
 
 void sessions_hasten(struct sessions *all, unsigned second_ms)
@@ -578,8 +634,7 @@ static void resume(struct session *s)
 	if (s->state == &state_streaming)
 		streaming_frame(s, &f);
 	free(held);
-	if (!s->paused)
-		conn_pause(s->conn, false);
+	read_on(s);
 }
 
 void sessions_resume(struct sessions *all)

@@ -365,6 +365,7 @@ class Run:
         self.done = {}
         self.at = {}
         self.longest = 0.0
+        self.armed = None
 
     def count(self, what):
         self.done[what] = self.done.get(what, 0) + 1
@@ -382,6 +383,7 @@ class Run:
         items += [f"ingest.reply=error({EINPROGRESS})@3%", f"seal.reply=error({EINPROGRESS})@20%"]
         edge = self.todo[0] if self.todo and self.random.random() < 0.7 else None
         edge = edge or (self.random.choice(EDGES) if self.random.random() < 0.3 else None)
+        self.armed = edge
         if edge:
             times = 1 if edge.split(".")[0] in ("replay", "retain", "seal") else self.random.randint(1, 12)
             items = [i for i in items if not i.startswith(edge + "=")] + [f"{edge}=kill@{times}"]
@@ -431,6 +433,17 @@ class Run:
             self.mend()
             time.sleep(0.05)
 
+    def wait_for_edge(self):
+        """Retention begins some seconds after a start: a collector that is to die there is let live so long."""
+        edge, self.armed = self.armed, None
+        if not edge or not edge.startswith("retain."):
+            return
+        wait_for("PostgreSQL", self.stack.cluster.answers, 30)
+        self.old_leaves()
+        end = time.monotonic() + 12
+        while edge in self.todo and time.monotonic() < end:
+            self.wait(0.1)
+
     # ---- killing ----
 
     def victims(self):
@@ -477,7 +490,7 @@ class Run:
 
     def old_leaves(self):
         """So that retention has something to drop during a run."""
-        for hours in range(10, 40):
+        for hours in range(10, 16):
             self.stack.sql("SELECT mh_make_leaf('inbox', date_trunc('hour', now()) - %s * interval '1 hour', "
                            "date_trunc('hour', now()) - %s * interval '1 hour')", hours, hours - 1)
 
@@ -494,11 +507,11 @@ class Run:
         settled = 0
         s.up()
         try:
-            self.old_leaves()
             s.programs["collector"].process.kill()
             caught = []
             while self.n < self.kills and not caught:
                 self.wait(self.random.uniform(0.2, 2.2))
+                self.wait_for_edge()
                 self.strike()
                 if self.n >= settled + 12:
                     settled = self.n
@@ -506,8 +519,8 @@ class Run:
                 if self.until_caught and self.n % 3 == 0:
                     self.wait(1.5)
                     caught = self.caught()
-            self.points = self.points or "none=sleep(0)"
-            self.todo, self.link_todo = [], self.link_todo
+            never = self.todo + self.link_todo
+            self.points, self.todo, self.link_todo = "none=sleep(0)", [], []
             self.settle()
             s.programs["collector"].process.kill()
             s.programs["collector"].process.wait()
@@ -518,7 +531,7 @@ class Run:
         finally:
             s.close()
         result.update(kills=self.n, done=self.done, seconds=round(time.monotonic() - began),
-                      longest=round(self.longest, 1), never=self.todo + self.link_todo)
+                      longest=round(self.longest, 1), never=never)
         return result
 
     def settle_plain(self):
