@@ -18,6 +18,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FAULT = ROOT / "build/fault-gcc"
+DRIVERS = ROOT / os.environ.get("B", "build/release-gcc") / "drivers"
 sys.path.insert(0, str(ROOT / "tools/demo"))
 from stack import BIN, Program, Stack, agent_user, free_port, wait_for  # noqa: E402
 
@@ -125,7 +126,7 @@ class Agent:
 
     def start(self, env=None):
         conf = self.stack.path(f"{self.name}.conf")
-        argv = ([BIN / "drivers/numbered", conf, self.produced, self.rate, self.processes] if self.rate
+        argv = ([DRIVERS / "numbered", conf, self.produced, self.rate, self.processes] if self.rate
                 else [BIN / "memherd-agent", "run", "-c", conf])
         self.program = Program(self.name, argv, self.stack.path(f"{self.name}.log"), env=dict(os.environ, **(env or {})))
         self.starts += 1
@@ -266,8 +267,12 @@ class Oracle:
         twice = self.sql("SELECT host_id, proc_id, t, count(*) FROM sample_rss GROUP BY 1, 2, 3 HAVING count(*) > 1 LIMIT 3")
         self.expect(not twice, f"a sample twice in the chunks: {twice}")
 
-    def logs(self):
+    def logs(self, finished):
         for a in self.agents:
+            ends = re.findall(r"ends lane=(\w+) produced=(\d+) stored=(\d+)", a.log())[-2:]
+            if finished:
+                self.expect(len(ends) == 2 and all(made == stored for _, made, stored in ends),
+                            f"{a.name}: ended with {ends}")
             self.expect("collector went back" not in a.log(), f"{a.name}: was told that is stored what was not")
 
     def judge(self, finished=True):
@@ -275,7 +280,7 @@ class Oracle:
         stored = self.payloads()
         figures = {a.name: self.numbered(a, finished) for a in self.agents if a.rate}
         self.samples()
-        self.logs()
+        self.logs(finished)
         return {"streams": len(rows), "produced": sum(r["produced"] for r in rows), "stored": sum(r["stored"] for r in rows),
                 "gapped": sum(r["gapped"] for r in rows), "waiting": sum(r["waiting"] for r in rows),
                 "records": stored, "numbered": figures, "faults": self.faults}
