@@ -617,7 +617,8 @@ static void look_for_outage(struct collector *c)
 	if (!store_ready(c->store))
 		v.trouble = store_trouble(c->store);
 	else if (c->stats.ingest_lag_us > OUTAGE_LAG_US)
-		v.trouble = *store.refused ? store.refused : "batches wait for longer than 10 s to be stored";
+		v.trouble = *store.refused ? store.refused
+					   : "batches wait for longer than 10 s to be stored";
 	outage_look(c->outage, &v);
 	c->stats.queued_bytes = store.queued_bytes;
 	c->stats.db_away_us = (uint64_t)outage_lasts_us(c->outage, v.boot_us);

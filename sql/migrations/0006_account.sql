@@ -71,3 +71,5 @@ WITH leaf AS (
       FROM scope
 )
 SELECT *, missing = 0 AND twice = 0 AND beyond = 0 AND lost = 0 AS ok FROM account;
+
+INSERT INTO readable VALUES ('stream_account');
