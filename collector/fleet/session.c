@@ -19,7 +19,7 @@
 /* An agent that is granted little falls silent soon after the database does, and rules see nothing
  * more: the queue of the store is what bounds memory. */
 #define MAX_UNACKED_BYTES     (4 * 1024 * 1024)
-#define MAX_UNACKED_BATCHES   1024
+#define MAX_UNACKED_BATCHES   65536        /* each event may be one: bytes are what counts */
 #define AGENT_RATE            (256 * 1024) /* bytes a second, where nothing else is set */
 #define SHUTDOWN_RETRY_MIN_MS 500
 #define SHUTDOWN_RETRY_MAX_MS 5000
