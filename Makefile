@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# One Makefile. VARIANT=release|debug|asan|tsan|cov|fuzz picks flags and an object tree of its own.
+# One Makefile. VARIANT=release|debug|asan|tsan|cov|fuzz|fault picks flags and an object tree of its own.
 
 VARIANT ?= release
 PREFIX ?= /usr/local
@@ -43,6 +43,8 @@ CFLAGS_tsan := -O1 -g -fsanitize=thread
 LDFLAGS_tsan := -fsanitize=thread
 CFLAGS_cov := -O0 -g --coverage
 LDFLAGS_cov := --coverage
+# Named places where a fault test strikes, and what is broken on purpose: common/failpoint.h
+CFLAGS_fault := $(CFLAGS_release) -DMEMHERD_FAILPOINTS
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -DMEMHERD_FUZZ
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 CFLAGS := $(BASE_CFLAGS) $(CFLAGS_$(VARIANT)) $(EXTRA_CFLAGS)
@@ -185,8 +187,13 @@ check-integration: all $(DRIVERS) ## real PostgreSQL, TLS, CPython, SMTP (root)
 	$(Q)B=$(B) tools/run-tests integration
 check-browser: all ## the dashboard in a real Chromium
 	$(Q)tools/run-tests browser
-check-fault: all ## kill -9 everything, many times, and count what is stored
+check-fault: ## kill -9 everything with failpoints, broken builds, a database away; count what is stored (root; KILLS= SEED= OUTAGE=)
+	$(Q)tools/deps
+	$(Q)$(MAKE) -j2 all tests
+	$(Q)$(MAKE) -j2 VARIANT=fault fault-programs
 	$(Q)tools/run-tests fault
+.PHONY: fault-programs
+fault-programs: $(addprefix $(B)/,$(PROGRAMS)) $(DRIVERS)
 check-pg: all $(DRIVERS) ## the store's tests on the newest PostgreSQLs of Debian's suites (root; skipped by name where they cannot be had)
 	$(Q)BIN=$(CURDIR)/build B=$(B) tools/check-pg
 check-soak: all $(B)/drivers/soak ## a day of rounds and minutes of the whole agent: memory and descriptors stay (root; SOAK_SECONDS=300)

@@ -23,6 +23,7 @@
 #include "collector/kill_alert.h"
 #include "collector/leader.h"
 #include "collector/notify/mail.h"
+#include "collector/outage.h"
 #include "collector/rule/vocab.h"
 #include "collector/stats.h"
 #include "collector/store/db_sync.h"
@@ -51,6 +52,8 @@
 #define DEAD_LEASES     2 /* a collector that gave no sign for so many leases has no agents */
 #define FOLLOW_BACK_US  (60 * USEC_PER_SEC)
 #define UUID_FILE_SIZE  64
+/* Batches that wait for so long are not stored for a reason. */
+#define OUTAGE_LAG_US (10 * USEC_PER_SEC)
 
 struct collector {
 	unsigned magic;
@@ -79,6 +82,7 @@ struct collector {
 	struct incidents *incidents;
 	struct kill_alerts *kills;
 	struct mailer *mailer;
+	struct outage *outage;
 	struct dispatch *dispatch;
 	struct sessions *sessions;
 	struct enroller *enroller;
@@ -480,8 +484,10 @@ static int make_mailer(struct collector *c, struct error *err)
 		rc = mailer_new(c->base, store_db(c->store), &config, &c->mailer, err);
 	if (rc < 0)
 		return rc;
-	rc = kill_alerts_new(c->base, &c->registry, store_db(c->store),
-			     o->oom_mail ? c->mailer : NULL, &c->kills);
+	rc = outage_new(c->mailer, o->outage_mail_us, c->public_host, &c->outage);
+	if (rc == 0)
+		rc = kill_alerts_new(c->base, &c->registry, store_db(c->store),
+				     o->oom_mail ? c->mailer : NULL, &c->kills);
 	return rc < 0 ? error_set(err, rc, "no memory to start") : 0;
 }
 
@@ -517,6 +523,7 @@ static int make_fleet(struct collector *c, struct error *err)
 	    sessions_new(c->base, c->tls_stream, &c->registry, c->store, c->ingest, &sessions_ops,
 			 c, &c->sessions) < 0)
 		return error_set(err, -ENOMEM, "no memory to start");
+	sessions_limit(c->sessions, c->o->agent_rate);
 	return 0;
 }
 
@@ -761,12 +768,36 @@ static void gather_stats(struct collector *c)
 	c->stats.mails_failed = mail.failed;
 }
 
+/* The database does not answer, or it answers and takes nothing (a full disk). */
+static void look_for_outage(struct collector *c)
+{
+	struct store_stats store;
+	struct outage_view v = {.queue_bytes = c->o->queue_bytes,
+				.agents = sessions_stats(c->sessions)->connected,
+				.boot_us = clock_boot_us(),
+				.wall_us = clock_wall_us()};
+
+	store_stats(c->store, &store);
+	v.queued_bytes = store.queued_bytes;
+	v.queued_batches = store.queued_batches;
+	if (!store_ready(c->store))
+		v.trouble = store_trouble(c->store);
+	else if (c->stats.ingest_lag_us > OUTAGE_LAG_US)
+		v.trouble = *store.refused ? store.refused
+					   : "batches wait for longer than 10 s to be stored";
+	outage_look(c->outage, &v);
+	c->stats.queued_bytes = store.queued_bytes;
+	c->stats.db_away_us = (uint64_t)outage_lasts_us(c->outage, v.boot_us);
+	c->stats.agents_slowed = sessions_stats(c->sessions)->slowed;
+}
+
 static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
 {
 	struct collector *c = arg;
 
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
 	gather_stats(c);
+	look_for_outage(c);
 	sessions_resume(c->sessions);
 }
 
@@ -865,6 +896,7 @@ static void stop(struct collector *c)
 	listener_free(&c->listen_enroll);
 	listener_free(&c->listen_stream);
 	dispatch_free(&c->dispatch);
+	outage_free(&c->outage);
 	mailer_free(&c->mailer);
 	ingest_free(&c->ingest);
 	store_free(&c->store);

@@ -111,6 +111,16 @@ static const struct conf_option options[] = {
 	{"lease", CONF_DURATION, O(lease_us), "15s", SEC, 5 * MIN, 0,
 	 "of several collectors on one database another leads so long after the leader went silent",
 	 NULL},
+	{"agent_rate", CONF_BYTES, O(agent_rate), "256KiB", 16 * 1024, 1024 * MIB, 0,
+	 "bytes a second that one agent may send after a burst of 1 MiB: how fast what it held "
+	 "over an "
+	 "outage comes in",
+	 NULL},
+	{"outage_mail", CONF_DURATION, O(outage_mail_us), "2min", 0, DAY, 0,
+	 "mail, past the database, when it has been away for so long, and once when it is back; "
+	 "0s: "
+	 "only the log",
+	 NULL},
 	{"keep_chunks", CONF_DURATION, O(keep_chunks_us), "14d", DAY, 3650 * DAY, 0,
 	 "how long samples are kept", NULL},
 	{"keep_rollups", CONF_DURATION, O(keep_rollups_us), "90d", DAY, 3650 * DAY, 0,

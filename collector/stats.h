@@ -15,6 +15,11 @@
 	X(ingest_rejected, "ingest_rejected_total", "", counter, 1, "frames that were refused")   \
 	X(ingest_lag_us, "ingest_lag_seconds", "", gauge, 1e-6,                                   \
 	  "age of the oldest batch that is not committed")                                        \
+	X(queued_bytes, "ingest_queue_bytes", "", gauge, 1, "memory of batches that wait")        \
+	X(db_away_us, "database_away_seconds", "", gauge, 1e-6,                                   \
+	  "how long nothing can be stored now")                                                   \
+	X(agents_slowed, "ingest_slowed_total", "", counter, 1,                                   \
+	  "times that an agent sent faster than agent_rate")                                      \
 	X(db_errors, "database_errors_total", "", counter, 1, "statements that failed")           \
 	X(alerts_log, "alerts_firing", "severity=\"log\"", gauge, 1, "alerts that fire now")      \
 	X(alerts_mail, "alerts_firing", "severity=\"mail\"", gauge, 1, "alerts that fire now")    \

@@ -17,6 +17,7 @@
 #include "agent/link/retry.h"
 #include "agent/link/window.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/sign.h"
@@ -181,6 +182,7 @@ static void send_batches(struct link *l)
 
 		if (n == 0)
 			return;
+		FAILPOINT("link.send");
 		/* What was taken from the spool counts as sent: only a new session sends it again.
 		 */
 		if (n < 0 || send_frame(l, FRAME_BATCH, &b) < 0) {
@@ -318,6 +320,7 @@ static int on_ack(struct link *l, struct arena *a, const struct frame *f, struct
 	rc = spool_ack(lane->spool, ack.seq);
 	if (rc < 0)
 		return error_set(err, rc, "ack of %" PRIu64 ", which was not sent", ack.seq);
+	FAILPOINT("link.acked");
 	window_acked(&l->window, (size_t)(lane - l->lanes.of), ack.seq);
 	if (clock_boot_us() - l->streaming_since_us >= HEALTHY_US)
 		retry_worked(&l->retry);
@@ -564,6 +567,7 @@ static void keep(struct link *l, enum wire_record kind, bool keyframe, int64_t t
 		wanted = true;
 	if (wanted && id == LANE_SAMPLES)
 		want_keyframe(l);
+	FAILPOINT("link.kept");
 	pump(l);
 }
 

@@ -20,7 +20,7 @@ int window_open(struct window *w, const struct wire_hello_ack *ack, struct error
 	*w = (struct window){
 		.max_frame = MIN_OF(ack->max_frame, FRAME_MAX_PAYLOAD),
 		.max_bytes = ack->max_unacked_bytes,
-		.max_batches = MIN_OF(ack->max_unacked_batches, (uint32_t)WINDOW_MAX_BATCHES),
+		.max_batches = ack->max_unacked_batches,
 	};
 	return 0;
 }
@@ -53,12 +53,27 @@ static void add_record(struct buf *out, const struct spool_view *v)
 	}
 }
 
+/* Where a batch of that lane is noted: with the lane's last one, when so many are told apart that
+ * there is no more place. */
+static size_t place_of(const struct window *w, size_t lane)
+{
+	for (size_t i = w->n; w->n >= WINDOW_MAX_BATCHES && i > 0; i--)
+		if (w->batches[i - 1].lane == lane)
+			return i - 1;
+	return w->n;
+}
+
 static void charge(struct window *w, size_t lane, uint64_t last_seq, size_t bytes)
 {
-	w->batches[w->n].lane = lane;
-	w->batches[w->n].last_seq = last_seq;
-	w->batches[w->n].bytes = bytes;
-	w->n++;
+	size_t at = place_of(w, lane);
+
+	if (at == w->n) {
+		w->batches[w->n].bytes = 0;
+		w->n++;
+	}
+	w->batches[at].lane = lane;
+	w->batches[at].last_seq = last_seq;
+	w->batches[at].bytes += bytes;
 	w->bytes += bytes;
 }
 

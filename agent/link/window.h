@@ -15,7 +15,7 @@
 #include "common/buf.h"
 #include "common/error.h"
 
-#define WINDOW_MAX_BATCHES 64
+#define WINDOW_MAX_BATCHES 256 /* told apart; what is more counts with its lane's last one */
 
 struct window {
 	size_t max_frame; /* bytes of a batch */
@@ -27,7 +27,7 @@ struct window {
 		size_t lane; /* in lanes.of */
 		uint64_t last_seq;
 		size_t bytes;
-	} batches[WINDOW_MAX_BATCHES + 1]; /* and one of urgent records */
+	} batches[WINDOW_MAX_BATCHES + LANES_MAX]; /* and one of each lane that has none */
 };
 
 /* A new connection, with nothing under way. -EBADMSG for a grant in which the largest record could

@@ -7,15 +7,20 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "collector/fleet/allowance.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/str.h"
 #include "proto/conn.h"
 
-#define SESSION_MAGIC         0x5e551071u
-#define OUT_MAX               (256 * 1024)
-#define MAX_UNACKED_BYTES     (512 * 1024)
-#define MAX_UNACKED_BATCHES   4
+#define SESSION_MAGIC 0x5e551071u
+#define OUT_MAX       (256 * 1024)
+/* An agent that is granted little falls silent soon after the database does, and rules see nothing
+ * more: the queue of the store is what bounds memory. */
+#define MAX_UNACKED_BYTES     (4 * 1024 * 1024)
+#define MAX_UNACKED_BATCHES   65536        /* each event may be one: bytes are what counts */
+#define AGENT_RATE            (256 * 1024) /* bytes a second, where nothing else is set */
 #define SHUTDOWN_RETRY_MIN_MS 500
 #define SHUTDOWN_RETRY_MAX_MS 5000
 #define REFUSED_RETRY_MIN_MS  (60 * 1000)
@@ -41,6 +46,9 @@ struct session {
 	struct event *deadline;
 	uint64_t serial; /* names the session to what answers later */
 	int32_t host_id; /* 0 until the certificate named one */
+	bool slowed;     /* its allowance is used up */
+	struct allowance allowance;
+	struct event *slow;
 	bool paused;
 	uint8_t *held; /* a batch that the store had no room for */
 	size_t held_len;
@@ -57,6 +65,7 @@ struct sessions {
 	void *arg;
 	uint64_t next_serial;
 	unsigned second_ms; /* a second of the deadlines */
+	int64_t agent_rate; /* bytes a second */
 	struct sessions_stats stats;
 	TAILQ_HEAD(, session) list;
 };
@@ -173,7 +182,7 @@ struct opening {
 	struct sessions *all;
 	uint64_t serial;
 	size_t n;
-	int64_t epochs[WIRE_MAX_EPOCHS];
+	struct wire_epoch epochs[WIRE_MAX_EPOCHS]; /* as the agent told them */
 };
 
 static void send_hello_ack(struct session *s, const struct wire_epoch *epochs, size_t n)
@@ -205,6 +214,16 @@ static struct session *session_by_serial(struct sessions *all, uint64_t serial)
 	return NULL;
 }
 
+/* What it was told is stored, and is not: said here and in agent_stream.lost; the agent's gap
+ * follows. */
+static void note_lost(const struct session *s, const struct wire_epoch *told, uint64_t last_seq)
+{
+	if (told->seq_min > last_seq + 1)
+		log_error("host=%d stream=%016" PRIx64 " the database went back stored=%" PRIu64
+			  " acknowledged=%" PRIu64,
+			  s->host_id, told->epoch, last_seq, told->seq_min - 1);
+}
+
 static void start_streaming(struct session *s, const struct opening *o, int64_t conn,
 			    const int64_t *last_seq)
 {
@@ -216,13 +235,15 @@ static void start_streaming(struct session *s, const struct opening *o, int64_t 
 		return;
 	}
 	for (size_t i = 0; i < o->n; i++) {
-		epochs[i] = (struct wire_epoch){.epoch = (uint64_t)o->epochs[i],
+		epochs[i] = (struct wire_epoch){.epoch = o->epochs[i].epoch,
 						.seq_max = (uint64_t)last_seq[i]};
+		note_lost(s, &o->epochs[i], epochs[i].seq_max);
 		if (ingest_open(s->all->ingest, h, epochs[i].epoch, epochs[i].seq_max, conn) < 0) {
 			refuse(s, WIRE_GOAWAY_BUSY, "the collector is out of memory");
 			return;
 		}
 	}
+	FAILPOINT("session.opened");
 	enter(s, &state_streaming);
 	s->all->stats.connected++;
 	conn_max_payload(s->conn, FRAME_MAX_PAYLOAD);
@@ -265,7 +286,7 @@ static void open_streams(struct session *s, const struct wire_hello *m)
 	}
 	*o = (struct opening){.all = s->all, .serial = s->serial, .n = m->n_epochs};
 	for (size_t i = 0; i < m->n_epochs; i++)
-		o->epochs[i] = (int64_t)m->epochs[i].epoch;
+		o->epochs[i] = m->epochs[i];
 	if (store_stream_open(s->all->store, s->host_id, o->epochs, o->n, on_opened, o) < 0) {
 		free(o);
 		postpone(s);
@@ -318,6 +339,36 @@ static void hold(struct session *s, const struct frame *f)
 	conn_pause(s->conn, true);
 }
 
+static void read_on(struct session *s)
+{
+	if (!s->paused && !s->slowed)
+		conn_pause(s->conn, false);
+}
+
+static void on_slow(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
+{
+	struct session *s = arg;
+
+	MAGIC_CHECK(s, SESSION_MAGIC);
+	s->slowed = false;
+	if (s->state != &state_closing)
+		read_on(s);
+}
+
+/* What comes faster than its allowance is left in the socket for as long. */
+static void charge(struct session *s, size_t len)
+{
+	int64_t wait = allowance_take(&s->allowance, s->all->agent_rate, len, clock_boot_us());
+	const struct timeval tv = {.tv_sec = wait / USEC_PER_SEC, .tv_usec = wait % USEC_PER_SEC};
+
+	if (wait == 0 || s->state == &state_closing)
+		return;
+	s->slowed = true;
+	s->all->stats.slowed++;
+	conn_pause(s->conn, true);
+	event_add(s->slow, &tv);
+}
+
 static void take_batch(struct session *s, struct host *h, const struct frame *f)
 {
 	struct error err = {""};
@@ -325,6 +376,8 @@ static void take_batch(struct session *s, struct host *h, const struct frame *f)
 
 	if (rc == -ENOBUFS)
 		hold(s, f);
+	else if (rc == 0)
+		charge(s, f->len);
 	else if (rc < 0)
 		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
 }
@@ -411,6 +464,7 @@ static void session_free(struct session *s)
 {
 	TAILQ_REMOVE(&s->all->list, s, link);
 	event_free(s->deadline);
+	event_free(s->slow);
 	free(s->held);
 	free(s);
 }
@@ -446,7 +500,7 @@ static void on_deadline(evutil_socket_t fd unused_arg, short what unused_arg, vo
 
 	MAGIC_CHECK(s, SESSION_MAGIC);
 	/* While reading is paused the silence is of our own making. */
-	if (s->paused) {
+	if (s->paused || s->slowed) {
 		rearm(s);
 		return;
 	}
@@ -463,9 +517,15 @@ static struct session *session_new(struct sessions *all, const struct admission 
 {
 	struct session *s = calloc(1, sizeof(*s));
 
-	if (s)
-		s->deadline = evtimer_new(all->base, on_deadline, s);
-	if (!s || !s->deadline) {
+	if (!s)
+		return NULL;
+	s->deadline = evtimer_new(all->base, on_deadline, s);
+	s->slow = evtimer_new(all->base, on_slow, s);
+	if (!s->deadline || !s->slow) {
+		if (s->deadline)
+			event_free(s->deadline);
+		if (s->slow)
+			event_free(s->slow);
 		free(s);
 		return NULL;
 	}
@@ -473,6 +533,7 @@ static struct session *session_new(struct sessions *all, const struct admission 
 	s->all = all;
 	s->serial = ++all->next_serial;
 	s->admission = *a;
+	allowance_init(&s->allowance, clock_boot_us());
 	s->state = &state_greeting;
 	TAILQ_INSERT_TAIL(&all->list, s, link);
 	return s;
@@ -516,9 +577,15 @@ int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *
 	all->ops = ops;
 	all->arg = arg;
 	all->second_ms = 1000;
+	all->agent_rate = AGENT_RATE;
 	TAILQ_INIT(&all->list);
 	*ret = all;
 	return 0;
+}
+
+void sessions_limit(struct sessions *all, int64_t bytes_per_second)
+{
+	all->agent_rate = bytes_per_second;
 }
 
 void sessions_hasten(struct sessions *all, unsigned second_ms)
@@ -572,8 +639,7 @@ static void resume(struct session *s)
 	if (s->state == &state_streaming)
 		streaming_frame(s, &f);
 	free(held);
-	if (!s->paused)
-		conn_pause(s->conn, false);
+	read_on(s);
 }
 
 void sessions_resume(struct sessions *all)

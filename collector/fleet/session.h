@@ -40,12 +40,15 @@ struct sessions_stats {
 	uint64_t accepted;
 	uint64_t refused;   /* by us: unknown host, version, protocol */
 	uint64_t failed;    /* TLS or network before the greeting */
+	uint64_t slowed;    /* times that an agent sent faster than its rate */
 	unsigned connected; /* streaming now */
 };
 
 int sessions_new(struct event_base *base, struct tls_ctx *tls, struct registry *registry,
 		 struct store *store, struct ingest *ingest, const struct sessions_ops *ops,
 		 void *arg, struct sessions **ret) must_use;
+/* What each agent may send, in bytes a second, from now on; a burst is free (allowance.h). */
+void sessions_limit(struct sessions *all, int64_t bytes_per_second);
 /* So many milliseconds for each second of the deadlines, from now on; for tests. */
 void sessions_hasten(struct sessions *all, unsigned second_ms);
 /* Tells every agent to come back soon and closes in order; run the loop a little after it. */

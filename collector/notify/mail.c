@@ -63,6 +63,7 @@ struct item {
 	bool storing; /* a statement about it is under way */
 	bool dirty;   /* the table does not say this yet */
 	bool refused; /* it has no row: another collector leads, whose mail it is */
+	bool direct;  /* the table never hears of it */
 };
 
 struct mailer {
@@ -273,7 +274,7 @@ static void settle(struct item *it, const struct smtp_result *r, int64_t now_us)
 	bool late = now_us - it->created_us >= m->give_up_us;
 
 	it->attempts++;
-	it->dirty = true;
+	it->dirty = !it->direct;
 	memcpy(it->reply, r->reply, sizeof(it->reply));
 	if (r->verdict == SMTP_SENT) {
 		it->state = ITEM_SENT;
@@ -532,6 +533,30 @@ int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t le
 	}
 	if (!item_new(m, alert_id, data, len))
 		return error_sys(err, -ENOMEM, "cannot queue a mail");
+	turn(m);
+	return 0;
+}
+
+int mail_notice(struct mailer *m, const struct mail_notice *n, struct error *err)
+{
+	auto_buf struct buf message = BUF_INIT(NOTICE_MAX);
+	struct item *it;
+	int rc;
+
+	MAGIC_CHECK(m, MAILER_MAGIC);
+	if (!m->smtp)
+		return error_set(err, -ENOTSUP, "mail is off: no mail url is set");
+	if (m->held >= MAIL_HELD_MAX + MAIL_NOTICE_MAX)
+		return error_set(err, -ENOBUFS, "%u mails wait already", m->held);
+	rc = notice_build(&message, n, m->from, m->recipients, err);
+	if (rc < 0)
+		return rc;
+	it = item_new(m, 0, message.data, message.len);
+	if (!it)
+		return error_sys(err, -ENOMEM, "cannot queue a mail");
+	it->dirty = false;
+	it->direct = true;
+	it->next_try_us = 0;
 	turn(m);
 	return 0;
 }

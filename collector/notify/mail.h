@@ -14,9 +14,11 @@
 #include <stdint.h>
 
 #include "collector/notify/message.h"
+#include "collector/notify/notice.h"
 #include "common/error.h"
 
-#define MAIL_HELD_MAX 64 /* messages in memory; the rest waits in the table */
+#define MAIL_HELD_MAX   64 /* messages in memory; the rest waits in the table */
+#define MAIL_NOTICE_MAX 4  /* ... and beside them, notices */
 
 struct db;
 struct event_base;
@@ -62,6 +64,9 @@ int mail_enqueue(struct mailer *m, int64_t alert_id, const void *data, size_t le
 		 struct error *err) must_use;
 /* Another collector sends from now on: what is held in memory is forgotten, the table has it. */
 void mailer_forget(struct mailer *m);
+/* Sends a notice straight to the relay, before all that waits. It never touches the database: one
+ * that cannot be sent is tried again from memory, and ends with the program. */
+int mail_notice(struct mailer *m, const struct mail_notice *n, struct error *err) must_use;
 void mail_counts(const struct mailer *m, struct mail_counts *ret);
 
 /* The wait before attempt n + 1 after n >= 1 failed ones; roll in 0..999 gives +-20 % jitter. */

@@ -9,6 +9,7 @@
 
 #include "collector/notify/body.h"
 #include "collector/notify/encode.h"
+#include "collector/notify/message_inner.h"
 #include "common/clock.h"
 
 #define RECIPIENTS_MAX 64
@@ -93,6 +94,16 @@ static int put_recipients(struct buf *out, const char *recipients, struct error 
 	return n ? 0 : error_set(err, -EINVAL, "no recipient");
 }
 
+int message_put_envelope(struct buf *out, int64_t now_us, const char *from, const char *recipients,
+			 struct error *err)
+{
+	if (!encode_is_address(from))
+		return error_set(err, -EINVAL, "sender '%s' is no mail address", from);
+	put_date(out, now_us);
+	buf_printf(out, "From: memherd <%s>\r\n", from);
+	return put_recipients(out, recipients, err);
+}
+
 static int put_headers(struct buf *out, const struct incident_mail *m, const char *from,
 		       const char *recipients, struct error *err)
 {
@@ -101,20 +112,16 @@ static int put_headers(struct buf *out, const struct incident_mail *m, const cha
 	const char *domain;
 	int rc;
 
-	if (!encode_is_address(from))
-		return error_set(err, -EINVAL, "sender '%s' is no mail address", from);
-	domain = strchr(from, '@') + 1;
 	message_subject(&subject, m);
 	rc = buf_status(&subject);
 	if (rc < 0)
 		return error_sys(err, rc, "cannot write the subject");
 	snprintf(incident, sizeof(incident), "INC-%" PRId64, m->incident);
 
-	put_date(out, m->now_us);
-	buf_printf(out, "From: memherd <%s>\r\n", from);
-	rc = put_recipients(out, recipients, err);
+	rc = message_put_envelope(out, m->now_us, from, recipients, err);
 	if (rc < 0)
 		return rc;
+	domain = strchr(from, '@') + 1;
 	encode_header(out, "Subject", (char *)subject.data);
 	put_thread(out, m, domain);
 	buf_printf(out, "List-Id: memherd alerts <alerts.memherd.%s>\r\n", domain);

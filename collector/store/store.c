@@ -298,6 +298,7 @@ void store_stats(const struct store *s, struct store_stats *ret)
 
 	*ret = s->stats;
 	ret->oldest_queued_us = oldest == INT64_MAX ? 0 : oldest;
+	ret->refused = s->refused;
 }
 
 void store_job_add(struct store *s, struct store_job *job, void (*free)(struct store_job *job))

@@ -111,6 +111,7 @@ struct store_stats {
 	size_t queued_bytes;
 	size_t queued_batches;
 	int64_t oldest_queued_us; /* receive time, 0 = none */
+	const char *refused;      /* why the last flush failed; '' = it did not */
 };
 void store_stats(const struct store *s, struct store_stats *ret);
 
@@ -119,8 +120,9 @@ void store_stats(const struct store *s, struct store_stats *ret);
 /* last_seq[i] belongs to epochs[i] of the call; conn goes into this connection's batches. */
 typedef void store_on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
 			     const struct error *err);
-/* A new connection of host: fences the one before it. done is called once if 0 was returned. */
-int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, size_t n,
+/* A new connection of host: fences the one before it. What the host tells of its streams is kept
+ * for the account (view stream_account). done is called once if 0 was returned. */
+int store_stream_open(struct store *s, int32_t host_id, const struct wire_epoch *epochs, size_t n,
 		      store_on_stream *done, void *arg) must_use;
 
 /* ---- batches ---- */
@@ -289,7 +291,8 @@ struct store_batch {
 
 /* Queues a copy. -ENOBUFS: the caller stops reading that connection and tries again later. */
 int store_put(struct store *s, const struct store_batch *b) must_use;
-/* Would store_put() of a batch of len bytes of payload fit? */
+/* May a frame of len bytes be taken from an agent? Says no before store_put() does, so that a frame
+ * that was taken is put whole. */
 bool store_has_room(const struct store *s, size_t len);
 
 /* ---- start ---- */

@@ -8,6 +8,7 @@
 #include "collector/store/store_inner.h"
 #include "collector/store/store_rows.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -150,10 +151,15 @@ static void clamp_events(const struct store *s, struct pending *p)
 		c[i].t_us = clamp(p, s->cfg.keep_rollup_us, c[i].t_us);
 }
 
+static bool fits(const struct store *s, size_t len, unsigned percent)
+{
+	return s->stats.queued_bytes + len <= (size_t)s->cfg.queue_bytes / 100 * percent &&
+	       window_bytes(s->windows) < (size_t)s->cfg.window_bytes;
+}
+
 bool store_has_room(const struct store *s, size_t len)
 {
-	return s->stats.queued_bytes + len <= (size_t)s->cfg.queue_bytes &&
-	       window_bytes(s->windows) < (size_t)s->cfg.window_bytes;
+	return fits(s, len, STORE_ROOM_PERCENT);
 }
 
 int store_put(struct store *s, const struct store_batch *b)
@@ -162,7 +168,7 @@ int store_put(struct store *s, const struct store_batch *b)
 
 	if (b->first_seq < 1 || b->last_seq < b->first_seq)
 		return -EINVAL;
-	if (!store_has_room(s, b->payload_len))
+	if (!fits(s, b->payload_len, 100))
 		return -ENOBUFS;
 	p = pending_new(b);
 	if (!p)
@@ -303,6 +309,7 @@ static size_t run_find(const struct store *s, int32_t host_id, int64_t epoch)
 
 static int add_rows(struct store *s, struct db_tx *tx)
 {
+	FAILPOINT("ingest.rows");
 	return store_rows_add(tx, s->group, s->n_group);
 }
 
@@ -317,7 +324,7 @@ static void judge(struct store *s, size_t at, int64_t last_seq, int64_t conn)
 		if (p->b.conn != conn)
 			p->verdict = VERDICT_FENCED;
 		else if (p->b.last_seq <= last_seq)
-			p->verdict = VERDICT_KNOWN;
+			p->verdict = MUTANT("no_dedupe") ? VERDICT_STORE : VERDICT_KNOWN;
 		else if (p->b.first_seq == last_seq + 1 ||
 			 (i > at && s->group[i - 1]->verdict != VERDICT_HOLE))
 			p->verdict = VERDICT_AGAIN;
@@ -472,6 +479,20 @@ static void receive_anew(struct store *s)
 		p->b.rcv_us = store_receive_time(s);
 }
 
+static void group_ack(struct store *s, const struct pending *p)
+{
+	struct store_acked a = {
+		.host_id = p->b.host_id,
+		.epoch = p->b.epoch,
+		.conn = p->b.conn,
+		.last_seq = p->b.last_seq,
+		.rc = rc_of(p->verdict),
+	};
+
+	if (s->on_acked)
+		s->on_acked(s->arg, &a);
+}
+
 static void group_committed(struct store *s)
 {
 	size_t n = s->n_group;
@@ -479,15 +500,10 @@ static void group_committed(struct store *s)
 
 	remember_leaves(s);
 	s->n_group = 0;
+	FAILPOINT("ingest.committed");
 	for (size_t i = 0; i < n; i++) {
 		struct pending *p = s->group[i];
-		struct store_acked a = {
-			.host_id = p->b.host_id,
-			.epoch = p->b.epoch,
-			.conn = p->b.conn,
-			.last_seq = p->b.last_seq,
-			.rc = rc_of(p->verdict),
-		};
+		struct pending told = *p;
 
 		if (p->verdict == VERDICT_AGAIN) {
 			again = true;
@@ -495,11 +511,12 @@ static void group_committed(struct store *s)
 		}
 		count(s, p);
 		pending_free(s, p);
-		if (s->on_acked)
-			s->on_acked(s->arg, &a);
+		group_ack(s, &told);
 	}
+	FAILPOINT("ingest.acked");
 	if (again)
 		receive_anew(s);
+	*s->refused = '\0';
 	s->group_max = MIN_OF(s->group_max * 2, (size_t)STORE_GROUP_MAX);
 	s->backoff_us = 0;
 }
@@ -526,6 +543,8 @@ static void on_flushed(void *arg, int rc, const struct db_result *r, const struc
 	(void)r;
 	MAGIC_CHECK(s, STORE_MAGIC);
 	s->flushing = false;
+	if (rc == 0)
+		rc = FAILPOINT_RC("ingest.reply"); /* in, but nobody heard it */
 	if (rc == 0) {
 		group_committed(s);
 		if (s->stats.queued_bytes < (size_t)s->cfg.flush_bytes)
@@ -537,9 +556,10 @@ static void on_flushed(void *arg, int rc, const struct db_result *r, const struc
 		if (bad) {
 			group_refused(s, err);
 		} else {
+			str_copy(s->refused, sizeof(s->refused), err ? err->msg : strerror(-rc));
 			if (!s->backoff_us) /* once per outage */
 				log_warn("store=flush state=waiting batches=%zu error=\"%s\"",
-					 s->stats.queued_batches, err->msg);
+					 s->stats.queued_batches, s->refused);
 			s->backoff_us = MIN_OF(MAX_OF(s->backoff_us * 2, STORE_BACKOFF_MIN_US),
 					       STORE_BACKOFF_MAX_US);
 			next = s->backoff_us;
@@ -556,6 +576,7 @@ static int group_send(struct store *s)
 
 	if (rc < 0)
 		return rc;
+	FAILPOINT("ingest.begin");
 	rc = add_leaves(s, tx);
 	if (rc == 0)
 		rc = add_advance(s, tx);
@@ -563,6 +584,10 @@ static int group_send(struct store *s)
 		db_tx_free(&tx);
 		return rc;
 	}
+	if (MUTANT("ack_first"))
+		for (size_t i = 0; i < s->n_group; i++)
+			group_ack(s, s->group[i]);
+	FAILPOINT("ingest.commit");
 	return db_tx_commit(&tx, on_flushed, s);
 }
 

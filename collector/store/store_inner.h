@@ -17,6 +17,7 @@
 #define STORE_BACKOFF_MIN_US  100000
 #define STORE_BACKOFF_MAX_US  5000000
 #define STORE_DEAD_LETTER_MAX 65536 /* bytes kept of one */
+#define STORE_ROOM_PERCENT    80    /* of the queue: then nothing more is read from agents */
 
 struct event;
 
@@ -114,6 +115,7 @@ struct store {
 	size_t group_max; /* shrinks to find a batch that cannot be stored */
 	bool flushing;
 	int64_t backoff_us;
+	char refused[256]; /* why the last flush failed */
 
 	struct event *seal_timer;
 	struct seal seal;

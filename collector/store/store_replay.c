@@ -3,6 +3,7 @@
 #include <event2/event.h>
 
 #include "collector/store/store_inner.h"
+#include "common/failpoint.h"
 
 #define PAGE_ROWS 512
 
@@ -10,6 +11,7 @@ static void on_page(void *arg, int rc, const struct db_result *r, const struct e
 
 static void replay_end(struct store *s, int rc, const struct error *err)
 {
+	FAILPOINT("replay.end");
 	s->replay.active = false;
 	s->replay.done = rc == 0;
 	s->replay.on_done(s->replay.arg, rc, err);
@@ -51,6 +53,7 @@ static void on_page(void *arg, int rc, const struct db_result *r, const struct e
 	struct store *s = arg;
 
 	MAGIC_CHECK(s, STORE_MAGIC);
+	FAILPOINT("replay.page");
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++)
 		give(s, r, i);
 	if (rc < 0 || db_rows(r) < PAGE_ROWS) {

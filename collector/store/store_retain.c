@@ -10,6 +10,7 @@
 
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/str.h"
 
@@ -98,6 +99,7 @@ static void on_dropped(void *arg, int rc, const struct db_result *r, const struc
 
 	(void)r, (void)err;
 	MAGIC_CHECK(d, MAGIC);
+	FAILPOINT("retain.dropped");
 	end_drop(d);
 	s->retaining = false;
 	store_timer(s->retain_timer, rc == 0 ? 0 : INTERVAL_US); /* the next one */
@@ -107,6 +109,7 @@ static void drop(struct dropping *d)
 {
 	struct db_param p = DB_P_IDENT(d->leaf);
 
+	FAILPOINT("retain.drop");
 	if (db_query(d->s->db, Q_PARTITION_DROP, &p, 1, on_dropped, d) < 0) {
 		retain_end(d->s);
 		end_drop(d);
@@ -119,6 +122,7 @@ static void on_detached(void *arg, int rc, const struct db_result *r, const stru
 
 	(void)r, (void)err;
 	MAGIC_CHECK(d, MAGIC);
+	FAILPOINT("retain.detached");
 	if (rc < 0) { /* a reader holds it: finalized at the next round */
 		retain_end(d->s);
 		end_drop(d);

@@ -433,6 +433,7 @@ static int add_dead_letter(struct db_tx *tx, const struct pending *p)
 		DB_P_INT4(p->b.host_id),
 		DB_P_INT8(p->b.epoch),
 		DB_P_INT8(p->b.first_seq),
+		DB_P_INT8(p->b.last_seq),
 		DB_P_TEXT(p->reason),
 		DB_P_BYTES(p->b.payload, MIN_OF(p->b.payload_len, (size_t)STORE_DEAD_LETTER_MAX)),
 	};

@@ -10,6 +10,7 @@
 
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define HOUR_US             (3600 * USEC_PER_SEC)
@@ -167,6 +168,7 @@ static int on_begun(void *arg, struct db_tx *tx, const struct db_result *r)
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (db_rows(r) == 0)
 		return 0; /* it is in already */
+	FAILPOINT("seal.rows");
 	fill_rows(s, db_int(r, 0, 0), &rows);
 	rc = db_tx_copy(tx, Q_CHUNK_COPY, &rows.chunks);
 	if (rc == 0)
@@ -206,8 +208,10 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 
 	(void)r;
 	MAGIC_CHECK(s, STORE_MAGIC);
+	if (rc == 0)
+		rc = FAILPOINT_RC("seal.reply"); /* in, but nobody heard it */
 	if (rc < 0) {
-		log_warn("store=seal state=waiting error=\"%s\"", err->msg);
+		log_warn("store=seal state=waiting error=\"%s\"", err ? err->msg : strerror(-rc));
 		s->stats.seal_errors++;
 		store_timer(s->seal_timer, STORE_BACKOFF_MAX_US);
 		return;
@@ -217,6 +221,7 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 	partition_remember(&s->partitions, PARTITION_ROLLUP_1H,
 			   window_start(HOUR_US, s->seal.t0_us));
 	count_sealed(s);
+	FAILPOINT("seal.committed");
 	seal_finish(s);
 	store_timer(s->seal_timer, 0);
 }
@@ -242,6 +247,7 @@ static int seal_send(struct store *s)
 		db_tx_free(&tx);
 		return rc;
 	}
+	FAILPOINT("seal.commit");
 	return db_tx_commit(&tx, on_sealed, s);
 }
 

@@ -63,10 +63,17 @@ static void on_opened(void *arg, int rc, const struct db_result *r, const struct
 	store_follow_catch_up(o->s, &o->follower);
 }
 
-int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, size_t n,
+/* A number that is an agent's word, as a column takes it. */
+static int64_t number(uint64_t seq)
+{
+	return (int64_t)MIN_OF(seq, (uint64_t)INT64_MAX);
+}
+
+int store_stream_open(struct store *s, int32_t host_id, const struct wire_epoch *epochs, size_t n,
 		      store_on_stream *done, void *arg)
 {
-	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_INT8S(epochs, n)};
+	int64_t produced[MAX_STREAMS];
+	int64_t told[MAX_STREAMS];
 	struct opening *o;
 	int rc;
 
@@ -77,7 +84,14 @@ int store_stream_open(struct store *s, int32_t host_id, const int64_t *epochs, s
 		return -ENOMEM;
 	*o = (struct opening){.magic = MAGIC, .s = s, .done = done, .arg = arg, .n = n};
 	store_job_add(s, &o->job, opening_free);
-	memcpy(o->epochs, epochs, n * sizeof(*epochs));
+	for (size_t i = 0; i < n; i++) {
+		o->epochs[i] = (int64_t)epochs[i].epoch;
+		produced[i] = number(epochs[i].seq_max);
+		told[i] = epochs[i].seq_min ? number(epochs[i].seq_min - 1) : 0;
+	}
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_INT8S(o->epochs, n),
+					  DB_P_INT8S(produced, n), DB_P_INT8S(told, n)};
+
 	rc = db_query(s->db, Q_STREAM_OPEN, params, ARRAY_SIZE(params), on_opened, o);
 	if (rc < 0)
 		store_job_end(&o->job);

@@ -140,7 +140,7 @@ static void on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, 
 static void open_streams(void)
 {
 	for (int i = 0; i < HOSTS; i++) {
-		int64_t epoch = i + 1;
+		struct wire_epoch epoch = {.epoch = (uint64_t)i + 1};
 
 		while (store_stream_open(store, i + 1, &epoch, 1, on_stream, &conns[i]) < 0)
 			event_base_loop(base, EVLOOP_ONCE);

@@ -22,4 +22,4 @@ def test_a_missing_sample_is_seen():
 def test_what_is_killed_comes_back_and_nothing_is_lost():
     seed = int(os.environ.get("SEED") or time.time())
     print(f"SEED={seed}")
-    kills.run(seed, int(os.environ.get("KILLS") or 30))
+    kills.run(seed, int(os.environ.get("KILLS") or 12))

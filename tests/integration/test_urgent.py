@@ -19,14 +19,15 @@ from kills import GAP_UNCLEAN_END, LANES, count_streams  # noqa: E402
 from stack import Stack, sanitizer_report, wait_for  # noqa: E402
 
 DRIVER = ROOT / os.environ.get("B", "build/release-gcc") / "drivers/agent"
-TICKS = 60              # of some 50 KB: several times what the collector lets be under way
-GRANT = 512 * 1024      # collector/fleet/session.c
+TICKS = 200             # of some 50 KB: several times what the collector lets be under way
+GRANT = 4 * 1024 * 1024  # collector/fleet/session.c
 FRAME = 256 * 1024
 
 
 class World:
     def __init__(self, collector=None):
-        self.stack = Stack(agent={"spool_memory": "16MiB", "spool_disk": 0}, collector=collector)
+        self.stack = Stack(agent={"spool_memory": "16MiB", "spool_disk": 0},
+                           collector={"agent_rate": "64MiB", **(collector or {})})
         self.agent = self.log = None
         try:
             self.stack.start_sink()

@@ -424,7 +424,7 @@ static void on_row(void *arg, const struct store_replayed *r)
 
 static void on_replayed(void *arg, int rc, const struct error *err)
 {
-	static const int64_t epoch = EPOCH;
+	static const struct wire_epoch epoch = {.epoch = EPOCH};
 	struct driver *d = arg;
 
 	if (rc < 0 || store_stream_open(d->store, HOST_ID, &epoch, 1, on_stream, d) < 0)

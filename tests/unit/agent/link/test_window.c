@@ -198,6 +198,34 @@ static void each_lane_is_acked_for_itself(void **state unused_arg)
 	lanes_fini(&ls);
 }
 
+/* More batches than are told apart: they are charged, and freed with the last. */
+static void many_small_batches_count_by_their_bytes(void **state unused_arg)
+{
+	struct wire_hello_ack ack = grant(4 << 20, 65536);
+	struct lanes ls = filled(0, 0);
+	struct window w;
+	struct error err = {""};
+	uint64_t epoch;
+	uint64_t last = 0;
+	size_t bytes;
+
+	assert_int_equal(window_open(&w, &ack, &err), 0);
+	for (unsigned i = 1; i <= 3 * WINDOW_MAX_BATCHES; i++) {
+		(void)!spool_add(ls.of[LANE_SAMPLES].spool, WIRE_TICK, true, 1, "x", 1);
+		assert_int_equal(fill(&w, &ls, &epoch, &last), 1);
+		assert_int_equal(last, i);
+	}
+	assert_int_equal(w.n, WINDOW_MAX_BATCHES);
+	bytes = w.bytes;
+	assert_true(bytes > 3 * (size_t)WINDOW_MAX_BATCHES);
+	window_acked(&w, LANE_SAMPLES, WINDOW_MAX_BATCHES);
+	assert_int_equal(w.n, 1);
+	assert_true(w.bytes > bytes / 2 && w.bytes < bytes);
+	window_acked(&w, LANE_SAMPLES, last);
+	assert_int_equal(w.n + w.bytes, 0);
+	lanes_fini(&ls);
+}
+
 static void impossible_grants_are_refused(void **state unused_arg)
 {
 	struct wire_hello_ack ack = grant(0, 1);
@@ -215,7 +243,7 @@ static void impossible_grants_are_refused(void **state unused_arg)
 	ack = grant(UINT32_MAX, UINT32_MAX);
 	ack.max_frame = UINT32_MAX;
 	assert_int_equal(window_open(&w, &ack, &err), 0);
-	assert_int_equal(w.max_batches, WINDOW_MAX_BATCHES);
+	assert_true(w.max_batches == UINT32_MAX);
 	assert_int_equal(w.max_frame, FRAME_MAX_PAYLOAD);
 }
 
@@ -228,6 +256,7 @@ int main(void)
 		cmocka_unit_test(urgent_records_go_first),
 		cmocka_unit_test(one_urgent_batch_may_always_be_under_way),
 		cmocka_unit_test(each_lane_is_acked_for_itself),
+		cmocka_unit_test(many_small_batches_count_by_their_bytes),
 		cmocka_unit_test(impossible_grants_are_refused),
 	};
 

@@ -37,13 +37,14 @@ static void answer(void)
 		done(fake.arg, fake.answer_rc, 5, stored, STREAMS, &err);
 }
 
-int __wrap_store_stream_open(struct store *s unused_arg, int32_t host_id, const int64_t *asked,
-			     size_t n, store_on_stream *done, void *arg)
+int __wrap_store_stream_open(struct store *s unused_arg, int32_t host_id,
+			     const struct wire_epoch *asked, size_t n, store_on_stream *done,
+			     void *arg)
 {
 	assert_int_equal(host_id, HOST_ID);
 	assert_int_equal(n, STREAMS);
 	for (size_t i = 0; i < STREAMS; i++)
-		assert_int_equal(asked[i], epochs[i]);
+		assert_int_equal(asked[i].epoch, epochs[i]);
 	if (fake.open_rc)
 		return fake.open_rc;
 	fake.done = done;

@@ -104,7 +104,8 @@ static struct opened stream(int32_t host, int64_t epoch)
 {
 	struct opened o = {.done = false};
 
-	WAIT_FOR(store_stream_open(store, host, &epoch, 1, on_stream, &o) == 0);
+	WAIT_FOR(store_stream_open(store, host, &(struct wire_epoch){.epoch = (uint64_t)epoch}, 1,
+				   on_stream, &o) == 0);
 	WAIT_FOR(o.done);
 	return o;
 }
