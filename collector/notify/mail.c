@@ -356,15 +356,22 @@ static void write_down(struct mailer *m, int64_t now_us)
 	}
 }
 
+static bool leads(const struct mailer *m)
+{
+	return !m->leads || m->leads(m->leads_arg);
+}
+
+/* What a collector has to say of itself it says whoever leads. */
 static struct item *next_due(struct mailer *m)
 {
 	struct item *it, *best = NULL;
+	bool all = leads(m);
 
 	DL_FOREACH (m->items, it) {
 		if (it->sending)
 			return NULL;
 		/* the first row is written before the first try, so that a crash keeps the mail */
-		if (it->state != ITEM_QUEUED || it->storing || it->refused)
+		if (it->state != ITEM_QUEUED || it->storing || it->refused || (!all && !it->direct))
 			continue;
 		if (!best || it->next_try_us < best->next_try_us)
 			best = it;
@@ -391,18 +398,13 @@ static void sleep_until(struct mailer *m, int64_t now_us)
 	evtimer_add(m->timer, &tv);
 }
 
-static bool leads(const struct mailer *m)
-{
-	return !m->leads || m->leads(m->leads_arg);
-}
-
 static void turn(struct mailer *m)
 {
 	int64_t now_us = clock_wall_us();
 	struct item *it;
 
 	write_down(m, now_us);
-	it = leads(m) ? next_due(m) : NULL;
+	it = next_due(m);
 	if (it && it->next_try_us <= now_us)
 		send_item(it);
 	else if (leads(m))
@@ -584,6 +586,8 @@ void mailer_forget(struct mailer *m)
 
 	MAGIC_CHECK(m, MAILER_MAGIC);
 	DL_FOREACH_SAFE (m->items, it, next) {
+		if (it->direct)
+			continue;
 		if (it->storing || it->sending)
 			it->refused |= it->state == ITEM_QUEUED && !it->sending;
 		else if (it->state == ITEM_QUEUED)

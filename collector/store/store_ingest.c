@@ -513,9 +513,9 @@ static void group_committed(struct store *s)
 		pending_free(s, p);
 		group_ack(s, &told);
 	}
-	FAILPOINT("ingest.acked");
 	if (again)
 		receive_anew(s);
+	FAILPOINT("ingest.acked");
 	*s->refused = '\0';
 	s->group_max = MIN_OF(s->group_max * 2, (size_t)STORE_GROUP_MAX);
 	s->backoff_us = 0;
