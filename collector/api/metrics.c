@@ -198,7 +198,7 @@ static double host_value(const struct host *h, enum host_metric m)
 	X(host_oom_kills_total, counter,                                                           \
 	  "processes killed by the OOM killer, as the kernel counts",                              \
 	  host_value(h, HOST_METRIC_OOM_KILLS))                                                    \
-	X(host_up, gauge, "1 when the agent is connected", registry_host_is_up(h))                           \
+	X(host_up, gauge, "1 when the agent is connected", registry_host_is_up(h))                 \
 	X(host_processes, gauge, "processes alive", HASH_COUNT(h->processes))                      \
 	X(host_agent_rss_bytes, gauge, "memory of the agent itself",                               \
 	  h->agent_rss_bytes ? (double)h->agent_rss_bytes : NAN)                                   \

@@ -8,9 +8,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define ROUTE_MAGIC  0x726f7574u
-#define CLAIM_AGE_US USEC_PER_SEC /* younger ones are on their way from where they were asked for \
-				   */
+#define ROUTE_MAGIC 0x726f7574u
+#define CLAIM_AGE_US                                                                 \
+	USEC_PER_SEC /* younger ones are on their way from where they were asked for \
+		      */
 #define ENDED_BACK_US (30 * USEC_PER_SEC)
 #define OPEN_MAX_US   (3600 * USEC_PER_SEC) /* no command is open for longer */
 

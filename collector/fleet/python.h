@@ -14,12 +14,12 @@
 #include "proto/wire.h"
 
 /* X(METRIC): figures with a history. */
-#define PYTHON_HISTORY_LIST(X)                                                               \
-	X(RSS)                                                                               \
-	X(ANON)                                                                              \
-	X(FILE)                                                                              \
-	X(SHMEM) X(SWAP) X(CPU) X(MINFLT) X(GC0) X(GC1) X(GC2) X(COLLECTED) X(UNCOLLECTABLE) \
-		X(GC_TIME)
+#define PYTHON_HISTORY_LIST(X) \
+	X(RSS)                 \
+	X(ANON)                \
+	X(FILE)                \
+	X(SHMEM)               \
+	X(SWAP) X(CPU) X(MINFLT) X(GC0) X(GC1) X(GC2) X(COLLECTED) X(UNCOLLECTABLE) X(GC_TIME)
 
 enum python_series {
 #define X(METRIC) PYTHON_OF_##METRIC,

@@ -280,7 +280,8 @@ static void on_deleted(void *arg, int rc, const struct db_result *r, const struc
 		retain_end(s);
 }
 
-static int on_fence_held(void *arg unused_arg, struct db_tx *tx unused_arg, const struct db_result *r)
+static int on_fence_held(void *arg unused_arg, struct db_tx *tx unused_arg,
+			 const struct db_result *r)
 {
 	return db_int(r, 0, 0) ? 0 : -ESTALE;
 }
