@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collector/collector.h"
+#include "collector/collector_inner.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
@@ -26,198 +25,49 @@
 #include "collector/outage.h"
 #include "collector/rule/vocab.h"
 #include "collector/stats.h"
-#include "collector/store/db_sync.h"
 #include "collector/store/embedded.h"
-#include "collector/store/migrate.h"
 #include "collector/store/store.h"
 #include "collector/store/store_fleet.h"
 #include "collector/store/store_lease.h"
-#include "collector/store/transfer.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/sign.h"
 #include "common/str.h"
-#include "common/tls.h"
-#include "common/tls_ca.h"
 
-#define COLLECTOR_MAGIC 0xc011ec70u
-#define DB_CONNECTIONS  4
-#define DRAIN_US        (10 * USEC_PER_SEC)
-#define GOODBYE_MS      300
-#define STATS_SEC       1
-#define BEGIN_RETRY_MS  50
-#define PATH_SIZE       4096
-#define FENCE           1 /* of commands before any lease was taken */
-#define DEAD_LEASES     2 /* a collector that gave no sign for so many leases has no agents */
-#define FOLLOW_BACK_US  (60 * USEC_PER_SEC)
-#define UUID_FILE_SIZE  64
+#define DB_CONNECTIONS 4
+#define DRAIN_US       (10 * USEC_PER_SEC)
+#define GOODBYE_MS     300
+#define STATS_SEC      1
+#define FENCE          1 /* of commands before any lease was taken */
 /* Batches that wait for so long are not stored for a reason. */
 #define OUTAGE_LAG_US (10 * USEC_PER_SEC)
 
-struct collector {
-	unsigned magic;
-	const struct collector_options *o;
-	struct event_base *base;
-	struct embedded *embedded;
-	struct tls_ca *ca;
-	struct tls_ctx *tls_stream;
-	struct tls_ctx *tls_enroll;
-	struct tls_ctx *tls_web;
-	struct sign_key *command_key;
-	uint8_t command_public[SIGN_KEY_SIZE];
-	uint8_t pin[TLS_PIN_SIZE];
-	struct registry registry;
-	struct store *store;
-	struct ingest *ingest;
-	struct restore *restore;
-	struct leader *leader;
-	struct holders *holders;
-	uint8_t uuid[16];
-	uint8_t identity[SHA256_SIZE]; /* of CA and command key together */
-	char name[320];
-	bool begun;
-	bool open;     /* the doors are */
-	int64_t fence; /* as the parts were told */
-	struct incidents *incidents;
-	struct kill_alerts *kills;
-	struct mailer *mailer;
-	struct outage *outage;
-	struct dispatch *dispatch;
-	struct sessions *sessions;
-	struct enroller *enroller;
-	struct listener *listen_stream;
-	struct listener *listen_enroll;
-	struct api *api;
-	struct collector_stats stats;
-	struct event *signals[2];
-	struct event *begin;
-	struct event *tick;
-	char public_host[256];
-	char base_url[512];
-	char token_path[PATH_SIZE];
-	struct error trouble; /* why the loop was ended, when not by a signal */
-	int rc;
-};
-
-static void fail(struct collector *c, int rc, const struct error *err)
+void collector_fail(struct collector *c, int rc, const struct error *err)
 {
 	c->rc = rc;
 	c->trouble = *err;
 	event_base_loopbreak(c->base);
 }
 
-static int join(char out[PATH_SIZE], const char *folder, const char *name, struct error *err)
-{
-	int n = snprintf(out, PATH_SIZE, "%s/%s", folder, name);
-
-	if (n < 0 || n >= PATH_SIZE)
-		return error_set(err, -EINVAL, "state_dir = '%s': too long", folder);
-	return 0;
-}
-
-/* ---- identity: CA, certificates, the key that signs commands ---- */
-
-static int open_tls(struct collector *c, struct error *err)
-{
-	char cert[PATH_SIZE];
-	char key[PATH_SIZE];
-	char ca[PATH_SIZE];
-	const struct tls_files files = {.ca = ca, .cert = cert, .key = key};
-	const char *dir = c->o->state_dir;
-	int rc = 0;
-
-	if (join(cert, dir, "server.pem", err) < 0 || join(key, dir, "server.key", err) < 0 ||
-	    join(ca, dir, "ca.pem", err) < 0)
-		return -EINVAL;
-	rc = tls_ca_server(c->ca, dir, err);
-	if (!rc)
-		rc = tls_ctx_new(TLS_STREAM_SERVER, &files, &c->tls_stream, err);
-	if (!rc)
-		rc = tls_ctx_new(TLS_ENROL_SERVER, &files, &c->tls_enroll, err);
-	if (!rc)
-		rc = tls_ctx_new(TLS_WEB_SERVER, &files, &c->tls_web, err);
-	return rc;
-}
-
-/* Agents believe one CA and one command key: collectors of one database share both. */
-static void identify(struct collector *c)
-{
-	uint8_t both[TLS_PIN_SIZE + SIGN_KEY_SIZE];
-
-	tls_ca_pin(c->ca, c->pin);
-	memcpy(both, c->pin, TLS_PIN_SIZE);
-	memcpy(both + TLS_PIN_SIZE, c->command_public, SIGN_KEY_SIZE);
-	sha256(c->identity, both, sizeof(both));
-}
-
-/* Which collector this is, over restarts. */
-static int open_uuid(struct collector *c, struct error *err)
-{
-	char path[PATH_SIZE];
-	char text[UUID_FILE_SIZE];
-	int rc = join(path, c->o->state_dir, "collector.uuid", err);
-
-	if (rc < 0)
-		return rc;
-	rc = fs_read_small(AT_FDCWD, path, text, sizeof(text));
-	if (rc >= 0)
-		return uuid_parse(c->uuid, str_trim(text)) < 0
-			       ? error_set(err, -EINVAL, "'%s' holds no UUID", path)
-			       : 0;
-	if (rc != -ENOENT)
-		return error_sys(err, rc, "'%s'", path);
-	random_bytes(c->uuid, sizeof(c->uuid));
-	c->uuid[6] = (uint8_t)((c->uuid[6] & 0x0f) | 0x40); /* RFC 9562: version 4 */
-	c->uuid[8] = (uint8_t)((c->uuid[8] & 0x3f) | 0x80);
-	uuid_text(text, c->uuid);
-	return fs_write(path, 0600, text, strlen(text), err);
-}
-
-static int open_identity(struct collector *c, struct error *err)
-{
-	char key[PATH_SIZE];
-	int rc = fs_mkdir(c->o->state_dir, 0700, err);
-
-	if (!rc)
-		rc = join(key, c->o->state_dir, "command.key", err);
-	if (!rc)
-		rc = tls_ca_open(c->o->state_dir, &c->ca, err);
-	if (!rc)
-		rc = sign_key_open(key, &c->command_key, err);
-	if (!rc && sign_key_public(c->command_key, c->command_public) < 0)
-		rc = error_set(err, -EIO, "'%s' has no public key", key);
-	if (rc)
-		return rc;
-	identify(c);
-	rc = open_uuid(c, err);
-	return rc < 0 ? rc : open_tls(c, err);
-}
-
 /* ---- the database ---- */
 
-static int start_embedded(struct collector *c, const char **ret_conninfo, struct error *err)
+int collector_database(const struct collector_options *o, struct embedded **ret_own,
+		       const char **ret_conninfo, struct error *err)
 {
-	const struct embedded_config config = {
-		.dir = c->o->database + strlen(COLLECTOR_EMBEDDED),
-		.user = *c->o->database_user ? c->o->database_user : NULL,
+	struct embedded_config config = {
+		.user = *o->database_user ? o->database_user : NULL,
 	};
-	int rc = embedded_start(&config, &c->embedded, err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	*ret_conninfo = embedded_conninfo(c->embedded);
-	return 0;
-}
-
-static int find_database(struct collector *c, const char **ret_conninfo, struct error *err)
-{
-	const char *d = c->o->database;
-
-	if (str_starts(d, COLLECTOR_EMBEDDED))
-		return start_embedded(c, ret_conninfo, err);
-	*ret_conninfo = d;
-	return 0;
+	*ret_conninfo = o->database;
+	if (!str_starts(o->database, COLLECTOR_EMBEDDED))
+		return 0;
+	config.dir = o->database + strlen(COLLECTOR_EMBEDDED);
+	rc = embedded_start(&config, ret_own, err);
+	if (rc == 0)
+		*ret_conninfo = embedded_conninfo(*ret_own);
+	return rc;
 }
 
 static void on_acked(void *arg, const struct store_acked *a)
@@ -239,8 +89,8 @@ static int open_store(struct collector *c, const char *conninfo, struct error *e
 	store_config_init(&config);
 	config.conninfo = conninfo;
 	config.connections = DB_CONNECTIONS;
-	config.uuid = c->uuid;
-	config.ca_sha256 = c->identity;
+	config.uuid = c->id.uuid;
+	config.ca_sha256 = c->id.fleet;
 	config.name = c->name;
 	config.relaxed = c->o->database_relaxed;
 	config.window_us = c->o->window_us;
@@ -406,7 +256,7 @@ static int make_dispatch(struct collector *c, struct error *err)
 	const struct dispatch_config config = {
 		.db = store_db(c->store),
 		.registry = &c->registry,
-		.key = c->command_key,
+		.key = c->id.command_key,
 		.fence = FENCE,
 		.writer = store_writer(c->store),
 		.remediation = c->o->remediation,
@@ -429,7 +279,7 @@ static void find_public_host(struct collector *c)
 		str_copy(c->public_host, sizeof(c->public_host), u.nodename);
 }
 
-static bool is_loopback(const char *address)
+bool collector_is_loopback(const char *address)
 {
 	return str_starts(address, "127.") || str_starts(address, "localhost:") ||
 	       str_starts(address, "[::1]:");
@@ -444,7 +294,7 @@ static int find_base_url(struct collector *c, struct error *err)
 
 	if (*c->o->base_url)
 		n = snprintf(c->base_url, sizeof(c->base_url), "%s", c->o->base_url);
-	else if (is_loopback(listen))
+	else if (collector_is_loopback(listen))
 		n = snprintf(c->base_url, sizeof(c->base_url), "http://%s", listen);
 	else
 		n = snprintf(c->base_url, sizeof(c->base_url), "https://%s%s", c->public_host,
@@ -491,255 +341,14 @@ static int make_mailer(struct collector *c, struct error *err)
 	return rc < 0 ? error_set(err, rc, "no memory to start") : 0;
 }
 
-static int make_api(struct collector *c, struct error *err)
-{
-	struct http_config http;
-	struct api_context ctx = {
-		.registry = &c->registry,
-		.db = store_db(c->store),
-		.store = c->store,
-		.dispatch = c->dispatch,
-		.rules = {incidents_write_rules, incidents_check_rules, c->incidents},
-		.stats = &c->stats,
-		.enroll_host = c->public_host,
-		.enroll_port = listener_port(c->listen_enroll),
-		.ca_pin = c->pin,
-	};
-	int rc = join(c->token_path, c->o->state_dir, "admin.token", err);
-
-	if (rc < 0)
-		return rc;
-	ctx.admin_token_path = c->token_path;
-	http_config_init(&http);
-	http.listen = c->o->listen_http;
-	http.allowed_hosts = c->o->http_hosts;
-	http.tls = is_loopback(c->o->listen_http) ? NULL : c->tls_web;
-	return api_new(c->base, &http, &ctx, &c->api, err);
-}
-
 static int make_fleet(struct collector *c, struct error *err)
 {
 	if (ingest_new(&c->registry, c->store, &ingest_ops, c, &c->ingest) < 0 ||
-	    sessions_new(c->base, c->tls_stream, &c->registry, c->store, c->ingest, &sessions_ops,
-			 c, &c->sessions) < 0)
+	    sessions_new(c->base, c->id.stream, &c->registry, c->store, c->ingest, &sessions_ops, c,
+			 &c->sessions) < 0)
 		return error_set(err, -ENOMEM, "no memory to start");
 	sessions_limit(c->sessions, c->o->agent_rate);
 	return 0;
-}
-
-static int listen_for_agents(struct collector *c, struct error *err)
-{
-	const struct listener_limits stream = {
-		.per_second = (unsigned)c->o->accepts_per_second,
-		.max_open = (unsigned)c->o->max_agents,
-		.max_new_per_address = 256,
-	};
-	const struct listener_limits enroll = {.per_second = 50,
-					       .max_open = 256,
-					       .max_new_per_address = 8};
-	struct enroll_config config = {
-		.ca = c->ca,
-		.tls = c->tls_enroll,
-		.db = store_db(c->store),
-		.registry = &c->registry,
-		.command_key = c->command_public,
-	};
-	int rc = listener_new(c->base, c->o->listen_stream, &stream, sessions_accept, c->sessions,
-			      &c->listen_stream, err);
-
-	if (rc < 0)
-		return rc;
-	config.stream_port = listener_port(c->listen_stream);
-	if (enroller_new(c->base, &config, &c->enroller) < 0)
-		return error_set(err, -ENOMEM, "no memory to start");
-	return listener_new(c->base, c->o->listen_enroll, &enroll, enroller_accept, c->enroller,
-			    &c->listen_enroll, err);
-}
-
-/* ---- start, once the loop runs: hosts, alerts, what was stored last, then the doors open ---- */
-
-/* Its first batches may have been passed over: nobody here knew whose they are. */
-static void on_new_host(void *arg, struct host *h)
-{
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	incidents_expect(c->incidents, h);
-	store_follow_back(c->store, FOLLOW_BACK_US);
-}
-
-static void on_followed_row(void *arg, const struct store_replayed *r)
-{
-	struct collector *c = arg;
-	struct host *h;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	h = registry_find_host(&c->registry, r->host_id);
-	if (!h)
-		return;
-	if (!h->connected)
-		h->last_seen_us = MAX_OF(h->last_seen_us, r->rcv_us);
-	ingest_replay(c->ingest, h, r);
-}
-
-/* Each part that only the leader may do things in is told. */
-static void lead(struct collector *c, int64_t fence)
-{
-	bool leads = fence > 0;
-
-	c->fence = fence;
-	incidents_lead(c->incidents, leads);
-	kill_alerts_lead(c->kills, leads);
-	dispatch_lead(c->dispatch, leads);
-	mailer_forget(c->mailer);
-}
-
-static void open_doors(struct collector *c)
-{
-	struct error err = {""};
-	int rc = listen_for_agents(c, &err);
-
-	if (!rc)
-		rc = make_api(c, &err);
-	if (!rc)
-		rc = holders_new(c->base, c->store, &c->registry, DEAD_LEASES * c->o->lease_us,
-				 on_new_host, c, &c->holders);
-	if (rc < 0) {
-		fail(c, rc == -EADDRINUSE ? -EINVAL : rc, &err);
-		return;
-	}
-	c->open = true;
-	lead(c, leader_fence(c->leader));
-	store_follow(c->store, on_followed_row, c);
-	log_info("ready stream=%u enroll=%u http=%s hosts=%u", listener_port(c->listen_stream),
-		 listener_port(c->listen_enroll), c->o->listen_http, HASH_COUNT(c->registry.hosts));
-}
-
-static void on_replayed_row(void *arg, const struct store_replayed *r)
-{
-	struct collector *c = arg;
-	struct host *h;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	h = registry_find_host(&c->registry, r->host_id);
-	if (h)
-		ingest_replay(c->ingest, h, r);
-}
-
-static void on_replayed(void *arg, int rc, const struct error *err)
-{
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	if (rc < 0)
-		fail(c, rc, err ? err : &(struct error){"cannot read back what was stored last"});
-	else
-		open_doors(c);
-}
-
-/* Alerts first: what is read back then finds them open and raises nothing anew. */
-static void on_kills_restored(void *arg)
-{
-	struct collector *c = arg;
-	int rc;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	rc = store_replay(c->store, on_replayed_row, on_replayed, c);
-	if (rc < 0)
-		fail(c, rc, &(struct error){"cannot read back what was stored last"});
-}
-
-static void on_restored(void *arg)
-{
-	struct collector *c = arg;
-	int rc;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	rc = kill_alerts_restore(c->kills, on_kills_restored, c);
-	if (rc < 0)
-		fail(c, rc, &(struct error){"cannot read the alerts of kills"});
-}
-
-static void on_known(void *arg, int rc, const struct error *err)
-{
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	if (rc == 0)
-		rc = incidents_restore(c->incidents, on_restored, c);
-	if (rc < 0)
-		fail(c, rc, err ? err : &(struct error){"cannot read what hosts told last"});
-}
-
-static void on_hosts(void *arg, int rc, const struct db_result *r, const struct error *err)
-{
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	for (size_t i = 0; rc == 0 && i < db_rows(r); i++) {
-		struct fleet_host f;
-		struct host *h;
-
-		store_fleet_host(r, i, &f);
-		h = registry_host(&c->registry, f.host_id, f.uuid, f.name);
-		if (h)
-			incidents_expect(c->incidents, h);
-		else
-			rc = -ENOMEM;
-	}
-	if (rc == 0)
-		rc = restore_new(&c->registry, store_db(c->store), on_known, c, &c->restore);
-	if (rc < 0)
-		fail(c, rc, err ? err : &(struct error){"cannot read the hosts"});
-}
-
-/* The first turn at the lease: what follows depends on it. */
-static void begin(struct collector *c)
-{
-	if (c->fence == 0) {
-		incidents_lead(c->incidents, false);
-		kill_alerts_lead(c->kills, false);
-		dispatch_lead(c->dispatch, false);
-	}
-	event_active(c->begin, EV_TIMEOUT, 0);
-}
-
-static void on_leader(void *arg, int64_t fence)
-{
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	if (c->open) {
-		lead(c, fence);
-	} else if (!c->begun) { /* later ones are told when the doors open */
-		c->begun = true;
-		c->fence = fence;
-		begin(c);
-	}
-}
-
-static void on_replaced(void *arg)
-{
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	fail(c, -EEXIST,
-	     &(struct error){"another process has started as this collector (collector.uuid in its "
-			     "state_dir is the same as ours)"});
-}
-
-static const struct leader_ops leader_ops = {.changed = on_leader, .replaced = on_replaced};
-
-/* The pool's connections come up with the loop. */
-static void on_begin(evutil_socket_t fd unused_arg, short what unused_arg, void *arg)
-{
-	const struct timeval moment = {.tv_usec = BEGIN_RETRY_MS * 1000};
-	struct collector *c = arg;
-
-	MAGIC_CHECK(c, COLLECTOR_MAGIC);
-	if (!store_ready(c->store) ||
-	    store_fleet_load(store_db(c->store), on_hosts, c) == -ENOTCONN)
-		event_add(c->begin, &moment);
 }
 
 /* ---- our own counters ---- */
@@ -824,7 +433,7 @@ static int watch_signals(struct collector *c)
 	return c->tick && event_add(c->tick, &second) == 0 ? 0 : -ENOMEM;
 }
 
-static int check_secrets(const struct collector_options *o, struct error *err)
+int collector_check_secrets(const struct collector_options *o, struct error *err)
 {
 	if (!*o->smtp_password_file || fs_check_private(o->smtp_password_file, err) == 0)
 		return 0;
@@ -834,17 +443,17 @@ static int check_secrets(const struct collector_options *o, struct error *err)
 static int start(struct collector *c, struct error *err)
 {
 	const char *conninfo;
-	int rc = check_secrets(c->o, err);
+	int rc = collector_check_secrets(c->o, err);
 
 	find_public_host(c);
 	(void)snprintf(c->name, sizeof(c->name), "%s%s", c->public_host,
 		       strrchr(c->o->listen_stream, ':') ? strrchr(c->o->listen_stream, ':') : "");
 	if (!rc)
-		rc = open_identity(c, err);
+		rc = identity_open(c->o->state_dir, &c->id, err);
 	if (!rc)
 		rc = incidents_new(c->base, c->o->rules_dir, &c->registry, &c->incidents, err);
 	if (!rc)
-		rc = find_database(c, &conninfo, err);
+		rc = collector_database(c->o, &c->embedded, &conninfo, err);
 	if (!rc)
 		rc = open_store(c, conninfo, err);
 	if (!rc && c->embedded)
@@ -860,10 +469,7 @@ static int start(struct collector *c, struct error *err)
 	incidents_connect(c->incidents, store_db(c->store), c->mailer, c->dispatch);
 	if (watch_signals(c) < 0)
 		return error_set(err, -ENOMEM, "no memory to start");
-	c->begin = evtimer_new(c->base, on_begin, c);
-	if (!c->begin)
-		return error_set(err, -ENOMEM, "no memory to start");
-	return leader_new(c->base, c->store, c->o->lease_us, &leader_ops, c, &c->leader);
+	return collector_begin(c, err);
 }
 
 /* Agents hear that we stop, what they sent is committed, then everything goes in reverse order. */
@@ -906,11 +512,7 @@ static void stop(struct collector *c)
 	incidents_free(&c->incidents);
 	embedded_free(&c->embedded);
 	registry_fini(&c->registry);
-	sign_key_free(&c->command_key);
-	tls_ctx_free(&c->tls_web);
-	tls_ctx_free(&c->tls_enroll);
-	tls_ctx_free(&c->tls_stream);
-	tls_ca_free(&c->ca);
+	identity_fini(&c->id);
 }
 
 int collector_run(const struct collector_options *o, struct error *err)
@@ -933,58 +535,5 @@ int collector_run(const struct collector_options *o, struct error *err)
 	stop(&c);
 	event_base_free(c.base);
 	libevent_global_shutdown();
-	return rc;
-}
-
-int collector_migrate(const struct collector_options *o, struct error *err)
-{
-	struct collector c = {.magic = COLLECTOR_MAGIC, .o = o};
-	struct db_sync *s = NULL;
-	const char *conninfo;
-	int rc = find_database(&c, &conninfo, err);
-
-	if (!rc)
-		rc = db_sync_open(conninfo, o->database_relaxed, &s, err);
-	if (!rc)
-		rc = migrate_run(s, err);
-	if (rc >= 0)
-		printf("%d migrations applied, schema is at version %d\n", rc, migrate_newest());
-	db_sync_free(&s);
-	embedded_free(&c.embedded);
-	return rc < 0 ? rc : 0;
-}
-
-int collector_db(const struct collector_options *o, const char *verb, const char *file,
-		 struct error *err)
-{
-	struct collector c = {.magic = COLLECTOR_MAGIC, .o = o};
-	struct transfer t = {.relaxed = o->database_relaxed};
-	bool out = strcmp(verb, "export") == 0;
-	int rc;
-
-	if (!out && strcmp(verb, "import") != 0)
-		return error_set(err, -EINVAL, "db '%s': expected export or import", verb);
-	rc = find_database(&c, &t.conninfo, err);
-	if (!rc && c.embedded)
-		t.bin_dir = embedded_bin_dir(c.embedded);
-	if (!rc)
-		rc = out ? transfer_export(&t, file, err) : transfer_import(&t, file, err);
-	if (!rc)
-		fprintf(stderr, "%s done\n", verb);
-	embedded_free(&c.embedded);
-	return rc;
-}
-
-int collector_check(const struct collector_options *o, struct error *err)
-{
-	struct registry registry;
-	struct incidents *i = NULL;
-	int rc;
-
-	registry_init(&registry);
-	rc = check_secrets(o, err);
-	if (!rc)
-		rc = incidents_new(NULL, o->rules_dir, &registry, &i, err);
-	incidents_free(&i);
 	return rc;
 }
