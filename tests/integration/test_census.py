@@ -58,8 +58,8 @@ class Target:
         self.truth = ast.literal_eval(self.proc.stdout.readline().decode())
         assert self.proc.stdout.readline() == b"ready\n"
 
-    def ask(self):
-        self.proc.stdin.write(b"?\n")
+    def ask(self, what=b"?"):
+        self.proc.stdin.write(what + b"\n")
         self.proc.stdin.flush()
         return ast.literal_eval(self.proc.stdout.readline().decode())
 
@@ -170,20 +170,22 @@ def test_a_dry_run_touches_nothing_and_tells_the_pause(census):
 
 
 def test_the_pause_is_short(census, capsys):
-    """Of several: where others use the processors, the copying waits for one like everything else."""
+    """Beside the process's own fork(), which copies as many page tables, turn and turn about: whoever else uses the
+    processors makes both of them wait. (Milliseconds: docs/BENCHMARKS.md.)"""
     with Target(local(), 240_000, 2) as p:
-        pauses, walks = [], []
+        pauses, walks, forks = [], [], []
         for _ in range(12):
             rc, r = census(p.pid, "--method", "snapshot")
             assert rc == 0, r
             pauses.append(r["held_us"] / 1000)
             walks.append(r["census"]["walk_us"] / 1000)
+            forks.append(p.ask(b"fork") / 1e6)
         size = r["rss_before_bytes"] / 1e6
-        pause = statistics.median(pauses)
         with capsys.disabled():
-            print(f"\n  {size:.0f} MB: paused {pause:.1f} ms (of {min(pauses):.1f} to {max(pauses):.1f}), "
+            print(f"\n  {size:.0f} MB: paused {statistics.median(pauses):.1f} ms (of {min(pauses):.1f} to {max(pauses):.1f}; "
+                  f"fork() {statistics.median(forks):.1f}, {min(forks):.1f} to {max(forks):.1f}), "
                   f"counted in {statistics.median(walks):.0f} ms", end="")
-        assert sorted(pauses)[1] < 20 * size / 500, pauses
+        assert sorted(pauses)[1] < 4 * sorted(forks)[1], (pauses, forks)
 
 
 WATCHFUL = r"""
