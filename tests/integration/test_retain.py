@@ -47,11 +47,11 @@ def leaves(pg, table):
 
 
 def add_hour(pg, t0, part, proc=PROCESS, n=6, first=1000, last=2000, host=1):
-    """As a seal does: the rollup row and the seal, in one transaction."""
+    """As a seal of writer 0 does: the rollup row, the seal, and its count over all writers, in one transaction."""
     window = t0 + part * 30 * MINUTE
     with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:
-        cur.execute("""INSERT INTO compaction AS c (t0, shard) VALUES (%s, 0)
-                       ON CONFLICT (t0, shard) DO UPDATE SET seals = c.seals + 1""", (window,))
+        cur.execute("""INSERT INTO compaction AS c (t0, shard) VALUES (%s, 0), (%s, -1)
+                       ON CONFLICT (t0, shard) DO UPDATE SET seals = c.seals + 1""", (window, window))
         cur.execute("""INSERT INTO rollup_1h VALUES (%s, %s, %s, (SELECT count(*) + %s * 1000 FROM rollup_1h WHERE t0 = %s
                                                      AND part / 1000 = %s), %s, %s, %s, %s, %s, %s, 900, 7, 10, 1, 1, 2, 0, 5)""",
                     (t0, host, proc, part, t0, part, n, min(first, last), max(first, last), (first + last) // 2, first, last))
