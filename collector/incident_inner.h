@@ -76,6 +76,7 @@ struct incidents {
 	bool leads;              /* else what the rules say is only kept in mind */
 	int64_t retry_us; /* boot clock: when to read the rows again that we could not; 0 = no */
 	bool reading;     /* the rows, after we took the lead */
+	bool taken_up;    /* the rows, at our start: what the one before did not get to is due */
 	void (*restored)(void *arg);
 	void *restored_arg;
 };

@@ -14,6 +14,13 @@
 #define ROWS_MAX 1000
 #define RETRY_US (5 * USEC_PER_SEC)
 
+/* Nobody was told: whoever opened it died before the mail was queued. */
+static void mail_now(struct incidents *all, struct incident *i)
+{
+	if (i->level == RULE_MAIL && !i->mails)
+		incident_want_mail(all, i, MAIL_FIRING);
+}
+
 /* What the one before us did not get to. */
 static void go_on(struct incidents *all, struct incident *i)
 {
@@ -23,15 +30,21 @@ static void go_on(struct incidents *all, struct incident *i)
 	if (fresh && i->level == RULE_TRIM)
 		i->act_due = true;
 	incident_save(all, i);
-	if (i->level == RULE_MAIL && !i->mails)
-		incident_want_mail(all, i, MAIL_FIRING);
+	mail_now(all, i);
+}
+
+static void for_each(struct incidents *all, void (*fn)(struct incidents *, struct incident *))
+{
+	struct incident *i;
+	struct incident *next;
+
+	HASH_ITER (hh, all->open, i, next)
+		fn(all, i);
 }
 
 static void on_rows(void *arg, int rc, const struct db_result *r, const struct error *err)
 {
 	struct incidents *all = arg;
-	struct incident *i;
-	struct incident *next;
 
 	MAGIC_CHECK(all, INCIDENTS_MAGIC);
 	all->reading = false;
@@ -50,8 +63,7 @@ static void on_rows(void *arg, int rc, const struct db_result *r, const struct e
 		if (!kill_alert_is_key(row.key))
 			incident_adopt(all, &row);
 	}
-	HASH_ITER (hh, all->open, i, next)
-		go_on(all, i);
+	for_each(all, go_on);
 }
 
 /* Nothing of ours is written any more; what fires here goes on firing in memory. */
@@ -78,6 +90,9 @@ void incidents_lead(struct incidents *all, bool leads)
 
 	MAGIC_CHECK(all, INCIDENTS_MAGIC);
 	all->retry_us = 0;
+	if (all->leads && leads && all->taken_up)
+		for_each(all, mail_now);
+	all->taken_up = false;
 	if (all->leads == leads)
 		return;
 	all->leads = leads;

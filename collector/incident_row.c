@@ -232,6 +232,12 @@ void incident_save(struct incidents *all, struct incident *i)
 
 /* ---- after a restart ---- */
 
+/* Its row may count a mail that was queued in memory only, when whoever did that died. */
+static unsigned mails_of(const struct alert_row *row, const json_t *state)
+{
+	return row->unmailed ? 0 : (unsigned)json_integer_value(json_object_get(state, "mails"));
+}
+
 static struct incident *take_up(struct incidents *all, const struct alert_row *row,
 				const json_t *state)
 {
@@ -264,7 +270,7 @@ static struct incident *take_up(struct incidents *all, const struct alert_row *r
 	i->ineffective = saved.ineffective;
 	i->stood_down = saved.stood_down;
 	i->acted_us = saved.acted_us;
-	i->mails = (unsigned)json_integer_value(json_object_get(state, "mails"));
+	i->mails = mails_of(row, state);
 	i->censuses = (unsigned)json_integer_value(json_object_get(state, "censuses"));
 	i->census_us = json_integer_value(json_object_get(state, "census_us"));
 	return i;
@@ -309,8 +315,7 @@ void incident_adopt(struct incidents *all, const struct alert_row *row)
 	if (i) {
 		free(i->explain);
 		json_decref(i->earlier);
-		i->mails = MAX_OF(i->mails,
-				  (unsigned)json_integer_value(json_object_get(state, "mails")));
+		i->mails = MAX_OF(i->mails, mails_of(row, state));
 		fill(i, row, doc);
 		i->n_actions = 0;
 		i->unsaved = true;
@@ -343,6 +348,7 @@ static void on_alerts(void *arg, int rc, const struct db_result *r, const struct
 			give_up(all, &row);
 		json_decref(doc);
 	}
+	all->taken_up = true;
 	all->restored(all->restored_arg);
 }
 

@@ -127,6 +127,7 @@ void db_copy_field(struct buf *b, const struct db_param *p);
 void db_copy_end(struct buf *b);
 
 size_t db_rows(const struct db_result *r);
+size_t db_columns(const struct db_result *r);
 int64_t db_affected(const struct db_result *r);
 bool db_is_null(const struct db_result *r, size_t row, unsigned col);
 int64_t db_int(const struct db_result *r, size_t row, unsigned col);      /* bool int2 int4 int8 */

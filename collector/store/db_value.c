@@ -221,6 +221,11 @@ size_t db_rows(const struct db_result *r)
 	return (size_t)PQntuples(r->pg);
 }
 
+size_t db_columns(const struct db_result *r)
+{
+	return (size_t)PQnfields(r->pg);
+}
+
 int64_t db_affected(const struct db_result *r)
 {
 	return strtoll(PQcmdTuples(r->pg), NULL, 10);

@@ -92,6 +92,9 @@ static double value_of(const struct db_result *r, size_t i, unsigned col)
 	return db_is_null(r, i, col) ? NAN : db_float(r, i, col);
 }
 
+/* The column that only the list has. */
+#define UNMAILED 20
+
 void store_alert_row(const struct db_result *r, size_t i, struct alert_row *ret)
 {
 	*ret = (struct alert_row){
@@ -115,5 +118,6 @@ void store_alert_row(const struct db_result *r, size_t i, struct alert_row *ret)
 		.resolved_value = value_of(r, i, 17),
 		.title = db_text(r, i, 18),
 		.doc = db_text(r, i, 19),
+		.unmailed = db_columns(r) > UNMAILED && db_int(r, i, UNMAILED),
 	};
 }

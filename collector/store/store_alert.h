@@ -29,6 +29,7 @@ struct alert_row {
 	double resolved_value;
 	const char *title;
 	const char *doc; /* JSON object */
+	bool unmailed;   /* read by store_alert_list() only: no mail of it was ever queued */
 };
 
 /* Every verb that writes gives the row as it is then; none when there was nothing to write. A key

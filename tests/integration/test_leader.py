@@ -62,6 +62,16 @@ def test_another_leads_when_the_leader_hangs(pair):
     pair.check(1)
 
 
+def test_a_mail_that_was_only_counted_is_sent(pair):
+    """Its alert's row counts it, its own row is not there: so it is when a leader dies between the two."""
+    (alert,), = pair.sql("SELECT alert_id FROM alert WHERE rule = 'big' AND state = 'firing' ORDER BY 1 LIMIT 1")
+    key = f"INC-{alert}", "firing"
+    had = wait_for("its mail", lambda: pair.mails_by_alert()[key], 10)
+    pair.sql("DELETE FROM mail WHERE alert_id = %s", alert)
+    pair.kill("kill")
+    wait_for("the mail again", lambda: pair.mails_by_alert()[key] == had + 1, 20)
+
+
 def test_an_agent_goes_to_the_other_collector(pair):
     a, b = pair.stacks
     assert b.programs["collector"].stop() == 0

@@ -591,6 +591,26 @@ static void a_restart_raises_and_mails_nothing_anew(void **state)
 	assert_non_null(strstr(last_said()->doc, "\"detail\":\"old\""));
 }
 
+/* The row counts a mail that was never queued: who wrote it was killed in between. */
+static void a_mail_that_was_only_counted_is_sent(void **state)
+{
+	struct world *w = *state;
+	struct alert_row row = stored("{\"explain\":\"rss = 400MiB\",\"state\":{\"mails\":1}}");
+
+	row.level = "mail";
+	restart(w, &row);
+	incidents_lead(w->all, true);
+	assert_int_equal(fake.mails, 0); /* it was queued */
+	row.unmailed = true;
+	restart(w, &row);
+	incidents_lead(w->all, true);
+	assert_int_equal(fake.mails, 1);
+	assert_int_equal(fake.mail.state, MAIL_FIRING);
+	assert_int_equal(fake.mail.sequence, 1);
+	incidents_lead(w->all, true);
+	assert_int_equal(fake.mails, 1);
+}
+
 static void an_action_of_before_the_restart_finds_its_alert(void **state)
 {
 	struct world *w = *state;
@@ -785,6 +805,7 @@ int main(void)
 		TEST(a_refused_action_is_told_by_the_sweep),
 		TEST(a_process_that_exits_takes_its_alerts_along),
 		TEST(a_restart_raises_and_mails_nothing_anew),
+		TEST(a_mail_that_was_only_counted_is_sent),
 		TEST(an_action_of_before_the_restart_finds_its_alert),
 		TEST(alerts_of_rules_that_are_gone_are_closed),
 		TEST(a_host_that_never_comes_is_told),
