@@ -59,7 +59,7 @@ int fs_read_small(int dirfd, const char *path, char *out, size_t size)
 	return -EFBIG;
 }
 
-static int write_all(int fd, const void *data, size_t len)
+int fs_write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;
 
@@ -106,7 +106,7 @@ int fs_write(const char *path, mode_t mode, const void *data, size_t len, struct
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return error_sys(err, -errno, "cannot create '%s'", tmp);
-	rc = write_all(fd, data, len);
+	rc = fs_write_all(fd, data, len);
 	if (!rc && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(tmp, path) < 0))
 		rc = -errno;
 	if (rc < 0) {

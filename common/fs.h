@@ -27,4 +27,7 @@ int fs_check_private(const char *path, struct error *err) must_use;
  * write or replace them. */
 int fs_check_root_owned(const char *path, struct error *err) must_use;
 
+/* All of it, whatever the kernel takes at a time; 0 or -errno. */
+int fs_write_all(int fd, const void *data, size_t len) must_use;
+
 #endif

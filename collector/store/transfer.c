@@ -15,29 +15,13 @@
 #include "collector/store/db_sync.h"
 #include "collector/store/embedded_bin.h"
 #include "collector/store/migrate.h"
+#include "common/fs.h"
 #include "common/str.h"
 
 #define HEAD      "memherd-db 1 schema "
 #define HEAD_SIZE 64
 
 /* ---- bytes ---- */
-
-static int write_all(int fd, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 /* Bytes read: less than len only at the end. */
 static ssize_t read_all(int fd, void *data, size_t len)
@@ -64,7 +48,7 @@ static int write_length(int fd, uint32_t n)
 	const uint8_t b[4] = {(uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
 			      (uint8_t)n};
 
-	return write_all(fd, b, sizeof(b));
+	return fs_write_all(fd, b, sizeof(b));
 }
 
 /* ---- the programs ---- */
@@ -165,7 +149,7 @@ static int pump_out(int from, int to, struct error *err)
 	while (rc == 0 && (n = read_all(from, block, sizeof(block))) > 0) {
 		rc = write_length(to, (uint32_t)n);
 		if (rc == 0)
-			rc = write_all(to, block, (size_t)n);
+			rc = fs_write_all(to, block, (size_t)n);
 	}
 	return rc < 0 ? error_sys(err, rc, "cannot write the file") : 0;
 }
@@ -177,7 +161,7 @@ static int export_to(const struct transfer *t, const struct database *d, int fd,
 				    "--dbname",        name,         NULL};
 	struct program p;
 	int n = snprintf(head, sizeof(head), HEAD "%d\n", d->schema);
-	int rc = write_all(fd, head, (size_t)n), ended;
+	int rc = fs_write_all(fd, head, (size_t)n), ended;
 
 	snprintf(name, sizeof(name), "%s", d->name);
 	if (rc < 0)
@@ -268,7 +252,7 @@ static int pump_in(int from, int to, struct error *err)
 			n = -EBADMSG;
 			break;
 		}
-		rc = write_all(to, block, (size_t)n);
+		rc = fs_write_all(to, block, (size_t)n);
 		if (rc == -EPIPE) /* it gave up, and says why */
 			return 0;
 		if (rc < 0)
