@@ -71,20 +71,29 @@ static int apply(struct db_sync *s, const struct migration *m, struct error *err
 	return rc;
 }
 
-/* One migration in a transaction: 1 applied, 0 nothing left to do. The lock ends with it, so
- * starters take turns and each looks again at what is left. */
-static int step(struct db_sync *s, struct error *err)
+/* A transaction under a lock that ends with it, so starters take turns. */
+static int begin(struct db_sync *s, struct error *err)
 {
-	int version, rc;
+	int rc = db_sync_script(s, "BEGIN", err);
 
-	rc = db_sync_script(s, "BEGIN", err);
 	if (rc < 0)
 		return rc;
 	rc = tell(s, Q_MIGRATE_LOCK, NULL, 0, err);
 	if (rc == 0)
 		rc = tell(s, Q_MIGRATE_PATIENCE, NULL, 0, err);
 	if (rc < 0)
-		goto rollback;
+		(void)!db_sync_script(s, "ROLLBACK", NULL);
+	return rc;
+}
+
+/* One migration: 1 applied, 0 nothing left to do. Each starter looks again at what is left. */
+static int step(struct db_sync *s, struct error *err)
+{
+	int version, rc;
+
+	rc = begin(s, err);
+	if (rc < 0)
+		return rc;
 	version = rc = migrate_version(s, err);
 	if (rc < 0)
 		goto rollback;
@@ -137,6 +146,22 @@ static int tell_metrics(struct db_sync *s, int kind, struct error *err)
 	return tell(s, Q_METRIC_SET, params, ARRAY_SIZE(params), err);
 }
 
+/* In turn like the migrations: two who insert the same rows at once would meet in the table's second
+ * unique index, which ON CONFLICT does not arbitrate. */
+static int tell_all_metrics(struct db_sync *s, struct error *err)
+{
+	int rc = begin(s, err);
+
+	if (rc < 0)
+		return rc;
+	for (int kind = 0; rc == 0 && kind < SERIES_KINDS; kind++)
+		rc = tell_metrics(s, kind, err);
+	if (rc == 0)
+		return db_sync_script(s, "COMMIT", err);
+	(void)!db_sync_script(s, "ROLLBACK", NULL);
+	return rc;
+}
+
 /* The role that reads: no reason not to start where it cannot be made. */
 static void set_up_reader(struct db_sync *s)
 {
@@ -160,8 +185,8 @@ int migrate_run(struct db_sync *s, struct error *err)
 
 	while ((rc = step(s, err)) > 0)
 		applied++;
-	for (int kind = 0; rc == 0 && kind < SERIES_KINDS; kind++)
-		rc = tell_metrics(s, kind, err);
+	if (rc == 0)
+		rc = tell_all_metrics(s, err);
 	if (rc < 0)
 		return rc;
 	set_up_reader(s);
