@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proto/delta.h"
+#include "proto/delta_inner.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "proto/identity.h"
 
-/* Values are KiB, counts and milliseconds: 2^53 is far above all and exact in JSON's numbers. */
-#define VALUE_MAX   (INT64_C(1) << 53)
-#define SLOTS_MIN   64
-#define CGROUPS_MIN 16
-/* Elements that a column has room for at first; a power of two. */
-#define COLUMN_FIRST ((size_t)32)
+#define OBJECTS_MIN 16
+
+const struct delta_kind_info delta_kinds[DELTA_KINDS] = {
+	[DELTA_CGROUP] = {"cgroup", cgroup_metric_infos, CGROUP_METRIC_COUNT, WIRE_MAX_CGROUPS},
+	[DELTA_INTERPRETER] = {"interpreter", interpreter_metric_infos, INTERPRETER_METRIC_COUNT,
+			       WIRE_MAX_INTERPRETERS},
+};
 
 static void all_absent(int64_t *v, size_t n)
 {
@@ -32,10 +33,28 @@ static void clear_values(struct delta_slot *slot)
 	slot->python = NULL;
 }
 
-static void clear_cgroup(struct delta_cgroup *c)
+int64_t *delta_object_at(const struct delta_state *s, enum delta_kind kind, size_t id)
 {
-	*c = (struct delta_cgroup){0};
-	all_absent(c->v, CGROUP_METRIC_COUNT);
+	return s->objects[kind].v + id * delta_kinds[kind].n_metrics;
+}
+
+static void clear_object(struct delta_state *s, enum delta_kind kind, size_t id)
+{
+	s->objects[kind].list[id] = (struct delta_object){0};
+	all_absent(delta_object_at(s, kind, id), delta_kinds[kind].n_metrics);
+}
+
+const struct delta_object *delta_object(const struct delta_state *s, enum delta_kind kind,
+					size_t id)
+{
+	const struct delta_objects *o = &s->objects[kind];
+
+	return id < o->n && o->list[id].live ? &o->list[id] : NULL;
+}
+
+const int64_t *delta_object_values(const struct delta_state *s, enum delta_kind kind, size_t id)
+{
+	return delta_object_at(s, kind, id);
 }
 
 /* Of memory that was never a slot. */
@@ -56,8 +75,9 @@ static void clear(struct delta_state *s)
 {
 	for (size_t i = 0; i < s->n_slots; i++)
 		clear_values(&s->slots[i]);
-	for (size_t i = 0; i < s->n_cgroups; i++)
-		clear_cgroup(&s->cgroups[i]);
+	for (enum delta_kind kind = 0; kind < DELTA_KINDS; kind++)
+		for (size_t i = 0; i < s->objects[kind].n; i++)
+			clear_object(s, kind, i);
 	clear_host(s);
 	s->ready = false;
 }
@@ -73,11 +93,14 @@ void delta_fini(struct delta_state *s)
 	for (size_t i = 0; i < s->n_slots; i++)
 		free(s->slots[i].python);
 	free(s->slots);
-	free(s->cgroups);
+	for (enum delta_kind kind = 0; kind < DELTA_KINDS; kind++) {
+		free(s->objects[kind].list);
+		free(s->objects[kind].v);
+	}
 	delta_init(s);
 }
 
-static int grow(struct delta_state *s, size_t id)
+int delta_grow(struct delta_state *s, size_t id)
 {
 	struct delta_slot *slots;
 	size_t n = MAX_OF(s->n_slots, (size_t)SLOTS_MIN);
@@ -96,22 +119,28 @@ static int grow(struct delta_state *s, size_t id)
 	return 0;
 }
 
-static int grow_cgroups(struct delta_state *s, size_t id)
+int delta_grow_objects(struct delta_state *s, enum delta_kind kind, size_t id)
 {
-	struct delta_cgroup *cgroups;
-	size_t n = MAX_OF(s->n_cgroups, (size_t)CGROUPS_MIN);
+	struct delta_objects *o = &s->objects[kind];
+	size_t n = MAX_OF(o->n, (size_t)OBJECTS_MIN);
+	struct delta_object *list;
+	int64_t *v;
 
-	if (id < s->n_cgroups)
+	if (id < o->n)
 		return 0;
 	while (n <= id)
 		n = MORE_THAN(n);
-	cgroups = realloc(s->cgroups, n * sizeof(*cgroups));
-	if (!cgroups)
+	list = realloc(o->list, n * sizeof(*list));
+	if (!list)
 		return -ENOMEM;
-	for (size_t i = s->n_cgroups; i < n; i++)
-		clear_cgroup(&cgroups[i]);
-	s->cgroups = cgroups;
-	s->n_cgroups = n;
+	o->list = list;
+	v = realloc(o->v, n * delta_kinds[kind].n_metrics * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	o->v = v;
+	for (size_t i = o->n; i < n; i++)
+		clear_object(s, kind, i);
+	o->n = n;
 	return 0;
 }
 
@@ -125,244 +154,33 @@ void delta_values(const struct delta_slot *slot, int64_t v[METRIC_COUNT])
 		all_absent(v + METRIC_PYTHON_FIRST, METRIC_PYTHON_COUNT);
 }
 
-static int64_t or_zero(int64_t v)
+/* ---- what a tick says of a kind ---- */
+
+size_t delta_announced(const struct wire_tick *t, enum delta_kind kind)
 {
-	return v == METRIC_ABSENT ? 0 : v;
+	return kind == DELTA_CGROUP ? t->n_cgroups : t->n_interpreters;
 }
 
-/* One odd figure of /proc must not make the receiver refuse the whole tick. */
-static int64_t in_range(int64_t v)
+uint32_t delta_announced_id(const struct wire_tick *t, enum delta_kind kind, size_t i)
 {
-	if (v == METRIC_ABSENT)
-		return v;
-	return MIN_OF(MAX_OF(v, 0), VALUE_MAX);
+	return kind == DELTA_CGROUP ? t->cgroups[i].id : t->interpreters[i].id;
 }
 
-/* ---- encoder ---- */
-
-/* Most rounds change little and a keyframe changes all: columns take their room as they fill. */
-static struct wire_column *make_columns(struct arena *a, unsigned n_metrics)
+static struct delta_object announced_object(const struct wire_tick *t, enum delta_kind kind,
+					    size_t i)
 {
-	struct wire_column *columns = arena_calloc(a, n_metrics, sizeof(*columns));
-
-	for (unsigned i = 0; columns && i < n_metrics; i++)
-		columns[i].metric = i;
-	return columns;
+	if (kind == DELTA_CGROUP)
+		return (struct delta_object){.live = true,
+					     .key = identity_cgroup(t->cgroups[i].path)};
+	return (struct delta_object){.live = true,
+				     .process = t->interpreters[i].process,
+				     .key = (int64_t)t->interpreters[i].number};
 }
 
-/* Room for n elements is COLUMN_FIRST, then the next power of two. */
-static bool is_full(size_t n)
+static const uint32_t *gone(const struct wire_tick *t, enum delta_kind kind, size_t *ret_n)
 {
-	return !n || (n >= COLUMN_FIRST && !(n & (n - 1)));
-}
-
-/* Room for one more than n elements of that size; NULL without memory. */
-static void *more_room(struct arena *a, void *old, size_t n, size_t size)
-{
-	void *p;
-
-	if (!is_full(n))
-		return old;
-	p = arena_alloc(a, (n ? n * 2 : COLUMN_FIRST) * size);
-	if (p && n)
-		memcpy(p, old, n * size);
-	return p;
-}
-
-static bool put_delta(struct arena *a, struct wire_column *c, uint32_t id, int64_t delta)
-{
-	c->ids = more_room(a, c->ids, c->n, sizeof(*c->ids));
-	c->deltas = more_room(a, c->deltas, c->n, sizeof(*c->deltas));
-	if (!c->ids || !c->deltas)
-		return false;
-	c->ids[c->n] = id;
-	c->deltas[c->n++] = delta;
-	return true;
-}
-
-static bool put_lost(struct arena *a, struct wire_column *c, uint32_t id)
-{
-	c->lost = more_room(a, c->lost, c->n_lost, sizeof(*c->lost));
-	if (!c->lost)
-		return false;
-	c->lost[c->n_lost++] = id;
-	return true;
-}
-
-static void mark(uint8_t *bits, size_t n, uint32_t id)
-{
-	if (id < n)
-		bits[id / 8] |= (uint8_t)(1u << id % 8);
-}
-
-static bool is_marked(const uint8_t *bits, uint32_t id)
-{
-	return bits[id / 8] & 1u << id % 8;
-}
-
-static int mark_reborn(struct delta_encoder *e)
-{
-	const struct delta_state *s = e->state;
-
-	e->reborn = arena_calloc(e->arena, s->n_slots / 8 + 1, 1);
-	e->reborn_cgroups = arena_calloc(e->arena, s->n_cgroups / 8 + 1, 1);
-	if (!e->reborn || !e->reborn_cgroups)
-		return -ENOMEM;
-	for (size_t i = 0; i < e->tick->n_born; i++)
-		mark(e->reborn, s->n_slots, e->tick->born[i].id);
-	for (size_t i = 0; i < e->tick->n_cgroups; i++)
-		mark(e->reborn_cgroups, s->n_cgroups, e->tick->cgroups[i].id);
-	return 0;
-}
-
-/* Thousands of processes came and went, and ids are below n now. The encoder's alone: a decoder
- * must remember whom it was told of. */
-static void shrink(struct delta_state *s, size_t n)
-{
-	struct delta_slot *slots;
-
-	if (s->n_slots <= (size_t)SLOTS_MIN * 16 || n > s->n_slots / 4)
-		return;
-	n = MAX_OF(n * 2, (size_t)SLOTS_MIN);
-	for (size_t i = n; i < s->n_slots; i++)
-		if (s->slots[i].live)
-			return;
-	slots = realloc(s->slots, n * sizeof(*slots));
-	if (slots)
-		s->slots = slots;
-	s->n_slots = n;
-}
-
-int delta_begin(struct delta_encoder *e, struct delta_state *s, struct arena *a,
-		struct wire_tick *tick, size_t n_processes, size_t n_cgroups)
-{
-	*e = (struct delta_encoder){.state = s,
-				    .arena = a,
-				    .tick = tick,
-				    .max_processes = n_processes,
-				    .max_cgroups = n_cgroups};
-	shrink(s, n_processes);
-	tick->host_metrics = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_metrics));
-	tick->host_deltas = arena_calloc(a, HOST_METRIC_COUNT, sizeof(*tick->host_deltas));
-	tick->n_host = 0;
-	tick->columns = make_columns(a, METRIC_COUNT);
-	tick->n_columns = METRIC_COUNT;
-	tick->cgroup_columns = make_columns(a, CGROUP_METRIC_COUNT);
-	tick->n_cgroup_columns = CGROUP_METRIC_COUNT;
-	/* After a tick that half came in there is no base to differ from. */
-	e->failed = (!tick->keyframe && !s->ready) || n_processes > WIRE_MAX_PROCESSES ||
-		    n_cgroups > WIRE_MAX_CGROUPS || !tick->host_metrics || !tick->host_deltas ||
-		    !tick->columns || !tick->cgroup_columns || mark_reborn(e) < 0;
-	return e->failed ? -ENOMEM : 0;
-}
-
-/* Puts what differs from the base (NULL = nothing known) into the columns. */
-static void put_changes(struct delta_encoder *e, struct wire_column *columns, unsigned n_metrics,
-			size_t room, uint32_t id, const int64_t *base, const int64_t *v)
-{
-	for (unsigned i = 0; i < n_metrics && !e->failed; i++) {
-		struct wire_column *c = &columns[i];
-		int64_t before = base ? base[i] : METRIC_ABSENT;
-		int64_t now = in_range(v[i]);
-
-		if (now == before)
-			continue;
-		if (c->n + c->n_lost >= room)
-			e->failed = true;
-		else if (now == METRIC_ABSENT)
-			e->failed = !put_lost(e->arena, c, id);
-		else
-			e->failed = !put_delta(e->arena, c, id, now - or_zero(before));
-	}
-}
-
-void delta_process(struct delta_encoder *e, uint32_t id, const int64_t v[METRIC_COUNT])
-{
-	const struct delta_state *s = e->state;
-	/* The base may be used: not in a keyframe, not of a process that went. */
-	bool based = !e->tick->keyframe && id < s->n_slots && s->slots[id].live &&
-		     !is_marked(e->reborn, id);
-	int64_t base[METRIC_COUNT];
-
-	if (id >= WIRE_MAX_PROCESSES)
-		e->failed = true;
-	if (based)
-		delta_values(&s->slots[id], base);
-	put_changes(e, e->tick->columns, METRIC_COUNT, e->max_processes, id, based ? base : NULL,
-		    v);
-}
-
-void delta_cgroup(struct delta_encoder *e, uint32_t id, const int64_t v[CGROUP_METRIC_COUNT])
-{
-	const struct delta_state *s = e->state;
-	bool based = !e->tick->keyframe && id < s->n_cgroups && s->cgroups[id].live &&
-		     !is_marked(e->reborn_cgroups, id);
-
-	if (id >= WIRE_MAX_CGROUPS)
-		e->failed = true;
-	put_changes(e, e->tick->cgroup_columns, CGROUP_METRIC_COUNT, e->max_cgroups, id,
-		    based ? s->cgroups[id].v : NULL, v);
-}
-
-void delta_host(struct delta_encoder *e, const int64_t v[HOST_METRIC_COUNT])
-{
-	struct wire_tick *t = e->tick;
-
-	for (int i = 0; i < HOST_METRIC_COUNT && !e->failed; i++) {
-		int64_t before = t->keyframe ? METRIC_ABSENT : e->state->host[i];
-
-		/* The wire has no 'lost' for the host: a figure that is gone keeps its last. */
-		int64_t now = in_range(v[i]);
-
-		if (now == METRIC_ABSENT || now == before)
-			continue;
-		t->host_metrics[t->n_host] = (uint32_t)i;
-		t->host_deltas[t->n_host++] = now - or_zero(before);
-	}
-}
-
-static size_t drop_empty(struct wire_column *columns, size_t n_columns)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < n_columns; i++)
-		if (columns[i].n || columns[i].n_lost)
-			columns[n++] = columns[i];
-	return n;
-}
-
-/* Room in the base for what is born; all that can fail comes before the base changes. */
-static int make_room(struct delta_state *s, const struct wire_tick *t)
-{
-	size_t top = 0;
-	size_t top_cgroup = 0;
-
-	for (size_t i = 0; i < t->n_born; i++)
-		top = MAX_OF(top, (size_t)t->born[i].id);
-	for (size_t i = 0; i < t->n_cgroups; i++)
-		top_cgroup = MAX_OF(top_cgroup, (size_t)t->cgroups[i].id);
-	if (top >= WIRE_MAX_PROCESSES || top_cgroup >= WIRE_MAX_CGROUPS || grow(s, top) < 0)
-		return -ENOMEM;
-	return t->n_cgroups ? grow_cgroups(s, top_cgroup) : 0;
-}
-
-int delta_finish(struct delta_encoder *e, struct buf *out)
-{
-	struct wire_tick *t = e->tick;
-	size_t before = out->len;
-
-	if (e->failed)
-		return -ENOMEM;
-	t->n_columns = drop_empty(t->columns, t->n_columns);
-	t->n_cgroup_columns = drop_empty(t->cgroup_columns, t->n_cgroup_columns);
-	if (make_room(e->state, t) < 0)
-		return -ENOMEM;
-	wire_pack_tick(out, t);
-	if (buf_status(out) || delta_apply(e->state, t, NULL) < 0) {
-		out->len = before;
-		return -ENOMEM;
-	}
-	return 0;
+	*ret_n = kind == DELTA_CGROUP ? t->n_cgroups_gone : t->n_interpreters_gone;
+	return kind == DELTA_CGROUP ? t->cgroups_gone : t->interpreters_gone;
 }
 
 /* ---- decoder ---- */
@@ -375,7 +193,7 @@ static int be_born(struct delta_state *s, const struct wire_tick *t, struct erro
 
 		if (p->id >= WIRE_MAX_PROCESSES)
 			return error_set(err, -EBADMSG, "tick: id %u is out of range", p->id);
-		if (grow(s, p->id) < 0)
+		if (delta_grow(s, p->id) < 0)
 			return error_set(err, -ENOMEM, "tick: no memory for %u processes", p->id);
 		slot = &s->slots[p->id];
 		if (slot->live)
@@ -390,31 +208,35 @@ static int be_born(struct delta_state *s, const struct wire_tick *t, struct erro
 	return 0;
 }
 
-static int cgroups_born(struct delta_state *s, const struct wire_tick *t, struct error *err)
+static int objects_born(struct delta_state *s, const struct wire_tick *t, enum delta_kind kind,
+			struct error *err)
 {
-	for (size_t i = 0; i < t->n_cgroups; i++) {
-		const struct wire_cgroup *c = &t->cgroups[i];
+	for (size_t i = 0; i < delta_announced(t, kind); i++) {
+		uint32_t id = delta_announced_id(t, kind, i);
 
-		if (grow_cgroups(s, c->id) < 0)
-			return error_set(err, -ENOMEM, "tick: no memory for %u cgroups", c->id);
-		if (s->cgroups[c->id].live)
-			return error_set(err, -EBADMSG, "tick: cgroup id %u is born twice", c->id);
-		clear_cgroup(&s->cgroups[c->id]);
-		s->cgroups[c->id].live = true;
-		s->cgroups[c->id].cgroup_id = identity_cgroup(c->path);
+		if (delta_grow_objects(s, kind, id) < 0)
+			return error_set(err, -ENOMEM, "tick: no memory for %u %ss", id,
+					 delta_kinds[kind].name);
+		if (delta_object(s, kind, id))
+			return error_set(err, -EBADMSG, "tick: %s id %u is born twice",
+					 delta_kinds[kind].name, id);
+		clear_object(s, kind, id);
+		s->objects[kind].list[id] = announced_object(t, kind, i);
 	}
 	return 0;
 }
 
-static int cgroups_go(struct delta_state *s, const struct wire_tick *t, struct error *err)
+static int objects_go(struct delta_state *s, const struct wire_tick *t, enum delta_kind kind,
+		      struct error *err)
 {
-	for (size_t i = 0; i < t->n_cgroups_gone; i++) {
-		uint32_t id = t->cgroups_gone[i];
+	size_t n;
+	const uint32_t *ids = gone(t, kind, &n);
 
-		if (id >= s->n_cgroups || !s->cgroups[id].live)
-			return error_set(err, -EBADMSG, "tick: cgroup id %u goes and is not live",
-					 id);
-		clear_cgroup(&s->cgroups[id]);
+	for (size_t i = 0; i < n; i++) {
+		if (!delta_object(s, kind, ids[i]))
+			return error_set(err, -EBADMSG, "tick: %s id %u goes and is not live",
+					 delta_kinds[kind].name, ids[i]);
+		clear_object(s, kind, ids[i]);
 	}
 	return 0;
 }
@@ -462,18 +284,30 @@ static int process_value(const struct delta_state *s, uint32_t id, unsigned metr
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int cgroup_value(const struct delta_state *s, uint32_t id, unsigned metric, int64_t **ret)
+static int object_value(const struct delta_state *s, enum delta_kind kind, uint32_t id,
+			unsigned metric, int64_t **ret)
 {
-	if (id >= s->n_cgroups || !s->cgroups[id].live)
+	if (!delta_object(s, kind, id))
 		return -EBADMSG;
-	*ret = &s->cgroups[id].v[metric];
+	*ret = delta_object_at(s, kind, id) + metric;
 	return 0;
 }
 
+static int cgroup_value(const struct delta_state *s, uint32_t id, unsigned metric, int64_t **ret)
+{
+	return object_value(s, DELTA_CGROUP, id, metric, ret);
+}
+
+static int interpreter_value(const struct delta_state *s, uint32_t id, unsigned metric,
+			     int64_t **ret)
+{
+	return object_value(s, DELTA_INTERPRETER, id, metric, ret);
+}
+
+typedef int value_of(const struct delta_state *s, uint32_t id, unsigned metric, int64_t **ret);
+
 static int add_column(struct delta_state *s, const struct wire_column *c, const char *name,
-		      int (*value)(const struct delta_state *s, uint32_t id, unsigned metric,
-				   int64_t **ret),
-		      struct error *err)
+		      value_of *value, struct error *err)
 {
 	for (size_t i = 0; i < c->n + c->n_lost; i++) {
 		bool lost = i >= c->n;
@@ -494,25 +328,36 @@ static int add_column(struct delta_state *s, const struct wire_column *c, const 
 	return 0;
 }
 
+static int add_columns(struct delta_state *s, const struct wire_column *columns, size_t n,
+		       const struct metric_info *infos, value_of *value, struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = add_column(s, &columns[i], infos[columns[i].metric].name, value, err);
+	return rc;
+}
+
 static int apply(struct delta_state *s, const struct wire_tick *t, struct error *err)
 {
 	int rc;
 
 	/* An id that exits may be given to a process that is born in the same round. */
 	rc = t->keyframe ? 0 : go_away(s, t, err);
-	if (!rc && !t->keyframe)
-		rc = cgroups_go(s, t, err);
+	for (enum delta_kind kind = 0; kind < DELTA_KINDS && !rc && !t->keyframe; kind++)
+		rc = objects_go(s, t, kind, err);
 	if (!rc)
 		rc = be_born(s, t, err);
+	for (enum delta_kind kind = 0; kind < DELTA_KINDS && !rc; kind++)
+		rc = objects_born(s, t, kind, err);
 	if (!rc)
-		rc = cgroups_born(s, t, err);
-	for (size_t i = 0; i < t->n_columns && !rc; i++)
-		rc = add_column(s, &t->columns[i], metric_infos[t->columns[i].metric].name,
-				process_value, err);
-	for (size_t i = 0; i < t->n_cgroup_columns && !rc; i++)
-		rc = add_column(s, &t->cgroup_columns[i],
-				cgroup_metric_infos[t->cgroup_columns[i].metric].name, cgroup_value,
-				err);
+		rc = add_columns(s, t->columns, t->n_columns, metric_infos, process_value, err);
+	if (!rc)
+		rc = add_columns(s, t->cgroup_columns, t->n_cgroup_columns, cgroup_metric_infos,
+				 cgroup_value, err);
+	if (!rc)
+		rc = add_columns(s, t->interpreter_columns, t->n_interpreter_columns,
+				 interpreter_metric_infos, interpreter_value, err);
 	for (size_t i = 0; i < t->n_host && !rc; i++)
 		rc = add(&s->host[t->host_metrics[i]], t->host_deltas[i],
 			 host_metric_infos[t->host_metrics[i]].name, err);

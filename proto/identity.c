@@ -46,6 +46,11 @@ int64_t identity_census(int64_t proc_id, int64_t t_wall_us)
 	return positive(XXH3_64bits(raw, sizeof(raw)));
 }
 
+int64_t identity_interpreter(int64_t proc_id, uint64_t number)
+{
+	return proc_id ^ (int64_t)(number & INT64_MAX);
+}
+
 int64_t identity_kill(const uint8_t boot_id[16], uint64_t seq)
 {
 	return identity_process(boot_id, 0, seq);

@@ -21,6 +21,12 @@ const struct metric_info cgroup_metric_infos[CGROUP_METRIC_COUNT] = {
 #undef X
 };
 
+const struct metric_info interpreter_metric_infos[INTERPRETER_METRIC_COUNT] = {
+#define X(NAME, name, kind, unit, help) {#name, METRIC_##kind, UNIT_##unit, help},
+	INTERPRETER_METRIC_LIST(X)
+#undef X
+};
+
 static int find(const struct metric_info *infos, int n, const char *name)
 {
 	for (int i = 0; i < n; i++)
@@ -42,6 +48,11 @@ int host_metric_find(const char *name)
 int cgroup_metric_find(const char *name)
 {
 	return find(cgroup_metric_infos, CGROUP_METRIC_COUNT, name);
+}
+
+int interpreter_metric_find(const char *name)
+{
+	return find(interpreter_metric_infos, INTERPRETER_METRIC_COUNT, name);
 }
 
 static const struct {

@@ -57,7 +57,14 @@ struct metric_info {
 	X(GC_THRESHOLD1, gc_threshold1, GAUGE, COUNT, "Python: gc.get_threshold()[1]")             \
 	X(GC_THRESHOLD2, gc_threshold2, GAUGE, COUNT, "Python: gc.get_threshold()[2]")             \
 	X(GC_FROZEN, gc_frozen, GAUGE, COUNT, "Python: objects that gc.freeze() put aside")        \
-	X(GC_TIME, gc_time, COUNTER, MS, "Python: time in collections (from 3.15)")
+	X(GC_TIME, gc_time, COUNTER, MS, "Python: time in collections (from 3.15)")                \
+	X(COLLECTED0, collected0, COUNTER, COUNT, "Python: of collected, by generation 0")         \
+	X(COLLECTED1, collected1, COUNTER, COUNT, "Python: of collected, by generation 1")         \
+	X(UNCOLLECTABLE0, uncollectable0, COUNTER, COUNT,                                          \
+	  "Python: of uncollectable, in generation 0")                                             \
+	X(UNCOLLECTABLE1, uncollectable1, COUNTER, COUNT,                                          \
+	  "Python: of uncollectable, in generation 1")                                             \
+	X(GC_COLLECTING, gc_collecting, GAUGE, COUNT, "Python: 1 = a collection ran just then")
 
 /* X(NAME, name, kind, unit, help): of the host. Sources: proc_meminfo(5), /proc/pressure/memory,
  * /proc/vmstat, /sys/block/zramN/mm_stat, /proc/sys/vm; the last ones are the agent's own cost. */
@@ -139,6 +146,32 @@ struct metric_info {
 	X(PSI_SOME, psi_some, COUNTER, MS, "time in which a task of it waited for memory")  \
 	X(PROCESSES, processes, GAUGE, COUNT, "processes in it and below that are sampled")
 
+/*
+ * X(NAME, name, kind, unit, help): of one interpreter of a process that has more than one. Source:
+ * the interpreter's collector in the process's memory (agent/python/gcstat.h).
+ */
+#define INTERPRETER_METRIC_LIST(X)                                                      \
+	X(GC0, gc0, COUNTER, COUNT, "collections of generation 0")                      \
+	X(GC1, gc1, COUNTER, COUNT, "collections of generation 1")                      \
+	X(GC2, gc2, COUNTER, COUNT, "collections of generation 2")                      \
+	X(COLLECTED0, collected0, COUNTER, COUNT, "objects freed in generation 0")      \
+	X(COLLECTED1, collected1, COUNTER, COUNT, "objects freed in generation 1")      \
+	X(COLLECTED2, collected2, COUNTER, COUNT, "objects freed in generation 2")      \
+	X(UNCOLLECTABLE0, uncollectable0, COUNTER, COUNT,                               \
+	  "objects that could not be freed, generation 0")                              \
+	X(UNCOLLECTABLE1, uncollectable1, COUNTER, COUNT, "the same of generation 1")   \
+	X(UNCOLLECTABLE2, uncollectable2, COUNTER, COUNT, "the same of generation 2")   \
+	X(GC_COUNT0, gc_count0, GAUGE, COUNT, "gc.get_count()[0]")                      \
+	X(GC_COUNT1, gc_count1, GAUGE, COUNT, "gc.get_count()[1]")                      \
+	X(GC_COUNT2, gc_count2, GAUGE, COUNT, "gc.get_count()[2]")                      \
+	X(GC_THRESHOLD0, gc_threshold0, GAUGE, COUNT, "gc.get_threshold()[0]")          \
+	X(GC_THRESHOLD1, gc_threshold1, GAUGE, COUNT, "gc.get_threshold()[1]")          \
+	X(GC_THRESHOLD2, gc_threshold2, GAUGE, COUNT, "gc.get_threshold()[2]")          \
+	X(GC_ENABLED, gc_enabled, GAUGE, COUNT, "1 = automatic collection is on")       \
+	X(GC_COLLECTING, gc_collecting, GAUGE, COUNT, "1 = a collection ran just then") \
+	X(GC_FROZEN, gc_frozen, GAUGE, COUNT, "objects that gc.freeze() put aside")     \
+	X(GC_TIME, gc_time, COUNTER, MS, "time in collections (from 3.15)")
+
 enum metric {
 #define X(NAME, name, kind, unit, help) METRIC_##NAME,
 	METRIC_LIST(X)
@@ -165,14 +198,23 @@ enum cgroup_metric {
 		CGROUP_METRIC_COUNT
 };
 
+enum interpreter_metric {
+#define X(NAME, name, kind, unit, help) INTERPRETER_METRIC_##NAME,
+	INTERPRETER_METRIC_LIST(X)
+#undef X
+		INTERPRETER_METRIC_COUNT
+};
+
 extern const struct metric_info metric_infos[METRIC_COUNT];
 extern const struct metric_info host_metric_infos[HOST_METRIC_COUNT];
 extern const struct metric_info cgroup_metric_infos[CGROUP_METRIC_COUNT];
+extern const struct metric_info interpreter_metric_infos[INTERPRETER_METRIC_COUNT];
 
 /* The metric of that name, or -1. */
 int metric_find(const char *name);
 int host_metric_find(const char *name);
 int cgroup_metric_find(const char *name);
+int interpreter_metric_find(const char *name);
 /* What one stored unit is in the unit that users see: bytes, seconds, ratio or a count. */
 double metric_scale(enum metric_unit unit);
 /* 'bytes', 'seconds', 'ratio' or 'count'. */

@@ -27,23 +27,24 @@
 #define WIRE_BUDGET(len) ((len)*8 + (size_t)64 * 1024)
 
 /* Bytes, without the NUL; longer ones are cut by the sender and refused by the receiver. */
-#define WIRE_COMM_MAX      64 /* 15 bytes, each may be escaped to 4 */
-#define WIRE_CMDLINE_MAX   512
-#define WIRE_PATH_MAX      512 /* exe, cgroup */
-#define WIRE_NAME_MAX      255 /* host, service */
-#define WIRE_TEXT_MAX      1024
-#define WIRE_MAX_PROCESSES 65536 /* ids are below this */
-#define WIRE_MAX_EPOCHS    64
-#define WIRE_MAX_RECORDS   4096 /* in one batch */
-#define WIRE_MAX_DETAILS   32   /* pairs in an event */
-#define WIRE_MAX_CGROUPS   1024 /* ids are below this */
-#define WIRE_MAX_PARTIES   128  /* of a kill: tasks or growers */
-#define WIRE_MAX_LINES     32   /* of a kill: evidence or advice */
-#define WIRE_MAX_FINDINGS  64   /* of a posture */
-#define WIRE_MAX_TYPES     512  /* of a census */
-#define WIRE_TYPE_MAX      192  /* a type's name with its module */
-#define WIRE_CODE_MAX      32   /* a finding's word, a cgroup's runtime */
-#define WIRE_SEQ_MAX       INT64_MAX
+#define WIRE_COMM_MAX         64 /* 15 bytes, each may be escaped to 4 */
+#define WIRE_CMDLINE_MAX      512
+#define WIRE_PATH_MAX         512 /* exe, cgroup */
+#define WIRE_NAME_MAX         255 /* host, service */
+#define WIRE_TEXT_MAX         1024
+#define WIRE_MAX_PROCESSES    65536 /* ids are below this */
+#define WIRE_MAX_EPOCHS       64
+#define WIRE_MAX_RECORDS      4096 /* in one batch */
+#define WIRE_MAX_DETAILS      32   /* pairs in an event */
+#define WIRE_MAX_CGROUPS      1024 /* ids are below this */
+#define WIRE_MAX_INTERPRETERS 512  /* ids are below this */
+#define WIRE_MAX_PARTIES      128  /* of a kill: tasks or growers */
+#define WIRE_MAX_LINES        32   /* of a kill: evidence or advice */
+#define WIRE_MAX_FINDINGS     64   /* of a posture */
+#define WIRE_MAX_TYPES        512  /* of a census */
+#define WIRE_TYPE_MAX         192  /* a type's name with its module */
+#define WIRE_CODE_MAX         32   /* a finding's word, a cgroup's runtime */
+#define WIRE_SEQ_MAX          INT64_MAX
 
 enum wire_record {
 	WIRE_TICK = 1,
@@ -191,8 +192,14 @@ struct wire_cgroup {
 	const char *limited_by; /* path of the cgroup whose limit holds; '' = the host's memory */
 };
 
+struct wire_interpreter {
+	uint32_t id;
+	uint32_t process; /* id of its process in this stream */
+	uint64_t number;  /* Python's own; 0 = the main one */
+};
+
 struct wire_column {
-	unsigned metric; /* enum metric or enum cgroup_metric */
+	unsigned metric; /* enum metric, enum cgroup_metric or enum interpreter_metric */
 	size_t n;
 	uint32_t *ids; /* strictly ascending; on the wire as gaps */
 	int64_t *deltas;
@@ -219,6 +226,12 @@ struct wire_tick {
 	size_t n_cgroups_gone;
 	struct wire_column *cgroup_columns;
 	size_t n_cgroup_columns;
+	struct wire_interpreter *interpreters; /* announced */
+	size_t n_interpreters;
+	uint32_t *interpreters_gone;
+	size_t n_interpreters_gone;
+	struct wire_column *interpreter_columns;
+	size_t n_interpreter_columns;
 	uint32_t *host_metrics; /* enum host_metric */
 	int64_t *host_deltas;
 	size_t n_host;

@@ -310,6 +310,16 @@ static void put_cgroup(struct buf *b, const struct wire_cgroup *c)
 	sub_end(b, at);
 }
 
+static void put_interpreter(struct buf *b, const struct wire_interpreter *i)
+{
+	size_t at = sub_begin(b, 15);
+
+	put_uint(b, 1, i->id);
+	put_uint(b, 2, i->process);
+	put_uint(b, 3, i->number);
+	sub_end(b, at);
+}
+
 static void put_column(struct buf *b, unsigned field, const struct wire_column *c)
 {
 	size_t at = sub_begin(b, field);
@@ -342,6 +352,11 @@ void wire_pack_tick(struct buf *b, const struct wire_tick *m)
 	put_u32s(b, 13, m->cgroups_gone, m->n_cgroups_gone);
 	for (size_t i = 0; i < m->n_cgroup_columns; i++)
 		put_column(b, 14, &m->cgroup_columns[i]);
+	for (size_t i = 0; i < m->n_interpreters; i++)
+		put_interpreter(b, &m->interpreters[i]);
+	put_u32s(b, 16, m->interpreters_gone, m->n_interpreters_gone);
+	for (size_t i = 0; i < m->n_interpreter_columns; i++)
+		put_column(b, 17, &m->interpreter_columns[i]);
 }
 
 void wire_pack_event(struct buf *b, const struct wire_event *m)

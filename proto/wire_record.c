@@ -126,6 +126,37 @@ static void cgroups_of(struct rules *r, struct arena *a, const Memherd__Tick *m,
 	ret->n_cgroups_gone = m->n_cgroups_gone;
 }
 
+static struct wire_interpreter interpreter_of(struct rules *r, const Memherd__InterpreterInfo *m)
+{
+	rules_demand(r, m->id < WIRE_MAX_INTERPRETERS, "interpreter id %u is not below %d", m->id,
+		     WIRE_MAX_INTERPRETERS);
+	return (struct wire_interpreter){
+		.id = m->id,
+		.process = id_of(r, m->process, "process"),
+		.number = rules_counter(r, m->number, "number"),
+	};
+}
+
+static void interpreters_of(struct rules *r, struct arena *a, const Memherd__Tick *m,
+			    struct wire_tick *ret)
+{
+	rules_demand(r, m->n_interpreters <= WIRE_MAX_INTERPRETERS,
+		     "%zu interpreters, %d are allowed", m->n_interpreters, WIRE_MAX_INTERPRETERS);
+	if (r->code)
+		return;
+	ret->interpreters = arena_calloc(a, m->n_interpreters, sizeof(*ret->interpreters));
+	rules_memory(r, ret->interpreters);
+	for (size_t i = 0; i < m->n_interpreters && !r->code; i++)
+		ret->interpreters[i] = interpreter_of(r, m->interpreters[i]);
+	for (size_t i = 0; i < m->n_interpreters_gone; i++)
+		rules_demand(r, m->interpreters_gone[i] < WIRE_MAX_INTERPRETERS,
+			     "interpreter id %u is not below %d", m->interpreters_gone[i],
+			     WIRE_MAX_INTERPRETERS);
+	ret->n_interpreters = m->n_interpreters;
+	ret->interpreters_gone = m->interpreters_gone;
+	ret->n_interpreters_gone = m->n_interpreters_gone;
+}
+
 static void born_of(struct rules *r, struct arena *a, const Memherd__Tick *m, struct wire_tick *ret)
 {
 	ret->born = arena_calloc(a, m->n_born, sizeof(*ret->born));
@@ -183,7 +214,7 @@ static struct wire_column *columns_of(struct rules *r, struct arena *a,
 				      const struct column_rules *kind, Memherd__Column **from,
 				      size_t n, size_t *ret_n)
 {
-	bool seen[MAX_OF((int)METRIC_COUNT, (int)CGROUP_METRIC_COUNT)] = {false};
+	bool seen[METRIC_COUNT] = {false}; /* the longest list */
 	struct wire_column *to = arena_calloc(a, MIN_OF(n, (size_t)kind->n_metrics), sizeof(*to));
 
 	rules_memory(r, to);
@@ -229,6 +260,7 @@ int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wi
 {
 	static const struct column_rules processes = {METRIC_COUNT, "process"};
 	static const struct column_rules cgroups = {CGROUP_METRIC_COUNT, "cgroup"};
+	static const struct column_rules interpreters = {INTERPRETER_METRIC_COUNT, "interpreter"};
 	struct rules r = {"tick", err, 0};
 	Memherd__Tick *m;
 
@@ -252,11 +284,15 @@ int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wi
 		id_of(&r, m->exited[i], "exited");
 	born_of(&r, a, m, ret);
 	cgroups_of(&r, a, m, ret);
+	interpreters_of(&r, a, m, ret);
 	if (r.code)
 		return r.code;
 	ret->columns = columns_of(&r, a, &processes, m->columns, m->n_columns, &ret->n_columns);
 	ret->cgroup_columns = columns_of(&r, a, &cgroups, m->cgroup_columns, m->n_cgroup_columns,
 					 &ret->n_cgroup_columns);
+	ret->interpreter_columns =
+		columns_of(&r, a, &interpreters, m->interpreter_columns, m->n_interpreter_columns,
+			   &ret->n_interpreter_columns);
 	host_of(&r, m, ret);
 	return r.code;
 }

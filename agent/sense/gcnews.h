@@ -18,13 +18,17 @@
 #define GCNEWS_FULL_US (600 * INT64_C(1000000))
 
 /* X(NAME, name): what is counted over all interpreters of a process. */
-#define GC_COUNTER_LIST(X)              \
-	X(COLLECTIONS0, collections0)   \
-	X(COLLECTIONS1, collections1)   \
-	X(COLLECTIONS2, collections2)   \
-	X(COLLECTED, collected)         \
-	X(UNCOLLECTABLE, uncollectable) \
-	X(TIME_US, time_us)
+#define GC_COUNTER_LIST(X)                \
+	X(COLLECTIONS0, collections0)     \
+	X(COLLECTIONS1, collections1)     \
+	X(COLLECTIONS2, collections2)     \
+	X(COLLECTED, collected)           \
+	X(UNCOLLECTABLE, uncollectable)   \
+	X(TIME_US, time_us)               \
+	X(COLLECTED0, collected0)         \
+	X(COLLECTED1, collected1)         \
+	X(UNCOLLECTABLE0, uncollectable0) \
+	X(UNCOLLECTABLE1, uncollectable1)
 
 enum gc_counter {
 #define X(NAME, name) GC_##NAME,

@@ -31,14 +31,9 @@ void pythons_fini(struct pythons *ps)
 	*ps = (struct pythons){0};
 }
 
-static struct python *find(const struct pythons *ps, const struct proc *p)
+struct python *pythons_find(const struct pythons *ps, const struct proc *p)
 {
 	return p->python && p->python != PROC_NO_PYTHON ? ps->list[p->python - 1] : NULL;
-}
-
-const struct python *pythons_find(const struct pythons *ps, const struct proc *p)
-{
-	return find(ps, p);
 }
 
 /* ---- the list ---- */
@@ -81,7 +76,7 @@ static struct python *add(struct pythons *ps, struct proc *p)
 
 void pythons_exit(struct pythons *ps, struct proc *p)
 {
-	if (find(ps, p))
+	if (pythons_find(ps, p))
 		free_python(&ps->list[p->python - 1]);
 	while (ps->n && !ps->list[ps->n - 1])
 		ps->n--;
@@ -101,15 +96,25 @@ static void counters_of(const struct gcstat *st, uint64_t c[GC_COUNTERS])
 		c[GC_UNCOLLECTABLE] += g->uncollectable;
 		c[GC_TIME_US] += g->duration_us > 0 ? (uint64_t)g->duration_us : 0;
 	}
+	/* the oldest generation's are what is left */
+	for (unsigned i = 0; i < LAYOUT_GENERATIONS - 1; i++) {
+		c[GC_COLLECTED0 + i] = st->generations[i].collected;
+		c[GC_UNCOLLECTABLE0 + i] = st->generations[i].uncollectable;
+	}
 }
 
-static void add_counters(uint64_t to[GC_COUNTERS], const uint64_t from[GC_COUNTERS])
+static void add_counters(uint64_t to[GC_COUNTERS], const struct python_interpreter *in)
 {
+	uint64_t c[GC_COUNTERS];
+
+	if (!in->had)
+		return;
+	counters_of(&in->stat, c);
 	for (unsigned i = 0; i < GC_COUNTERS; i++)
-		to[i] += from[i];
+		to[i] += c[i];
 }
 
-static struct python_sub *find_sub(const struct python *py, uint64_t address)
+static struct python_interpreter *find_sub(const struct python *py, uint64_t address)
 {
 	for (unsigned i = 0; i < py->n_subs; i++)
 		if (py->subs[i].address == address)
@@ -125,11 +130,16 @@ static bool is_among(const uint64_t *list, int n, uint64_t v)
 	return false;
 }
 
+static struct python_interpreter fresh_interpreter(uint64_t address)
+{
+	return (struct python_interpreter){.address = address, .frozen = METRIC_ABSENT};
+}
+
 /* The list of interpreters anew; who has left it stays in the sums. */
 static int list_interpreters(struct python *py)
 {
 	uint64_t found[RUNTIME_MAX_INTERPRETERS];
-	struct python_sub *subs = NULL;
+	struct python_interpreter *subs = NULL;
 	int n = runtime_interpreters(&py->runtime, found, ARRAY_SIZE(found));
 
 	if (n < 1)
@@ -141,58 +151,76 @@ static int list_interpreters(struct python *py)
 	}
 	for (unsigned i = 0; i < py->n_subs; i++)
 		if (!is_among(found + 1, n - 1, py->subs[i].address))
-			add_counters(py->ended, py->subs[i].last);
+			add_counters(py->ended, &py->subs[i]);
 	for (int i = 1; i < n; i++) {
-		const struct python_sub *known = find_sub(py, found[i]);
+		const struct python_interpreter *known = find_sub(py, found[i]);
 
-		subs[i - 1] = known ? *known : (struct python_sub){.address = found[i]};
+		subs[i - 1] = known ? *known : fresh_interpreter(found[i]);
 	}
 	free(py->subs);
 	py->subs = subs;
 	py->n_subs = (unsigned)n - 1;
-	py->main = found[0];
+	if (py->main.address != found[0])
+		py->main = fresh_interpreter(found[0]);
 	return 0;
 }
 
-/* One that ends while it is read keeps what it had. */
-static void read_subs(struct python *py)
+static bool has_one_collector(const struct python *py)
 {
-	struct gcstat st;
-
-	/* 3.8 has one collector for all */
-	if (py->runtime.layout.runtime.gc != LAYOUT_NONE)
-		return;
-	for (unsigned i = 0; i < py->n_subs; i++) {
-		if (gcstat_read(&py->runtime, py->subs[i].address, &st) == 0)
-			counters_of(&st, py->subs[i].last);
-		add_counters(py->sums, py->subs[i].last);
-	}
+	/* 3.8: one for all interpreters */
+	return py->runtime.layout.runtime.gc != LAYOUT_NONE;
 }
 
-static void count_frozen(struct python *py)
+static void count_frozen(const struct python *py, struct python_interpreter *in)
 {
 	uint64_t n;
-	int r = gcstat_frozen(&py->runtime, py->main, PYTHONS_FROZEN_MAX, &n);
+	int r = gcstat_frozen(&py->runtime, in->address, PYTHONS_FROZEN_MAX, &n);
 
 	/* -EAGAIN: it changed while it was walked */
 	if (r != -EAGAIN)
-		py->frozen = r < 0 ? METRIC_ABSENT : (int64_t)n;
+		in->frozen = r < 0 ? METRIC_ABSENT : (int64_t)n;
 }
 
-/* 0, or why its figures are not to be had now. */
+static int read_interpreter(struct python *py, struct python_interpreter *in)
+{
+	struct gcstat st;
+	int r = gcstat_read(&py->runtime, in->address, &st);
+
+	if (r < 0)
+		return r;
+	if (in->had && st.interpreter != in->stat.interpreter) {
+		/* another one, where one has ended since the list was read */
+		add_counters(py->ended, in);
+		*in = fresh_interpreter(in->address);
+	}
+	in->stat = st;
+	if (!in->had || py->age % PYTHONS_FROZEN == 0)
+		count_frozen(py, in);
+	in->had = true;
+	return 0;
+}
+
+static void add_up(struct python *py)
+{
+	memcpy(py->sums, py->ended, sizeof(py->sums));
+	add_counters(py->sums, &py->main);
+	for (unsigned i = 0; i < py->n_subs; i++)
+		add_counters(py->sums, &py->subs[i]);
+}
+
+/* 0, or why its figures are not to be had now. A sub-interpreter that ends while it is read keeps
+ * what it had. */
 static int read_python(struct python *py)
 {
 	int r = py->age % PYTHONS_SLOW == 0 ? list_interpreters(py) : 0;
 
 	if (r == 0)
-		r = gcstat_read(&py->runtime, py->main, &py->stat);
+		r = read_interpreter(py, &py->main);
 	if (r < 0)
 		return r;
-	counters_of(&py->stat, py->sums);
-	add_counters(py->sums, py->ended);
-	read_subs(py);
-	if (py->age % PYTHONS_FROZEN == 0)
-		count_frozen(py);
+	for (unsigned i = 0; i < py->n_subs && !has_one_collector(py); i++)
+		(void)!read_interpreter(py, &py->subs[i]);
+	add_up(py);
 	py->age++;
 	return 0;
 }
@@ -210,13 +238,13 @@ static uint32_t wait_of(uint32_t state)
 static void lose(struct python *py)
 {
 	free(py->subs);
-	*py = (struct python){.state = PYTHON_STARTING, .wait = 1, .frozen = METRIC_ABSENT};
+	*py = (struct python){.state = PYTHON_STARTING, .wait = 1};
 }
 
 /* Is it a Python? p->python says so afterwards. */
 static void look_at(struct pythons *ps, struct proc *p, int64_t boot_us)
 {
-	struct python *py = find(ps, p);
+	struct python *py = pythons_find(ps, p);
 	struct runtime runtime;
 	uint32_t state = (uint32_t)runtime_find((pid_t)p->pid, NULL, &runtime, NULL);
 
@@ -231,19 +259,19 @@ static void look_at(struct pythons *ps, struct proc *p, int64_t boot_us)
 	if (!py)
 		return;
 	free(py->subs);
-	*py = (struct python){.state = state, .wait = wait_of(state), .frozen = METRIC_ABSENT};
+	*py = (struct python){.state = state, .wait = wait_of(state)};
 	if (state != PYTHON_READABLE)
 		return;
 	py->runtime = runtime;
 	if (read_python(py) < 0)
 		lose(py);
 	else
-		gcnews_learn(&py->news, &py->stat, py->sums, boot_us);
+		gcnews_learn(&py->news, &py->main.stat, py->sums, boot_us);
 }
 
 static bool wants_look(const struct pythons *ps, const struct proc *p, uint32_t id, uint32_t round)
 {
-	struct python *py = find(ps, p);
+	struct python *py = pythons_find(ps, p);
 
 	if (p->python == PROC_PYTHON_UNSEEN)
 		return true;
@@ -287,7 +315,7 @@ static void tell_news(struct python *py, const struct proc *p, int64_t boot_us,
 {
 	struct gcnews_item item;
 
-	while (gcnews_next(&py->news, &py->stat, py->sums, boot_us, &item))
+	while (gcnews_next(&py->news, &py->main.stat, py->sums, boot_us, &item))
 		if (on_news)
 			on_news(arg, p, &item);
 }
@@ -298,7 +326,7 @@ static void read_known(struct pythons *ps, struct proctab *tab, int64_t boot_us,
 	ps->readable = 0;
 	for (uint32_t id = 0; id < tab->high; id++) {
 		struct proc *p = &tab->procs[id];
-		struct python *py = find(ps, p);
+		struct python *py = pythons_find(ps, p);
 
 		if (!py || !sampler_tells(p) || py->state != PYTHON_READABLE)
 			continue;
@@ -334,27 +362,69 @@ static void put_counters(const struct python *py, int64_t v[METRIC_COUNT])
 	v[METRIC_GC1] = (int64_t)c[GC_COLLECTIONS1];
 	v[METRIC_GC2] = (int64_t)c[GC_COLLECTIONS2];
 	v[METRIC_COLLECTED] = (int64_t)c[GC_COLLECTED];
+	v[METRIC_COLLECTED0] = (int64_t)c[GC_COLLECTED0];
+	v[METRIC_COLLECTED1] = (int64_t)c[GC_COLLECTED1];
 	v[METRIC_UNCOLLECTABLE] = (int64_t)c[GC_UNCOLLECTABLE];
-	if (py->stat.generations[0].duration_us >= 0)
+	v[METRIC_UNCOLLECTABLE0] = (int64_t)c[GC_UNCOLLECTABLE0];
+	v[METRIC_UNCOLLECTABLE1] = (int64_t)c[GC_UNCOLLECTABLE1];
+	if (py->main.stat.generations[0].duration_us >= 0)
 		v[METRIC_GC_TIME] = (int64_t)(c[GC_TIME_US] / US_PER_MS);
 }
 
 void pythons_values(const struct pythons *ps, const struct proc *p, int64_t v[METRIC_COUNT])
 {
-	const struct python *py = find(ps, p);
+	const struct python *py = pythons_find(ps, p);
+	const struct gcstat *st;
 
 	if (!py)
 		return;
 	v[METRIC_PYTHON_STATE] = py->state;
 	if (py->state != PYTHON_READABLE)
 		return;
+	st = &py->main.stat;
 	put_counters(py, v);
 	v[METRIC_PYTHON_VERSION] = py->runtime.version;
 	v[METRIC_INTERPRETERS] = py->n_subs + 1;
-	v[METRIC_GC_ENABLED] = py->stat.enabled;
+	v[METRIC_GC_ENABLED] = st->enabled;
+	v[METRIC_GC_COLLECTING] = st->collecting;
 	for (unsigned i = 0; i < LAYOUT_GENERATIONS; i++) {
-		v[METRIC_GC_COUNT0 + i] = py->stat.generations[i].count;
-		v[METRIC_GC_THRESHOLD0 + i] = py->stat.generations[i].threshold;
+		v[METRIC_GC_COUNT0 + i] = st->generations[i].count;
+		v[METRIC_GC_THRESHOLD0 + i] = st->generations[i].threshold;
 	}
-	v[METRIC_GC_FROZEN] = py->frozen;
+	v[METRIC_GC_FROZEN] = py->main.frozen;
+}
+
+/* ---- each interpreter by itself ---- */
+
+unsigned pythons_alone(const struct python *py)
+{
+	if (py->state != PYTHON_READABLE || !py->n_subs || has_one_collector(py))
+		return 0;
+	return py->n_subs + 1;
+}
+
+struct python_interpreter *pythons_interpreter(struct python *py, unsigned i)
+{
+	return i ? &py->subs[i - 1] : &py->main;
+}
+
+void pythons_interpreter_values(const struct python_interpreter *in,
+				int64_t v[INTERPRETER_METRIC_COUNT])
+{
+	int64_t time_us = 0;
+
+	for (unsigned i = 0; i < LAYOUT_GENERATIONS; i++) {
+		const struct gcstat_generation *g = &in->stat.generations[i];
+
+		v[INTERPRETER_METRIC_GC0 + i] = (int64_t)g->collections;
+		v[INTERPRETER_METRIC_COLLECTED0 + i] = (int64_t)g->collected;
+		v[INTERPRETER_METRIC_UNCOLLECTABLE0 + i] = (int64_t)g->uncollectable;
+		v[INTERPRETER_METRIC_GC_COUNT0 + i] = g->count;
+		v[INTERPRETER_METRIC_GC_THRESHOLD0 + i] = g->threshold;
+		time_us = g->duration_us < 0 ? -1 : time_us + g->duration_us;
+	}
+	v[INTERPRETER_METRIC_GC_ENABLED] = in->stat.enabled;
+	v[INTERPRETER_METRIC_GC_COLLECTING] = in->stat.collecting;
+	v[INTERPRETER_METRIC_GC_FROZEN] = in->frozen;
+	v[INTERPRETER_METRIC_GC_TIME] = time_us < 0 ? METRIC_ABSENT : time_us / US_PER_MS;
 }

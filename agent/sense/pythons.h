@@ -31,10 +31,13 @@
 /* Objects that are counted at most; where more are frozen, their number is absent. */
 #define PYTHONS_FROZEN_MAX 20000u
 
-/* An interpreter beside the main one. What one that ends had counted stays in the sums. */
-struct python_sub {
+/* One interpreter, as last read. */
+struct python_interpreter {
 	uint64_t address;
-	uint64_t last[GC_COUNTERS];
+	struct gcstat stat;
+	int64_t frozen; /* METRIC_ABSENT */
+	bool had;       /* stat was read */
+	uint16_t place; /* in struct interpreters, + 1; 0 = none */
 };
 
 struct python {
@@ -42,13 +45,11 @@ struct python {
 	uint32_t age;           /* rounds since it was found */
 	uint32_t wait;          /* rounds until the next look, where it cannot be read */
 	struct runtime runtime; /* of one that can be read */
-	uint64_t main;          /* address of the main interpreter */
-	struct python_sub *subs;
+	struct python_interpreter main;
+	struct python_interpreter *subs; /* beside it */
 	unsigned n_subs;
 	uint64_t ended[GC_COUNTERS]; /* what interpreters had counted that are no more */
-	int64_t frozen;              /* METRIC_ABSENT */
-	struct gcstat stat;          /* of the main interpreter, as last read */
-	uint64_t sums[GC_COUNTERS];  /* of all */
+	uint64_t sums[GC_COUNTERS];  /* of all, those that ended too */
 	struct gcnews news;
 };
 
@@ -78,7 +79,14 @@ void pythons_exit(struct pythons *ps, struct proc *p);
 
 /* The figures of a process into v; what is not Python's is left alone. */
 void pythons_values(const struct pythons *ps, const struct proc *p, int64_t v[METRIC_COUNT]);
+/* How many interpreters have figures of their own: 0 where there is one, whose are the process's.
+ * 3.8 has one collector for all. */
+unsigned pythons_alone(const struct python *py);
+/* The i-th of those, the main one first. */
+struct python_interpreter *pythons_interpreter(struct python *py, unsigned i);
+void pythons_interpreter_values(const struct python_interpreter *in,
+				int64_t v[INTERPRETER_METRIC_COUNT]);
 /* NULL when the process is none, or was not looked at yet. */
-const struct python *pythons_find(const struct pythons *ps, const struct proc *p);
+struct python *pythons_find(const struct pythons *ps, const struct proc *p);
 
 #endif

@@ -24,6 +24,7 @@
 #define COST_FIGURES 60u
 #define COST_CHANGE  6u   /* a value that differs */
 #define COST_CGROUP  160u /* announced, with its figures */
+#define COST_ALONE   80u  /* an interpreter, announced with its figures */
 #define CAUTION_MAX  4u
 
 static int read_boot_id(struct ticker *t, struct error *err)
@@ -187,13 +188,14 @@ static int announce(struct ticker *t, uint32_t id, struct wire_process *w)
 	return (int)cost;
 }
 
-/* For processes: a keyframe has all cgroups, too. */
+/* For processes: a keyframe has all cgroups, too, and interpreters change always. */
 static size_t room_of(const struct ticker *t, const struct wire_tick *tick)
 {
 	size_t room = (RECORD_MAX_BODY - COST_HEAD) >> t->caution;
-	size_t cgroups = tick->keyframe ? t->survey.cgroups.high * COST_CGROUP : 0;
+	size_t others = (tick->keyframe ? t->survey.cgroups.high * COST_CGROUP : 0) +
+			t->interpreters.high * COST_ALONE;
 
-	return room - MIN_OF(cgroups, room / 2);
+	return room - MIN_OF(others, room / 2);
 }
 
 /* Announces what is not yet known over there, as far as it fits beside what changes in each round:
@@ -345,7 +347,7 @@ static void encode_cgroups(struct ticker *t, struct delta_encoder *e)
 		if (!t->cgroup_told[id])
 			continue;
 		survey_cgroup(&t->survey, (uint16_t)id, v);
-		delta_cgroup(e, id, v);
+		delta_put_object(e, DELTA_CGROUP, id, v);
 	}
 }
 
@@ -406,13 +408,17 @@ static int encode(struct ticker *t, struct wire_tick *tick, int64_t host[HOST_ME
 		  struct buf *body)
 {
 	struct delta_encoder e = {0};
-	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high,
-			    t->survey.cgroups.high);
+	const size_t objects[DELTA_KINDS] = {
+		[DELTA_CGROUP] = t->survey.cgroups.high,
+		[DELTA_INTERPRETER] = t->interpreters.high,
+	};
+	int r = delta_begin(&e, &t->state, &t->arena, tick, t->sampler.tab.high, objects);
 
 	if (r < 0)
 		return r;
 	encode_processes(t, tick, &e);
 	encode_cgroups(t, &e);
+	interpreters_encode(&t->interpreters, &e);
 	tick->skipped = t->sampler.skipped;
 	host[HOST_METRIC_SKIPPED] = t->sampler.skipped;
 	delta_host(&e, host);
@@ -430,6 +436,7 @@ static void forget_announced(struct ticker *t)
 	for (uint32_t id = 0; id < t->sampler.tab.high; id++)
 		t->sampler.tab.procs[id].announced = false;
 	memset(t->cgroup_told, 0, sizeof(t->cgroup_told));
+	interpreters_forget(&t->interpreters);
 }
 
 /* Before the table forgets them. One that became another program has an heir with its pid: it
@@ -493,6 +500,9 @@ static int make_tick(struct ticker *t, struct wire_tick *tick, struct buf *body)
 	pythons_round(&t->pythons, &t->sampler.tab, t->sampler.round, !t->spare_looks,
 		      (int64_t)tick->t_boot_us, t->on_news, t->arg);
 	r = tell_cgroups(t, tick);
+	if (r == 0)
+		r = interpreters_tell(&t->interpreters, &t->pythons, &t->sampler.tab, &t->arena,
+				      tick);
 	if (r < 0)
 		return r;
 	return encode(t, tick, host, body);

@@ -8,6 +8,7 @@
 #ifndef MEMHERD_AGENT_SENSE_TICK_H
 #define MEMHERD_AGENT_SENSE_TICK_H
 
+#include "agent/sense/interpreters.h"
 #include "agent/sense/pythons.h"
 #include "agent/sense/sampler.h"
 #include "agent/sense/survey.h"
@@ -30,6 +31,7 @@ struct ticker {
 	struct sampler sampler;
 	struct survey survey;
 	struct pythons pythons;
+	struct interpreters interpreters;
 	bool spare_looks;                 /* for now, no new interpreters are looked for */
 	uint64_t cgroup_told[CGROUP_MAX]; /* what was announced of each, hashed; 0 = nothing */
 	uint32_t cgroups_high;            /* ids that were looked at in the last round are below */

@@ -42,6 +42,34 @@ static double rate_of(const struct process *p, enum python_series s)
 	return (double)added / ((double)span * MIN_PER_USEC);
 }
 
+/* Of a generation: the oldest's is what the younger ones leave of all. */
+static int64_t share(const struct process *p, enum metric all, enum metric first, unsigned g)
+{
+	int64_t young = figure(p, first);
+	int64_t middle = figure(p, first + 1);
+	int64_t total = figure(p, all);
+
+	if (g < GENERATIONS - 1)
+		return g ? middle : young;
+	if (young == METRIC_ABSENT || middle == METRIC_ABSENT || total == METRIC_ABSENT)
+		return METRIC_ABSENT;
+	return total - young - middle;
+}
+
+/* 1, 0 or not known. */
+static void write_flag(struct json_writer *w, const char *key, int64_t v)
+{
+	if (v == METRIC_ABSENT)
+		jw_k_null(w, key);
+	else
+		jw_k_bool(w, key, v != 0);
+}
+
+static void write_milliseconds(struct json_writer *w, const char *key, int64_t ms)
+{
+	jw_k_num(w, key, ms == METRIC_ABSENT ? NAN : (double)ms / 1e3);
+}
+
 static void write_generation(struct json_writer *w, const struct process *p, unsigned g)
 {
 	static const enum python_series series[GENERATIONS] = {PYTHON_OF_GC0, PYTHON_OF_GC1,
@@ -53,14 +81,73 @@ static void write_generation(struct json_writer *w, const struct process *p, uns
 	write_figure(w, "threshold", figure(p, METRIC_GC_THRESHOLD0 + g));
 	write_figure(w, "collections", figure(p, METRIC_GC0 + g));
 	jw_k_num(w, "collections_per_minute", rate_of(p, series[g]));
+	write_figure(w, "collected", share(p, METRIC_COLLECTED, METRIC_COLLECTED0, g));
+	write_figure(w, "uncollectable", share(p, METRIC_UNCOLLECTABLE, METRIC_UNCOLLECTABLE0, g));
 	jw_object_end(w);
+}
+
+/* One interpreter's figures, as enum interpreter_metric. */
+static void write_interpreter(struct json_writer *w, uint64_t number,
+			      const int64_t v[INTERPRETER_METRIC_COUNT])
+{
+	jw_object(w);
+	jw_k_int(w, "number", (int64_t)number);
+	write_flag(w, "enabled", v[INTERPRETER_METRIC_GC_ENABLED]);
+	write_flag(w, "collecting", v[INTERPRETER_METRIC_GC_COLLECTING]);
+	write_figure(w, "frozen", v[INTERPRETER_METRIC_GC_FROZEN]);
+	write_milliseconds(w, "time_seconds", v[INTERPRETER_METRIC_GC_TIME]);
+	jw_key(w, "generations");
+	jw_array(w);
+	for (unsigned g = 0; g < GENERATIONS; g++) {
+		jw_object(w);
+		jw_k_int(w, "generation", g);
+		write_figure(w, "count", v[INTERPRETER_METRIC_GC_COUNT0 + g]);
+		write_figure(w, "threshold", v[INTERPRETER_METRIC_GC_THRESHOLD0 + g]);
+		write_figure(w, "collections", v[INTERPRETER_METRIC_GC0 + g]);
+		write_figure(w, "collected", v[INTERPRETER_METRIC_COLLECTED0 + g]);
+		write_figure(w, "uncollectable", v[INTERPRETER_METRIC_UNCOLLECTABLE0 + g]);
+		jw_object_end(w);
+	}
+	jw_array_end(w);
+	jw_object_end(w);
+}
+
+/* The figures of a process with one interpreter are that one's. */
+static void write_only_one(struct json_writer *w, const struct process *p)
+{
+	int64_t v[INTERPRETER_METRIC_COUNT];
+
+	for (unsigned g = 0; g < GENERATIONS; g++) {
+		v[INTERPRETER_METRIC_GC0 + g] = p->v[METRIC_GC0 + g];
+		v[INTERPRETER_METRIC_COLLECTED0 + g] =
+			share(p, METRIC_COLLECTED, METRIC_COLLECTED0, g);
+		v[INTERPRETER_METRIC_UNCOLLECTABLE0 + g] =
+			share(p, METRIC_UNCOLLECTABLE, METRIC_UNCOLLECTABLE0, g);
+		v[INTERPRETER_METRIC_GC_COUNT0 + g] = p->v[METRIC_GC_COUNT0 + g];
+		v[INTERPRETER_METRIC_GC_THRESHOLD0 + g] = p->v[METRIC_GC_THRESHOLD0 + g];
+	}
+	v[INTERPRETER_METRIC_GC_ENABLED] = p->v[METRIC_GC_ENABLED];
+	v[INTERPRETER_METRIC_GC_COLLECTING] = p->v[METRIC_GC_COLLECTING];
+	v[INTERPRETER_METRIC_GC_FROZEN] = p->v[METRIC_GC_FROZEN];
+	v[INTERPRETER_METRIC_GC_TIME] = p->v[METRIC_GC_TIME];
+	write_interpreter(w, 0, v);
+}
+
+static void write_interpreters(struct json_writer *w, const struct process *p)
+{
+	jw_key(w, "by_interpreter");
+	jw_array(w);
+	for (size_t i = 0; p && i < p->n_interpreters; i++)
+		write_interpreter(w, p->interpreters[i].number, p->interpreters[i].v);
+	if (p && p->v[METRIC_INTERPRETERS] == 1)
+		write_only_one(w, p);
+	jw_array_end(w);
 }
 
 static void write_state(struct json_writer *w, const struct process *p)
 {
 	int64_t state = figure(p, METRIC_PYTHON_STATE);
 	int64_t version = figure(p, METRIC_PYTHON_VERSION);
-	int64_t enabled = figure(p, METRIC_GC_ENABLED);
 	bool known = state >= 0 && state < PYTHON_STATES;
 	char text[PYTHON_VERSION_SIZE];
 
@@ -70,16 +157,13 @@ static void write_state(struct json_writer *w, const struct process *p)
 	jw_k_str(w, "state", known ? python_state_word((unsigned)state) : NULL);
 	jw_k_str(w, "state_text", known ? python_state_text((unsigned)state) : NULL);
 	write_figure(w, "interpreters", figure(p, METRIC_INTERPRETERS));
-	if (enabled == METRIC_ABSENT)
-		jw_k_null(w, "enabled");
-	else
-		jw_k_bool(w, "enabled", enabled != 0);
+	write_flag(w, "enabled", figure(p, METRIC_GC_ENABLED));
+	write_flag(w, "collecting", figure(p, METRIC_GC_COLLECTING));
 	write_figure(w, "frozen", figure(p, METRIC_GC_FROZEN));
 }
 
 static void write_totals(struct json_writer *w, const struct process *p)
 {
-	int64_t time = figure(p, METRIC_GC_TIME);
 	int64_t added;
 	int64_t span;
 	bool spent = p && p->python &&
@@ -88,7 +172,7 @@ static void write_totals(struct json_writer *w, const struct process *p)
 	write_figure(w, "collected", figure(p, METRIC_COLLECTED));
 	jw_k_num(w, "collected_per_minute", rate_of(p, PYTHON_OF_COLLECTED));
 	write_figure(w, "uncollectable", figure(p, METRIC_UNCOLLECTABLE));
-	jw_k_num(w, "time_seconds", time == METRIC_ABSENT ? NAN : (double)time / 1e3);
+	write_milliseconds(w, "time_seconds", figure(p, METRIC_GC_TIME));
 	jw_k_num(w, "time_ratio", spent ? (double)added * 1e3 / (double)span : NAN);
 }
 
@@ -125,6 +209,7 @@ static void answer(struct call *c, const struct db_result *r)
 		write_generation(w, p, g);
 	jw_array_end(w);
 	write_totals(w, p);
+	write_interpreters(w, p);
 	write_events(w, r);
 	jw_object_end(w);
 	call_reply(c, 200);

@@ -9,6 +9,7 @@
 #include "collector/store/store.h"
 #include "collector/store/store_host.h"
 #include "common/clock.h"
+#include "proto/identity.h"
 
 #define SPAN_PRESET_US  (6 * 3600 * USEC_PER_SEC)
 #define POINTS_PRESET   1000
@@ -111,6 +112,23 @@ void cgroup_series(struct call *c)
 	ask(c);
 }
 
+/* Of one of its interpreters when the call names it, else of the process. */
+static void ask_of_process(struct call *c, int32_t host_id)
+{
+	int64_t number;
+
+	if (!query_get(&c->query, "interpreter")) {
+		c->series = SERIES_OF_PROCESS(host_id, c->object_id);
+		ask(c);
+		return;
+	}
+	if (!call_query_int(c, "interpreter", 0, 0, INT64_MAX, &number))
+		return;
+	c->series = SERIES_OF_INTERPRETER(host_id,
+					  identity_interpreter(c->object_id, (uint64_t)number));
+	ask(c);
+}
+
 static void on_owner(void *arg, int rc, const struct db_result *r,
 		     const struct error *err unused_arg)
 {
@@ -120,8 +138,7 @@ static void on_owner(void *arg, int rc, const struct db_result *r,
 	if (!rows_found(c, rc, r))
 		return;
 	store_process_row(r, 0, &row);
-	c->series = SERIES_OF_PROCESS(row.host_id, c->object_id);
-	ask(c);
+	ask_of_process(c, row.host_id);
 }
 
 void process_series(struct call *c)
@@ -133,8 +150,7 @@ void process_series(struct call *c)
 	if (!call_id(c, c->params[0], &c->object_id))
 		return;
 	if (view_find_process(c->api->ctx.registry, c->object_id, &h)) {
-		c->series = SERIES_OF_PROCESS(h->host_id, c->object_id);
-		ask(c);
+		ask_of_process(c, h->host_id);
 		return;
 	}
 	db = rows_db(c, &kind);

@@ -4,6 +4,7 @@
 
 #include "collector/fleet/ingest_inner.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "proto/identity.h"
 
 /* The agent's clock is believed while it differs less than this from ours. */
@@ -64,10 +65,10 @@ static int64_t *gone_of(struct taking *k, const struct wire_tick *tick, size_t *
 
 	*ret_n = 0;
 	for (size_t i = 0; ids && i < tick->n_cgroups_gone; i++) {
-		uint32_t id = tick->cgroups_gone[i];
+		const struct delta_object *g = delta_object(d, DELTA_CGROUP, tick->cgroups_gone[i]);
 
-		if (id < d->n_cgroups && d->cgroups[id].live)
-			ids[(*ret_n)++] = d->cgroups[id].cgroup_id;
+		if (g)
+			ids[(*ret_n)++] = g->key;
 	}
 	return ids;
 }
@@ -102,12 +103,10 @@ static void take_cgroups(struct taking *k, const struct wire_tick *tick, int64_t
 /* A process tells its cgroup by the stream's id + 1. */
 static int64_t cgroup_of(const struct stream *s, const struct wire_process *info)
 {
-	const struct delta_state *d = &s->delta;
-	uint32_t id = info->cgroup_id - 1;
+	const struct delta_object *g =
+		info->cgroup_id ? delta_object(&s->delta, DELTA_CGROUP, info->cgroup_id - 1) : NULL;
 
-	return info->cgroup_id && id < d->n_cgroups && d->cgroups[id].live
-		       ? d->cgroups[id].cgroup_id
-		       : 0;
+	return g ? g->key : 0;
 }
 
 static void take_exits(struct taking *k, const int64_t *ids, size_t n, int64_t t_us)
@@ -165,6 +164,18 @@ static void into_window(struct taking *k, struct series_id id, int64_t t_us, con
 		k->in->stats.unwindowed++;
 }
 
+/* The process in that slot of the stream; NULL. */
+static struct process *process_at(const struct taking *k, size_t id)
+{
+	const struct delta_state *d = &k->stream->delta;
+	const struct delta_slot *slot = id < d->n_slots ? &d->slots[id] : NULL;
+
+	if (!slot || !slot->live)
+		return NULL;
+	return registry_find_process(k->host, identity_process(k->stream->boot_id, slot->pid,
+							       slot->start_ticks));
+}
+
 static void take_processes(struct taking *k, int64_t t_us)
 {
 	const struct delta_state *d = &k->stream->delta;
@@ -175,12 +186,10 @@ static void take_processes(struct taking *k, int64_t t_us)
 		int64_t v[METRIC_COUNT];
 		struct process *p;
 
-		if (!slot->live)
-			continue;
-		p = registry_find_process(k->host, identity_process(k->stream->boot_id, slot->pid,
-								    slot->start_ticks));
+		p = process_at(k, id);
 		if (!p)
 			continue;
+		registry_drop_interpreters(p, t_us);
 		delta_values(slot, v);
 		gctotals_add(&k->host->gc, p->service, p->v, v);
 		registry_sample(p, v, t_us);
@@ -195,15 +204,37 @@ static void take_cgroup_values(struct taking *k, int64_t t_us)
 {
 	const struct delta_state *d = &k->stream->delta;
 
-	for (size_t id = 0; id < d->n_cgroups; id++) {
-		const struct delta_cgroup *slot = &d->cgroups[id];
-		struct cgroup *g =
-			slot->live ? registry_find_cgroup(k->host, slot->cgroup_id) : NULL;
+	for (size_t id = 0; id < d->objects[DELTA_CGROUP].n; id++) {
+		const struct delta_object *o = delta_object(d, DELTA_CGROUP, id);
+		struct cgroup *g = o ? registry_find_cgroup(k->host, o->key) : NULL;
+		const int64_t *v;
 
 		if (!g)
 			continue;
-		registry_cgroup_sample(g, slot->v, t_us);
-		into_window(k, SERIES_OF_CGROUP(k->host->host_id, g->cgroup_id), t_us, slot->v);
+		v = delta_object_values(d, DELTA_CGROUP, id);
+		registry_cgroup_sample(g, v, t_us);
+		into_window(k, SERIES_OF_CGROUP(k->host->host_id, g->cgroup_id), t_us, v);
+	}
+}
+
+static void take_interpreters(struct taking *k, int64_t t_us)
+{
+	const struct delta_state *d = &k->stream->delta;
+
+	for (size_t id = 0; id < d->objects[DELTA_INTERPRETER].n; id++) {
+		const struct delta_object *o = delta_object(d, DELTA_INTERPRETER, id);
+		struct process *p = o ? process_at(k, o->process) : NULL;
+		const int64_t *v;
+		int64_t key;
+
+		if (!p)
+			continue;
+		v = delta_object_values(d, DELTA_INTERPRETER, id);
+		key = identity_interpreter(p->proc_id, (uint64_t)o->key);
+		into_window(k, SERIES_OF_INTERPRETER(k->host->host_id, key), t_us, v);
+		if (registry_interpreter_sample(p, (uint64_t)o->key, v, t_us) < 0)
+			log_warn("fleet host=%d pid=%u interpreter=%llu state=no_memory",
+				 k->host->host_id, p->pid, (unsigned long long)o->key);
 	}
 }
 
@@ -213,6 +244,7 @@ static void take_values(struct taking *k, int64_t t_us)
 	const struct delta_state *d = &k->stream->delta;
 
 	take_cgroup_values(k, t_us);
+	take_interpreters(k, t_us);
 	take_processes(k, t_us);
 	registry_host_sample(k->host, d->host, t_us);
 	into_window(k, SERIES_OF_HOST(k->host->host_id), t_us, d->host);

@@ -22,6 +22,7 @@ static void process_free(struct process *p)
 	free(p->service);
 	free(p->container);
 	python_free(&p->python);
+	free(p->interpreters);
 	free(p);
 }
 
@@ -244,6 +245,53 @@ void registry_remove_process(struct host *h, struct process *p)
 {
 	HASH_DEL(h->processes, p);
 	process_free(p);
+}
+
+/* ---- interpreters ---- */
+
+static struct interpreter *place_for(struct process *p, uint64_t number)
+{
+	size_t at = 0;
+	struct interpreter *list;
+
+	while (at < p->n_interpreters && p->interpreters[at].number < number)
+		at++;
+	if (at < p->n_interpreters && p->interpreters[at].number == number)
+		return &p->interpreters[at];
+	list = realloc(p->interpreters, (p->n_interpreters + 1) * sizeof(*list));
+	if (!list)
+		return NULL;
+	p->interpreters = list;
+	memmove(list + at + 1, list + at, (p->n_interpreters - at) * sizeof(*list));
+	p->n_interpreters++;
+	list[at].number = number;
+	return &list[at];
+}
+
+int registry_interpreter_sample(struct process *p, uint64_t number,
+				const int64_t v[INTERPRETER_METRIC_COUNT], int64_t t_us)
+{
+	struct interpreter *in = place_for(p, number);
+
+	if (!in)
+		return -ENOMEM;
+	memcpy(in->v, v, sizeof(in->v));
+	in->t_us = t_us;
+	return 0;
+}
+
+void registry_drop_interpreters(struct process *p, int64_t t_us)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_interpreters; i++)
+		if (p->interpreters[i].t_us == t_us)
+			p->interpreters[n++] = p->interpreters[i];
+	p->n_interpreters = n;
+	if (!n) {
+		free(p->interpreters);
+		p->interpreters = NULL;
+	}
 }
 
 /* ---- cgroups ---- */

@@ -37,6 +37,13 @@ struct trend {
 	int64_t v[TREND_POINTS];    /* last value of that step */
 };
 
+/* One of several interpreters of a process. */
+struct interpreter {
+	uint64_t number; /* Python's own; 0 = the main one */
+	int64_t t_us;    /* of the tick that told it last */
+	int64_t v[INTERPRETER_METRIC_COUNT];
+};
+
 struct process {
 	int64_t proc_id;
 	int32_t host_id;
@@ -56,11 +63,13 @@ struct process {
 	uint32_t rev;      /* rises when one of the strings changed */
 	int64_t first_seen_us;
 	int64_t last_seen_us;
-	int64_t announced_us;    /* time of the tick that last announced it */
-	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
-	struct trend rss;        /* KiB */
-	struct python *python;   /* NULL: no interpreter was told of */
-	UT_hash_handle hh;       /* in host->processes by proc_id */
+	int64_t announced_us;             /* time of the tick that last announced it */
+	int64_t v[METRIC_COUNT];          /* KiB, counts, ms; METRIC_ABSENT */
+	struct trend rss;                 /* KiB */
+	struct python *python;            /* NULL: no interpreter was told of */
+	struct interpreter *interpreters; /* by number; none where there is one */
+	size_t n_interpreters;
+	UT_hash_handle hh; /* in host->processes by proc_id */
 };
 
 /* A memory cgroup. What its agent says of it is kept while it is there. */
@@ -157,6 +166,12 @@ void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], in
 /* A census of the process; one of a process that is not known changes nothing here. */
 void registry_census(struct process *p, const struct wire_census *c, int64_t census_id,
 		     int64_t t_us);
+
+/* One of its interpreters told its figures; kept in the order of numbers. -ENOMEM. */
+int registry_interpreter_sample(struct process *p, uint64_t number,
+				const int64_t v[INTERPRETER_METRIC_COUNT], int64_t t_us) must_use;
+/* Those that the tick of that time did not tell have gone. */
+void registry_drop_interpreters(struct process *p, int64_t t_us);
 
 /* The cgroup, made when new; NULL without memory. What is told of it is kept in step. */
 struct cgroup *registry_cgroup(struct host *h, int64_t cgroup_id, const struct wire_cgroup *info,

@@ -33,6 +33,7 @@ const struct chunk_spec chunk_host_spec = {HOST_METRIC_COUNT, host_predictors,
 					   ARRAY_SIZE(host_predictors)};
 const struct chunk_spec chunk_cgroup_spec = {CGROUP_METRIC_COUNT, cgroup_predictors,
 					     ARRAY_SIZE(cgroup_predictors)};
+const struct chunk_spec chunk_interpreter_spec = {INTERPRETER_METRIC_COUNT, NULL, 0};
 
 static uint64_t magnitude(int64_t v)
 {

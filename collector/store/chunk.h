@@ -60,9 +60,10 @@ struct chunk_spec {
 	size_t n_predictors;
 };
 
-extern const struct chunk_spec chunk_process_spec; /* enum metric */
-extern const struct chunk_spec chunk_host_spec;    /* enum host_metric */
-extern const struct chunk_spec chunk_cgroup_spec;  /* enum cgroup_metric */
+extern const struct chunk_spec chunk_process_spec;     /* enum metric */
+extern const struct chunk_spec chunk_host_spec;        /* enum host_metric */
+extern const struct chunk_spec chunk_cgroup_spec;      /* enum cgroup_metric */
+extern const struct chunk_spec chunk_interpreter_spec; /* enum interpreter_metric */
 
 /*
  * Appends the chunk of n samples to out. times_ms: non-decreasing, after the window's start.

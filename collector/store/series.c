@@ -7,4 +7,6 @@ const struct series_type series_types[SERIES_KINDS] = {
 			 HOST_METRIC_AVAILABLE},
 	[SERIES_CGROUP] = {"cgroup", cgroup_metric_infos, &chunk_cgroup_spec, cgroup_metric_find,
 			   CGROUP_METRIC_WORKING_SET},
+	[SERIES_INTERPRETER] = {"interpreter", interpreter_metric_infos, &chunk_interpreter_spec,
+				interpreter_metric_find, INTERPRETER_METRIC_GC2},
 };

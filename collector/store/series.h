@@ -12,18 +12,25 @@
 #include "collector/store/chunk.h"
 #include "proto/metric.h"
 
-enum series_kind { SERIES_PROCESS = 0, SERIES_HOST = 1, SERIES_CGROUP = 2, SERIES_KINDS };
+enum series_kind {
+	SERIES_PROCESS = 0,
+	SERIES_HOST = 1,
+	SERIES_CGROUP = 2,
+	SERIES_INTERPRETER = 3,
+	SERIES_KINDS
+};
 
 /* A hash key: no byte of it is padding. */
 struct series_id {
-	int64_t obj_id; /* identity_process(), identity_cgroup(); 0 for the host */
+	int64_t obj_id; /* identity_process(), _cgroup(), _interpreter(); 0 for the host */
 	int32_t host_id;
 	int32_t kind; /* enum series_kind */
 };
 
-#define SERIES_OF_PROCESS(host, proc) ((struct series_id){(proc), (host), SERIES_PROCESS})
-#define SERIES_OF_HOST(host)          ((struct series_id){0, (host), SERIES_HOST})
-#define SERIES_OF_CGROUP(host, id)    ((struct series_id){(id), (host), SERIES_CGROUP})
+#define SERIES_OF_PROCESS(host, proc)   ((struct series_id){(proc), (host), SERIES_PROCESS})
+#define SERIES_OF_HOST(host)            ((struct series_id){0, (host), SERIES_HOST})
+#define SERIES_OF_CGROUP(host, id)      ((struct series_id){(id), (host), SERIES_CGROUP})
+#define SERIES_OF_INTERPRETER(host, id) ((struct series_id){(id), (host), SERIES_INTERPRETER})
 
 struct series_type {
 	const char *name;                /* 'process' */

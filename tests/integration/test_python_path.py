@@ -116,6 +116,55 @@ def test_the_figures_are_the_programs_own_and_changes_are_events(stack):
         assert len(told()) == before + 1
 
 
+SUB = """
+import gc, json, _xxsubinterpreters as m
+[(lambda a: a.append(a))([]) for _ in range(7)]; gc.collect(); gc.collect(1); gc.set_threshold(1234, 5, 6); gc.disable()
+print(json.dumps({"number": int(m.get_current()), "enabled": gc.isenabled(), "threshold": gc.get_threshold(),
+                  "stats": gc.get_stats(), "frozen": gc.get_freeze_count()}), flush=True)
+"""
+
+
+def by_interpreter(stack, proc_id):
+    return stack.get(f"/api/v1/processes/{proc_id}/gc")["by_interpreter"]
+
+
+def test_each_interpreter_is_told_by_itself(stack):
+    with program() as p:
+        proc_id = wait_for("the process", lambda: process(stack, p.p.pid), 30)["id"]
+        agree(stack, p, proc_id)
+        only = wait_for("its interpreter", lambda: by_interpreter(stack, proc_id), 30)
+        assert [i["number"] for i in only] == [0]
+        assert [g["threshold"] for g in only[0]["generations"]] == p.said["threshold"]
+        said = p.run(f"import _xxsubinterpreters as m; sub = m.create(); m.run_string(sub, {SUB!r})")
+        json.loads(p.p.stdout.readline())  # what the main one says, after that
+
+        def found():
+            """The sub-interpreter as it says itself; its figures stand still, it collects no more."""
+            for one in by_interpreter(stack, proc_id):
+                g = one["generations"]
+                if one["number"] == said["number"] and [x["threshold"] for x in g] == said["threshold"]:
+                    return one
+
+        one = wait_for("the sub-interpreter", found, 60)
+        assert one["enabled"] is False and one["frozen"] == said["frozen"] == 0
+        for have, want in zip(one["generations"], said["stats"]):
+            assert {k: have[k] for k in want} == want
+        assert said["stats"][2]["collected"] >= 7
+        main = [i for i in by_interpreter(stack, proc_id) if i["number"] == 0]
+        assert len(main) == 1 and main[0]["enabled"] is True
+        assert latest(stack, proc_id, "interpreters") == 2
+        # the process's figures are the main one's and sums of both
+        total = latest(stack, proc_id, "collected")
+        assert total == sum(g["collected"] for i in (one, main[0]) for g in i["generations"])
+        path = f"/api/v1/processes/{proc_id}/series?interpreter={said['number']}&from=-5min&metric="
+        assert stack.get(path + "collected2")["points"][-1][1] == said["stats"][2]["collected"]
+        assert stack.get(path + "gc_threshold0")["points"][-1][1] == 1234
+        assert stack.request("GET", path + "rss")[0] == 400
+        p.run("m.destroy(sub)")
+        wait_for("only the main one", lambda: [i["number"] for i in by_interpreter(stack, proc_id)] == [0], 60)
+        wait_for("the sum to stay", lambda: latest(stack, proc_id, "collected") >= total, 10)
+
+
 def test_what_it_costs_is_told(stack):
     def cost():
         host = stack.items("/hosts")[0]["id"]

@@ -49,7 +49,7 @@ def migrate(pg):
 
 
 def fill(pg, made):
-    """Half a day of host web-17: one process, its host, one cgroup, of chunks that C made."""
+    """Half a day of host web-17: one process, its host, one cgroup, one interpreter, of chunks that C made."""
     now = datetime.datetime.now(datetime.timezone.utc)
     last = now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0)
     start = last - datetime.timedelta(hours=12)
@@ -69,17 +69,18 @@ def fill(pg, made):
                                '/system.slice/api.service', 'gunicorn-api', %s)""", (PROCESS, start))
         cur.execute("""INSERT INTO cgroup VALUES (7, %s, '/system.slice/api.service', 2, 'api', 'systemd', '', '', now())""",
                     (CGROUP,))
-        stored = {0: [], 1: [], 2: []}
+        stored = {0: [], 1: [], 2: [], 3: []}
+        objects = {1: 0, 2: CGROUP, 3: PROCESS ^ 5}
         for i in range(24):
             t0 = start + datetime.timedelta(minutes=30 * i)
-            for kind in range(3):
+            for kind in stored:
                 k = [m for m in made if m.kind == kind][i]
                 stored[kind].append((t0, k))
                 if kind == 0:
                     cur.execute("INSERT INTO chunk VALUES (%s, 7, %s, 0, %s, 1, %s)", (t0, PROCESS, k.n, k.data))
                 else:
                     cur.execute("INSERT INTO host_chunk VALUES (%s, 7, %s, %s, 0, %s, 1, %s)",
-                                (t0, kind, CGROUP if kind == 2 else 0, k.n, k.data))
+                                (t0, kind, objects[kind], k.n, k.data))
     c.close()
     return stored
 
@@ -125,7 +126,7 @@ def test_the_metrics_are_the_programs(pg):
     """By the X-macros themselves: the numbers that mh_values() is called with."""
     with open(f"{ROOT}/proto/metric.h") as f:
         text = f.read()
-    for kind, name in enumerate(["METRIC_LIST", "HOST_METRIC_LIST", "CGROUP_METRIC_LIST"]):
+    for kind, name in enumerate(["METRIC_LIST", "HOST_METRIC_LIST", "CGROUP_METRIC_LIST", "INTERPRETER_METRIC_LIST"]):
         body = re.search(rf"#define {name}\(X\)(.*?)\n\n", text + "\n\n", re.S).group(1)
         listed = [(n, k == "COUNTER", {"KIB": "bytes", "MS": "seconds", "COUNT": "count", "PER_10000": "ratio"}[u])
                   for n, k, u in re.findall(r"X\(\w+, (\w+), (\w+), (\w+),", body)]
@@ -144,6 +145,7 @@ WHOLE = "now() - interval '2 days', now() + interval '1 day'"
                                                (f"series({PROCESS}, 'uss', {WHOLE})", 0, 2, 1024),
                                                (f"series_host('web-17', 'available', {WHOLE})", 1, 1, 1024),
                                                (f"series_host('7', 'psi_some', {WHOLE})", 1, 21, 1e-3),
+                                               (f"series_interpreter({PROCESS}, 5, 'gc_time', {WHOLE})", 3, 18, 1e-3),
                                                (f"series_cgroup('web-17', '/system.slice/api.service', "
                                                 f"'working_set', {WHOLE})", 2, 1, 1024)])
 def test_a_series_is_every_sample(pg, stored, call, kind, k, scale):

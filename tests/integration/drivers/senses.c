@@ -165,12 +165,12 @@ static void round_of(struct driver *d, struct wire_tick *t, int64_t kib, bool wo
 	t->t_wall_us = d->t_us;
 	t->interval_ms = 10000;
 	memcpy(t->boot_id, boot_id, sizeof(boot_id));
-	if (delta_begin(&e, &d->agent, &arena, t, 2, 1) < 0)
+	if (delta_begin(&e, &d->agent, &arena, t, 2, (const size_t[DELTA_KINDS]){1, 0}) < 0)
 		die("no memory");
 	delta_process(&e, 0, v);
 	if (worker)
 		delta_process(&e, 1, v);
-	delta_cgroup(&e, 0, cgroup);
+	delta_put_object(&e, DELTA_CGROUP, 0, cgroup);
 	delta_host(&e, host);
 	if (delta_finish(&e, &body) < 0)
 		die("a tick did not fit");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup
 #include "proto/delta.h"
+#include "proto/identity.h"
 
 #include <errno.h>
 
@@ -48,7 +49,7 @@ static int encode(struct pair *p, struct wire_tick *t, unsigned live)
 
 	arena_init(&a, 1 << 20);
 	buf_reset(&p->wire);
-	rc = delta_begin(&e, &p->from, &a, t, N, N);
+	rc = delta_begin(&e, &p->from, &a, t, N, (const size_t[]){N, N});
 	for (uint32_t i = 0; i < N && !rc; i++)
 		if (live & 1u << i)
 			delta_process(&e, i, p->v[i]);
@@ -163,24 +164,38 @@ static void an_id_may_be_reused_at_once(void **state unused_arg)
 	pair_fini(&p);
 }
 
-/* One tick of cgroups alone, there and back. */
-static int cgroup_round(struct pair *p, struct wire_tick *t, unsigned live,
-			int64_t v[N][CGROUP_METRIC_COUNT])
+/* One tick of one kind alone, there and back; v: its values, n each. */
+static int object_round(struct pair *p, struct wire_tick *t, enum delta_kind kind, unsigned live,
+			const int64_t *v, size_t n)
 {
+	const size_t some[DELTA_KINDS] = {N, N};
 	struct delta_encoder e;
 	struct arena a;
 	int rc;
 
 	arena_init(&a, 1 << 20);
 	buf_reset(&p->wire);
-	rc = delta_begin(&e, &p->from, &a, t, 0, N);
+	rc = delta_begin(&e, &p->from, &a, t, 0, some);
 	for (uint32_t i = 0; i < N && !rc; i++)
 		if (live & 1u << i)
-			delta_cgroup(&e, i, v[i]);
+			delta_put_object(&e, kind, i, v + i * n);
 	if (!rc)
 		rc = delta_finish(&e, &p->wire);
 	arena_fini(&a);
 	return rc ? rc : decode(p);
+}
+
+static int cgroup_round(struct pair *p, struct wire_tick *t, unsigned live,
+			int64_t v[N][CGROUP_METRIC_COUNT])
+{
+	return object_round(p, t, DELTA_CGROUP, live, v[0], CGROUP_METRIC_COUNT);
+}
+
+static void assert_cgroup(const struct pair *p, size_t id, const int64_t v[CGROUP_METRIC_COUNT])
+{
+	assert_non_null(delta_object(&p->to, DELTA_CGROUP, id));
+	assert_memory_equal(delta_object_values(&p->to, DELTA_CGROUP, id), v,
+			    CGROUP_METRIC_COUNT * sizeof(*v));
 }
 
 static void cgroups_come_through_exactly(void **state unused_arg)
@@ -202,22 +217,62 @@ static void cgroups_come_through_exactly(void **state unused_arg)
 	v[1][CGROUP_METRIC_USAGE] = 40;
 	v[4][CGROUP_METRIC_LIMIT] = 4096;
 	assert_int_equal(cgroup_round(&p, &key, 0x12, v), 0);
-	assert_true(p.to.cgroups[1].live && p.to.cgroups[4].live);
-	assert_memory_equal(p.to.cgroups[4].v, v[4], sizeof(v[4]));
+	assert_cgroup(&p, 1, v[1]);
+	assert_cgroup(&p, 4, v[4]);
 	v[1][CGROUP_METRIC_USAGE] = 30;
 	v[4][CGROUP_METRIC_LIMIT] = METRIC_ABSENT;
 	assert_int_equal(cgroup_round(&p, &t, 0x12, v), 0);
-	assert_memory_equal(p.to.cgroups[1].v, v[1], sizeof(v[1]));
-	assert_memory_equal(p.to.cgroups[4].v, v[4], sizeof(v[4]));
+	assert_cgroup(&p, 1, v[1]);
+	assert_cgroup(&p, 4, v[4]);
 	/* its id goes to another: nothing of the old one stays */
 	v[1][CGROUP_METRIC_USAGE] = METRIC_ABSENT;
 	v[1][CGROUP_METRIC_SWAP] = 0;
 	assert_int_equal(cgroup_round(&p, &gone, 0x2, v), 0);
-	assert_false(p.to.cgroups[4].live);
-	assert_memory_equal(p.to.cgroups[1].v, v[1], sizeof(v[1]));
-	assert_int_not_equal(p.to.cgroups[1].cgroup_id, 0);
+	assert_null(delta_object(&p.to, DELTA_CGROUP, 4));
+	assert_cgroup(&p, 1, v[1]);
+	assert_int_equal(delta_object(&p.to, DELTA_CGROUP, 1)->key, identity_cgroup("/c"));
 	t = (struct wire_tick){.cgroups_gone = (uint32_t[]){4}, .n_cgroups_gone = 1};
 	assert_int_equal(cgroup_round(&p, &t, 0x2, v), -ENOMEM); /* our own base refuses it */
+	pair_fini(&p);
+}
+
+static void interpreters_come_through_exactly(void **state unused_arg)
+{
+	struct wire_interpreter two[] = {{.id = 0, .process = 3, .number = 0},
+					 {.id = 40, .process = 3, .number = 7}};
+	struct wire_tick key = {.keyframe = true, .interpreters = two, .n_interpreters = 2};
+	struct wire_tick t = {0};
+	struct wire_tick gone = {.interpreters_gone = (uint32_t[]){0}, .n_interpreters_gone = 1};
+	int64_t v[N][INTERPRETER_METRIC_COUNT];
+	struct error err;
+	struct pair p;
+
+	two[1].id = 5;
+	pair_init(&p);
+	for (int i = 0; i < N; i++)
+		set_all(v[i], INTERPRETER_METRIC_COUNT, METRIC_ABSENT);
+	v[0][INTERPRETER_METRIC_GC2] = 12;
+	v[5][INTERPRETER_METRIC_GC_TIME] = INT64_C(1) << 50;
+	assert_int_equal(object_round(&p, &key, DELTA_INTERPRETER, 0x21, v[0],
+				      INTERPRETER_METRIC_COUNT),
+			 0);
+	v[5][INTERPRETER_METRIC_GC_TIME] = 3;
+	v[0][INTERPRETER_METRIC_GC2] = METRIC_ABSENT;
+	assert_int_equal(object_round(&p, &t, DELTA_INTERPRETER, 0x21, v[0],
+				      INTERPRETER_METRIC_COUNT),
+			 0);
+	for (size_t id = 0; id <= 5; id += 5)
+		assert_memory_equal(delta_object_values(&p.to, DELTA_INTERPRETER, id), v[id],
+				    sizeof(v[id]));
+	assert_int_equal(delta_object(&p.to, DELTA_INTERPRETER, 5)->key, 7);
+	assert_int_equal(delta_object(&p.to, DELTA_INTERPRETER, 5)->process, 3);
+	assert_int_equal(object_round(&p, &gone, DELTA_INTERPRETER, 0x20, v[0],
+				      INTERPRETER_METRIC_COUNT),
+			 0);
+	assert_null(delta_object(&p.to, DELTA_INTERPRETER, 0));
+	/* a word of one that is not there */
+	assert_int_equal(delta_apply(&p.to, &gone, &err), -EBADMSG);
+	assert_string_equal(err.msg, "tick: interpreter id 0 goes and is not live");
 	pair_fini(&p);
 }
 
@@ -297,10 +352,10 @@ static void leave_but(struct delta_state *s, uint32_t *ids, uint32_t n, uint32_t
 	arena_init(&a, (size_t)64 << 20);
 	set_all(v, METRIC_COUNT, METRIC_ABSENT);
 	v[METRIC_RSS] = 101;
-	assert_int_equal(delta_begin(&e, s, &a, &t, n, 0), 0);
+	assert_int_equal(delta_begin(&e, s, &a, &t, n, (const size_t[DELTA_KINDS]){0}), 0);
 	assert_int_equal(delta_finish(&e, &out), 0);
 	assert_true(s->n_slots >= n);
-	assert_int_equal(delta_begin(&e, s, &a, &next, stay, 0), 0);
+	assert_int_equal(delta_begin(&e, s, &a, &next, stay, (const size_t[DELTA_KINDS]){0}), 0);
 	assert_true(s->n_slots < 1000);
 	delta_process(&e, 0, v);
 	assert_int_equal(delta_finish(&e, &out), 0);
@@ -336,7 +391,8 @@ static void thousands_may_be_born_at_once(void **state unused_arg)
 
 		arena_init(&a, (size_t)64 << 20);
 		v[METRIC_RSS] = 100;
-		assert_int_equal(delta_begin(&e, &s, &a, &t, MANY, 0), 0);
+		assert_int_equal(delta_begin(&e, &s, &a, &t, MANY, (const size_t[DELTA_KINDS]){0}),
+				 0);
 		for (uint32_t i = 0; i < MANY; i++)
 			delta_process(&e, i, v);
 		assert_int_equal(delta_finish(&e, &out), 0);
@@ -382,6 +438,7 @@ int main(void)
 		cmocka_unit_test(what_stays_is_not_sent),
 		cmocka_unit_test(an_id_may_be_reused_at_once),
 		cmocka_unit_test(cgroups_come_through_exactly),
+		cmocka_unit_test(interpreters_come_through_exactly),
 		cmocka_unit_test(a_keyframe_needs_no_history),
 		cmocka_unit_test(hostile_ticks_are_refused),
 		cmocka_unit_test(thousands_may_be_born_at_once),

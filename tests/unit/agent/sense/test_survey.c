@@ -156,7 +156,7 @@ static void a_service_comes_with_its_cgroup(void **state unused_arg)
 	assert_true(is_announced("/system.slice"));
 	assert_int_equal(w.tick.n_born, 2);
 	assert_int_equal(w.tick.born[0].cgroup_id, c->id + 1);
-	v = w.state.cgroups[c->id].v;
+	v = delta_object_values(&w.state, DELTA_CGROUP, c->id);
 	assert_int_equal(v[CGROUP_METRIC_USAGE], 40 << 10);
 	assert_int_equal(v[CGROUP_METRIC_WORKING_SET], (40 << 10) - 4);
 	assert_int_equal(v[CGROUP_METRIC_KERNEL], 8);
@@ -165,7 +165,7 @@ static void a_service_comes_with_its_cgroup(void **state unused_arg)
 	assert_int_equal(v[CGROUP_METRIC_EVENTS_MAX], 7);
 	assert_int_equal(v[CGROUP_METRIC_OOM_KILLS], 2);
 	assert_int_equal(v[CGROUP_METRIC_PROCESSES], 2);
-	v = w.state.cgroups[announced("/system.slice")->id].v;
+	v = delta_object_values(&w.state, DELTA_CGROUP, announced("/system.slice")->id);
 	assert_int_equal(v[CGROUP_METRIC_OWN_LIMIT], 100 << 10);
 	assert_int_equal(v[CGROUP_METRIC_PROCESSES], 2);
 	/* who has ended is none of its processes in that very round */
@@ -190,7 +190,8 @@ static void a_cgroup_changes_and_goes(void **state unused_arg)
 	cgroup_put("a", 41 << 20, "max\n");
 	round_trip(10 * USEC_PER_SEC);
 	assert_int_equal(w.tick.n_cgroups, 0);
-	assert_int_equal(w.state.cgroups[id].v[CGROUP_METRIC_USAGE], 41 << 10);
+	assert_int_equal(delta_object_values(&w.state, DELTA_CGROUP, id)[CGROUP_METRIC_USAGE],
+			 41 << 10);
 	/* it gets a limit: told anew within a full reading */
 	cgroup_put("a", 42 << 20, "67108864\n");
 	for (unsigned i = 0; i < CGROUP_FULL_EVERY && !is_announced("/a"); i++)
@@ -198,11 +199,12 @@ static void a_cgroup_changes_and_goes(void **state unused_arg)
 	assert_true(is_announced("/a"));
 	assert_string_equal(announced("/a")->limited_by, "/a");
 	assert_int_equal(w.tick.n_cgroups_gone, 1);
-	assert_int_equal(w.state.cgroups[id].v[CGROUP_METRIC_LIMIT], 64 << 10);
+	assert_int_equal(delta_object_values(&w.state, DELTA_CGROUP, id)[CGROUP_METRIC_LIMIT],
+			 64 << 10);
 	fake_remove(10);
 	round_trip(10 * USEC_PER_SEC);
 	round_trip(10 * USEC_PER_SEC);
-	assert_false(w.state.cgroups[id].live);
+	assert_null(delta_object(&w.state, DELTA_CGROUP, id));
 	end();
 }
 
@@ -216,7 +218,7 @@ static void a_keyframe_tells_all_cgroups(void **state unused_arg)
 	round_trip(10 * USEC_PER_SEC);
 	assert_true(w.tick.keyframe);
 	assert_true(is_announced("/a"));
-	assert_true(w.state.cgroups[announced("/a")->id].live);
+	assert_non_null(delta_object(&w.state, DELTA_CGROUP, announced("/a")->id));
 	end();
 }
 

@@ -39,6 +39,8 @@ struct agent {
 	int64_t rss[LIVE];
 	bool grouped[LIVE];    /* cgroups that are there */
 	int64_t charged[LIVE]; /* their working sets */
+	bool alone[LIVE];      /* interpreters that are there */
+	int64_t full[LIVE];    /* their full collections */
 };
 
 struct world {
@@ -134,6 +136,7 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 	auto_buf struct buf body = BUF_INIT(65536);
 	auto_arena struct arena arena;
 	int64_t host[HOST_METRIC_COUNT];
+	const size_t all[DELTA_KINDS] = {LIVE, LIVE};
 	struct delta_encoder e;
 
 	arena_init(&arena, 1 << 20);
@@ -151,9 +154,13 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 		a->grouped[t->cgroups_gone[i]] = false;
 	for (size_t i = 0; i < t->n_cgroups; i++)
 		a->grouped[t->cgroups[i].id] = true;
+	for (size_t i = 0; i < t->n_interpreters_gone; i++)
+		a->alone[t->interpreters_gone[i]] = false;
+	for (size_t i = 0; i < t->n_interpreters; i++)
+		a->alone[t->interpreters[i].id] = true;
 	for (int i = 0; i < HOST_METRIC_COUNT; i++)
 		host[i] = 1000 + i;
-	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE, LIVE), 0);
+	assert_int_equal(delta_begin(&e, &a->state, &arena, t, LIVE, all), 0);
 	for (uint32_t id = 0; id < LIVE; id++) {
 		int64_t v[METRIC_COUNT];
 
@@ -171,7 +178,16 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 		v[CGROUP_METRIC_WORKING_SET] = a->charged[id];
 		v[CGROUP_METRIC_LIMIT] = 1 << 20;
 		if (a->grouped[id])
-			delta_cgroup(&e, id, v);
+			delta_put_object(&e, DELTA_CGROUP, id, v);
+	}
+	for (uint32_t id = 0; id < LIVE; id++) {
+		int64_t v[INTERPRETER_METRIC_COUNT];
+
+		for (int i = 0; i < INTERPRETER_METRIC_COUNT; i++)
+			v[i] = METRIC_ABSENT;
+		v[INTERPRETER_METRIC_GC2] = a->full[id];
+		if (a->alone[id])
+			delta_put_object(&e, DELTA_INTERPRETER, id, v);
 	}
 	delta_host(&e, host);
 	assert_int_equal(delta_finish(&e, &body), 0);
@@ -816,6 +832,54 @@ static void cgroups_come_and_go(void **state)
 	assert_int_equal(last_put()->b.n_cgroups_gone, 1);
 }
 
+static void interpreters_come_and_go(void **state)
+{
+	struct world *w = *state;
+	struct wire_process one[] = {process(0, 10, "api"), process(1, 11, "other")};
+	struct wire_interpreter three[] = {{.id = 5, .process = 0, .number = 7},
+					   {.id = 2, .process = 0, .number = 0},
+					   {.id = 3, .process = 0, .number = 4}};
+	struct wire_tick key = {.keyframe = true,
+				.born = one,
+				.n_born = 2,
+				.interpreters = three,
+				.n_interpreters = 3};
+	struct process *p;
+
+	w->agent.full[5] = 70;
+	w->agent.full[2] = 1;
+	assert_int_equal(send_tick(w, &key), 0);
+	p = found(w, 10);
+	assert_int_equal(p->n_interpreters, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(p->interpreters[i].number, ((unsigned[]){0, 4, 7})[i]);
+	assert_int_equal(p->interpreters[2].v[INTERPRETER_METRIC_GC2], 70);
+	assert_int_equal(found(w, 11)->n_interpreters, 0);
+	assert_int_equal(fake.windowed[SERIES_INTERPRETER], 3);
+	/* only what changed is told */
+	w->agent.full[5] = 71;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(p->interpreters[2].v[INTERPRETER_METRIC_GC2], 71);
+	assert_int_equal(fake.windowed[SERIES_INTERPRETER], 6);
+	/* gone by its word, and by its absence from a keyframe */
+	assert_int_equal(send_tick(w, &(struct wire_tick){.interpreters_gone = (uint32_t[]){3},
+							  .n_interpreters_gone = 1}),
+			 0);
+	assert_int_equal(p->n_interpreters, 2);
+	assert_int_equal(p->interpreters[1].number, 7);
+	w->agent.alone[2] = w->agent.alone[5] = false;
+	assert_int_equal(send_tick(w,
+				   &(struct wire_tick){.keyframe = true, .born = one, .n_born = 2}),
+			 0);
+	assert_int_equal(p->n_interpreters, 0);
+	/* of a process that nobody knows: nothing happens */
+	three[0].process = 6;
+	assert_int_equal(send_tick(w,
+				   &(struct wire_tick){.interpreters = three, .n_interpreters = 1}),
+			 0);
+	assert_int_equal(fake.windowed[SERIES_INTERPRETER], 8);
+}
+
 static void a_cgroup_id_passes_on_in_one_tick(void **state)
 {
 	struct world *w = *state;
@@ -1216,6 +1280,7 @@ int main(void)
 		TEST(a_base_that_moved_elsewhere_waits_for_a_keyframe),
 		TEST(events_keep_their_words),
 		TEST(cgroups_come_and_go),
+		TEST(interpreters_come_and_go),
 		TEST(a_cgroup_id_passes_on_in_one_tick),
 		TEST(a_kill_is_told_once_and_joined),
 		TEST(a_death_is_told_without_any_tick),

@@ -173,10 +173,12 @@ static void a_window_is_sealed_once(void **state unused_arg)
 	window_set_free(&ws);
 }
 
-/* One number may be a process, a cgroup and, as 0, the host: the kind tells them apart. */
+/* One number may be a process, its main interpreter, a cgroup and, as 0, the host: the kind tells
+ * them apart. */
 static void kinds_do_not_mix(void **state unused_arg)
 {
 	int64_t host[HOST_METRIC_COUNT], cgroup[CGROUP_METRIC_COUNT];
+	int64_t interpreter[INTERPRETER_METRIC_COUNT] = {0};
 	struct window_set *ws = set_new();
 	struct sealed s = {.n = 0};
 	struct seen seen = {.n = 0};
@@ -202,8 +204,14 @@ static void kinds_do_not_mix(void **state unused_arg)
 	assert_int_equal(window_read(ws, &SERIES_OF_CGROUP(1, 7), CGROUP_METRIC_COUNT, 0, INT64_MAX,
 				     on_point, &seen),
 			 0);
+	interpreter[INTERPRETER_METRIC_GC_TIME] = 3000;
+	assert_int_equal(window_add(ws, &SERIES_OF_INTERPRETER(1, 7), BASE, BASE, interpreter), 0);
+	assert_int_equal(window_read(ws, &SERIES_OF_INTERPRETER(1, 7), INTERPRETER_METRIC_GC_TIME,
+				     0, INT64_MAX, on_point, &seen),
+			 1);
+	assert_int_equal(seen.p[2].v, 3000);
 	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
-	assert_int_equal(s.n, 3);
+	assert_int_equal(s.n, SERIES_KINDS);
 	for (int kind = 0; kind < SERIES_KINDS; kind++)
 		assert_int_equal(s.part[kind].id.kind, kind);
 	assert_int_equal(s.part[SERIES_CGROUP].id.obj_id, 7);
