@@ -12,6 +12,7 @@
 
 #include "collector/api/api.h"
 #include "collector/command/dispatch.h"
+#include "collector/fleet/adopter.h"
 #include "collector/fleet/enroll.h"
 #include "collector/fleet/holders.h"
 #include "collector/fleet/ingest.h"
@@ -370,6 +371,8 @@ static void gather_stats(struct collector *c)
 			? (uint64_t)MAX_OF(clock_wall_us() - store.oldest_queued_us, (int64_t)0)
 			: 0;
 	c->stats.db_errors = store.flush_errors + store.seal_errors;
+	c->stats.adopted = store.adopted;
+	c->stats.adopt_errors = store.adopt_errors;
 	c->stats.alerts_log = alerts.firing[RULE_LOG];
 	c->stats.alerts_mail = alerts.firing[RULE_MAIL] + kill_alerts_firing(c->kills);
 	c->stats.alerts_trim = alerts.firing[RULE_TRIM];
@@ -506,6 +509,7 @@ static void stop(struct collector *c)
 	mailer_free(&c->mailer);
 	ingest_free(&c->ingest);
 	store_free(&c->store);
+	adopter_free(&c->adopter);
 	restore_free(&c->restore);
 	api_free(&c->api);
 	kill_alerts_free(&c->kills);

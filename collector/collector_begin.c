@@ -9,6 +9,7 @@
 #include "collector/api/api.h"
 #include "collector/collector_inner.h"
 #include "collector/command/dispatch.h"
+#include "collector/fleet/adopter.h"
 #include "collector/fleet/enroll.h"
 #include "collector/fleet/holders.h"
 #include "collector/fleet/ingest.h"
@@ -27,6 +28,7 @@
 #define BEGIN_RETRY_MS 50
 #define DEAD_LEASES    2 /* a collector that gave no sign for so many leases has no agents */
 #define FOLLOW_BACK_US (60 * USEC_PER_SEC)
+#define GONE_LEASES    4 /* ... is not taken for gone before */
 
 /* ---- doors ---- */
 
@@ -134,6 +136,9 @@ static void open_doors(struct collector *c)
 	if (!rc)
 		rc = holders_new(c->base, c->store, &c->registry, DEAD_LEASES * c->o->lease_us,
 				 on_new_host, c, &c->holders);
+	if (!rc && adopter_new(c->store, MAX_OF(c->o->adopt_after_us, GONE_LEASES * c->o->lease_us),
+			       &c->adopter) < 0)
+		rc = error_set(&err, -ENOMEM, "no memory to start");
 	if (rc < 0) {
 		collector_fail(c, rc == -EADDRINUSE ? -EINVAL : rc, &err);
 		return;
@@ -260,7 +265,8 @@ static void on_replaced(void *arg)
 		c, -EEXIST,
 		&(struct error){
 			"another process has started as this collector (collector.uuid in its "
-			"state_dir is the same as ours)"});
+			"state_dir is the same as ours), or another collector took us for gone "
+			"(adopt_after): start again"});
 }
 
 static const struct leader_ops leader_ops = {.changed = on_leader, .replaced = on_replaced};

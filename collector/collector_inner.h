@@ -29,6 +29,7 @@ struct collector {
 	struct restore *restore;
 	struct leader *leader;
 	struct holders *holders;
+	struct adopter *adopter;
 	char name[320];
 	bool begun;
 	bool open;     /* the doors are */

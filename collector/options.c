@@ -111,6 +111,11 @@ static const struct conf_option options[] = {
 	{"lease", CONF_DURATION, O(lease_us), "15s", SEC, 5 * MIN, 0,
 	 "of several collectors on one database another leads so long after the leader went silent",
 	 NULL},
+	{"adopt_after", CONF_DURATION, O(adopt_after_us), "10min", 5 * SEC, HOUR, 0,
+	 "what a collector received that went silent for so long (at least four leases) is sealed "
+	 "by "
+	 "the one that leads",
+	 NULL},
 	{"agent_rate", CONF_BYTES, O(agent_rate), "256KiB", 16 * 1024, 1024 * MIB, 0,
 	 "bytes a second that one agent may send after a burst of 1 MiB: how fast what it held "
 	 "over an "

@@ -29,6 +29,7 @@ struct collector_options {
 	int64_t flush_interval_us;
 	int64_t queue_bytes;
 	int64_t lease_us;
+	int64_t adopt_after_us;
 	int64_t agent_rate;
 	int64_t outage_mail_us;
 	int64_t keep_chunks_us;

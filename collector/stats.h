@@ -21,6 +21,10 @@
 	X(agents_slowed, "ingest_slowed_total", "", counter, 1,                                   \
 	  "times that an agent sent faster than agent_rate")                                      \
 	X(db_errors, "database_errors_total", "", counter, 1, "statements that failed")           \
+	X(adopted, "adopted_windows_total", "", counter, 1,                                       \
+	  "windows sealed for a collector that is gone")                                          \
+	X(adopt_errors, "adopt_errors_total", "", counter, 1,                                     \
+	  "attempts at that which failed and are made again")                                     \
 	X(alerts_log, "alerts_firing", "severity=\"log\"", gauge, 1, "alerts that fire now")      \
 	X(alerts_mail, "alerts_firing", "severity=\"mail\"", gauge, 1, "alerts that fire now")    \
 	X(alerts_trim, "alerts_firing", "severity=\"trim\"", gauge, 1, "alerts that fire now")    \

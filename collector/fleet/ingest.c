@@ -138,6 +138,8 @@ int ingest_turn_page(struct taking *k, int64_t t_us, struct error *err)
 	if (!before || store_window_of(store, before) == store_window_of(store, t_us))
 		return 0;
 	k->trouble = pack_end(k, err);
+	/* A place to read on from lies between any two batches: none has the time of another. */
+	k->rcv_us = store_receive_time(k->in->store);
 	if (k->trouble == 0)
 		k->trouble = pack_begin(k, err);
 	return k->trouble;
@@ -248,7 +250,10 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 {
 	auto_arena struct arena arena;
 	struct wire_batch b;
-	struct taking k = {.in = in, .host = h, .arena = &arena};
+	struct taking k = {.in = in,
+			   .host = h,
+			   .arena = &arena,
+			   .windows = store_windows(in->store)};
 	int rc;
 
 	/* Ticks are unpacked beside the batch that holds them. */
@@ -290,7 +295,7 @@ void ingest_replay(struct ingest *in, struct host *h, const struct store_replaye
 			   .host = h,
 			   .arena = &arena,
 			   .rcv_us = row->rcv_us,
-			   .foreign = row->foreign,
+			   .windows = row->windows,
 			   .followed = row->followed};
 
 	arena_init(&arena, 2 * WIRE_BUDGET(row->payload_len));

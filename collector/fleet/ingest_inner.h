@@ -43,13 +43,13 @@ struct taking {
 	struct host *host;
 	struct stream *stream;
 	struct arena *arena;
-	struct pack *pack; /* NULL while replaying */
-	uint64_t packed;   /* the number before the pack's first */
-	int64_t rcv_us;    /* the store's receive time of the batch */
-	bool foreign;      /* another collector received it */
-	bool followed;     /* read after another collector, as it came */
-	bool again;        /* the record at hand is in memory already */
-	int trouble;       /* of the store, -errno: no fault of the record at hand */
+	struct pack *pack;          /* NULL while replaying */
+	uint64_t packed;            /* the number before the pack's first */
+	int64_t rcv_us;             /* the store's receive time of the batch */
+	struct window_set *windows; /* for its samples; NULL: none */
+	bool followed;              /* read after another collector, as it came */
+	bool again;                 /* the record at hand is in memory already */
+	int trouble;                /* of the store, -errno: no fault of the record at hand */
 };
 
 /* A time that the agent told, on our clock. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A round of samples: who came, who went, what everything measures now. */
+#include <errno.h>
 #include <string.h>
 
 #include "collector/fleet/ingest_inner.h"
@@ -160,7 +161,9 @@ static void take_absent(struct taking *k, const struct wire_tick *tick, int64_t 
 
 static void into_window(struct taking *k, struct series_id id, int64_t t_us, const int64_t *v)
 {
-	if (window_add(store_windows_of(k->in->store, k->foreign), &id, t_us, k->rcv_us, v) < 0)
+	int rc = k->windows ? window_add(k->windows, &id, t_us, k->rcv_us, v) : 0;
+
+	if (rc < 0 && rc != -ERANGE)
 		k->in->stats.unwindowed++;
 }
 

@@ -217,6 +217,7 @@ void store_free(struct store **slot)
 	store_ingest_fini(s);
 	store_seal_fini(s);
 	store_follow_fini(s);
+	store_adopt_fini(s);
 	if (s->flush_timer)
 		event_free(s->flush_timer);
 	if (s->seal_timer)
@@ -237,11 +238,6 @@ struct db *store_db(struct store *s)
 struct window_set *store_windows(struct store *s)
 {
 	return s->windows;
-}
-
-struct window_set *store_windows_of(struct store *s, bool foreign)
-{
-	return foreign ? s->others : s->windows;
 }
 
 int store_writer(const struct store *s)
@@ -269,6 +265,8 @@ void store_keep_from(struct store *s, int64_t rcv_us)
 void store_lead(struct store *s, bool leads)
 {
 	s->leads = leads;
+	if (!leads)
+		s->adopt.clear = false;
 }
 
 int64_t store_window_of(const struct store *s, int64_t t_us)

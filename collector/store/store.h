@@ -73,8 +73,6 @@ void store_free(struct store **s);
 
 struct db *store_db(struct store *s);
 struct window_set *store_windows(struct store *s);
-/* Those of what other collectors received: they are shown, and sealed over there. */
-struct window_set *store_windows_of(struct store *s, bool foreign);
 /* Our number among the collectors; 0 while alone. */
 int store_writer(const struct store *s);
 /* Our process among those of our uuid: 16 bytes. */
@@ -108,6 +106,8 @@ struct store_stats {
 	uint64_t seal_errors;
 	uint64_t followed; /* batches of other collectors, read */
 	uint64_t too_late; /* parts dropped: older than chunks are kept */
+	uint64_t adopted;  /* windows that were sealed for a collector that is gone */
+	uint64_t adopt_errors;
 	size_t queued_bytes;
 	size_t queued_batches;
 	int64_t oldest_queued_us; /* receive time, 0 = none */
@@ -302,10 +302,10 @@ struct store_replayed {
 	int64_t epoch;
 	int64_t first_seq;
 	int64_t last_seq;
-	int64_t rcv_us;  /* for window_add(): what is sealed already is ignored there */
-	int64_t skew_us; /* as the batch's */
-	bool followed;   /* just stored; else it was before our start */
-	bool foreign;    /* another collector received it: store_windows_of() has its windows */
+	int64_t rcv_us;             /* for window_add(): what is sealed already is ignored there */
+	int64_t skew_us;            /* as the batch's */
+	bool followed;              /* just stored; else it was before our start */
+	struct window_set *windows; /* where its samples go; NULL: they only move the state on */
 	const uint8_t *payload;
 	size_t payload_len;
 };
@@ -321,6 +321,22 @@ int store_replay(struct store *s, store_on_replayed *row, store_on_replay_done *
 void store_follow(struct store *s, store_on_replayed *row, void *arg);
 /* Once more what others received in the last span_us: a host was not known yet. */
 void store_follow_back(struct store *s, int64_t span_us);
+
+/* ---- of a collector that is gone ---- */
+
+struct store_adopt_ops {
+	/* What it received and is in no chunk, with what others received beside it, in the order in
+	 * which it came: for a fleet of its own, apart from the one that is shown. */
+	store_on_replayed *row;
+	/* Every sample found room. */
+	bool (*whole)(void *arg);
+	/* That fleet is no longer needed. */
+	void (*end)(void *arg);
+	void *arg;
+};
+/* After store_replay(): as long as we lead, what a collector received that gave no sign for
+ * silent_us and whose last window is over is sealed here, in its name. */
+void store_adopt(struct store *s, int64_t silent_us, const struct store_adopt_ops *ops);
 
 /* ---- reading ---- */
 

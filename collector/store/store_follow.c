@@ -87,20 +87,11 @@ static int by_received(const void *pa, const void *pb)
 	return a->writer - b->writer;
 }
 
-static void read_row(const struct db_result *r, size_t i, struct row *ret)
+static void read_row(const struct store *s, const struct db_result *r, size_t i, struct row *ret)
 {
-	*ret = (struct row){
-		.r = {.host_id = (int32_t)db_int(r, i, 0),
-		      .epoch = db_int(r, i, 1),
-		      .first_seq = db_int(r, i, 2),
-		      .last_seq = db_int(r, i, 3),
-		      .rcv_us = db_time(r, i, 4),
-		      .skew_us = db_int(r, i, 5),
-		      .followed = true,
-		      .foreign = true},
-		.writer = (int)db_int(r, i, 7),
-	};
-	ret->r.payload = db_bytes(r, i, 6, &ret->r.payload_len);
+	ret->writer = store_replay_read(r, i, &ret->r);
+	ret->r.followed = true;
+	ret->r.windows = s->others;
 }
 
 /* Where one collector's rows were cut off, nothing younger of the others is taken yet. */
@@ -140,7 +131,7 @@ static void on_rows(void *arg, int rc, const struct db_result *r, const struct e
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		read_row(r, i, &rows[i]);
+		read_row(s, r, i, &rows[i]);
 	limit = limit_of(s, rows, n);
 	qsort(rows, n, sizeof(*rows), by_received);
 	for (size_t i = 0; i < n && rows[i].r.rcv_us <= limit; i++) {

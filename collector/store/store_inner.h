@@ -44,6 +44,7 @@ struct pending {
 /* A window on its way into chunks. Kept until its transaction is known to be in. */
 struct seal {
 	bool active;
+	struct window_set *windows; /* it is of these: our own, or the adopted ones */
 	int64_t t0_us;
 	int64_t cut_us;
 	struct seal_part *parts;
@@ -85,6 +86,24 @@ struct follow {
 struct follower {
 	TAILQ_ENTRY(follower) link;
 	void (*done)(struct follower *f, int rc);
+};
+
+/* What a collector that is gone left unsealed, on its way into chunks. */
+struct adoption {
+	struct event *timer; /* NULL until store_adopt() */
+	int64_t silent_us;
+	struct store_adopt_ops ops;
+	bool clear;  /* we led and found nobody to adopt: the inbox may be cleaned up */
+	bool active; /* the ones below hold */
+	int writer;
+	char name[128];
+	uint8_t boot[16]; /* that we gave it: who has it seals what it received */
+	struct window_set *windows;
+	int64_t cut_us; /* its youngest batch */
+	int64_t from_us;
+	struct store_replayed last;
+	bool read; /* all of it: windows may be sealed */
+	uint64_t sealed;
 };
 
 /* State of a query under way, first in its struct: what waits when the store is freed is freed
@@ -131,6 +150,7 @@ struct store {
 	bool leads;
 	struct window_set *others; /* windows of what they received */
 	struct follow follow;
+	struct adoption adopt;
 };
 
 /* Adds steps that make the leaves for t, where they are not known yet. */
@@ -160,6 +180,20 @@ void store_follow_saw(struct store *s, int writer, int64_t rcv_us);
 /* Calls f->done when what others had stored by now was given; at once when there is nobody. */
 void store_follow_catch_up(struct store *s, struct follower *f);
 void store_follow_leave(struct store *s, struct follower *f);
+/* A page of the inbox from window from_us on, after last; arg of done is s. */
+int store_replay_ask(struct store *s, int64_t from_us, const struct store_replayed *last,
+		     db_done *done) must_use;
+bool store_replay_is_last(const struct db_result *r);
+/* Row i, but for where its samples go. Who received it. */
+int store_replay_read(const struct db_result *r, size_t i, struct store_replayed *ret);
+/* First in a transaction that seals what writer received: it is undone with -ESTALE where another
+ * process than boot does that. */
+int store_hold_writer(struct db_tx *tx, int writer, const uint8_t boot[16]) must_use;
+void store_adopt_fini(struct store *s);
+/* A window of it that is to be sealed; false when there is none. */
+bool store_adopt_due(const struct store *s, int64_t *ret_t0);
+/* What came of that: 0; -ESTALE another process seals it now. */
+void store_adopt_sealed(struct store *s, int rc);
 
 /* The windows of an hour share the range of a rollup's 'part' between them: how many each has. */
 int store_rollup_parts(int64_t window_us);

@@ -17,20 +17,25 @@ static void replay_end(struct store *s, int rc, const struct error *err)
 	s->replay.on_done(s->replay.arg, rc, err);
 }
 
-static int ask_page(struct store *s)
+int store_replay_ask(struct store *s, int64_t from_us, const struct store_replayed *last,
+		     db_done *done)
 {
-	const struct store_replayed *last = &s->replay.last;
 	const struct db_param params[] = {
 		DB_P_INT8(PAGE_ROWS),   DB_P_TIME(last->rcv_us),    DB_P_INT4(last->host_id),
-		DB_P_INT8(last->epoch), DB_P_INT8(last->first_seq), DB_P_TIME(s->replay.from_us),
+		DB_P_INT8(last->epoch), DB_P_INT8(last->first_seq), DB_P_TIME(from_us),
 	};
 
-	return db_query(s->db, Q_INBOX_REPLAY, params, ARRAY_SIZE(params), on_page, s);
+	return db_query(s->db, Q_INBOX_REPLAY, params, ARRAY_SIZE(params), done, s);
 }
 
-static void give(struct store *s, const struct db_result *r, size_t i)
+bool store_replay_is_last(const struct db_result *r)
 {
-	struct store_replayed row = {
+	return db_rows(r) < PAGE_ROWS;
+}
+
+int store_replay_read(const struct db_result *r, size_t i, struct store_replayed *ret)
+{
+	*ret = (struct store_replayed){
 		.host_id = (int32_t)db_int(r, i, 0),
 		.epoch = db_int(r, i, 1),
 		.first_seq = db_int(r, i, 2),
@@ -38,11 +43,23 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 		.rcv_us = db_time(r, i, 4),
 		.skew_us = db_int(r, i, 5),
 	};
+	ret->payload = db_bytes(r, i, 6, &ret->payload_len);
+	return (int)db_int(r, i, 7);
+}
 
-	row.payload = db_bytes(r, i, 6, &row.payload_len);
-	row.foreign = db_int(r, i, 7) != s->writer;
-	if (row.foreign)
-		store_follow_saw(s, (int)db_int(r, i, 7), row.rcv_us);
+static int ask_page(struct store *s)
+{
+	return store_replay_ask(s, s->replay.from_us, &s->replay.last, on_page);
+}
+
+static void give(struct store *s, const struct db_result *r, size_t i)
+{
+	struct store_replayed row;
+	int writer = store_replay_read(r, i, &row);
+
+	row.windows = writer == s->writer ? s->windows : s->others;
+	if (writer != s->writer)
+		store_follow_saw(s, writer, row.rcv_us);
 	s->replay.row(s->replay.arg, &row);
 	s->replay.last = row;
 	s->replay.last.payload = NULL;
@@ -56,7 +73,7 @@ static void on_page(void *arg, int rc, const struct db_result *r, const struct e
 	FAILPOINT("replay.page");
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++)
 		give(s, r, i);
-	if (rc < 0 || db_rows(r) < PAGE_ROWS) {
+	if (rc < 0 || store_replay_is_last(r)) {
 		replay_end(s, rc, err);
 		return;
 	}

@@ -49,7 +49,9 @@ static int64_t horizon(const struct store *s, enum partition_table t, int64_t no
 	case PARTITION_INBOX:
 		inbox = MIN_OF(now_us - s->cfg.keep_inbox_us, window_oldest_received(s->windows));
 		inbox = MIN_OF(inbox, s->keep_from_us);
-		return s->replay.done ? MIN_OF(inbox, store_oldest_queued(s)) : INT64_MIN;
+		if (!s->replay.done || (s->adopt.timer && !s->adopt.clear))
+			return INT64_MIN;
+		return MIN_OF(inbox, store_oldest_queued(s));
 	case PARTITION_CHUNK:
 	case PARTITION_HOST_CHUNK:
 		return now_us - s->cfg.keep_chunk_us;

@@ -198,8 +198,31 @@ static void count_sealed(struct store *s)
 
 static void seal_finish(struct store *s)
 {
-	window_seal_done(s->windows, s->seal.cut_us);
+	window_seal_done(s->seal.windows, s->seal.cut_us);
 	store_seal_fini(s);
+}
+
+static bool is_adopted(const struct store *s)
+{
+	return s->seal.windows != s->windows;
+}
+
+static int seal_writer(const struct store *s)
+{
+	return is_adopted(s) ? s->adopt.writer : s->writer;
+}
+
+/* Of windows that are not ours: who adopted them is told. */
+static void seal_ended(struct store *s, int rc)
+{
+	bool adopted = is_adopted(s);
+
+	if (rc == 0)
+		seal_finish(s);
+	else
+		store_seal_fini(s); /* they go */
+	if (adopted)
+		store_adopt_sealed(s, rc);
 }
 
 static void on_sealed(void *arg, int rc, const struct db_result *r, const struct error *err)
@@ -210,6 +233,11 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (rc == 0)
 		rc = FAILPOINT_RC("seal.reply"); /* in, but nobody heard it */
+	if (rc == -ESTALE && is_adopted(s)) {
+		seal_ended(s, rc);
+		store_timer(s->seal_timer, 0);
+		return;
+	}
 	if (rc < 0) {
 		log_warn("store=seal state=waiting error=\"%s\"", err ? err->msg : strerror(-rc));
 		s->stats.seal_errors++;
@@ -222,20 +250,24 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 			   window_start(HOUR_US, s->seal.t0_us));
 	count_sealed(s);
 	FAILPOINT("seal.committed");
-	seal_finish(s);
+	seal_ended(s, 0);
 	store_timer(s->seal_timer, 0);
 }
 
 static int seal_send(struct store *s)
 {
 	const struct db_param params[] = {DB_P_TIME(s->seal.t0_us), DB_P_TIME(s->seal.cut_us),
-					  DB_P_INT2(s->writer)};
+					  DB_P_INT2(seal_writer(s))};
+	const uint8_t *boot = is_adopted(s) ? s->adopt.boot : s->boot;
 	struct db_tx *tx;
 	int rc = db_tx_new(s->db, &tx);
 
 	if (rc < 0)
 		return rc;
-	rc = store_need_leaf(s, tx, PARTITION_CHUNK, s->seal.t0_us);
+	if (s->several)
+		rc = store_hold_writer(tx, seal_writer(s), boot);
+	if (rc == 0)
+		rc = store_need_leaf(s, tx, PARTITION_CHUNK, s->seal.t0_us);
 	if (rc == 0)
 		rc = store_need_leaf(s, tx, PARTITION_HOST_CHUNK, s->seal.t0_us);
 	if (rc == 0)
@@ -274,11 +306,18 @@ static int seal_start(struct store *s)
 	int64_t now = clock_wall_us(), t0;
 	int rc;
 
-	if (!seal_due(s, now, &t0))
+	if (seal_due(s, now, &t0))
+		s->seal = (struct seal){.windows = s->windows,
+					.t0_us = t0,
+					.cut_us = store_receive_time(s)};
+	else if (store_adopt_due(s, &t0))
+		s->seal = (struct seal){.windows = s->adopt.windows,
+					.t0_us = t0,
+					.cut_us = s->adopt.cut_us};
+	else
 		return -EAGAIN;
-	s->seal = (struct seal){.t0_us = t0, .cut_us = store_receive_time(s)};
 	buf_init(&s->seal.data, ROWS_MAX);
-	rc = window_seal_begin(s->windows, t0, on_part, &s->seal);
+	rc = window_seal_begin(s->seal.windows, t0, on_part, &s->seal);
 	if (rc < 0) {
 		store_seal_fini(s);
 		s->stats.seal_errors++;
@@ -288,7 +327,7 @@ static int seal_start(struct store *s)
 	if (t0 + s->cfg.window_us >= now - s->cfg.keep_chunk_us)
 		return 0;
 	s->stats.too_late += s->seal.n;
-	seal_finish(s);
+	seal_ended(s, 0);
 	return -EAGAIN;
 }
 

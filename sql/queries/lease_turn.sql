@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A sign of life, and the lease: kept, taken where it has run out, or taken over from an earlier
 -- process of ours. Its number rises whenever it changes hands. All by the database's clock.
--- A collector that is away has a day to come back and seal what it received.
+-- What a collector that is away received is kept until it is in chunks: by itself or by the leader.
 -- $1 us, $2 our process, $3 microseconds of a lease, $4 our oldest batch in no chunk, $5 the number we had.
 WITH beat AS (
     UPDATE collector SET seen = clock_timestamp(), oldest = $4::timestamptz
@@ -21,4 +21,4 @@ SELECT EXISTS (SELECT FROM beat)::bool,
                 WHERE collector_id <> $1::int2
                   AND seen > clock_timestamp() - 8 * $3::int8 * interval '1 microsecond')::bool,
        (SELECT min(oldest) FROM collector
-         WHERE collector_id <> $1::int2 AND seen > clock_timestamp() - interval '1 day')::timestamptz
+         WHERE collector_id <> $1::int2)::timestamptz

@@ -54,9 +54,9 @@ int64_t store_receive_time(struct store *s unused_arg)
 	return ++stored.rcv_us;
 }
 
-struct window_set *store_windows_of(struct store *s unused_arg, bool foreign unused_arg)
+struct window_set *store_windows(struct store *s unused_arg)
 {
-	return NULL;
+	return (struct window_set *)(void *)&stored; /* only handed on */
 }
 
 int64_t store_window_of(const struct store *s unused_arg, int64_t t_us)

@@ -71,17 +71,19 @@ class Server(Postgres):
 
 
 class Pair:
-    def __init__(self, lease=LEASE, window="1min"):
+    def __init__(self, lease=LEASE, window="1min", options=None):
         self.pg = Server()
         self.stacks = []
         self.window = window
         self.lease = lease
+        self.options = options or {}
         self.targets = []
 
     def make(self, n):
         first = self.stacks[0] if self.stacks else None
         s = Stack(window=self.window, interval="1s", policy=POLICY, collector={
-            "database": self.pg.url, "lease": f"{self.lease}s", "flush_interval": "50ms"})
+            "database": self.pg.url, "lease": f"{self.lease}s", "flush_interval": "50ms",
+            **self.options})
         s.rules = RULES.replace("FOLDER", str(first.dir if first else s.dir))
         if first:
             s.collector_options["smtp_url"] = f"smtp://127.0.0.1:{first.smtp}"
