@@ -195,6 +195,15 @@ static void take_list(json_t **list, json_t *from)
 	*list = json_incref(from);
 }
 
+/* Its row counts a mail that was queued in memory only, when whoever did that died: all is untold.
+ */
+static void mail_again(struct kill_alert *a)
+{
+	a->mails = 0;
+	a->untold = a->kills;
+	a->fresh = json_array_size(a->kept);
+}
+
 static void fill(struct kill_alert *a, const struct alert_row *row, const json_t *doc)
 {
 	const json_t *state = json_object_get(doc, "state");
@@ -215,6 +224,8 @@ static void fill(struct kill_alert *a, const struct alert_row *row, const json_t
 	a->last_us = number(state, "last_us");
 	a->gather_us = number(state, "gather_us");
 	a->mailed_us = number(state, "mailed_us");
+	if (row->unmailed && a->mails)
+		mail_again(a);
 }
 
 static void take_up(struct kill_alerts *all, const struct alert_row *row)

@@ -44,6 +44,7 @@ static struct fake {
 	size_t n, answered;
 	struct alert_row rows[4];
 	size_t n_rows;
+	bool unmailed; /* no mail of the row was queued */
 	unsigned mails;
 	int mail_rc;
 	struct incident_mail mail; /* the last; its strings are void by now */
@@ -621,8 +622,8 @@ static void a_close_that_failed_is_tried_again(void **state)
 
 /* ---- a restart ---- */
 
-/* What the last statement left in the row. */
-static void restart(struct world *w)
+/* What the last statement left in the row; then we end. */
+static void set_row(struct world *w)
 {
 	static struct said row;
 
@@ -633,8 +634,15 @@ static void restart(struct world *w)
 	fake.rows[0].key = row.key;
 	fake.rows[0].host = "web-1";
 	fake.rows[0].service = "shop";
+	fake.rows[0].state = "firing";
 	fake.rows[0].title = row.title;
 	fake.rows[0].doc = row.doc;
+	fake.rows[0].unmailed = fake.unmailed;
+}
+
+static void restart(struct world *w)
+{
+	set_row(w);
 	fake.rows[1] = (struct alert_row){.key = "big|7|host|0", .doc = "{}"};
 	start(w, 2);
 	assert_int_equal(kill_alerts_firing(w->all), 1);
@@ -674,6 +682,55 @@ static void what_was_not_mailed_before_a_restart_is_after_it(void **state)
 	assert_int_equal(fake.mails, 1);
 	assert_int_equal(fake.mail.incident, 42);
 	assert_in(fake.text, "The kernel killed python3.");
+}
+
+/* The row counts a mail that was never queued: who wrote it was killed in between. */
+static void a_mail_that_was_only_counted_is_sent(void **state)
+{
+	struct world *w = *state;
+
+	kill_a_worker(w);
+	answer(0, 42);
+	pass(SEC);
+	assert_int_equal(fake.mails, 1);
+	assert_in(last_said()->doc, "\"mails\":1");
+	fake.unmailed = true;
+	restart(w);
+	pass(SEC);
+	assert_int_equal(fake.mails, 2);
+	assert_int_equal(fake.mail.incident, 42);
+	assert_int_equal(fake.mail.sequence, 1);
+	assert_in(fake.text, "python3");
+	pass(10 * SEC);
+	assert_int_equal(fake.mails, 2);
+}
+
+/* The same when another led and died, not we. */
+static void whoever_leads_next_sends_what_was_only_counted(void **state)
+{
+	struct world *w = *state;
+
+	for (int unmailed = 0; unmailed < 2; unmailed++) {
+		fake.mails = 0;
+		kill_a_worker(w);
+		answer(0, 42);
+		pass(SEC);
+		assert_int_equal(fake.mails, 1);
+		set_row(w);
+		fake.rows[0].unmailed = unmailed;
+		start(w, 0);
+		kill_alerts_lead(w->all, false);
+		kill_alerts_lead(w->all, true);
+		assert_int_equal(last_said()->verb, 'l');
+		fake.n_rows = 1;
+		last_said()->done(last_said()->arg, 0, NULL, NULL);
+		fake.answered = fake.n;
+		pass(2 * SEC);
+		assert_int_equal(fake.mails, 1 + unmailed);
+		stop(w);
+		start(w, 0);
+	}
+	assert_int_equal(fake.mail.sequence, 1);
 }
 
 static void a_row_that_makes_no_sense_does_no_harm(void **state)
@@ -799,6 +856,8 @@ int main(void)
 		TEST(a_close_that_failed_is_tried_again),
 		TEST(a_restart_mails_nothing_twice),
 		TEST(what_was_not_mailed_before_a_restart_is_after_it),
+		TEST(a_mail_that_was_only_counted_is_sent),
+		TEST(whoever_leads_next_sends_what_was_only_counted),
 		TEST(a_row_that_makes_no_sense_does_no_harm),
 		TEST(keys_of_rules_are_not_ours),
 		TEST(a_hostile_kill_stays_text),
