@@ -161,6 +161,7 @@ static void set_censuses(struct leak_evidence *e, const struct inspection *in, s
 static void gather(struct leak_evidence *e, const struct inspection *in, struct arena *arena)
 {
 	leak_evidence_init(e);
+	e->on_host = true;
 	e->rss = known(in->rss);
 	e->swap = known(in->swap);
 	e->limit = known(in->limit);

@@ -278,7 +278,8 @@ static bool is_fragmented(const struct leak_evidence *e, struct leak_verdict *v)
 	if (is_growing(e) && has_base(e) && !explains)
 		return false;
 	settle(v, LEAK_FRAGMENTATION, explains ? KILL_CONFIDENCE_CERTAIN : KILL_CONFIDENCE_LIKELY);
-	advise(v, "trim it: memherd trim gives back what the C library keeps");
+	advise(v, e->on_host ? "trim it: memherd-actd trim PID gives back what the C library keeps"
+			     : "trim it: memherd trim TARGET gives back what the C library keeps");
 	advise(v, "for good: MALLOC_ARENA_MAX=2 or MALLOC_TRIM_THRESHOLD_ in its environment");
 	return true;
 }
@@ -413,9 +414,14 @@ static void by_figures(const struct leak_evidence *e, struct leak_verdict *v)
 	}
 	if (v->kind == LEAK_NATIVE)
 		advise_native(v);
-	advise(v, known(e->objects)
-			  ? "take another census: memherd census TARGET --now"
-			  : "take two censuses some time apart: memherd census TARGET --now");
+	if (e->on_host)
+		advise(v,
+		       "count its objects between: memherd-agent inspect PID --seconds N --census");
+	else
+		advise(v,
+		       known(e->objects)
+			       ? "take another census: memherd census TARGET --now"
+			       : "take two censuses some time apart: memherd census TARGET --now");
 }
 
 static void put_sentence(const struct leak_evidence *e, struct leak_verdict *v)

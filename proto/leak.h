@@ -53,6 +53,8 @@ struct leak_type {
 /* Bytes, counts, seconds; LEAK_ABSENT and NAN where a figure is not known. leak_evidence_init()
  * sets all of them so. */
 struct leak_evidence {
+	bool on_host; /* who reads the advice is at the host, with no collector */
+
 	/* now */
 	int64_t rss, anon, file, shmem, swap;
 	int64_t limit;

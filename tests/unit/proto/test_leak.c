@@ -226,7 +226,11 @@ static void figures_alone_make_a_guess(void **state unused_arg)
 	is(&e, LEAK_NATIVE, KILL_CONFIDENCE_GUESS);
 	v = judged(&e);
 	assert_true(tells(&v, "at most 700 objects more are kept"));
-	assert_non_null(strstr(v.advice[v.n_advice - 1], "census"));
+	assert_non_null(strstr(v.advice[v.n_advice - 1], "memherd census TARGET"));
+	e.on_host = true;
+	leak_judge(&e, &v);
+	assert_non_null(strstr(v.advice[v.n_advice - 1], "memherd-agent inspect PID"));
+	e.on_host = false;
 	e.version = 0x030e02f0; /* collects in increments: its counts mean something else */
 	is(&e, LEAK_UNCLEAR, KILL_CONFIDENCE_GUESS);
 	e.version = 0;
