@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is done: trim, restart, actions. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -141,16 +142,58 @@ bool cli_action_done(const json_t *action)
 	return state && strcmp(state, "done") == 0;
 }
 
+/* As REST takes it: a word as it is, else a number in the unit of the action's table. */
+static json_t *json_of_param(const struct command_param *p, const char *text, struct error *err)
+{
+	int64_t value;
+
+	if (command_param_parse(p, text, &value, err) < 0)
+		return NULL;
+	return p->unit == COMMAND_UNIT_WORD ? json_string(text) : json_integer(value);
+}
+
+/* What was said of the action's parameters; NULL when that was told to be wrong. */
+static json_t *params_of(const struct cli *c, const char *type)
+{
+	enum command_action action = (enum command_action)command_action_find(type);
+	json_t *o = json_object();
+	struct error err = {""};
+	const char *name;
+
+	for (size_t i = 0; i < CLI_PARAMS_MAX && (name = command_param_name(i)); i++) {
+		int at = command_param_find(action, name);
+		json_t *v = NULL;
+
+		if (!c->params[i])
+			continue;
+		if (at < 0)
+			error_set(&err, -EINVAL, "%s takes no --%s", type, name);
+		else
+			v = json_of_param(command_param_at(action, (size_t)at), c->params[i], &err);
+		if (!v || json_object_set_new(o, name, v) < 0) {
+			fprintf(stderr, "memherd: %s\n", err.msg);
+			json_decref(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
 int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 {
 	uint8_t random[16];
 	char key[2 * sizeof(random) + 1];
+	json_t *params = params_of(c, type);
 	json_t *body;
 	const char *state;
 	int code;
 
-	if (!confirmed(c, question, c->args[0]))
+	if (!params)
+		return CLI_USAGE;
+	if (!confirmed(c, question, c->args[0])) {
+		json_decref(params);
 		return CLI_NOT_ALLOWED;
+	}
 	random_bytes(random, sizeof(random));
 	str_hex(key, random, sizeof(random));
 	body = json_pack("{s:s, s:s, s:s, s:b}", "type", type, "target", c->args[0], "reason",
@@ -158,8 +201,12 @@ int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 			 (int)c->dry_run);
 	if (!body) {
 		fputs("memherd: the target and the reason must be UTF-8 text\n", stderr);
+		json_decref(params);
 		return CLI_USAGE;
 	}
+	if (json_object_size(params))
+		json_object_set(body, "params", params);
+	json_decref(params);
 	code = cli_ask(c,
 		       &(struct rest_request){.method = "POST",
 					      .path = "/actions",

@@ -11,6 +11,7 @@
 
 #include "cli/rest.h"
 #include "cli/table.h"
+#include "proto/command_param.h"
 
 /* Promised to scripts. */
 enum cli_exit {
@@ -23,6 +24,8 @@ enum cli_exit {
 	CLI_PARTLY = 6,
 	CLI_TIMEOUT = 124,
 };
+
+#define CLI_PARAMS_MAX 32
 
 struct cli {
 	struct rest *rest;
@@ -42,7 +45,8 @@ struct cli {
 	bool diff;        /* with the census before, or with the one named */
 	const char *base; /* NULL: the one before */
 	bool now;
-	char **args; /* behind the command's name */
+	const char *params[CLI_PARAMS_MAX]; /* by command_param_name()'s place; NULL = not said */
+	char **args;                        /* behind the command's name */
 	int n_args;
 };
 

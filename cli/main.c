@@ -28,10 +28,11 @@ enum {
 	OPT_LIMIT,
 	OPT_TOP,
 	OPT_DIFF,
-	OPT_NOW
+	OPT_NOW,
+	OPT_PARAM, /* and the name's place; the last */
 };
 
-static const struct option longs[] = {
+static const struct option fixed[] = {
 	{"url", required_argument, NULL, OPT_URL},
 	{"token-file", required_argument, NULL, OPT_TOKEN_FILE},
 	{"json", no_argument, NULL, OPT_JSON},
@@ -50,8 +51,33 @@ static const struct option longs[] = {
 	{"now", no_argument, NULL, OPT_NOW},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
 };
+
+/* The names of parameters that no option above has. */
+static void add_params(struct option *to)
+{
+	const char *name;
+
+	for (size_t i = 0; i < CLI_PARAMS_MAX && (name = command_param_name(i)); i++) {
+		size_t n = 0;
+
+		while (n < ARRAY_SIZE(fixed) && strcmp(fixed[n].name, name) != 0)
+			n++;
+		if (n == ARRAY_SIZE(fixed))
+			*to++ = (struct option){name, required_argument, NULL, OPT_PARAM + (int)i};
+	}
+	*to = (struct option){0};
+}
+
+/* A value may be an action's parameter, whatever else the option's name stands for. */
+static void take_param(struct cli *c, const char *option)
+{
+	const char *name;
+
+	for (size_t i = 0; i < CLI_PARAMS_MAX && (name = command_param_name(i)); i++)
+		if (strcmp(name, option) == 0)
+			c->params[i] = optarg;
+}
 
 static void usage(FILE *out)
 {
@@ -178,10 +204,14 @@ int main(int argc, char **argv)
 	const char *env = getenv("MEMHERD_URL");
 	struct place at = {.url = env ? env : DEFAULT_URL};
 	struct cli c = {.tty = isatty(STDOUT_FILENO)};
+	struct option longs[ARRAY_SIZE(fixed) + CLI_PARAMS_MAX + 1];
+	int place = -1;
 	int opt;
 
+	memcpy(longs, fixed, sizeof(fixed));
+	add_params(longs + ARRAY_SIZE(fixed));
 	setlocale(LC_CTYPE, "");
-	while ((opt = getopt_long(argc, argv, "yVh", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "yVh", longs, &place)) != -1) {
 		if (opt == '?')
 			return CLI_USAGE;
 		if (opt == 'V') {
@@ -193,6 +223,9 @@ int main(int argc, char **argv)
 			return CLI_OK;
 		}
 		take_option(&c, &at, opt);
+		if (optarg && place >= 0)
+			take_param(&c, longs[place].name);
+		place = -1;
 	}
 	if (optind == argc) {
 		usage(stderr);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/str.h"
+#include "proto/command_param.h"
 
 #define COMMAND_MAGIC "MHC1"
 #define RESULT_MAGIC  "MHR1"
@@ -50,7 +51,10 @@ static const struct field command_fields[] = {
 	FIELD(NUMBER, command, fence),
 	FIELD(TEXT, command, actor),
 	FIELD(TEXT, command, reason),
-	SPARE_AFTER(4 + 8 + 48 + 4 + 40 + 48 + 64, COMMAND_SIZE),
+	FIELD(NUMBER, command, params[0]),
+	FIELD(NUMBER, command, params[1]),
+	FIELD(NUMBER, command, params[2]),
+	SPARE_AFTER(4 + 8 + 48 + 4 + 40 + 48 + 64 + 24, COMMAND_SIZE),
 };
 
 static const struct field result_fields[] = {
@@ -71,7 +75,7 @@ static const struct {
 	const char *word;
 } actions[] =
 	{
-#define X(NAME, number, word) {number, #word},
+#define X(NAME, number, word) {number, word},
 		COMMAND_ACTION_LIST(X)
 #undef X
 },
@@ -257,6 +261,8 @@ int command_unpack(const void *data, size_t len, struct command *ret, struct err
 	if (!command_action_word(c.action))
 		return error_set(err, -EBADMSG, "command asks for unknown action %u",
 				 (unsigned)c.action);
+	if (command_params_check(c.action, c.params, err) < 0)
+		return -EBADMSG;
 	*ret = c;
 	return 0;
 }

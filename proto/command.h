@@ -21,11 +21,13 @@
 #define COMMAND_REASON_SIZE 64
 #define COMMAND_DETAIL_SIZE 384
 
-/* X(NAME, number, word): what may be asked. */
-#define COMMAND_ACTION_LIST(X) \
-	X(TRIM, 1, trim)       \
-	X(RESTART, 2, restart) \
-	X(CENSUS, 3, census)
+#define COMMAND_PARAMS 3
+
+/* X(NAME, number, word): what may be asked. Parameters: command_param.c. */
+#define COMMAND_ACTION_LIST(X)   \
+	X(TRIM, 1, "trim")       \
+	X(RESTART, 2, "restart") \
+	X(CENSUS, 3, "census")
 
 /* No action takes longer: memherd-actd gives up on it then, and who waits for its answer waits that
  * long for each of two (one may be asked by hand just before). */
@@ -66,6 +68,7 @@ struct command {
 	uint64_t fence;                   /* of the collector that leads */
 	char actor[COMMAND_ACTOR_SIZE];   /* 'rule:frag', 'token:ops' */
 	char reason[COMMAND_REASON_SIZE]; /* for the host's log */
+	int64_t params[COMMAND_PARAMS];   /* what command_param.h says of the action; else zero */
 };
 
 struct command_result {
@@ -88,7 +91,8 @@ int command_action_find(const char *word);        /* -1 for none */
 const char *command_status_word(unsigned status);
 
 void command_pack(uint8_t out[COMMAND_SIZE], const struct command *c);
-/* -EBADMSG: wrong size or magic, unknown action, a flag or string that is not well formed. */
+/* -EBADMSG: wrong size or magic, unknown action, a flag or string that is not well formed, a
+ * parameter out of its bounds. */
 int command_unpack(const void *data, size_t len, struct command *ret, struct error *err) must_use;
 void command_result_pack(uint8_t out[COMMAND_RESULT_SIZE], const struct command_result *r);
 int command_result_unpack(const void *data, size_t len, struct command_result *ret,

@@ -20,7 +20,7 @@ struct action_order {
 	bool by_hand;
 	const uint8_t *command_id; /* 16 bytes */
 	const char *actor;         /* who asked: 'rule:NAME', 'token:NAME' */
-	int method;                /* enum census_method, -1 = the one that fits */
+	const int64_t *params;     /* COMMAND_PARAMS, within their bounds */
 	struct buf *body;          /* where it puts what it made, NULL = not wanted */
 };
 

@@ -163,7 +163,7 @@ static enum census_reason reason_of(const struct action_order *o)
 void census_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	const struct census_order_by order = {
-		.method = o->method,
+		.method = (int)o->params[0] - 1, /* 0 = fitting, then CENSUS_METHOD_LIST */
 		.reason = reason_of(o),
 		.command_id = o->by_hand ? NULL : o->command_id,
 		.look_only = o->dry_run,

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/sign.h"
 #include "common/str.h"
+#include "proto/command_param.h"
 
 /* As long as an action may take, and a little. */
 #define LOCK_WAIT_US ((COMMAND_LIMIT_SEC + 2) * USEC_PER_SEC)
@@ -35,17 +36,21 @@ static void log_result(const struct command *c, const struct process *p,
 		       const struct command_result *r)
 {
 	char id[33];
+	char params[COMMAND_PARAMS_SIZE];
 	enum log_level level = r->status == COMMAND_DONE || r->status == COMMAND_DRY_RUN
 				       ? LOG_LEVEL_INFO
 				       : LOG_LEVEL_WARN;
 
 	str_hex(id, r->id, sizeof(r->id));
 	log_line(level,
-		 "command=%s action=%s pid=%u comm='%s' uid=%d actor='%s' reason='%s' status=%s "
+		 "command=%s action=%s params='%s' pid=%u comm='%s' uid=%d actor='%s' reason='%s' "
+		 "status=%s "
 		 "rss_before=%lld rss_after=%lld held_us=%lld detail='%s'",
-		 id, command_action_word(c->action), c->pid, p ? p->comm : "", p ? (int)p->uid : -1,
-		 c->actor, c->reason, command_status_word(r->status), (long long)r->rss_before,
-		 (long long)r->rss_after, (long long)r->held_us, r->detail);
+		 id, command_action_word(c->action),
+		 command_params_text(params, c->action, c->params), c->pid, p ? p->comm : "",
+		 p ? (int)p->uid : -1, c->actor, c->reason, command_status_word(r->status),
+		 (long long)r->rss_before, (long long)r->rss_after, (long long)r->held_us,
+		 r->detail);
 }
 
 /*
@@ -157,7 +162,7 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 		.by_hand = g->by_hand,
 		.command_id = c->id,
 		.actor = c->actor,
-		.method = g->by_hand ? g->census_method : -1,
+		.params = c->params,
 		.body = g->body,
 	};
 	struct journal_entry e;
@@ -251,34 +256,35 @@ void gate_submit(struct gate *g, const struct command_request *request, int64_t 
 	*ret = r;
 }
 
-int gate_by_hand(struct gate *g, const struct action *a, pid_t pid, bool dry_run, bool no_policy,
-		 int64_t now_us, struct command_result *ret)
+int gate_by_hand(struct gate *g, const struct gate_wish *wish, int64_t now_us,
+		 struct command_result *ret)
 {
 	struct command c = {
-		.action = a->number,
-		.dry_run = dry_run,
-		.pid = (uint32_t)pid,
+		.action = wish->action->number,
+		.dry_run = wish->dry_run,
+		.pid = (uint32_t)wish->pid,
 		.actor = "root by hand",
 	};
 	struct error err = {""};
 	int rc;
 
+	memcpy(c.params, wish->params, sizeof(c.params));
 	random_bytes(c.id, sizeof(c.id));
 	*ret = no_result(c.id);
 	rc = process_boot_id(c.boot_id, &err);
-	if (rc == 0 && process_start_ticks(pid, &c.start_ticks) < 0)
-		rc = error_set(&err, -ESRCH, "no process %d", (int)pid);
+	if (rc == 0 && process_start_ticks(wish->pid, &c.start_ticks) < 0)
+		rc = error_set(&err, -ESRCH, "no process %d", (int)wish->pid);
 	if (rc == 0)
 		rc = journal_lock(g->journal, LOCK_WAIT_US, &err);
 	if (rc < 0) {
 		action_say(ret, COMMAND_REFUSED, "%s", err.msg);
 		return rc;
 	}
-	if (no_policy)
-		log_warn("command=by-hand pid=%d policy=overridden uid=%u", (int)pid,
+	if (wish->no_policy)
+		log_warn("command=by-hand pid=%d policy=overridden uid=%u", (int)wish->pid,
 			 (unsigned)getuid());
 	g->by_hand = true;
-	rc = execute(g, &c, no_policy, now_us, ret);
+	rc = execute(g, &c, wish->no_policy, now_us, ret);
 	g->by_hand = false;
 	journal_unlock(g->journal);
 	return rc;

@@ -20,19 +20,27 @@
 struct gate {
 	const struct act_options *options;
 	struct journal *journal;
-	bool by_hand;      /* set by gate_by_hand for as long as it takes */
-	int census_method; /* by hand: enum census_method, -1 = the one that fits */
-	struct buf *body;  /* what the last action made beside its result; NULL = not wanted */
+	bool by_hand;     /* set by gate_by_hand for as long as it takes */
+	struct buf *body; /* what the last action made beside its result; NULL = not wanted */
 };
 
 /* Always gives a result; now_us is the wall clock. */
 void gate_submit(struct gate *g, const struct command_request *request, int64_t now_us,
 		 struct command_result *ret);
+/* What root asks for. */
+struct gate_wish {
+	const struct action *action;
+	pid_t pid;
+	bool dry_run;
+	bool no_policy;
+	int64_t params[COMMAND_PARAMS];
+};
+
 /*
  * Asked by root on this host. 0 when done or told, -EPERM when the policy or the rate forbids it,
  * -ESRCH when there is no such process, another error when it could not be done; the result tells.
  */
-int gate_by_hand(struct gate *g, const struct action *a, pid_t pid, bool dry_run, bool no_policy,
-		 int64_t now_us, struct command_result *ret) must_use;
+int gate_by_hand(struct gate *g, const struct gate_wish *wish, int64_t now_us,
+		 struct command_result *ret) must_use;
 
 #endif

@@ -18,8 +18,11 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "proto/command_param.h"
 
-#define TOP_TYPES 20
+#define TOP_TYPES       20
+#define PARAM_NAMES_MAX 32
+#define OPT_PARAM       256 /* and the name's place */
 
 enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_ALLOWED, EXIT_NOT_FOUND };
 
@@ -30,11 +33,28 @@ struct arguments {
 	bool dry_run;
 	bool json;
 	bool no_policy;
-	int method; /* of a census: enum census_method, -1 = the one that fits */
+	const char *params[PARAM_NAMES_MAX]; /* by command_param_name()'s place; NULL = not said */
 	int64_t top;
 	const char *command;
 	const char *target;
 };
+
+/* An action and its parameters. */
+static void usage_of(FILE *out, const struct action *a)
+{
+	const struct command_param *p;
+	char preset[COMMAND_PARAM_TEXT_SIZE];
+
+	fprintf(out, "  %-10s PID %s\n", a->name, a->help);
+	for (size_t i = 0; (p = command_param_at(a->number, i)); i++) {
+		fprintf(out, "                 --%s %s  %s", p->name, p->words ? p->words : "N",
+			p->help);
+		if (p->required)
+			fputs("\n", out);
+		else
+			fprintf(out, " (%s)\n", command_param_text(preset, p, p->preset));
+	}
+}
 
 static void usage(FILE *out)
 {
@@ -42,9 +62,8 @@ static void usage(FILE *out)
 	      "  run            serve signed commands from memherd-agent (default)\n",
 	      out);
 	for (size_t i = 0; action_at(i); i++)
-		fprintf(out, "  %-10s PID %s\n", action_at(i)->name, action_at(i)->help);
-	fputs("                 [--dry-run] [--json] [--no-policy]\n"
-	      "                 census: [--method snapshot|stopped|live] [--top N]\n"
+		usage_of(out, action_at(i));
+	fputs("                 [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
 	      "  check-config   read configuration and policy, tell what is wrong\n"
 	      "  dump-config    print every option\n"
 	      "  --version\n",
@@ -57,21 +76,30 @@ static int complain(int code, const struct error *err)
 	return code;
 }
 
+/* Room for each name of a parameter, and the end. */
+static void add_params(struct option *to)
+{
+	const char *name;
+
+	for (size_t i = 0; i < PARAM_NAMES_MAX && (name = command_param_name(i)); i++)
+		*to++ = (struct option){name, required_argument, NULL, OPT_PARAM + (int)i};
+	*to = (struct option){0};
+}
+
 /* -1 to go on, else the exit code. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
-	static const struct option longs[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"dry-run", no_argument, NULL, 'n'},
-		{"json", no_argument, NULL, 'j'},
-		{"no-policy", no_argument, NULL, 'P'},
-		{"method", required_argument, NULL, 'm'},
-		{"top", required_argument, NULL, 't'},
-		{"version", no_argument, NULL, 'V'},
+	static const struct option fixed[] = {
+		{"config", required_argument, NULL, 'c'}, {"dry-run", no_argument, NULL, 'n'},
+		{"json", no_argument, NULL, 'j'},         {"no-policy", no_argument, NULL, 'P'},
+		{"top", required_argument, NULL, 't'},    {"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
-		{0},
 	};
+	struct option longs[ARRAY_SIZE(fixed) + PARAM_NAMES_MAX + 1];
 	int c;
+
+	memcpy(longs, fixed, sizeof(fixed));
+	add_params(longs + ARRAY_SIZE(fixed));
 
 	while ((c = getopt_long(argc, argv, "c:o:h", longs, NULL)) != -1) {
 		if (c == 'c') {
@@ -84,8 +112,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			a->json = true;
 		} else if (c == 'P') {
 			a->no_policy = true;
-		} else if (c == 'm' && (a->method = census_method_find(optarg)) >= 0) {
-			continue;
+		} else if (c >= OPT_PARAM) {
+			a->params[c - OPT_PARAM] = optarg;
 		} else if (c == 't' && str_parse_int(optarg, &a->top) == 0 && a->top > 0) {
 			continue;
 		} else if (c == 'V') {
@@ -182,7 +210,7 @@ static int open_journal(const struct act_options *o, struct journal **ret, struc
 static int run(const struct act_options *o)
 {
 	auto_buf struct buf body = BUF_INIT(CENSUS_BODY_MAX);
-	struct gate gate = {.options = o, .census_method = -1, .body = &body};
+	struct gate gate = {.options = o, .body = &body};
 	struct policy *policy = NULL;
 	struct passwd *user = getpwnam(o->client_user);
 	struct error err;
@@ -267,16 +295,36 @@ static void print_result(const struct action *a, pid_t pid, const struct command
 	puts("}");
 }
 
+static int take_params(const struct arguments *args, enum command_action action,
+		       int64_t params[COMMAND_PARAMS], struct error *err)
+{
+	int rc = 0;
+
+	command_params_preset(action, params);
+	for (size_t i = 0; rc == 0 && i < PARAM_NAMES_MAX; i++)
+		if (args->params[i])
+			rc = command_params_set(action, command_param_name(i), args->params[i],
+						params, err);
+	return rc < 0 ? rc : command_params_check(action, params, err);
+}
+
 static int by_hand(const struct act_options *o, const struct action *a,
 		   const struct arguments *args)
 {
 	auto_buf struct buf body = BUF_INIT(CENSUS_BODY_MAX);
-	struct gate gate = {.options = o, .census_method = args->method, .body = &body};
+	struct gate gate = {.options = o, .body = &body};
+	struct gate_wish wish = {
+		.action = a,
+		.dry_run = args->dry_run,
+		.no_policy = args->no_policy,
+	};
 	struct command_result r;
 	struct error err;
 	int64_t pid;
 	int rc;
 
+	if (take_params(args, a->number, wish.params, &err) < 0)
+		return complain(EXIT_USAGE, &err);
 	if (!args->target || str_parse_int(args->target, &pid) < 0 || pid < 1 || pid > INT32_MAX) {
 		error_set(&err, -EINVAL, "%s '%s': expected a process id", a->name,
 			  args->target ? args->target : "");
@@ -284,8 +332,8 @@ static int by_hand(const struct act_options *o, const struct action *a,
 	}
 	if (open_journal(o, &gate.journal, &err) < 0)
 		return complain(EXIT_FAILED, &err);
-	rc = gate_by_hand(&gate, a, (pid_t)pid, args->dry_run, args->no_policy, clock_wall_us(),
-			  &r);
+	wish.pid = (pid_t)pid;
+	rc = gate_by_hand(&gate, &wish, clock_wall_us(), &r);
 	journal_free(&gate.journal);
 	print_result(a, (pid_t)pid, &r, &body, args);
 	if (rc == -EPERM)
@@ -321,7 +369,7 @@ static int dispatch(const struct act_options *o, const struct arguments *a)
 
 int main(int argc, char **argv)
 {
-	struct arguments args = {.method = -1, .top = TOP_TYPES};
+	struct arguments args = {.top = TOP_TYPES};
 	struct act_options options = {0};
 	struct error err;
 	int rc = parse_arguments(argc, argv, &args);

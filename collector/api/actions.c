@@ -11,6 +11,7 @@
 #include "collector/api/services.h"
 #include "collector/api/view.h"
 #include "collector/command/dispatch.h"
+#include "collector/command/params.h"
 #include "collector/store/store_command.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -55,6 +56,7 @@ static void write_action(struct json_writer *w, const struct action_row *a)
 	jw_k_str(w, "comm", a->process);
 	jw_k_str(w, "actor", a->actor);
 	jw_k_str(w, "reason", a->reason);
+	jw_k_raw(w, "params", *a->params ? a->params : "{}");
 	if (a->alert_id)
 		jw_k_id(w, "alert_id", a->alert_id);
 	else
@@ -236,7 +238,6 @@ static const struct action_type *type_of(const char *type)
 static bool check_type(struct call *c, const char *type)
 {
 	const struct action_type *t = type_of(type);
-	const json_t *params = json_object_get(c->body, "params");
 
 	if (!t) {
 		call_invalid(c, "/type", "there is no action '%.64s'", type);
@@ -246,11 +247,18 @@ static bool check_type(struct call *c, const char *type)
 		call_fail(c, 403, "'%s' lacks the scope %s", c->who.name, t->scope_name);
 		return false;
 	}
-	if (params && (!json_is_object(params) || json_object_size(params))) {
-		call_invalid(c, "/params", "'%.64s' takes no parameters", type);
-		return false;
-	}
 	return true;
+}
+
+static bool take_params(struct call *c, struct action_request *req)
+{
+	struct error err;
+
+	if (params_from_json((enum command_action)command_action_find(req->action),
+			     json_object_get(c->body, "params"), req->params, &err) == 0)
+		return true;
+	call_invalid(c, "/params", "%s", err.msg);
+	return false;
 }
 
 static bool take_expiry(struct call *c, int64_t *ret_us)
@@ -315,7 +323,8 @@ void action_issue(struct call *c)
 		return;
 	}
 	if (!call_object(c, names) || !call_string(c, "type", NULL, 32, &req.action) ||
-	    !check_type(c, req.action) || !call_string(c, "target", NULL, TARGET_MAX, &target) ||
+	    !check_type(c, req.action) || !take_params(c, &req) ||
+	    !call_string(c, "target", NULL, TARGET_MAX, &target) ||
 	    !call_string(c, "reason", "", COMMAND_REASON_SIZE - 1, &req.reason) ||
 	    !call_bool(c, "dry_run", false, &req.dry_run) || !take_expiry(c, &req.expires_us))
 		return;

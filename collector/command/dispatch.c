@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "collector/command/ledger.h"
+#include "collector/command/params.h"
 #include "collector/command/route.h"
 #include "collector/fleet/registry.h"
 #include "common/clock.h"
@@ -158,6 +159,9 @@ static int check_fields(const struct action_request *r, struct error *err)
 	if (!r->action || command_action_find(r->action) < 0)
 		return error_set(err, -EINVAL, "unknown action '%.40s'",
 				 r->action ? r->action : "");
+	if (command_params_check((enum command_action)command_action_find(r->action), r->params,
+				 err) < 0)
+		return -EINVAL;
 	if (!r->actor || !*r->actor || strlen(r->actor) >= COMMAND_ACTOR_SIZE)
 		return error_set(err, -EINVAL, "the actor's name has 1 to %d bytes",
 				 COMMAND_ACTOR_SIZE - 1);
@@ -215,6 +219,15 @@ static void fill_command(struct command *c, const struct action_row *row, const 
 	(void)str_copy(c->reason, sizeof(c->reason), row->reason);
 }
 
+static int params_told(struct action_row *row, const struct command *cmd, struct error *err)
+{
+	auto_free char *text = params_to_json(cmd->action, cmd->params);
+
+	if (!text || !str_copy(row->params, sizeof(row->params), text))
+		return error_set(err, -ENOMEM, "no memory for the parameters");
+	return 0;
+}
+
 /* The registry's pointers are good until the loop turns: row and command take what they need. */
 static int prepare(const struct dispatch *d, const struct action_request *r, int64_t now_us,
 		   struct action_row *row, struct command *cmd, struct error *err)
@@ -238,7 +251,8 @@ static int prepare(const struct dispatch *d, const struct action_request *r, int
 				 r->proc_id, h->name ? h->name : "");
 	fill_row(row, d, r, p, now_us, expires_us);
 	fill_command(cmd, row, h, p);
-	return 0;
+	memcpy(cmd->params, r->params, sizeof(cmd->params));
+	return params_told(row, cmd, err);
 }
 
 static void asker_free(struct asker *a)

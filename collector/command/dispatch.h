@@ -59,11 +59,12 @@ struct action_request {
 	int64_t proc_id;
 	const char *action; /* COMMAND_ACTION_LIST's words */
 	bool dry_run;
-	const char *actor;           /* 'token:ops', 'rule:frag' */
-	const char *reason;          /* may be NULL */
-	int64_t expires_us;          /* wall clock; 0 = DISPATCH_EXPIRES_US from now */
-	int64_t alert_id;            /* 0 = none */
-	const char *idempotency_key; /* NULL = none (rules) */
+	const char *actor;              /* 'token:ops', 'rule:frag' */
+	const char *reason;             /* may be NULL */
+	int64_t params[COMMAND_PARAMS]; /* what is meant: none is filled in */
+	int64_t expires_us;             /* wall clock; 0 = DISPATCH_EXPIRES_US from now */
+	int64_t alert_id;               /* 0 = none */
+	const char *idempotency_key;    /* NULL = none (rules) */
 	uint8_t request_hash[SHA256_SIZE];
 };
 

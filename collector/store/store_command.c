@@ -59,6 +59,7 @@ void store_command_row(const struct db_result *r, size_t i, struct action_row *r
 	ret->swap_after = measure_of(r, i, 21);
 	ret->held_us = measure_of(r, i, 22);
 	(void)str_copy(ret->detail, sizeof(ret->detail), db_text(r, i, 23));
+	(void)str_copy(ret->params, sizeof(ret->params), db_text(r, i, 25));
 	ret->has_request_hash = bytes_of(r, i, 24, ret->request_hash, sizeof(ret->request_hash));
 }
 
@@ -123,6 +124,7 @@ int store_command_add(struct db_tx *tx, const struct action_row *row, const char
 		DB_P_BYTES(signed_body->signature, sizeof(signed_body->signature)),
 		DB_P_TEXT(key),
 		key ? DB_P_BYTES(row->request_hash, SHA256_SIZE) : DB_P_NULL,
+		DB_P_JSON(row->params),
 	};
 
 	return db_tx_query(tx, Q_COMMAND_ADD, params, ARRAY_SIZE(params), check);

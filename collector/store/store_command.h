@@ -9,8 +9,9 @@
 #include "common/sign.h"
 #include "proto/command.h"
 
-#define ACTION_WORD_SIZE 16
-#define ACTION_NAME_SIZE 256
+#define ACTION_WORD_SIZE   16
+#define ACTION_NAME_SIZE   256
+#define ACTION_PARAMS_SIZE 256
 
 /* A whole row but its body: a copy, so it outlives the result. */
 struct action_row {
@@ -39,6 +40,7 @@ struct action_row {
 	int64_t swap_after;
 	int64_t held_us;
 	char detail[COMMAND_DETAIL_SIZE];
+	char params[ACTION_PARAMS_SIZE]; /* a JSON object */
 	bool has_request_hash;
 	uint8_t request_hash[SHA256_SIZE];
 };

@@ -471,6 +471,19 @@ def test_action_wrong(stack, admin, host, body, status, pointer):
         assert problem["errors"][0]["pointer"] == pointer
 
 
+def test_action_params(stack, admin, host):
+    body = {"type": "census", "target": f"{host['name']}:{stack.leak.pid}", "dry_run": True}
+    status, _, action = admin.post("/actions", {**body, "params": {"method": "stopped"}}, Idempotency_Key="p1")
+    assert status == 202 and action["params"] == {"method": "stopped"}
+    assert admin.get(f"/actions/{action['id']}")["params"] == {"method": "stopped"}
+    assert admin.post("/actions", {**body, "params": {"method": "live"}}, Idempotency_Key="p1")[0] == 422, "another request"
+    status, _, action = admin.post("/actions", body, Idempotency_Key="p2")
+    assert action["params"] == {"method": "fitting"}, "what was meant is told"
+    for params, says in (({"method": "fast"}, "one of fitting|"), ({"method": 1}, "one of fitting|"), ({"n": 1}, "no parameter 'n'"), ([], "object")):
+        status, _, problem = admin.post("/actions", {**body, "params": params}, Idempotency_Key=str(uuid.uuid4()))
+        assert status == 422 and says in problem["detail"] and problem["errors"][0]["pointer"] == "/params", problem
+
+
 def test_action_pages(stack, admin, host):
     for _ in range(5):
         assert admin.act(f"{host['name']}:{stack.leak.pid}", dry_run=True)[0] == 202

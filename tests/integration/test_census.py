@@ -159,6 +159,13 @@ def test_it_tells_where_the_memory_is(census, spawn):  # noqa: F811
     assert sum(parts[k] for k in ("pymalloc", "malloc", "native", "stacks", "file", "shmem")) == parts["rss"]
 
 
+def test_a_method_that_there_is_not_is_refused(actd):
+    r = actd.run("census", os.getpid(), "--method", "fast")
+    assert r.returncode == 2 and "'method' is 'fast', but one of fitting|snapshot|stopped|live" in r.stderr
+    r = actd.run("trim", os.getpid(), "--method", "live")
+    assert r.returncode == 2 and "trim takes no parameter 'method'" in r.stderr
+
+
 def test_a_dry_run_touches_nothing_and_tells_the_pause(census):
     with Target(local(), 10_000, 1) as p:
         rc, r = census(p.pid, "--dry-run")

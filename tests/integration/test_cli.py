@@ -404,6 +404,25 @@ def test_an_action_is_asked_for_once_with_a_key(collector, verb):
     assert len(headers["Idempotency-Key"]) == 32
 
 
+def test_parameters_are_flags(collector):
+    tell_process(collector)
+    collector.say("POST", "/actions", dict(ACTION, type="census"), 202)
+    r = run(collector, "census", "web-1:42", "--now", "--yes", "--method", "stopped")
+    asked, = [a for a in collector.asked if a[0] == "POST"]
+    assert json.loads(asked[3])["params"] == {"method": "stopped"}, r.stderr
+
+
+@pytest.mark.parametrize("args,says", [
+    (("census", "web-1:42", "--now", "--yes", "--method", "fast"), "'method' is 'fast', but one of fitting|snapshot|stopped|live"),
+    (("trim", "web-1:42", "--yes", "--method", "live"), "trim takes no --method"),
+])
+def test_wrong_parameters_are_told_before_anything_is_asked(collector, args, says):
+    tell_process(collector)
+    r = run(collector, *args)
+    assert r.returncode == 2 and says in r.stderr
+    assert all(a[0] == "GET" for a in collector.asked)
+
+
 @pytest.mark.parametrize("state,code", [("done", 0), ("failed", 1), ("ineffective", 1), ("expired", 1), ("refused", 3)])
 def test_trim_waits_for_its_end(collector, state, code):
     collector.say("POST", "/actions", ACTION, 202)

@@ -58,6 +58,14 @@ static void the_layout_does_not_move(void **state unused_arg)
 	assert_string_equal((char *)bytes + 152, "512 MiB of free pages held");
 	for (size_t i = 216; i < COMMAND_SIZE; i++)
 		assert_int_equal(bytes[i], 0);
+	c.params[0] = 0x0102030405060708;
+	c.params[2] = -2;
+	command_pack(bytes, &c);
+	assert_memory_equal(bytes + 216, "\x08\x07\x06\x05\x04\x03\x02\x01", 8);
+	assert_int_equal(bytes[224], 0);
+	assert_memory_equal(bytes + 232, "\xfe\xff\xff\xff\xff\xff\xff\xff", 8);
+	for (size_t i = 240; i < COMMAND_SIZE; i++)
+		assert_int_equal(bytes[i], 0);
 }
 
 static void a_command_comes_back(void **state unused_arg)
@@ -80,6 +88,24 @@ static void a_command_comes_back(void **state unused_arg)
 	assert_string_equal(got.reason, c.reason);
 	command_pack(again, &got);
 	assert_memory_equal(bytes, again, sizeof(bytes));
+}
+
+static void parameters_are_bounded_by_their_table(void **state unused_arg)
+{
+	struct command c = sample();
+	struct command got;
+	uint8_t bytes[COMMAND_SIZE];
+	struct error err;
+
+	c.action = COMMAND_CENSUS;
+	c.params[0] = 3;
+	command_pack(bytes, &c);
+	assert_int_equal(command_unpack(bytes, sizeof(bytes), &got, &err), 0);
+	assert_int_equal(got.params[0], 3);
+	c.params[0] = 4;
+	command_pack(bytes, &c);
+	assert_int_equal(command_unpack(bytes, sizeof(bytes), &got, &err), -EBADMSG);
+	assert_says(err, "census: 'method' is one of fitting|snapshot|stopped|live");
 }
 
 static void a_result_comes_back(void **state unused_arg)
@@ -120,10 +146,19 @@ static void what_is_not_well_formed_is_refused(void **state unused_arg)
 		size_t at;
 		uint8_t value;
 	} rows[] = {
-		{"does not begin", 0, 'm'}, {"unknown action", 4, 99},  {"unknown action", 7, 1},
-		{"'dry_run'", 8, 2},        {"'spare bytes'", 9, 1},    {"'actor'", 104 + 47, 'x'},
-		{"'actor'", 104, 0xff},     {"'actor'", 104 + 20, 'x'}, {"'reason'", 153, 0x07},
+		{"does not begin", 0, 'm'},
+		{"unknown action", 4, 99},
+		{"unknown action", 7, 1},
+		{"'dry_run'", 8, 2},
+		{"'spare bytes'", 9, 1},
+		{"'actor'", 104 + 47, 'x'},
+		{"'actor'", 104, 0xff},
+		{"'actor'", 104 + 20, 'x'},
+		{"'reason'", 153, 0x07},
 		{"'spare bytes'", 255, 1},
+		{"'spare bytes'", 240, 1},
+		{"trim takes no parameter", 216, 1},
+		{"trim takes no further parameter", 239, 0x80},
 	};
 	struct command c = sample();
 	struct command got;
@@ -171,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_layout_does_not_move),
 		cmocka_unit_test(a_command_comes_back),
+		cmocka_unit_test(parameters_are_bounded_by_their_table),
 		cmocka_unit_test(a_result_comes_back),
 		cmocka_unit_test(long_and_hostile_texts_are_cut_and_made_safe),
 		cmocka_unit_test(what_is_not_well_formed_is_refused),

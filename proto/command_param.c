@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/command_param.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/str.h"
+
+/* Rows of one action are in the order of the body's numbers: a new one goes behind them. */
+static const struct command_param rows[] = {
+	{
+		.action = COMMAND_CENSUS,
+		.name = "method",
+		.unit = COMMAND_UNIT_WORD,
+		.max = 3,
+		.words = "fitting|snapshot|stopped|live",
+		.help = "how the objects are read",
+	},
+};
+
+const struct command_param *command_param_at(enum command_action action, size_t i)
+{
+	for (size_t n = 0; n < ARRAY_SIZE(rows); n++)
+		if (rows[n].action == action && i-- == 0)
+			return &rows[n];
+	return NULL;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !(*a == '-' && *b == '_'))
+			return false;
+	return *a == *b;
+}
+
+int command_param_find(enum command_action action, const char *name)
+{
+	const struct command_param *p;
+
+	for (size_t i = 0; (p = command_param_at(action, i)); i++)
+		if (same_name(p->name, name))
+			return (int)i;
+	return -1;
+}
+
+static bool is_first_of_name(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].name, rows[n].name) == 0)
+			return false;
+	return true;
+}
+
+const char *command_param_name(size_t i)
+{
+	for (size_t n = 0; n < ARRAY_SIZE(rows); n++)
+		if (is_first_of_name(n) && i-- == 0)
+			return rows[n].name;
+	return NULL;
+}
+
+void command_params_preset(enum command_action action, int64_t params[COMMAND_PARAMS])
+{
+	const struct command_param *p;
+
+	memset(params, 0, COMMAND_PARAMS * sizeof(*params));
+	for (size_t i = 0; i < COMMAND_PARAMS && (p = command_param_at(action, i)); i++)
+		params[i] = p->required ? INT64_MIN : p->preset;
+}
+
+char *command_param_text(char buf[COMMAND_PARAM_TEXT_SIZE], const struct command_param *p,
+			 int64_t value)
+{
+	char unit[STR_UNIT_SIZE];
+
+	switch (p->unit) {
+	case COMMAND_UNIT_BYTES:
+		str_copy(buf, COMMAND_PARAM_TEXT_SIZE, str_bytes(unit, value));
+		return buf;
+	case COMMAND_UNIT_SECONDS:
+		snprintf(buf, COMMAND_PARAM_TEXT_SIZE, "%" PRId64 " s", value);
+		return buf;
+	case COMMAND_UNIT_WORD:
+		if (command_param_word(buf, p, value))
+			return buf;
+		break;
+	case COMMAND_UNIT_NONE:
+		break;
+	}
+	snprintf(buf, COMMAND_PARAM_TEXT_SIZE, "%" PRId64, value);
+	return buf;
+}
+
+const char *command_param_word(char buf[COMMAND_PARAM_TEXT_SIZE], const struct command_param *p,
+			       int64_t value)
+{
+	const char *word = p->words ? p->words : "";
+
+	for (; value > 0 && *word; value--) {
+		word += strcspn(word, "|");
+		word += *word == '|';
+	}
+	if (value != 0 || !*word)
+		return NULL;
+	snprintf(buf, COMMAND_PARAM_TEXT_SIZE, "%.*s", (int)strcspn(word, "|"), word);
+	return buf;
+}
+
+int command_param_check(const struct command_param *p, int64_t value, struct error *err)
+{
+	const char *action = command_action_word(p->action);
+	char bound[COMMAND_PARAM_TEXT_SIZE];
+
+	if (p->required && value == INT64_MIN)
+		return error_set(err, -EINVAL, "%s: '%s' must be given: %s", action, p->name,
+				 p->help);
+	if (value >= p->min && value <= p->max)
+		return 0;
+	if (p->unit == COMMAND_UNIT_WORD)
+		return error_set(err, -EINVAL, "%s: '%s' is one of %s", action, p->name, p->words);
+	return error_set(err, -EINVAL, "%s: '%s' is %" PRId64 ", but %s %s", action, p->name, value,
+			 value < p->min ? "at least" : "at most",
+			 command_param_text(bound, p, value < p->min ? p->min : p->max));
+}
+
+int command_params_check(enum command_action action, const int64_t params[COMMAND_PARAMS],
+			 struct error *err)
+{
+	for (size_t i = 0; i < COMMAND_PARAMS; i++) {
+		const struct command_param *p = command_param_at(action, i);
+		int rc = p ? command_param_check(p, params[i], err) : 0;
+
+		if (!p && params[i])
+			rc = error_set(err, -EINVAL, "%s takes %s parameter",
+				       command_action_word(action), i ? "no further" : "no");
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int parse_word(const struct command_param *p, const char *text, int64_t *ret)
+{
+	char word[COMMAND_PARAM_TEXT_SIZE];
+
+	for (int64_t i = 0; command_param_word(word, p, i); i++) {
+		if (strcmp(word, text) != 0)
+			continue;
+		*ret = i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int command_param_parse(const struct command_param *p, const char *text, int64_t *ret,
+			struct error *err)
+{
+	static const char *const expected[] = {
+		[COMMAND_UNIT_NONE] = "a whole number",
+		[COMMAND_UNIT_BYTES] = "a size such as 64MiB",
+		[COMMAND_UNIT_SECONDS] = "a duration of whole seconds such as 10s",
+	};
+	int64_t value = 0;
+	int rc = -EINVAL;
+
+	switch (p->unit) {
+	case COMMAND_UNIT_NONE:
+		rc = str_parse_int(text, &value);
+		break;
+	case COMMAND_UNIT_BYTES:
+		rc = str_parse_bytes(text, &value);
+		break;
+	case COMMAND_UNIT_SECONDS:
+		rc = str_parse_duration(text, &value);
+		if (rc == 0 && value % USEC_PER_SEC)
+			rc = -EINVAL;
+		value /= USEC_PER_SEC;
+		break;
+	case COMMAND_UNIT_WORD:
+		rc = parse_word(p, text, &value);
+		break;
+	}
+	if (rc < 0 && p->unit == COMMAND_UNIT_WORD)
+		return error_set(err, -EINVAL, "%s: '%s' is '%.40s', but one of %s",
+				 command_action_word(p->action), p->name, text, p->words);
+	if (rc < 0)
+		return error_set(err, -EINVAL, "%s: '%s' is '%.40s': expected %s",
+				 command_action_word(p->action), p->name, text, expected[p->unit]);
+	rc = command_param_check(p, value, err);
+	if (rc == 0)
+		*ret = value;
+	return rc;
+}
+
+int command_params_set(enum command_action action, const char *name, const char *text,
+		       int64_t params[COMMAND_PARAMS], struct error *err)
+{
+	int i = command_param_find(action, name);
+
+	if (i < 0)
+		return error_set(err, -EINVAL, "%s takes no parameter '%.40s'",
+				 command_action_word(action), name);
+	return command_param_parse(command_param_at(action, (size_t)i), text, &params[i], err);
+}
+
+char *command_params_text(char buf[COMMAND_PARAMS_SIZE], enum command_action action,
+			  const int64_t params[COMMAND_PARAMS])
+{
+	const struct command_param *p;
+	char value[COMMAND_PARAM_TEXT_SIZE];
+	size_t n = 0;
+
+	*buf = '\0';
+	for (size_t i = 0; i < COMMAND_PARAMS && (p = command_param_at(action, i)); i++)
+		n += (size_t)snprintf(buf + n, COMMAND_PARAMS_SIZE - n, "%s%s=%s", i ? " " : "",
+				      p->name, command_param_text(value, p, params[i]));
+	return buf;
+}
