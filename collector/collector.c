@@ -30,6 +30,7 @@
 #include "collector/store/store.h"
 #include "collector/store/store_fleet.h"
 #include "collector/store/store_lease.h"
+#include "collector/store/store_replica.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -90,6 +91,8 @@ static int open_store(struct collector *c, const char *conninfo, struct error *e
 	store_config_init(&config);
 	config.conninfo = conninfo;
 	config.connections = DB_CONNECTIONS;
+	config.replica = c->o->database_read;
+	config.replica_lag_us = c->o->database_read_lag_us;
 	config.uuid = c->id.uuid;
 	config.ca_sha256 = c->id.fleet;
 	config.name = c->name;
@@ -357,10 +360,12 @@ static int make_fleet(struct collector *c, struct error *err)
 static void gather_stats(struct collector *c)
 {
 	struct store_stats store;
+	struct replica_state replica;
 	struct mail_counts mail;
 	struct incident_counts alerts;
 
 	store_stats(c->store, &store);
+	store_replica_state(c->store, &replica);
 	mail_counts(c->mailer, &mail);
 	incidents_counts(c->incidents, &alerts);
 	c->stats.ingest_batches = store.batches;
@@ -371,6 +376,10 @@ static void gather_stats(struct collector *c)
 			? (uint64_t)MAX_OF(clock_wall_us() - store.oldest_queued_us, (int64_t)0)
 			: 0;
 	c->stats.db_errors = store.flush_errors + store.seal_errors;
+	c->stats.replica_used = replica.used;
+	c->stats.replica_lag_us = (uint64_t)MAX_OF(replica.lag_us, (int64_t)0);
+	c->stats.replica_falls = replica.falls;
+	c->stats.replica_retried = replica.retried;
 	c->stats.adopted = store.adopted;
 	c->stats.adopt_errors = store.adopt_errors;
 	c->stats.alerts_log = alerts.firing[RULE_LOG];

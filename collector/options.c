@@ -25,6 +25,13 @@ static const char *refuse_database(const char *value)
 	return COLLECTOR_EMBEDDED "/FOLDER or postgresql://...";
 }
 
+static const char *refuse_replica(const char *value)
+{
+	return !*value || str_starts(value, "postgresql://") || str_starts(value, "postgres://")
+		       ? NULL
+		       : "postgresql://... or nothing";
+}
+
 static const char *refuse_host(const char *value)
 {
 	bool v6 = strspn(value, "0123456789abcdefABCDEF:.") == strlen(value);
@@ -77,6 +84,11 @@ static const struct conf_option options[] = {
 	{"database", CONF_STRING, O(database), "embedded:/var/lib/memherd-collector/postgres", 0, 0,
 	 0, "embedded:FOLDER runs a private PostgreSQL; postgresql://... uses your own",
 	 refuse_database},
+	{"database_read", CONF_STRING, O(database_read), "", 0, 0, 0,
+	 "postgresql://... of a standby that history is read from; empty: from the database",
+	 refuse_replica},
+	{"database_read_lag", CONF_DURATION, O(database_read_lag_us), "30s", 5 * SEC, HOUR, 0,
+	 "a standby that is further behind is not read from", NULL},
 	{"database_user", CONF_STRING, O(database_user), "", 0, 0, 0,
 	 "user that runs the private PostgreSQL when started as root; empty: postgres, else "
 	 "nobody",

@@ -17,6 +17,8 @@
 struct collector_options {
 	char *state_dir;
 	char *database;
+	char *database_read;
+	int64_t database_read_lag_us;
 	char *database_user;
 	bool database_relaxed;
 	char *listen_stream;

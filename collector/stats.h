@@ -21,6 +21,13 @@
 	X(agents_slowed, "ingest_slowed_total", "", counter, 1,                                   \
 	  "times that an agent sent faster than agent_rate")                                      \
 	X(db_errors, "database_errors_total", "", counter, 1, "statements that failed")           \
+	X(replica_used, "replica_used", "", gauge, 1, "1: history is read from the standby now")  \
+	X(replica_lag_us, "replica_lag_seconds", "", gauge, 1e-6,                                 \
+	  "how far the standby was behind when last looked at")                                   \
+	X(replica_falls, "replica_left_total", "", counter, 1,                                    \
+	  "times that the standby was given up")                                                  \
+	X(replica_retried, "replica_retried_total", "", counter, 1,                               \
+	  "reads that failed there and went to the database")                                     \
 	X(adopted, "adopted_windows_total", "", counter, 1,                                       \
 	  "windows sealed for a collector that is gone")                                          \
 	X(adopt_errors, "adopt_errors_total", "", counter, 1,                                     \

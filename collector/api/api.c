@@ -9,6 +9,7 @@
 #include "collector/api/call.h"
 #include "collector/api/pulse.h"
 #include "collector/api/route.h"
+#include "collector/store/store_replica.h"
 #include "collector/store/store_token.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -26,6 +27,13 @@ const char *api_cookie_name(const struct api *a)
 struct db *api_db(const struct api *a)
 {
 	return pulse_alive(a->pulse) ? a->ctx.db : NULL;
+}
+
+struct db *api_reader(const struct api *a)
+{
+	struct db *reader = a->ctx.store ? store_reader(a->ctx.store) : a->ctx.db;
+
+	return reader == a->ctx.db ? api_db(a) : reader;
 }
 
 unsigned api_port(const struct api *a)

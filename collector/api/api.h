@@ -76,5 +76,8 @@ const char *api_cookie_name(const struct api *a);
 
 /* The database, or NULL while it does not answer. */
 struct db *api_db(const struct api *a) must_use;
+/* For what has been, where some seconds more or less do not matter: the standby, where there is one
+ * that can be read, else as api_db(). */
+struct db *api_reader(const struct api *a) must_use;
 
 #endif

@@ -243,7 +243,7 @@ void process_types(struct call *c)
 	f.proc_id = c->object_id;
 	f.host_id = host_of(c, f.proc_id);
 	f.top = (int)top;
-	db = rows_db(c, &kind);
+	db = rows_reader(c, &kind);
 	if (db)
 		rows_asked(c, store_census_series(db, &f, on_types, c));
 }
@@ -279,7 +279,7 @@ void census_growth(struct call *c)
 	    !call_query_time(c, "from", c->now_us - SPAN_PRESET_US, &from))
 		return;
 	c->limit = MIN_OF(c->limit, GROWTH_ROWS_MAX);
-	db = rows_db(c, &kind);
+	db = rows_reader(c, &kind);
 	if (db)
 		rows_asked(c, store_census_growth(db, from, host, service, c->limit, rows_list, c));
 }

@@ -76,7 +76,7 @@ void event_list(struct call *c)
 	    !call_query_time(c, "to", c->now_us + 3600 * USEC_PER_SEC, &f.to_us))
 		return;
 	f.limit = c->limit + 1;
-	db = rows_db(c, &kind);
+	db = rows_reader(c, &kind);
 	if (db)
 		rows_asked(c, store_event_list(db, &f, rows_list, c));
 }

@@ -237,7 +237,7 @@ static void on_process(void *arg, int rc, const struct db_result *r,
 
 	if (!rows_found(c, rc, r))
 		return;
-	db = rows_db(c, c->rows);
+	db = rows_reader(c, c->rows);
 	if (db)
 		rows_asked(c, ask_events(c, db));
 }
@@ -245,7 +245,7 @@ static void on_process(void *arg, int rc, const struct db_result *r,
 void process_gc(struct call *c)
 {
 	static const struct row_kind kind = {.name = "process"};
-	struct db *db = api_db(c->api);
+	struct db *db = api_reader(c->api);
 	struct host *h;
 
 	if (!call_id(c, c->params[0], &c->object_id))

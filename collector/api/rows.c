@@ -15,6 +15,16 @@ struct db *rows_db(struct call *c, const struct row_kind *kind)
 	return db;
 }
 
+struct db *rows_reader(struct call *c, const struct row_kind *kind)
+{
+	struct db *db = api_reader(c->api);
+
+	c->rows = kind;
+	if (!db)
+		call_fail_db(c, -ENOTCONN);
+	return db;
+}
+
 void rows_asked(struct call *c, int rc)
 {
 	if (rc < 0)

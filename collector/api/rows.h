@@ -20,6 +20,8 @@ struct row_kind {
 
 /* NULL: the call has been ended with 503. */
 struct db *rows_db(struct call *c, const struct row_kind *kind) must_use;
+/* The same for what may be some seconds old (api_reader()). */
+struct db *rows_reader(struct call *c, const struct row_kind *kind) must_use;
 void rows_asked(struct call *c, int rc);
 
 /* At most c->limit rows (0: all); ask for one more, which tells whether there is a next page. */

@@ -79,7 +79,7 @@ static void ask(struct call *c)
 		call_fail(c, 400, "parameter 'from' must be before 'to'");
 		return;
 	}
-	rc = c->api->ctx.store && api_db(c->api)
+	rc = c->api->ctx.store && api_reader(c->api)
 		     ? store_series(c->api->ctx.store, &c->series, (unsigned)c->metric, from, to,
 				    (size_t)max, on_series, c)
 		     : -ENOTCONN;

@@ -234,7 +234,7 @@ void service_get(struct call *c)
 	if (!h || !call_query_time(c, "from", c->now_us - SPAN_PRESET_US, &from))
 		return;
 	c->host_id = h->host_id;
-	if (!c->api->ctx.store || !api_db(c->api) ||
+	if (!c->api->ctx.store || !api_reader(c->api) ||
 	    store_lives(c->api->ctx.store, h->host_id, c->params[1], from, LIVES_MAX, on_lives, c) <
 		    0)
 		answer(c, h, NULL);

@@ -5,6 +5,7 @@
 #include "collector/api/api.h"
 #include "collector/api/resource.h"
 #include "collector/store/store.h"
+#include "collector/store/store_replica.h"
 #include "collector/store/store_size.h"
 
 static void write_table(struct json_writer *w, const struct store_size *t)
@@ -38,6 +39,30 @@ static void write_sealed(struct json_writer *w, const struct store_stats *s)
 	jw_object_end(w);
 }
 
+/* null where no standby is configured. */
+static void write_replica(struct json_writer *w, const struct store *s)
+{
+	struct replica_state state;
+
+	store_replica_state(s, &state);
+	jw_key(w, "replica");
+	if (!state.configured) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_k_bool(w, "used", state.used);
+	jw_k_str(w, "reason", *state.reason ? state.reason : NULL);
+	jw_key(w, "lag_seconds");
+	if (state.lag_us < 0)
+		jw_null(w);
+	else
+		jw_num(w, (double)state.lag_us / 1e6);
+	jw_k_int(w, "left", (int64_t)state.falls);
+	jw_k_int(w, "retried", (int64_t)state.retried);
+	jw_object_end(w);
+}
+
 void store_get(struct call *c)
 {
 	const struct store *s = c->api->ctx.store;
@@ -62,6 +87,7 @@ void store_get(struct call *c)
 	jw_array_end(&c->json);
 	jw_k_int(&c->json, "bytes", total);
 	write_sealed(&c->json, &stats);
+	write_replica(&c->json, s);
 	jw_object_end(&c->json);
 	call_reply(c, 200);
 }

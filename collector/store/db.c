@@ -16,6 +16,8 @@ struct db {
 	unsigned n_conns;
 	TAILQ_HEAD(, db_tx) waiting;
 	unsigned n_waiting;
+	struct db *fallback; /* NULL: none */
+	uint64_t retried;
 	bool fenced;
 	int64_t fence;
 	struct event *kick; /* jobs are started from the loop, so that done is never called from
@@ -34,6 +36,8 @@ static void fail_waiting(struct db *db)
 	db->n_waiting = 0;
 	while ((tx = TAILQ_FIRST(&failed))) {
 		TAILQ_REMOVE(&failed, tx, link);
+		if (db_fall_back(tx, -ENOTCONN))
+			continue;
 		if (tx->done)
 			tx->done(tx->arg, -ENOTCONN, NULL, &err);
 		db_tx_free(&tx);
@@ -188,6 +192,36 @@ static int queue(struct db *db, struct db_tx *tx)
 	return 0;
 }
 
+/* Bad data is bad everywhere. Steps may have been seen by their owner: only a lone one is run
+ * again. */
+bool db_fall_back(struct db_tx *tx, int rc)
+{
+	struct db *db = tx->db;
+
+	if (!db->fallback || !tx->bare || rc == -EINVAL || rc == -EEXIST ||
+	    queue(db->fallback, tx) < 0)
+		return false;
+	tx->db = db->fallback;
+	db->retried++;
+	return true;
+}
+
+void db_set_fallback(struct db *db, struct db *fallback)
+{
+	db->fallback = fallback;
+}
+
+uint64_t db_retried(const struct db *db)
+{
+	return db->retried;
+}
+
+void db_drop(struct db *db)
+{
+	for (unsigned i = 0; i < db->n_conns; i++)
+		db_conn_drop(db->conns[i]);
+}
+
 int db_query(struct db *db, enum query q, const struct db_param *params, size_t n, db_done *done,
 	     void *arg)
 {
@@ -202,6 +236,8 @@ int db_query(struct db *db, enum query q, const struct db_param *params, size_t 
 	rc = db_tx_query(tx, q, params, n, NULL);
 	if (rc == 0)
 		rc = queue(db, tx);
+	if (rc == -ENOTCONN && db_fall_back(tx, rc))
+		rc = 0;
 	if (rc < 0)
 		db_tx_free(&tx);
 	return rc;

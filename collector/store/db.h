@@ -88,6 +88,16 @@ bool db_ready(const struct db *db);
 const char *db_trouble(const struct db *db);
 
 /*
+ * Single statements that this pool cannot run, or that fail for a reason that is the server's, are
+ * run on that other one instead, which must outlive it: for reads alone.
+ */
+void db_set_fallback(struct db *db, struct db *fallback);
+/* How many were. */
+uint64_t db_retried(const struct db *db);
+/* Ends the connections, which then begin anew; what waits for them fails (or falls back). */
+void db_drop(struct db *db);
+
+/*
  * The lease's number (leader.h) that statements of the leader carry from now on; 0 = we do not
  * lead, they are refused. A pool that was never told carries NULL: nobody leads there, all is
  * allowed.

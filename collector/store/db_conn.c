@@ -95,6 +95,8 @@ static void finish_job(struct db_tx *tx, int rc, PGresult *pg, const struct erro
 {
 	struct db_result r = {.pg = pg};
 
+	if (rc < 0 && db_fall_back(tx, rc))
+		return;
 	if (tx->done)
 		tx->done(tx->arg, rc, pg ? &r : NULL, err);
 	tx_free(tx);
@@ -518,6 +520,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- for the pool ---- */
+
+void db_conn_drop(struct db_conn *c)
+{
+	if (c->pg)
+		conn_lost(c, "it does not answer");
+}
 
 void db_conn_run(struct db_conn *c, struct db_tx *tx)
 {

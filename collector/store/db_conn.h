@@ -65,6 +65,11 @@ struct db_tx {
 	void *arg;
 };
 
+/* ---- db.c ---- */
+
+/* A job that failed with rc was taken over by another pool: it is not told its end now. */
+bool db_fall_back(struct db_tx *tx, int rc) must_use;
+
 /* ---- db_conn.c ---- */
 
 struct db_conn;
@@ -83,6 +88,8 @@ void db_conn_free(struct db_conn **c);
 bool db_conn_up(const struct db_conn *c);   /* idle or busy */
 bool db_conn_idle(const struct db_conn *c); /* may be given a job */
 const char *db_conn_trouble(const struct db_conn *c);
+/* As if the server had ended it. */
+void db_conn_drop(struct db_conn *c);
 /* Takes over the job; its done is called from the loop. */
 void db_conn_run(struct db_conn *c, struct db_tx *tx);
 

@@ -194,7 +194,9 @@ int store_open(struct event_base *base, const struct store_config *cfg, store_on
 		rc = prepare(s, err);
 	if (rc == 0)
 		rc = db_new(base, cfg->conninfo, cfg->connections, &s->db, err);
-	s->cfg.conninfo = s->cfg.name = NULL; /* the caller's, as the two below */
+	if (rc == 0 && cfg->replica && *cfg->replica && cfg->uuid)
+		rc = store_replica_new(s, cfg, err);
+	s->cfg.conninfo = s->cfg.name = s->cfg.replica = NULL; /* the caller's, as the two below */
 	s->cfg.uuid = s->cfg.ca_sha256 = NULL;
 	if (rc < 0) {
 		store_free(&s);
@@ -211,6 +213,7 @@ void store_free(struct store **slot)
 
 	if (!s)
 		return;
+	store_replica_free(s);
 	db_free(&s->db);
 	while ((job = LIST_FIRST(&s->jobs)))
 		store_job_end(job);

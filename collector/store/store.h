@@ -46,6 +46,8 @@ struct store_config {
 	const uint8_t *uuid;      /* 16 bytes: its own, the same over restarts */
 	const uint8_t *ca_sha256; /* 32 bytes: collectors of one database share a CA */
 	const char *name;         /* what people know it by */
+	const char *replica;      /* history is read there; NULL or '': from the primary */
+	int64_t replica_lag_us;   /* while it is behind by no more */
 };
 
 /* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 64 MiB, 512 MiB, 3 h, 14/90/365 d, 2 y

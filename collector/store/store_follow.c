@@ -179,6 +179,7 @@ static void on_others_sealed(void *arg, int rc, const struct db_result *r, const
 		look_end(s, rc, err);
 		return;
 	}
+	store_replica_wrote(s);
 	for (size_t i = 0; i < db_rows(r); i++)
 		window_drop(s->others, db_time(r, i, 0), db_time(r, i, 1));
 	/* Of a collector that died: shown until it is back and has sealed them, or for so long. */

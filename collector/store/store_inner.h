@@ -151,6 +151,7 @@ struct store {
 	struct window_set *others; /* windows of what they received */
 	struct follow follow;
 	struct adoption adopt;
+	struct replica *replica; /* NULL: none */
 };
 
 /* Adds steps that make the leaves for t, where they are not known yet. */
@@ -190,6 +191,10 @@ int store_replay_read(const struct db_result *r, size_t i, struct store_replayed
  * process than boot does that. */
 int store_hold_writer(struct db_tx *tx, int writer, const uint8_t boot[16]) must_use;
 void store_adopt_fini(struct store *s);
+int store_replica_new(struct store *s, const struct store_config *cfg, struct error *err) must_use;
+void store_replica_free(struct store *s);
+/* A window has gone into chunks, and from memory. */
+void store_replica_wrote(struct store *s);
 /* A window of it that is to be sealed; false when there is none. */
 bool store_adopt_due(const struct store *s, int64_t *ret_t0);
 /* What came of that: 0; -ESTALE another process seals it now. */

@@ -2,6 +2,7 @@
 #include "collector/store/store_life.h"
 
 #include "collector/store/store_inner.h"
+#include "collector/store/store_replica.h"
 
 int store_lives(struct store *s, int32_t host_id, const char *service, int64_t from_us,
 		int processes, db_done *done, void *arg)
@@ -12,7 +13,7 @@ int store_lives(struct store *s, int32_t host_id, const char *service, int64_t f
 		DB_P_INT8(s->cfg.window_us), DB_P_INT4(store_rollup_parts(s->cfg.window_us)),
 	};
 
-	return db_query(s->db, Q_LIVES, params, ARRAY_SIZE(params), done, arg);
+	return db_query(store_reader_of_chunks(s), Q_LIVES, params, ARRAY_SIZE(params), done, arg);
 }
 
 void store_life_row(const struct db_result *r, size_t i, struct life_row *ret)

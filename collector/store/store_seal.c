@@ -198,6 +198,7 @@ static void count_sealed(struct store *s)
 
 static void seal_finish(struct store *s)
 {
+	store_replica_wrote(s);
 	window_seal_done(s->seal.windows, s->seal.cut_us);
 	store_seal_fini(s);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "collector/store/store_inner.h"
+#include "collector/store/store_replica.h"
 #include "common/clock.h"
 
 #define MAGIC         0x73657269u
@@ -24,6 +25,7 @@ struct series_query {
 	store_on_series *done;
 	void *arg;
 	struct store *s;
+	struct db *db; /* where its chunks are read */
 	struct series_id id;
 	const struct series_type *type;
 	unsigned metric;
@@ -271,7 +273,7 @@ static int ask_rollups(struct series_query *q)
 		DB_P_TIME(q->to_us),
 	};
 
-	return db_query(q->s->db, Q_SERIES_ROLLUP, params, ARRAY_SIZE(params), on_rollups, q);
+	return db_query(q->db, Q_SERIES_ROLLUP, params, ARRAY_SIZE(params), on_rollups, q);
 }
 
 static bool has_rollups(const struct series_query *q)
@@ -331,7 +333,7 @@ static int ask(struct store *s, struct series_query *q, const struct series_id *
 						 {Q_SERIES_PROCESS, Q_SERIES_PROCESS_OLD}};
 	bool process = id->kind == SERIES_PROCESS;
 
-	return db_query(s->db, queries[process][q->old], params, ARRAY_SIZE(params) - process,
+	return db_query(q->db, queries[process][q->old], params, ARRAY_SIZE(params) - process,
 			on_chunks, q);
 }
 
@@ -353,6 +355,7 @@ int store_series(struct store *s, const struct series_id *id, unsigned metric, i
 		.done = done,
 		.arg = arg,
 		.s = s,
+		.db = store_reader_of_chunks(s),
 		.id = *id,
 		.type = type,
 		.metric = metric,
