@@ -66,7 +66,7 @@ lib = $(B)/lib$(1).a
 
 LIBS_common := -lcrypto -linih -lcap
 LIBS_proto := -lprotobuf-c -levent_openssl -levent_core -lssl -lcrypto -lxxhash
-LIBS_collector := -lpq -lcurl -ljansson -levent_extra -lz -lm
+LIBS_collector := -lpq -lcurl -ljansson -levent_extra -lz -lzstd -lm
 LIBS_all := $(LIBS_collector) $(LIBS_proto) -levent_extra $(LIBS_common) -lm
 
 PROGRAMS := memherd-agent memherd-actd memherd-collector memherd

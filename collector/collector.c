@@ -99,6 +99,7 @@ static int open_store(struct collector *c, const char *conninfo, struct error *e
 	config.relaxed = c->o->database_relaxed;
 	config.window_us = c->o->window_us;
 	config.flush_us = c->o->flush_interval_us;
+	config.wait_us = c->o->wait_for_more_us;
 	config.queue_bytes = c->o->queue_bytes;
 	config.keep_chunk_us = c->o->keep_chunks_us;
 	config.keep_rollup_us = c->o->keep_rollups_us;

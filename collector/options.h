@@ -29,6 +29,7 @@ struct collector_options {
 	char *base_url;
 	int64_t window_us;
 	int64_t flush_interval_us;
+	int64_t wait_for_more_us;
 	int64_t queue_bytes;
 	int64_t lease_us;
 	int64_t adopt_after_us;

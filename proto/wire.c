@@ -162,6 +162,7 @@ int wire_unpack_heartbeat(struct arena *a, const uint8_t *data, size_t len,
 		.rss_bytes = rules_counter(&r, m->rss_bytes, "rss_bytes"),
 		.cpu_us = rules_counter(&r, m->cpu_us, "cpu_us"),
 		.act = m->act,
+		.leaving = m->leaving,
 	};
 	return r.code;
 }

@@ -23,7 +23,10 @@
 #include "proto/kill.h"
 #include "proto/metric.h"
 
-#define WIRE_PROTO       1u
+#define WIRE_PROTO 1u
+/* Bits of Hello.features. */
+#define WIRE_PATIENT 1u /* tells in a heartbeat that it leaves: until then acks of ticks may wait \
+			 */
 #define WIRE_BUDGET(len) ((len)*8 + (size_t)64 * 1024)
 
 /* Bytes, without the NUL; longer ones are cut by the sender and refused by the receiver. */
@@ -352,6 +355,7 @@ struct wire_heartbeat {
 	uint64_t rss_bytes;
 	uint64_t cpu_us;
 	bool act;
+	bool leaving;
 };
 
 struct wire_blob {

@@ -236,6 +236,7 @@ void wire_pack_heartbeat(struct buf *b, const struct wire_heartbeat *m)
 	put_uint(b, 4, m->rss_bytes);
 	put_uint(b, 5, m->cpu_us);
 	put_uint(b, 6, m->act);
+	put_uint(b, 7, m->leaving);
 }
 
 void wire_pack_command(struct buf *b, const struct wire_command *m)

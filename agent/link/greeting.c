@@ -55,6 +55,7 @@ int greeting_hello(const struct agent_options *o, const struct link_start *start
 	struct wire_hello hello = {
 		.proto_min = WIRE_PROTO,
 		.proto_max = WIRE_PROTO,
+		.features = WIRE_PATIENT,
 		.version = MEMHERD_VERSION,
 		.host_name = host,
 		.kernel = kernel,

@@ -66,6 +66,7 @@ struct link {
 	size_t n_results;
 
 	bool stopping;
+	bool said_leaving; /* on this connection */
 	struct event *stop_limit;
 };
 
@@ -192,16 +193,6 @@ static void send_batches(struct link *l)
 	}
 }
 
-static void pump(struct link *l)
-{
-	if (l->state != &streaming)
-		return;
-	send_results(l);
-	send_batches(l);
-	if (l->stopping && l->intake_ended && drained(l))
-		hang_up(l, "agent stops, all sent");
-}
-
 /* proc(5): statm's second number, in pages. */
 static uint64_t own_rss(void)
 {
@@ -226,9 +217,31 @@ static void send_heartbeat(struct link *l)
 	beat.rss_bytes = own_rss() + l->sense_self.rss_bytes;
 	beat.cpu_us = (uint64_t)clock_cpu_us() + l->sense_self.cpu_us;
 	beat.act = relay_reachable(l->relay);
+	beat.leaving = l->said_leaving;
 	wire_pack_heartbeat(&b, &beat);
 	if (send_frame(l, FRAME_HEARTBEAT, &b) < 0)
 		hang_up(l, "cannot send a heartbeat");
+}
+
+/* Nothing more comes, and what is left was sent: acks need not wait for company any more. */
+static void leave(struct link *l)
+{
+	if (drained(l)) {
+		hang_up(l, "agent stops, all sent");
+	} else if (!l->said_leaving && lanes_next(&l->lanes) == LANES_MAX) {
+		l->said_leaving = true;
+		send_heartbeat(l);
+	}
+}
+
+static void pump(struct link *l)
+{
+	if (l->state != &streaming)
+		return;
+	send_results(l);
+	send_batches(l);
+	if (l->stopping && l->intake_ended)
+		leave(l);
 }
 
 /* ---- coming down: one handler a frame and state ---- */
@@ -299,6 +312,7 @@ static int on_hello_ack(struct link *l, struct arena *a, const struct frame *f, 
 	if (rc < 0)
 		return rc;
 	log_info("link=%016" PRIx64 " streaming peer=%s", l->id, conn_peer_name(l->conn));
+	l->said_leaving = false;
 	go(l, &streaming);
 	for (size_t i = 0; i < l->lanes.n; i++)
 		disk_acked(l->disk, &l->lanes.of[i]);

@@ -99,6 +99,19 @@ int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t comm
 	return 0;
 }
 
+/*
+ * How long its ticks may wait in the store for the next ones: six of them are committed together.
+ * One that comes seldom gains nothing by it.
+ */
+#define WAIT_HALVES  11     /* of an interval */
+#define WAIT_SLOWEST 30000u /* ms */
+static int64_t wait_of(const struct host *h)
+{
+	bool waits = h->patient && h->interval_ms <= WAIT_SLOWEST;
+
+	return waits ? (int64_t)h->interval_ms * 1000 * WAIT_HALVES / 2 : 0;
+}
+
 static int pack_begin(struct taking *k, struct error *err)
 {
 	const struct stream *s = k->stream;
@@ -106,7 +119,8 @@ static int pack_begin(struct taking *k, struct error *err)
 					 .epoch = (int64_t)s->key.epoch,
 					 .conn = s->conn,
 					 .rcv_us = k->rcv_us,
-					 .skew_us = s->skew_us};
+					 .skew_us = s->skew_us,
+					 .wait_us = wait_of(k->host)};
 	int rc = pack_new(&head, s->put, &k->pack);
 
 	k->packed = s->put;

@@ -128,6 +128,7 @@ void registry_describe_host(struct host *h, const struct wire_hello *m)
 	h->cpus = m->cpus;
 	h->interval_ms = m->interval_ms;
 	h->act = m->act;
+	h->patient = m->features & WIRE_PATIENT;
 }
 
 struct host *registry_find_host(struct registry *r, int32_t host_id)

@@ -115,6 +115,7 @@ struct host {
 	uint32_t cpus;
 	uint32_t interval_ms;
 	bool act;                     /* memherd-actd answers there */
+	bool patient;                 /* acks of its ticks may wait */
 	bool connected;               /* to us */
 	bool elsewhere;               /* its agent is connected to another collector */
 	char holder[REGISTRY_HOLDER]; /* the name of the collector that it is connected to */

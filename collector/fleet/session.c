@@ -397,6 +397,8 @@ static void take_heartbeat(struct session *s, struct host *h, const struct frame
 	h->agent_rss_bytes = m.rss_bytes;
 	h->agent_cpu_us = m.cpu_us;
 	h->act = m.act;
+	if (m.leaving)
+		store_hurry(s->all->store, s->host_id);
 	m = (struct wire_heartbeat){.t_wall_us = clock_wall_us()};
 	wire_pack_heartbeat(&b, &m);
 	if (send_frame(s, FRAME_HEARTBEAT, &b) < 0)
@@ -486,6 +488,8 @@ static void on_close(void *arg, struct conn *c, const char *why)
 	if (s->state == &state_streaming)
 		s->all->stats.connected--;
 	s->state = &state_closing;
+	if (h)
+		store_hurry(s->all->store, s->host_id);
 	if (h && !streaming_of(s->all, s->host_id)) {
 		h->connected = false;
 		if (s->all->ops->on_disconnected)

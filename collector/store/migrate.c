@@ -146,8 +146,8 @@ static int tell_metrics(struct db_sync *s, int kind, struct error *err)
 	return tell(s, Q_METRIC_SET, params, ARRAY_SIZE(params), err);
 }
 
-/* In turn like the migrations: two who insert the same rows at once would meet in the table's second
- * unique index, which ON CONFLICT does not arbitrate. */
+/* In turn like the migrations: two who insert the same rows at once would meet in the table's
+ * second unique index, which ON CONFLICT does not arbitrate. */
 static int tell_all_metrics(struct db_sync *s, struct error *err)
 {
 	int rc = begin(s, err);

@@ -22,6 +22,7 @@ void store_config_init(struct store_config *cfg)
 		.seal_grace_us = 30 * USEC_PER_SEC,
 		.flush_us = 200000,
 		.flush_bytes = 1 << 20,
+		.wait_us = 60 * USEC_PER_SEC,
 		.queue_bytes = 64 << 20,
 		.window_bytes = 512 << 20,
 		.keep_inbox_us = 180 * MINUTE_US,
@@ -153,10 +154,11 @@ static int prepare(struct store *s, struct error *err)
 static int make_timers(struct store *s)
 {
 	s->flush_timer = evtimer_new(s->base, store_on_flush_timer, s);
+	s->hold_timer = evtimer_new(s->base, store_on_hold_timer, s);
 	s->seal_timer = evtimer_new(s->base, store_on_seal_timer, s);
 	s->retain_timer = evtimer_new(s->base, store_on_retain_timer, s);
 	s->group = calloc(STORE_GROUP_MAX, sizeof(*s->group));
-	if (!s->flush_timer || !s->seal_timer || !s->retain_timer || !s->group)
+	if (!s->flush_timer || !s->hold_timer || !s->seal_timer || !s->retain_timer || !s->group)
 		return -ENOMEM;
 	store_timer(s->seal_timer, USEC_PER_SEC);
 	store_timer(s->retain_timer, 5 * USEC_PER_SEC);
@@ -186,6 +188,8 @@ int store_open(struct event_base *base, const struct store_config *cfg, store_on
 	rc = window_set_new(cfg->window_us, (size_t)cfg->window_bytes, &s->windows);
 	if (rc == 0)
 		rc = window_set_new(cfg->window_us, (size_t)cfg->window_bytes, &s->others);
+	if (rc == 0)
+		rc = inbox_new(&s->inbox);
 	if (rc == 0)
 		rc = make_timers(s);
 	if (rc < 0)
@@ -221,6 +225,7 @@ void store_free(struct store **slot)
 	store_seal_fini(s);
 	store_follow_fini(s);
 	store_adopt_fini(s);
+	inbox_free(&s->inbox);
 	if (s->flush_timer)
 		event_free(s->flush_timer);
 	if (s->seal_timer)

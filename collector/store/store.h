@@ -34,6 +34,7 @@ struct store_config {
 	int64_t seal_grace_us; /* a window is sealed so long after its end */
 	int64_t flush_us;      /* a batch waits at most so long for others */
 	int64_t flush_bytes;   /* ... or until so many bytes are together */
+	int64_t wait_us;       /* ticks wait at most so long for others of their host */
 	int64_t queue_bytes;   /* store_put() refuses beyond */
 	int64_t window_bytes;  /* memory of open windows; store_put() refuses beyond */
 	int64_t keep_inbox_us; /* at least; never dropped before its windows are sealed */
@@ -50,8 +51,8 @@ struct store_config {
 	int64_t replica_lag_us;   /* while it is behind by no more */
 };
 
-/* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 64 MiB, 512 MiB, 3 h, 14/90/365 d, 2 y
- * of days, 1 y of evidence. */
+/* The defaults of storage.md 7: 30 min, 30 s, 200 ms, 1 MiB, 60 s, 64 MiB, 512 MiB, 3 h, 14/90/365
+ * d, 2 y of days, 1 y of evidence. */
 void store_config_init(struct store_config *cfg);
 
 struct store_acked {
@@ -63,7 +64,7 @@ struct store_acked {
 		 * drop; -EPROTO a hole before it: end the connection, its next Hello tells where we
 		 * are */
 };
-/* Once per batch, in the order of store_put() within a stream. */
+/* In the order of store_put() within a stream; once for several batches that became one row. */
 typedef void store_on_acked(void *arg, const struct store_acked *a);
 
 /* Connects (blocking), checks the server, migrates, makes partitions, then opens the pool. */
@@ -266,6 +267,7 @@ struct store_batch {
 	int64_t rcv_us;         /* store_receive_time() */
 	int64_t t_us;           /* of its first tick; 0 = rcv_us */
 	int64_t skew_us;        /* of the host's clock, as its samples were corrected by */
+	int64_t wait_us;        /* it may wait so long for more of its stream; 0 = not at all */
 	int writer;             /* set by store_put(): who received it */
 	const uint8_t *payload; /* a Batch */
 	size_t payload_len;
@@ -291,8 +293,14 @@ struct store_batch {
 	size_t n_censuses;
 };
 
-/* Queues a copy. -ENOBUFS: the caller stops reading that connection and tries again later. */
+/*
+ * Queues a copy. One that may wait and holds nothing but ticks is committed with those that follow
+ * it, as one row; whatever else of its host comes, and store_hurry(), ends the wait. While other
+ * collectors read what we store nothing waits.
+ * -ENOBUFS: the caller stops reading that connection and tries again later. */
 int store_put(struct store *s, const struct store_batch *b) must_use;
+/* Somebody waits for the acknowledgement of what this host sent. */
+void store_hurry(struct store *s, int32_t host_id);
 /* May a frame of len bytes be taken from an agent? Says no before store_put() does, so that a frame
  * that was taken is put whole. */
 bool store_has_room(const struct store *s, size_t len);
@@ -308,7 +316,8 @@ struct store_replayed {
 	int64_t skew_us;            /* as the batch's */
 	bool followed;              /* just stored; else it was before our start */
 	struct window_set *windows; /* where its samples go; NULL: they only move the state on */
-	const uint8_t *payload;
+	int codec;                  /* of the row that it was read from (inbox.h) */
+	const uint8_t *payload;     /* a Batch, or several */
 	size_t payload_len;
 };
 typedef void store_on_replayed(void *arg, const struct store_replayed *r);

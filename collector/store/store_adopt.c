@@ -145,7 +145,8 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 
 	if (store_replay_read(r, i, &row) == s->adopt.writer && row.rcv_us <= s->adopt.cut_us)
 		row.windows = s->adopt.windows;
-	s->adopt.ops.row(s->adopt.ops.arg, &row);
+	if (store_inbox_open(s, &row))
+		s->adopt.ops.row(s->adopt.ops.arg, &row);
 	s->adopt.last = row;
 	s->adopt.last.payload = NULL;
 }

@@ -137,7 +137,8 @@ static void on_rows(void *arg, int rc, const struct db_result *r, const struct e
 	for (size_t i = 0; i < n && rows[i].r.rcv_us <= limit; i++) {
 		store_follow_saw(s, rows[i].writer, rows[i].r.rcv_us);
 		s->stats.followed++;
-		s->follow.row(s->follow.arg, &rows[i].r);
+		if (store_inbox_open(s, &rows[i].r))
+			s->follow.row(s->follow.arg, &rows[i].r);
 	}
 	if (limit < INT64_MAX)
 		rc = look(s);

@@ -110,7 +110,7 @@ static void copy_batch(struct bump *b, struct store_batch *to)
 	COPY_PLAIN(b, to->payload, to->payload_len);
 }
 
-static struct pending *pending_new(const struct store_batch *b)
+struct pending *store_pending_new(const struct store_batch *b)
 {
 	struct store_batch counting = *b;
 	struct bump bump = {.at = NULL};
@@ -121,11 +121,28 @@ static struct pending *pending_new(const struct store_batch *b)
 	if (!p)
 		return NULL;
 	p->size = sizeof(*p) + bump.used;
+	p->codec = INBOX_PLAIN;
 	p->b = *b;
 	bump = (struct bump){.at = (char *)(p + 1)};
 	copy_batch(&bump, &p->b);
 	if (!p->b.t_us)
 		p->b.t_us = b->rcv_us;
+	return p;
+}
+
+/* Packed as it comes, while the server is busy with the group before. */
+struct pending *store_pending_pack(struct store *s, const struct store_batch *b)
+{
+	struct store_batch packed = *b;
+	struct inbox_row row;
+	struct pending *p;
+
+	inbox_pack(s->inbox, b->payload, b->payload_len, &row);
+	packed.payload = row.d;
+	packed.payload_len = row.len;
+	p = store_pending_new(&packed);
+	if (p)
+		p->codec = row.codec;
 	return p;
 }
 
@@ -153,7 +170,8 @@ static void clamp_events(const struct store *s, struct pending *p)
 
 static bool fits(const struct store *s, size_t len, unsigned percent)
 {
-	return s->stats.queued_bytes + len <= (size_t)s->cfg.queue_bytes / 100 * percent &&
+	return s->stats.queued_bytes + s->held_bytes + len <=
+		       (size_t)s->cfg.queue_bytes / 100 * percent &&
 	       window_bytes(s->windows) < (size_t)s->cfg.window_bytes;
 }
 
@@ -162,29 +180,40 @@ bool store_has_room(const struct store *s, size_t len)
 	return fits(s, len, STORE_ROOM_PERCENT);
 }
 
+void store_enqueue(struct store *s, struct pending *p)
+{
+	TAILQ_INSERT_TAIL(&s->queue, p, link);
+	s->stats.queued_bytes += p->size;
+	s->stats.queued_batches++;
+	if (s->flushing || s->backoff_us)
+		return;
+	if (s->stats.queued_bytes >= (size_t)s->cfg.flush_bytes)
+		store_timer(s->flush_timer, 0);
+	else if (!evtimer_pending(s->flush_timer, NULL))
+		store_timer(s->flush_timer, s->cfg.flush_us);
+}
+
 int store_put(struct store *s, const struct store_batch *b)
 {
 	struct pending *p;
+	bool waited;
 
 	if (b->first_seq < 1 || b->last_seq < b->first_seq)
 		return -EINVAL;
 	if (!fits(s, b->payload_len, 100))
 		return -ENOBUFS;
-	p = pending_new(b);
+	if (store_hold_take(s, b))
+		return 0;
+	waited = store_hold_release(s, b->host_id);
+	p = store_pending_pack(s, b);
 	if (!p)
 		return -ENOMEM;
+	if (waited) /* what it comes after was given a later time just now */
+		p->b.rcv_us = store_receive_time(s);
 	clamp_events(s, p);
 	p->b.writer = s->writer;
 	p->t0_us = window_start(s->cfg.window_us, p->b.t_us);
-	TAILQ_INSERT_TAIL(&s->queue, p, link);
-	s->stats.queued_bytes += p->size;
-	s->stats.queued_batches++;
-	if (s->flushing || s->backoff_us)
-		return 0;
-	if (s->stats.queued_bytes >= (size_t)s->cfg.flush_bytes)
-		store_timer(s->flush_timer, 0);
-	else if (!evtimer_pending(s->flush_timer, NULL))
-		store_timer(s->flush_timer, s->cfg.flush_us);
+	store_enqueue(s, p);
 	return 0;
 }
 
@@ -200,6 +229,7 @@ void store_ingest_fini(struct store *s)
 {
 	struct pending *p;
 
+	store_hold_fini(s);
 	while ((p = TAILQ_FIRST(&s->queue)))
 		pending_free(s, p);
 }
@@ -310,7 +340,7 @@ static size_t run_find(const struct store *s, int32_t host_id, int64_t epoch)
 static int add_rows(struct store *s, struct db_tx *tx)
 {
 	FAILPOINT("ingest.rows");
-	return store_rows_add(tx, s->group, s->n_group);
+	return store_rows_add(tx, s->inbox, s->group, s->n_group);
 }
 
 /* What was not taken is known already, of an older connection, or has a hole before it. */
@@ -612,6 +642,7 @@ int store_drain(struct store *s, int64_t timeout_us)
 {
 	int64_t end = clock_boot_us() + timeout_us;
 
+	store_hold_release_all(s);
 	while (!TAILQ_EMPTY(&s->queue)) {
 		if (clock_boot_us() >= end)
 			return -ETIMEDOUT;

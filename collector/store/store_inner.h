@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_inner.h - the store's state, shared by store.c and its parts store_ingest.c, store_seal.c,
- * store_replay.c, store_retain.c and store_series.c; nobody else includes it.
+ * store_inner.h - the store's state, shared by store.c and its parts store_ingest.c, store_hold.c,
+ * store_seal.c, store_replay.c, store_retain.c and store_series.c; nobody else includes it.
  */
 #ifndef MEMHERD_COLLECTOR_STORE_STORE_INNER_H
 #define MEMHERD_COLLECTOR_STORE_STORE_INNER_H
 
 #include <sys/queue.h>
+#include <uthash.h>
 
+#include "collector/store/inbox.h"
 #include "collector/store/partition.h"
 #include "collector/store/store.h"
 #include "collector/store/store_size.h"
@@ -33,12 +35,21 @@ enum verdict {
 
 struct pending {
 	TAILQ_ENTRY(pending) link;
-	struct store_batch b; /* points into this allocation */
+	struct store_batch b; /* points into this allocation; the payload is at its end */
 	size_t size;
+	int codec; /* of the payload: inbox.h */
 	enum verdict verdict;
 	bool dead;     /* alone in its group it could not be stored: goes to dead_letter */
 	int64_t t0_us; /* window of b.t_us */
 	char reason[256];
+};
+
+/* What a host's ticks wait in for the next ones (store_hold.c): not in the queue yet. */
+struct hold {
+	int32_t host_id;
+	int64_t due_us; /* clock_boot_us() */
+	struct pending *p;
+	UT_hash_handle hh;
 };
 
 /* A window on its way into chunks. Kept until its transaction is known to be in. */
@@ -127,6 +138,10 @@ struct store {
 	struct store_stats stats;
 
 	TAILQ_HEAD(, pending) queue;
+	struct hold *holds; /* by host */
+	size_t held_bytes;
+	struct event *hold_timer;
+	struct inbox *inbox;
 	struct event *flush_timer;
 	struct pending *
 		*group; /* the batches of the transaction under way, by (host, epoch, seq) */
@@ -160,10 +175,29 @@ int store_need_leaf(struct store *s, struct db_tx *tx, enum partition_table t,
 void store_job_add(struct store *s, struct store_job *job, void (*free)(struct store_job *job));
 /* Takes it off the list and frees it. */
 void store_job_end(struct store_job *job);
+/* Turns the bytes of a row into its Batch; false where they are damaged: it is set aside as a dead
+ * letter then. They live until the next call. */
+bool store_inbox_open(struct store *s, struct store_replayed *r) must_use;
 void store_timer(struct event *timer, int64_t us);
 
+/* A copy of the batch, in one allocation that it is the only owner of; NULL without memory. */
+struct pending *store_pending_new(const struct store_batch *b) must_use;
+/* The same with its payload as the inbox has it. */
+struct pending *store_pending_pack(struct store *s, const struct store_batch *b) must_use;
+/* Puts it at the end of the queue and has it flushed. */
+void store_enqueue(struct store *s, struct pending *p);
 void store_ingest_fini(struct store *s);
-/* Receive time of the oldest queued batch, INT64_MAX when none. */
+
+/* Takes the batch where it may wait and is of ticks alone. */
+bool store_hold_take(struct store *s, const struct store_batch *b);
+/* What waits of that host goes into the queue; true if there was any. */
+bool store_hold_release(struct store *s, int32_t host_id);
+void store_hold_release_all(struct store *s);
+/* What waits for a window that starts at t0 or before goes into the queue. */
+void store_hold_release_window(struct store *s, int64_t t0_us);
+void store_on_hold_timer(int fd, short what, void *arg);
+void store_hold_fini(struct store *s);
+/* Receive time of the oldest queued batch, INT64_MAX when none; what waits is not in the queue. */
 int64_t store_oldest_queued(const struct store *s);
 /* A queued batch may still bring samples for the window from t0. */
 bool store_queue_touches(const struct store *s, int64_t t0_us);
@@ -185,7 +219,7 @@ void store_follow_leave(struct store *s, struct follower *f);
 int store_replay_ask(struct store *s, int64_t from_us, const struct store_replayed *last,
 		     db_done *done) must_use;
 bool store_replay_is_last(const struct db_result *r);
-/* Row i, but for where its samples go. Who received it. */
+/* Row i as it is stored, but for where its samples go. Who received it. */
 int store_replay_read(const struct db_result *r, size_t i, struct store_replayed *ret);
 /* First in a transaction that seals what writer received: it is undone with -ESTALE where another
  * process than boot does that. */

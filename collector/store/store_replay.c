@@ -43,6 +43,7 @@ int store_replay_read(const struct db_result *r, size_t i, struct store_replayed
 		.rcv_us = db_time(r, i, 4),
 		.skew_us = db_int(r, i, 5),
 	};
+	ret->codec = (int)db_int(r, i, 8);
 	ret->payload = db_bytes(r, i, 6, &ret->payload_len);
 	return (int)db_int(r, i, 7);
 }
@@ -60,7 +61,8 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 	row.windows = writer == s->writer ? s->windows : s->others;
 	if (writer != s->writer)
 		store_follow_saw(s, writer, row.rcv_us);
-	s->replay.row(s->replay.arg, &row);
+	if (store_inbox_open(s, &row))
+		s->replay.row(s->replay.arg, &row);
 	s->replay.last = row;
 	s->replay.last.payload = NULL;
 }

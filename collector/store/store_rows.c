@@ -8,7 +8,6 @@
 #include "common/str.h"
 
 #define ROWS_MAX      ((size_t)256 << 20)
-#define INBOX_CODEC   1 /* protobuf Batch */
 #define INBOX_COLUMNS 10
 #define EVENT_COLUMNS 8
 
@@ -25,17 +24,18 @@ static void put_fields(struct buf *b, const struct db_param *p, unsigned n)
 		db_copy_field(b, &p[i]);
 }
 
-static void put_inbox(struct buf *b, const struct store_batch *batch, int64_t t0_us)
+static void put_inbox(struct buf *b, const struct pending *pending)
 {
+	const struct store_batch *batch = &pending->b;
 	const struct db_param p[INBOX_COLUMNS] = {
 		DB_P_TIME(batch->rcv_us),
 		DB_P_INT4(batch->host_id),
 		DB_P_INT8(batch->epoch),
 		DB_P_INT8(batch->first_seq),
 		DB_P_INT8(batch->last_seq),
-		DB_P_TIME(t0_us),
+		DB_P_TIME(pending->t0_us),
 		DB_P_INT8(batch->skew_us),
-		DB_P_INT2(INBOX_CODEC),
+		DB_P_INT2(pending->codec),
 		DB_P_BYTES(batch->payload, batch->payload_len),
 		DB_P_INT2(batch->writer),
 	};
@@ -80,7 +80,7 @@ static int add_inbox(struct db_tx *tx, struct pending *const *group, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (!stored(group[i]))
 			continue;
-		put_inbox(&rows, &group[i]->b, group[i]->t0_us);
+		put_inbox(&rows, group[i]);
 		count++;
 	}
 	return add_copy(tx, Q_INBOX_COPY, &rows, count);
@@ -427,21 +427,29 @@ static int add_list(struct db_tx *tx, const struct row_list *l, struct pending *
 	return rc;
 }
 
-static int add_dead_letter(struct db_tx *tx, const struct pending *p)
+/* As the agent sent it. */
+static int add_dead_letter(struct db_tx *tx, struct inbox *inbox, const struct pending *p)
 {
+	const struct inbox_row row = {p->codec, p->b.payload, p->b.payload_len};
+	const uint8_t *batch;
+	size_t len;
+	int rc = inbox_unpack(inbox, &row, &batch, &len, NULL);
+
+	if (rc < 0)
+		return rc;
 	const struct db_param params[] = {
 		DB_P_INT4(p->b.host_id),
 		DB_P_INT8(p->b.epoch),
 		DB_P_INT8(p->b.first_seq),
 		DB_P_INT8(p->b.last_seq),
 		DB_P_TEXT(p->reason),
-		DB_P_BYTES(p->b.payload, MIN_OF(p->b.payload_len, (size_t)STORE_DEAD_LETTER_MAX)),
+		DB_P_BYTES(batch, MIN_OF(len, (size_t)STORE_DEAD_LETTER_MAX)),
 	};
 
 	return db_tx_query(tx, Q_DEAD_LETTER_ADD, params, ARRAY_SIZE(params), NULL);
 }
 
-int store_rows_add(struct db_tx *tx, struct pending *const *group, size_t n)
+int store_rows_add(struct db_tx *tx, struct inbox *inbox, struct pending *const *group, size_t n)
 {
 	int rc = add_inbox(tx, group, n);
 
@@ -451,6 +459,6 @@ int store_rows_add(struct db_tx *tx, struct pending *const *group, size_t n)
 		rc = add_events(tx, group, n);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (group[i]->verdict == VERDICT_STORE && group[i]->dead)
-			rc = add_dead_letter(tx, group[i]);
+			rc = add_dead_letter(tx, inbox, group[i]);
 	return rc;
 }

@@ -6,6 +6,7 @@
 #include "collector/store/store_inner.h"
 
 /* Adds the steps that store those of the group whose verdict is VERDICT_STORE. */
-int store_rows_add(struct db_tx *tx, struct pending *const *group, size_t n) must_use;
+int store_rows_add(struct db_tx *tx, struct inbox *inbox, struct pending *const *group,
+		   size_t n) must_use;
 
 #endif

@@ -286,15 +286,19 @@ static int seal_send(struct store *s)
 
 /* ---- when ---- */
 
-/* The oldest window when it is over, quiet, and nothing queued belongs to it. */
-static bool seal_due(const struct store *s, int64_t now_us, int64_t *ret_t0)
+/* The oldest window when it is over, quiet, and nothing queued belongs to it; what waits goes into
+ * the queue then. */
+static bool seal_due(struct store *s, int64_t now_us, int64_t *ret_t0)
 {
 	int64_t t0 = window_oldest(s->windows), end;
 
 	if (!s->replay.done || t0 == INT64_MAX)
 		return false;
 	end = t0 + s->cfg.window_us;
-	if (now_us < end + s->cfg.seal_grace_us || store_queue_touches(s, t0))
+	if (now_us < end + s->cfg.seal_grace_us)
+		return false;
+	store_hold_release_window(s, t0);
+	if (store_queue_touches(s, t0))
 		return false;
 	*ret_t0 = t0;
 	return now_us > end + PATIENCE * s->cfg.seal_grace_us ||

@@ -5,8 +5,9 @@
  *          store_seal.c; SKIP days of the fleet's life come before. TIMES: each window's rows are
  *          inserted again under as many hosts, which have the same series, where sampling them all
  *          would take hours
- *   wal CONNINFO HOSTS FROM_S   one window as batches into the inbox, as an agent sends them (each
- *          round; six at a time) and sealed into chunks: WAL bytes a sample, also right after a
+ *   wal CONNINFO HOSTS FROM_S   one window as batches into the inbox, as an agent sends them, a
+ * round each: as they wait for others of their host, six in a row (wait_for_more's default); and
+ *          each committed by itself; and sealed into chunks: WAL bytes a sample, also right after a
  *          checkpoint. FROM_S: four windows from there on must be empty
  *   retain CONNINFO KEEP_DAYS SECONDS   batches, one at a time, while chunks older than that are
  *          dropped: the longest wait for an acknowledgement
@@ -16,10 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/arena.h"
 #include "common/clock.h"
-#include "proto/delta.h"
-#include "tests/bench/lib/fleet.h"
+#include "tests/bench/lib/agent.h"
 #include "tests/bench/lib/open_store.h"
 
 #define WINDOW_US   (FLEET_ROUNDS * FLEET_STEP_US)
@@ -149,18 +148,10 @@ static void on_acked(void *arg, const struct store_acked *a)
 	acked++;
 }
 
-/* A host's agent: what it has told, and its stream. */
-struct agent {
-	struct fleet_process fleet[FLEET_PROCESSES];
-	struct delta_state state;
-	int64_t conn;
-	int64_t seq;
-};
-
 static void on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, size_t n,
 		      const struct error *err)
 {
-	struct agent *a = arg;
+	struct fleet_agent *a = arg;
 
 	(void)n, (void)err;
 	bench_must(rc, "a stream");
@@ -169,71 +160,23 @@ static void on_stream(void *arg, int rc, int64_t conn, const int64_t *last_seq, 
 	acked++;
 }
 
-static void open_streams(struct agent *agents, unsigned hosts)
+static void open_streams(struct fleet_agent *agents, unsigned hosts)
 {
 	for (unsigned h = 0; h < hosts; h++) {
-		int64_t epoch = 1 + h;
+		struct wire_epoch epoch = {.epoch = 1 + h};
 		uint64_t end = acked + 1;
 
+		fleet_agent_init(&agents[h], h, 1 + h);
 		bench_must(store_stream_open(store, (int32_t)h + 1, &epoch, 1, on_stream,
 					     &agents[h]),
 			   "a stream");
 		while (acked < end)
 			event_base_loop(base, EVLOOP_ONCE);
-		delta_init(&agents[h].state);
-		for (unsigned i = 0; i < FLEET_PROCESSES; i++)
-			fleet_start(&agents[h].fleet[i], h, i, 0);
 	}
 }
 
-static void announce(struct wire_process *born, unsigned host)
-{
-	for (unsigned i = 0; i < FLEET_PROCESSES; i++)
-		born[i] = (struct wire_process){
-			.id = i,
-			.pid = 1000 + i,
-			.start_ticks = 100000ull * host + i,
-			.comm = i < 32 ? "postgres" : "python3",
-			.cmdline = "/usr/bin/python3 -m service --port 8000",
-			.exe = "/usr/bin/python3.11",
-			.cgroup = "/system.slice/service.service",
-			.service = "service",
-			.container = "",
-		};
-}
-
-/* One round of a host, as a record of its batch. */
-static void add_round(struct agent *a, unsigned host, int64_t t_us, bool keyframe,
-		      struct buf *batch)
-{
-	struct wire_process born[FLEET_PROCESSES];
-	struct wire_tick t = {.t_wall_us = fleet_jitter(host, t_us),
-			      .t_boot_us = (uint64_t)t_us / 1000,
-			      .interval_ms = FLEET_STEP_US / 1000,
-			      .keyframe = keyframe,
-			      .boot_id = {1}};
-	auto_buf struct buf body = BUF_INIT(1 << 20);
-	auto_arena struct arena arena;
-	struct delta_encoder e;
-
-	arena_init(&arena, 4 << 20);
-	if (keyframe) {
-		announce(born, host);
-		t.born = born;
-		t.n_born = FLEET_PROCESSES;
-	}
-	bench_must(delta_begin(&e, &a->state, &arena, &t, FLEET_PROCESSES,
-			       (const size_t[DELTA_KINDS]){0}),
-		   "a tick");
-	for (uint32_t i = 0; i < FLEET_PROCESSES; i++) {
-		fleet_step(&a->fleet[i]);
-		delta_process(&e, i, a->fleet[i].v);
-	}
-	bench_must(delta_finish(&e, &body), "a tick");
-	wire_batch_add(batch, (uint64_t)++a->seq, WIRE_TICK, body.data, body.len);
-}
-
-static void put_batch(struct agent *a, unsigned host, const struct buf *batch, int64_t first)
+static void put_batch(struct fleet_agent *a, unsigned host, const struct buf *batch, int64_t first,
+		      int64_t t_us, bool waits)
 {
 	struct store_batch b = {
 		.host_id = (int32_t)host + 1,
@@ -242,6 +185,8 @@ static void put_batch(struct agent *a, unsigned host, const struct buf *batch, i
 		.first_seq = first,
 		.last_seq = a->seq,
 		.rcv_us = store_receive_time(store),
+		.t_us = t_us,
+		.wait_us = waits ? 60 * USEC_PER_SEC : 0,
 		.payload = batch->data,
 		.payload_len = batch->len,
 	};
@@ -249,9 +194,9 @@ static void put_batch(struct agent *a, unsigned host, const struct buf *batch, i
 	bench_must(store_put(store, &b), "a batch");
 }
 
-/* A window into the inbox, so many rounds a batch: a keyframe begins it, as in the product. All
- * hosts' batches are one flush. WAL bytes a sample; *bytes: payload. */
-static double inbox(struct agent *agents, unsigned hosts, int64_t from_us, unsigned rounds,
+/* A window into the inbox, so many rounds a commit, a batch each: a keyframe begins it, as in the
+ * product. All hosts' batches are one flush. WAL bytes a sample; *bytes: payload. */
+static double inbox(struct fleet_agent *agents, unsigned hosts, int64_t from_us, unsigned rounds,
 		    double *bytes)
 {
 	auto_buf struct buf batch = BUF_INIT(4 << 20);
@@ -262,16 +207,16 @@ static double inbox(struct agent *agents, unsigned hosts, int64_t from_us, unsig
 		uint64_t end = acked + hosts;
 
 		for (unsigned h = 0; h < hosts; h++) {
-			int64_t first = agents[h].seq + 1;
+			for (unsigned i = 0; i < rounds; i++) {
+				int64_t t_us = from_us + (r + i) * FLEET_STEP_US;
 
-			buf_reset(&batch);
-			wire_batch_begin(&batch, 1 + h);
-			for (unsigned i = 0; i < rounds; i++)
-				add_round(&agents[h], h, from_us + (r + i) * FLEET_STEP_US,
-					  r + i == 0, &batch);
-			bench_must(buf_status(&batch), "a batch");
-			put_batch(&agents[h], h, &batch, first);
-			payload += (double)batch.len;
+				buf_reset(&batch);
+				fleet_agent_round(&agents[h], t_us, r + i == 0, &batch);
+				bench_must(buf_status(&batch), "a batch");
+				put_batch(&agents[h], h, &batch, agents[h].seq, t_us, rounds > 1);
+				payload += (double)batch.len;
+			}
+			store_hurry(store, (int32_t)h + 1);
 		}
 		while (acked < end)
 			event_base_loop(base, EVLOOP_ONCE);
@@ -298,32 +243,31 @@ static double seal(unsigned hosts, int64_t from_us)
 
 static int wal(unsigned hosts, int64_t from_us)
 {
-	auto_free struct agent *agents = calloc(hosts, sizeof(*agents));
-	double live, minute, sealed, bytes, minute_bytes;
+	auto_free struct fleet_agent *agents = calloc(hosts, sizeof(*agents));
+	double alone, waiting, sealed, bytes;
 
 	if (!agents)
 		return 1;
 	open_streams(agents, hosts);
 	(void)seal(hosts, from_us); /* warm: the day's leaves exist */
-	live = inbox(agents, hosts, from_us, 1, &bytes);
-	minute = inbox(agents, hosts, from_us, 6, &minute_bytes);
+	alone = inbox(agents, hosts, from_us, 1, &bytes);
+	waiting = inbox(agents, hosts, from_us, 6, &bytes);
 	sealed = seal(hosts, from_us + WINDOW_US);
 	printf("inbox_payload %.2f bytes_per_sample\n", bytes);
-	printf("inbox_payload_minute_batches %.2f bytes_per_sample\n", minute_bytes);
-	printf("wal_inbox %.2f bytes_per_sample\n", live);
-	printf("wal_inbox_minute_batches %.2f bytes_per_sample\n", minute);
+	printf("wal_inbox %.2f bytes_per_sample\n", waiting);
+	printf("wal_inbox_each_alone %.2f bytes_per_sample\n", alone);
 	printf("wal_seal %.2f bytes_per_sample\n", sealed);
 	run("CHECKPOINT");
-	live = inbox(agents, hosts, from_us, 1, &bytes);
+	alone = inbox(agents, hosts, from_us, 1, &bytes);
 	run("CHECKPOINT");
-	minute = inbox(agents, hosts, from_us, 6, &bytes);
+	waiting = inbox(agents, hosts, from_us, 6, &bytes);
 	run("CHECKPOINT");
 	sealed = seal(hosts, from_us + 2 * WINDOW_US);
-	printf("wal_inbox_after_checkpoint %.2f bytes_per_sample\n", live);
-	printf("wal_inbox_minute_batches_after_checkpoint %.2f bytes_per_sample\n", minute);
+	printf("wal_inbox_after_checkpoint %.2f bytes_per_sample\n", waiting);
+	printf("wal_inbox_each_alone_after_checkpoint %.2f bytes_per_sample\n", alone);
 	printf("wal_seal_after_checkpoint %.2f bytes_per_sample\n", sealed);
 	for (unsigned h = 0; h < hosts; h++)
-		delta_fini(&agents[h].state);
+		fleet_agent_fini(&agents[h]);
 	return 0;
 }
 
@@ -331,7 +275,7 @@ static int wal(unsigned hosts, int64_t from_us)
 
 static int retain(double seconds)
 {
-	auto_free struct agent *agent = calloc(1, sizeof(*agent));
+	auto_free struct fleet_agent *agent = calloc(1, sizeof(*agent));
 	int64_t end = clock_boot_us() + (int64_t)(seconds * 1e6), worst = 0;
 	uint64_t batches = 0;
 
@@ -340,12 +284,11 @@ static int retain(double seconds)
 	open_streams(agent, 1);
 	while (clock_boot_us() < end) {
 		auto_buf struct buf batch = BUF_INIT(1 << 20);
-		int64_t before = clock_boot_us(), first = agent->seq + 1;
+		int64_t before = clock_boot_us(), t_us = clock_wall_us();
 		uint64_t goal = acked + 1;
 
-		wire_batch_begin(&batch, 1);
-		add_round(agent, 0, clock_wall_us(), batches == 0, &batch);
-		put_batch(agent, 0, &batch, first);
+		fleet_agent_round(agent, t_us, batches == 0, &batch);
+		put_batch(agent, 0, &batch, agent->seq, t_us, false);
 		batches++;
 		while (acked < goal)
 			event_base_loop(base, EVLOOP_ONCE);
@@ -353,7 +296,7 @@ static int retain(double seconds)
 	}
 	printf("retention_batches %llu batches\n", (unsigned long long)batches);
 	printf("retention_longest_flush %.1f ms\n", (double)worst / 1000);
-	delta_fini(&agent->state);
+	fleet_agent_fini(agent);
 	return 0;
 }
 

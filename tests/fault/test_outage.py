@@ -13,6 +13,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/support"))
 import faults  # noqa: E402
+import inbox  # noqa: E402
 
 OUTAGE = int(os.environ.get("OUTAGE") or 60)
 MIB = 1 << 20
@@ -67,9 +68,9 @@ def stack_of(**options):
 
 def flow(stack, agent, seconds):
     """Bytes a second that came of it lately."""
-    (n,), = stack.sql("SELECT coalesce(sum(length(d)), 0)::float8 FROM inbox WHERE host_id = %s AND "
-                      "rcv > now() - %s * interval '1 second'", agent.host_id, seconds)
-    return n / seconds
+    rows = stack.sql("SELECT codec, d FROM inbox WHERE host_id = %s AND rcv > now() - %s * interval '1 second'",
+                     agent.host_id, seconds)
+    return sum(len(inbox.batch(codec, d)) for codec, d in rows) / seconds
 
 
 def drained(stack):
@@ -155,11 +156,11 @@ def test_a_full_queue_pushes_back_and_the_backlog_comes_at_its_rate():
         judge(s)
         most = 0.0
         for a in s.agents:
-            rows = s.sql("SELECT extract(epoch FROM rcv)::float8, length(d) FROM inbox WHERE host_id = %s AND "
+            rows = s.sql("SELECT extract(epoch FROM rcv)::float8, codec, d FROM inbox WHERE host_id = %s AND "
                          "rcv > to_timestamp(%s) ORDER BY rcv", a.host_id, up)
             total = 0
-            for t, n in rows:
-                total += n
+            for t, codec, d in rows:
+                total += len(inbox.batch(codec, d))
                 assert total <= BURST + rate * (t - up + 1) + FRAME, f"{a.name}: {total} bytes within {t - up:.1f} s"
             most = max(most, total / (rows[-1][0] - up))
         print(f"usually {usual / 1024:.0f} KiB/s an agent; backlog in {took:.1f} s, slowed {slowed:.0f} times; at most {most / 1024:.0f} KiB/s an agent; collector's RSS "

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/support")]
+import inbox  # noqa: E402
 from kills import GAP_UNCLEAN_END, LANES, count_streams  # noqa: E402
 from stack import Stack, sanitizer_report, wait_for  # noqa: E402
 
@@ -69,8 +70,8 @@ class World:
         """[(kind, first, last, bytes)] of the streams of now in the order in which the collector got them."""
         kinds = {e: "ticks" if n >= TICKS else "others" for e, n in self.streams()}
         assert sorted(kinds.values()) == ["others", "ticks"]
-        rows = self.stack.sql("SELECT epoch, seq, last, length(d) FROM inbox ORDER BY rcv")
-        return [(kinds[e], first, last, size) for e, first, last, size in rows if e in kinds]
+        rows = self.stack.sql("SELECT epoch, seq, last, codec, d FROM inbox ORDER BY rcv")
+        return [(kinds[e], first, last, len(inbox.batch(codec, d))) for e, first, last, codec, d in rows if e in kinds]
 
     def end(self):
         """Ends the agent in order; {epoch: stored} as its links said."""

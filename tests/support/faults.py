@@ -19,7 +19,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FAULT = ROOT / "build/fault-gcc"
 DRIVERS = ROOT / os.environ.get("B", "build/release-gcc") / "drivers"
-sys.path.insert(0, str(ROOT / "tools/demo"))
+sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/support")]
+import inbox  # noqa: E402
 from stack import BIN, Program, Stack, agent_user, free_port, wait_for  # noqa: E402
 
 FACTOR = 2654435761  # drivers/numbered.c
@@ -224,8 +225,8 @@ class Oracle:
             if reason != UNCLEAN:
                 gaps.setdefault((h, e), set()).update(range(first, last + 1))
         count = 0
-        for h, e, first, last, payload in self.sql("SELECT host_id, epoch, seq, last, d FROM inbox"):
-            there = [seq for seq, kind in records(bytes(payload)) if kind != GAP]
+        for h, e, first, last, codec, d in self.sql("SELECT host_id, epoch, seq, last, codec, d FROM inbox"):
+            there = [seq for seq, kind in records(inbox.batch(codec, d)) if kind != GAP]
             want = set(range(first, last + 1)) - gaps.get((h, e), set())
             self.expect(len(there) == len(set(there)) and set(there) == want,
                         f"batch {h}/{e} {first}..{last}: records {sorted(set(there) ^ want)[:9]} differ")

@@ -149,7 +149,7 @@ static void small_messages_come_back(void **state)
 {
 	struct fixture *f = *state;
 	struct wire_ack ack = {.epoch = UINT64_MAX, .seq = WIRE_SEQ_MAX}, ack2;
-	struct wire_heartbeat hb = {1, 2, 3, 4, 5, true}, hb2;
+	struct wire_heartbeat hb = {1, 2, 3, 4, 5, true, true}, hb2;
 	struct wire_goaway go = {WIRE_GOAWAY_BUSY, 10, 20, "later"}, go2;
 	struct wire_gap gap = {9, 8, 7, WIRE_GAP_UNCLEAN_END, 5, 6}, gap2;
 	struct wire_hello_ack ha = {1, 2, 3, 4, 5, 6, two_epochs, 2}, ha2;
@@ -159,7 +159,8 @@ static void small_messages_come_back(void **state)
 	assert_true(ack2.epoch == ack.epoch && ack2.seq == ack.seq);
 	PACK(f, heartbeat, &hb);
 	assert_int_equal(UNPACK(f, heartbeat, &hb2), 0);
-	assert_true(hb2.t_wall_us == 1 && hb2.spool_records == 2 && hb2.cpu_us == 5 && hb2.act);
+	assert_true(hb2.t_wall_us == 1 && hb2.spool_records == 2 && hb2.cpu_us == 5 && hb2.act &&
+		    hb2.leaving);
 	PACK(f, goaway, &go);
 	assert_int_equal(UNPACK(f, goaway, &go2), 0);
 	assert_string_equal(go2.text, "later");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// link: -Wl,--wrap=store_stream_open,--wrap=ingest_open,--wrap=ingest_batch
+// link: -Wl,--wrap=store_stream_open,--wrap=ingest_open,--wrap=ingest_batch,--wrap=store_hurry
 #include "collector/fleet/session.h"
 
 #include <errno.h>
@@ -24,6 +24,7 @@ static struct fake {
 	uint64_t opened[STREAMS]; /* last numbers told to ingest */
 	int ingest_rc;
 	unsigned batches;
+	unsigned hurries;
 	size_t batch_len;
 } fake;
 
@@ -69,6 +70,12 @@ int __wrap_ingest_batch(struct ingest *in unused_arg, struct host *h unused_arg,
 	fake.batches++;
 	fake.batch_len = len;
 	return 0;
+}
+
+void __wrap_store_hurry(struct store *s unused_arg, int32_t host_id)
+{
+	assert_int_equal(host_id, HOST_ID);
+	fake.hurries++;
 }
 
 struct world {
@@ -439,6 +446,13 @@ static void a_heartbeat_is_echoed_and_believed(void **state)
 	assert_int_equal(w->host->agent_rss_bytes, 4096);
 	/* memherd-actd was started after the agent. */
 	assert_true(w->host->act);
+	/* It waits for its acknowledgements. */
+	assert_int_equal(fake.hurries, 0);
+	buf_reset(&b);
+	wire_pack_heartbeat(&b, &(struct wire_heartbeat){.t_wall_us = 1, .leaving = true});
+	client_send(&w->client, FRAME_HEARTBEAT, &b);
+	RUN_UNTIL(w->base, w->client.heartbeats == 2);
+	assert_int_equal(fake.hurries, 1);
 	send_text(&w->client, FRAME_HEARTBEAT, "\xff");
 	assert_sent_away(w, &w->client, WIRE_GOAWAY_PROTOCOL);
 }

@@ -212,6 +212,146 @@ static void kills_of_the_server_lose_nothing(void **state unused_arg)
 	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 3"), seq - 1);
 }
 
+/* Ticks alone, of this window. */
+static int put_tick(int32_t host, int64_t epoch, int64_t conn, int64_t seq, int64_t t_us,
+		    int64_t wait_us)
+{
+	char payload[400];
+	struct store_batch b = {
+		.host_id = host,
+		.epoch = epoch,
+		.conn = conn,
+		.first_seq = seq,
+		.last_seq = seq,
+		.rcv_us = store_receive_time(store),
+		.t_us = t_us,
+		.wait_us = wait_us,
+		.payload = (const uint8_t *)payload,
+		.payload_len = sizeof(payload),
+	};
+
+	memset(payload, 'a' + (int)(seq % 26), sizeof(payload));
+	return store_put(store, &b);
+}
+
+static void turn_for(int64_t us)
+{
+	int64_t end = clock_boot_us() + us;
+
+	while (clock_boot_us() < end)
+		turn();
+}
+
+static void ticks_wait_for_company(void **state unused_arg)
+{
+	struct opened a = stream(8, 800), o;
+	int64_t now = window_start(1800 * SEC, clock_wall_us());
+
+	acks = (struct acks){0};
+	for (int64_t seq = 1; seq <= 6; seq++)
+		assert_int_equal(put_tick(8, 800, a.conn, seq, now + seq, 30 * SEC), 0);
+	turn_for(SEC / 2);
+	assert_int_equal(acks.n, 0);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 8"), 0);
+	/* whatever else comes of the host takes them along, and comes after them */
+	assert_int_equal(put(8, 800, a.conn, 7, "{}"), 0);
+	WAIT_FOR(acks.last_seq == 7);
+	assert_int_equal(acks.n, 2);
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND seq = 1 AND "
+				"last = 6 AND codec = 2"),
+			 1);
+	assert_int_equal(number("SELECT count(*) FROM (SELECT rcv, lag(rcv) OVER (ORDER BY seq) AS "
+				"b FROM inbox WHERE host_id = 8) AS x WHERE rcv > b"),
+			 1);
+	/* the time is over */
+	assert_int_equal(put_tick(8, 800, a.conn, 8, now, SEC / 10), 0);
+	WAIT_FOR(acks.last_seq == 8);
+	/* another window, then somebody who waits for the acknowledgement */
+	assert_int_equal(put_tick(8, 800, a.conn, 9, now, 30 * SEC), 0);
+	assert_int_equal(put_tick(8, 800, a.conn, 10, now + 1800 * SEC, 30 * SEC), 0);
+	WAIT_FOR(acks.last_seq == 9);
+	turn_for(SEC / 4);
+	assert_int_equal(acks.last_seq, 9);
+	store_hurry(store, 8);
+	WAIT_FOR(acks.last_seq == 10);
+	/* one that may not wait */
+	assert_int_equal(put_tick(8, 800, a.conn, 11, now, 30 * SEC), 0);
+	assert_int_equal(put_tick(8, 800, a.conn, 12, now, 0), 0);
+	WAIT_FOR(acks.last_seq == 12);
+	/* what waits is refused like all else that came by an older connection */
+	assert_int_equal(put_tick(8, 800, a.conn, 13, now, 30 * SEC), 0);
+	o = stream(8, 800);
+	assert_int_equal(o.last_seq, 12);
+	acks = (struct acks){0};
+	assert_int_equal(put_tick(8, 800, o.conn, 13, now, 30 * SEC), 0);
+	WAIT_FOR(acks.fenced == 1);
+	assert_int_equal(acks.last_seq, 0);
+	/* sixteen KiB are enough for a row */
+	for (int64_t seq = 14; seq <= 13 + 100; seq++)
+		assert_int_equal(put_tick(8, 800, o.conn, seq, now, 30 * SEC), 0);
+	WAIT_FOR(acks.last_seq > 50);
+	assert_int_equal(store_drain(store, 10 * SEC), 0);
+	assert_int_equal(acks.last_seq, 113);
+	assert_int_equal(number("SELECT count(*) FROM (SELECT seq, lag(last) OVER (ORDER BY seq) "
+				"AS b FROM inbox WHERE host_id = 8) AS x WHERE seq <> b + 1"),
+			 0);
+	assert_in_range(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND seq > 13"), 1, 4);
+}
+
+static void on_bytes(void *arg, const struct store_replayed *r)
+{
+	struct buf *b = arg;
+
+	if (r->host_id == 8 && r->epoch == 801)
+		buf_put(b, r->payload, r->payload_len);
+}
+
+static bool replayed;
+static void on_replay(void *arg, int rc, const struct error *err);
+
+static int64_t letters(const char *reason)
+{
+	char sql[200];
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT count(*) FROM dead_letter WHERE host_id = 8 AND reason LIKE '%s%%'",
+		 reason);
+	return number(sql);
+}
+
+static void compressed_rows_come_back_and_damaged_ones_are_set_aside(void **state unused_arg)
+{
+	struct opened a = stream(8, 801);
+	auto_buf struct buf b = BUF_INIT(1 << 20);
+	int64_t now = clock_wall_us();
+
+	acks = (struct acks){0};
+	for (int64_t seq = 1; seq <= 3; seq++) {
+		assert_int_equal(put_tick(8, 801, a.conn, seq, now, 0), 0);
+		WAIT_FOR(acks.last_seq == seq);
+	}
+	replayed = false;
+	assert_int_equal(store_replay(store, on_bytes, on_replay, &b), 0);
+	WAIT_FOR(replayed);
+	assert_int_equal(b.len, 3 * 400);
+	assert_int_equal(b.data[0], 'b');
+	assert_int_equal(b.data[2 * 400], 'd');
+	(void)number("UPDATE inbox SET d = set_byte(d, length(d) - 6, get_byte(d, length(d) - 6) # "
+		     "4) WHERE host_id = 8 AND epoch = 801 AND seq = 2 RETURNING 1");
+	for (int i = 0; i < 2; i++) { /* it is found once */
+		buf_reset(&b);
+		replayed = false;
+		assert_int_equal(store_replay(store, on_bytes, on_replay, &b), 0);
+		WAIT_FOR(replayed);
+		assert_int_equal(b.len, 2 * 400);
+		assert_int_equal(b.data[400], 'd');
+		WAIT_FOR(letters("stored batch: zstd") == 1);
+	}
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND epoch = 801"), 2);
+	assert_int_equal(number("SELECT ok::int FROM stream_account WHERE epoch = 801"), 1);
+	assert_int_equal(number("SELECT dead_lettered FROM stream_account WHERE epoch = 801"), 1);
+}
+
 struct series {
 	bool done;
 	int rc;
@@ -252,8 +392,6 @@ static void on_row(void *arg, const struct store_replayed *r)
 	replayed_us = r->rcv_us;
 	*n += r->host_id == 4;
 }
-
-static bool replayed;
 
 static void on_replay(void *arg, int rc, const struct error *err)
 {
@@ -696,6 +834,8 @@ int main(void)
 		cmocka_unit_test(unsealed_batches_come_back),
 		cmocka_unit_test(old_leaves_are_dropped),
 		cmocka_unit_test(old_rows_are_deleted),
+		cmocka_unit_test(ticks_wait_for_company),
+		cmocka_unit_test(compressed_rows_come_back_and_damaged_ones_are_set_aside),
 		cmocka_unit_test(another_window_is_refused),
 		cmocka_unit_test(migrations_run_once),
 	};
