@@ -52,7 +52,9 @@ void fleet_agent_round(struct fleet_agent *a, int64_t t_us, bool keyframe, struc
 		t.born = born;
 		t.n_born = FLEET_PROCESSES;
 	}
-	bench_must(delta_begin(&e, &a->state, &arena, &t, FLEET_PROCESSES, 0), "a tick");
+	bench_must(delta_begin(&e, &a->state, &arena, &t, FLEET_PROCESSES,
+			       (const size_t[DELTA_KINDS]){0}),
+		   "a tick");
 	for (uint32_t i = 0; i < FLEET_PROCESSES; i++) {
 		fleet_step(&a->fleet[i]);
 		delta_process(&e, i, a->fleet[i].v);
