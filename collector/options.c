@@ -119,11 +119,8 @@ static const struct conf_option options[] = {
 	{"flush_interval", CONF_DURATION, O(flush_interval_us), "200ms", 10000, 10 * SEC, 0,
 	 "longest wait before what agents sent is committed, if it need not wait for more", NULL},
 	{"wait_for_more", CONF_DURATION, O(wait_for_more_us), "60s", 0, 5 * MIN, 0,
-	 "samples alone wait so long, and at most 6 rounds, for others of their host to be "
-	 "committed "
-	 "as one row, which halves the log; rules and REST have them at once, their agent keeps "
-	 "them "
-	 "until then; 0s: none waits",
+	 "samples wait so long, at most 6 rounds, to be committed as one row with others of their "
+	 "host; rules and REST have them at once; 0s: none waits",
 	 NULL},
 	{"queue_bytes", CONF_BYTES, O(queue_bytes), "64MiB", MIB, 4096 * MIB, 0,
 	 "batches held in memory while the database is away; then agents must wait", NULL},
