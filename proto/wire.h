@@ -24,10 +24,9 @@
 #include "proto/metric.h"
 
 #define WIRE_PROTO 1u
-/* Bits of Hello.features. */
-#define WIRE_PATIENT 1u /* says in a heartbeat when it leaves: acks of ticks may wait until then \
-			 */
-* /
+/* A bit of Hello.features: says in a heartbeat when it leaves, until then acks of ticks may wait.
+ */
+#define WIRE_PATIENT     1u
 #define WIRE_BUDGET(len) ((len)*8 + (size_t)64 * 1024)
 
 /* Bytes, without the NUL; longer ones are cut by the sender and refused by the receiver. */
@@ -50,14 +49,14 @@
 #define WIRE_CODE_MAX         32   /* a finding's word, a cgroup's runtime */
 #define WIRE_SEQ_MAX          INT64_MAX
 
-	enum wire_record {
-		WIRE_TICK = 1,
-		WIRE_EVENT = 2,
-		WIRE_GAP = 3,
-		WIRE_KILL = 4,
-		WIRE_POSTURE = 5,
-		WIRE_CENSUS = 6
-	};
+enum wire_record {
+	WIRE_TICK = 1,
+	WIRE_EVENT = 2,
+	WIRE_GAP = 3,
+	WIRE_KILL = 4,
+	WIRE_POSTURE = 5,
+	WIRE_CENSUS = 6
+};
 
 /* What a process is to its service. */
 enum wire_role { WIRE_ROLE_NONE = 0, WIRE_ROLE_MASTER = 1, WIRE_ROLE_WORKER = 2 };
