@@ -25,9 +25,9 @@ static bool has_ended(const json_t *action)
 	return false;
 }
 
-static const char *const headings[] = {"ACTION", "TYPE", "STATE",   "HOST",   ">PID",
-				       "BY",     "WHEN", ">BEFORE", ">AFTER", "WHAT CAME OF IT",
-				       NULL};
+static const char *const headings[] = {
+	"ACTION", "TYPE",    "STATE",  "VERDICT",         "HOST", ">PID", "BY",
+	"WHEN",   ">BEFORE", ">AFTER", "WHAT CAME OF IT", NULL};
 
 static void action_row(struct table *t, const json_t *a)
 {
@@ -35,6 +35,7 @@ static void action_row(struct table *t, const json_t *a)
 	table_printf(t, "%s%s", field_text(a, "type") ? field_text(a, "type") : "?",
 		     json_is_true(json_object_get(a, "dry_run")) ? " (dry run)" : "");
 	cell_text(t, a, "state");
+	cell_text(t, a, "verdict");
 	cell_text(t, a, "host");
 	cell_number(t, a, "pid");
 	cell_text(t, a, "actor");
@@ -44,15 +45,47 @@ static void action_row(struct table *t, const json_t *a)
 	cell_text(t, a, "detail");
 }
 
+static const char *const effect_headings[] = {"LATER", ">RSS", ">PSS", ">PID", "MEASURED", NULL};
+
+static void effect_row(struct table *t, const json_t *e)
+{
+	cell_seconds(t, e, "after_seconds");
+	cell_bytes(t, e, "rss_bytes");
+	cell_bytes(t, e, "pss_bytes");
+	cell_number(t, e, "pid");
+	cell_age(t, e, "time");
+}
+
+/* What it was expected to give, and what was there later. */
+static int print_effects(const struct cli *c, const json_t *a)
+{
+	const json_t *effects = json_object_get(a, "effects");
+	const char *history = field_text(a, "history");
+	const char *next = field_text(a, "next_effect");
+
+	if (history)
+		fprintf(stderr, "memherd: %s\n", history);
+	if (next)
+		fprintf(stderr,
+			"memherd: what it takes later is measured next at %.19sZ: memherd actions "
+			"%s\n",
+			next, field_text(a, "id") ? field_text(a, "id") : "ID");
+	if (json_array_size(effects) == 0)
+		return CLI_OK;
+	return cli_print_items(c, effects, effect_headings, effect_row);
+}
+
 int cli_print_action(struct cli *c, const json_t *a)
 {
 	struct table t;
+	int code;
 
 	if (c->json)
 		return cli_print_json(a);
 	table_init(&t, headings);
 	action_row(&t, a);
-	return cli_print_table(c, &t);
+	code = cli_print_table(c, &t);
+	return code ? code : print_effects(c, a);
 }
 
 static int get_action(struct cli *c, const char *id, json_t **ret)
@@ -86,7 +119,9 @@ int command_actions(struct cli *c)
 
 	if (c->n_args == 0)
 		return list_actions(c);
-	code = get_action(c, c->args[0], &action);
+	if ((c->n_args == 2) != (strcmp(c->args[0], "show") == 0))
+		return cli_usage("actions");
+	code = get_action(c, c->args[c->n_args - 1], &action);
 	if (!code)
 		code = cli_print_action(c, action);
 	json_decref(action);

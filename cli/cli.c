@@ -34,7 +34,7 @@ const struct cli_command cli_commands[] = {
 	 "what the objects of a Python process are, which types grew; --now counts them anew"},
 	{"explain", 1, 1, command_explain, "HOST:PID|HOST/SERVICE",
 	 "why a Python process grows: verdict, evidence, where its memory is, what to do"},
-	{"actions", 0, 1, command_actions, "[ACTION] [--limit N]",
+	{"actions", 0, 2, command_actions, "[[show] ACTION] [--limit N]",
 	 "what was done to processes and what it gained"},
 	{"enroll-token", 1, 2, command_enroll_token,
 	 "create [--ttl 1h] [--uses 1] [--note TEXT] | list | delete ID",

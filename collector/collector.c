@@ -254,6 +254,14 @@ static void on_action_ended(void *arg, const struct action_row *row)
 	incidents_action_finished(c->incidents, row);
 }
 
+static void on_action_verified(void *arg, const struct action_row *row)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	incidents_action_verified(c->incidents, row);
+}
+
 /* ---- making the parts, in the order in which they need each other ---- */
 
 static int make_dispatch(struct collector *c, struct error *err)
@@ -268,6 +276,7 @@ static int make_dispatch(struct collector *c, struct error *err)
 		.ops = {.send = send_command,
 			.finished = on_action_finished,
 			.ended = on_action_ended,
+			.verified = on_action_verified,
 			.arg = c},
 	};
 

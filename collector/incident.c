@@ -313,6 +313,23 @@ void incidents_action_finished(struct incidents *all, const struct action_row *r
 		log_debug("action of an alert that is over");
 }
 
+void incidents_action_verified(struct incidents *all, const struct action_row *row)
+{
+	struct incident *i = row->alert_id ? incident_of_action(all, row) : NULL;
+
+	if (!all->leads || !i)
+		return;
+	for (size_t n = 0; n < i->n_actions; n++) {
+		if (memcmp(i->actions[n].cmd_id, row->cmd_id, sizeof(row->cmd_id)) != 0)
+			continue;
+		i->actions[n] = *row;
+		/* The mail about the action said that it had helped. */
+		if (strcmp(row->verdict, effect_verdict_word(EFFECT_REGREW)) == 0)
+			incident_want_mail(all, i, MAIL_ACTION);
+		incident_save(all, i);
+	}
+}
+
 /* ---- samples ---- */
 
 /* Where the agent did not look inside, the names tell. */

@@ -54,6 +54,8 @@ void incidents_exit(struct incidents *i, const struct host *h, const struct proc
 		    int64_t t_us);
 /* dispatch's answer to what a rule (or a person) asked for; told again, it changes nothing. */
 void incidents_action_finished(struct incidents *i, const struct action_row *row);
+/* What such an action gave back was measured for the last time. */
+void incidents_action_verified(struct incidents *i, const struct action_row *row);
 void incidents_counts(const struct incidents *i, struct incident_counts *ret);
 
 /* For REST: the rules in force, as members of an open object. */

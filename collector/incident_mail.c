@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "collector/command/effect.h"
 #include "collector/incident_inner.h"
 #include "collector/notify/mail.h"
 #include "collector/rule/parse.h"
@@ -145,7 +146,12 @@ static size_t list_actions(const struct incident *i, struct mail_action out[INCI
 {
 	for (size_t n = 0; n < i->n_actions; n++) {
 		const struct action_row *a = &i->actions[n];
+		struct effects later;
+		const struct effect *last;
 
+		/* What is not to be read is not there. */
+		(void)!effects_parse(a->effects, &later);
+		last = later.n ? &later.at[later.n - 1] : NULL;
 		out[n] = (struct mail_action){.t_us = a->done_us,
 					      .action = a->action,
 					      .target = a->process,
@@ -153,7 +159,10 @@ static size_t list_actions(const struct incident *i, struct mail_action out[INCI
 					      .detail = a->detail,
 					      .dry_run = a->dry_run,
 					      .before = a->rss_before,
-					      .after = a->rss_after};
+					      .after = a->rss_after,
+					      .verdict = a->verdict,
+					      .later = last ? last->rss : -1,
+					      .later_us = last ? last->after_s * USEC_PER_SEC : 0};
 	}
 	return i->n_actions;
 }

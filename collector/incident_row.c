@@ -45,11 +45,11 @@ static json_t *describe_actions(const struct incident *i)
 		char id[UUID_TEXT_SIZE];
 
 		uuid_text(id, a->cmd_id);
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "id", id, "type",
-						a->action, "state", a->state, "rss_before_bytes",
-						(json_int_t)a->rss_before, "rss_after_bytes",
-						(json_int_t)a->rss_after, "detail", a->detail));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s}", "id",
+						      id, "type", a->action, "state", a->state,
+						      "rss_before_bytes", (json_int_t)a->rss_before,
+						      "rss_after_bytes", (json_int_t)a->rss_after,
+						      "detail", a->detail, "verdict", a->verdict));
 	}
 	while (json_array_size(list) > INCIDENT_ACTIONS)
 		json_array_remove(list, 0);

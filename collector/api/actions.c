@@ -39,6 +39,24 @@ static void write_measures(struct json_writer *w, const struct action_row *a)
 	jw_k_num(w, "held_seconds", a->held_us < 0 ? NAN : (double)a->held_us / USEC_PER_SEC);
 }
 
+/* What was measured later, and what came of it. */
+static void write_effects(struct json_writer *w, const struct action_row *a)
+{
+	jw_k_raw(w, "effects", *a->effects ? a->effects : "[]");
+	if (*a->verdict)
+		jw_k_str(w, "verdict", a->verdict);
+	else
+		jw_k_null(w, "verdict");
+	if (a->verify_next_us)
+		jw_k_time(w, "next_effect", a->verify_next_us);
+	else
+		jw_k_null(w, "next_effect");
+	if (*a->history)
+		jw_k_str(w, "history", a->history);
+	else
+		jw_k_null(w, "history");
+}
+
 static void write_action(struct json_writer *w, const struct action_row *a)
 {
 	char id[UUID_TEXT_SIZE];
@@ -67,6 +85,7 @@ static void write_action(struct json_writer *w, const struct action_row *a)
 	jw_k_time(w, "done", a->done_us);
 	write_measures(w, a);
 	jw_k_str(w, "detail", a->detail);
+	write_effects(w, a);
 	jw_object_end(w);
 }
 

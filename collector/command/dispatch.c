@@ -10,6 +10,7 @@
 #include "collector/command/ledger.h"
 #include "collector/command/params.h"
 #include "collector/command/route.h"
+#include "collector/command/verify.h"
 #include "collector/fleet/registry.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -23,6 +24,7 @@
 #define HELD_MAX        64
 
 _Static_assert(DISPATCH_KEY_MAX + 1 == LEDGER_KEY_SIZE, "a key fits the ledger's");
+_Static_assert(EFFECT_TEXT_SIZE == ACTION_EFFECTS_SIZE, "effects fit a row");
 _Static_assert(DISPATCH_IN_FLIGHT_MAX == LEDGER_IN_FLIGHT_MAX, "one limit");
 
 /* A result that could not be stored yet. */
@@ -49,6 +51,7 @@ struct dispatch {
 	struct held *held; /* oldest first */
 	unsigned held_count;
 	struct route *route;
+	struct verify *verify;
 	bool leads;
 	bool expiring;
 };
@@ -349,7 +352,7 @@ static bool is_ineffective(const struct command_result *r)
 {
 	if (r->rss_before <= 0 || r->rss_after < 0)
 		return false;
-	return (double)r->rss_after * 100 >= (double)r->rss_before * DISPATCH_INEFFECTIVE_PERCENT;
+	return (double)r->rss_after * 100 >= (double)r->rss_before * EFFECT_NONE_PERCENT;
 }
 
 const char *dispatch_state_of(const struct command_result *r)
@@ -441,6 +444,7 @@ int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_
 		.swap_after = r.swap_after,
 		.held_us = r.held_us,
 	};
+	row.verify_next_us = row.done_us + d->config.stages_s[0] * USEC_PER_SEC;
 	memcpy(row.cmd_id, r.id, sizeof(row.cmd_id));
 	(void)str_copy(row.state, sizeof(row.state), dispatch_state_of(&r));
 	(void)str_copy(row.detail, sizeof(row.detail), r.detail);
@@ -508,6 +512,8 @@ static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *
 	if (!d->expiring && d->leads)
 		expire_next(d);
 	route_turn(d->route, d->config.remediation, d->leads);
+	if (d->leads)
+		verify_turn(d->verify);
 }
 
 /* ---- lifetime ---- */
@@ -526,6 +532,29 @@ static int make_route(struct dispatch *d)
 	return route_new(&config, &d->route);
 }
 
+static void on_verified(void *arg, const struct action_row *row)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (d->config.ops.verified)
+		d->config.ops.verified(d->config.ops.arg, row);
+}
+
+static int make_verify(struct dispatch *d)
+{
+	struct verify_config config = {
+		.db = d->config.db,
+		.ledger = &d->ledger,
+		.registry = d->config.registry,
+		.verified = on_verified,
+		.arg = d,
+	};
+
+	memcpy(config.stages_s, d->config.stages_s, sizeof(config.stages_s));
+	return verify_new(&config, &d->verify);
+}
+
 int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
 		 struct error *err)
 {
@@ -536,10 +565,13 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	d->magic = DISPATCH_MAGIC;
 	d->config = *c;
+	if (!d->config.stages_s[0])
+		memcpy(d->config.stages_s, effect_stages_s, sizeof(effect_stages_s));
 	d->leads = true;
 	ledger_init(&d->ledger, c->db);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
-	if (!d->timer || event_add(d->timer, &every) < 0 || make_route(d) < 0) {
+	if (!d->timer || event_add(d->timer, &every) < 0 || make_route(d) < 0 ||
+	    make_verify(d) < 0) {
 		dispatch_free(&d);
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	}
@@ -560,6 +592,7 @@ void dispatch_free(struct dispatch **slot)
 		event_free(d->timer);
 	ledger_fini(&d->ledger);
 	route_free(&d->route);
+	verify_free(&d->verify);
 	DL_FOREACH_SAFE (d->askers, a, next_asker)
 		asker_free(a);
 	DL_FOREACH_SAFE (d->held, h, next)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "collector/command/effect.h"
 #include "collector/store/store_command.h"
 #include "common/error.h"
 #include "common/sign.h"
@@ -24,8 +25,6 @@
 #define DISPATCH_EXPIRES_MAX_US (10 * 60 * 1000000LL)
 #define DISPATCH_IN_FLIGHT_MAX  256 /* transactions of ours at once */
 #define DISPATCH_KEY_MAX        128 /* bytes of an idempotency key */
-/* After at least this share of before, an action has gained nothing. */
-#define DISPATCH_INEFFECTIVE_PERCENT 95
 
 struct db;
 struct dispatch;
@@ -41,16 +40,20 @@ struct dispatch_ops {
 	/* While we lead: a rule's action has ended, here or at another collector. Told more than
 	 * once. May be NULL. */
 	void (*ended)(void *arg, const struct action_row *row);
+	/* While we lead: what an action gave back was measured for the last time, and row->verdict
+	 * says what came of it. May be NULL. */
+	void (*verified)(void *arg, const struct action_row *row);
 	void *arg;
 };
 
 struct dispatch_config {
 	struct db *db;
-	struct registry *registry;  /* read only: who is connected, which processes live */
-	const struct sign_key *key; /* the command key */
-	uint64_t fence;             /* of commands where no lease was ever taken */
-	int writer;                 /* store_writer() */
-	bool remediation;           /* false: the kill switch, every request is refused */
+	struct registry *registry;       /* read only: who is connected, which processes live */
+	const struct sign_key *key;      /* the command key */
+	uint64_t fence;                  /* of commands where no lease was ever taken */
+	int writer;                      /* store_writer() */
+	int64_t stages_s[EFFECT_STAGES]; /* when effects are measured; zeros = effect_stages_s */
+	bool remediation;                /* false: the kill switch, every request is refused */
 	struct dispatch_ops ops;
 };
 

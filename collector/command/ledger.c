@@ -26,6 +26,7 @@ struct entry {
 	char key[LEDGER_KEY_SIZE];
 	bool has_key;
 	int64_t now_us; /* expire */
+	int64_t due_us; /* effect */
 	int64_t grace_us;
 	int verdict; /* decided by a check: what done gets instead of the roll-back's error */
 	ledger_done *done;
@@ -98,6 +99,8 @@ static char *audit_doc(const struct action_row *row)
 			"detail", row->detail);
 	if (!doc)
 		return NULL;
+	if (*row->verdict)
+		json_object_set_new(doc, "verdict", json_string(row->verdict));
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	return text;
@@ -294,4 +297,32 @@ int ledger_expire(struct ledger *l, int64_t now_us, int64_t grace_us, ledger_don
 	e->now_us = now_us;
 	e->grace_us = grace_us;
 	return run(e, expire_steps);
+}
+
+static int on_effect(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct entry *e = arg;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (*e->row.verdict || db_rows(r) != 1)
+		return on_row(arg, tx, r);
+	store_command_row(r, 0, &e->row);
+	return 0;
+}
+
+static int effect_steps(struct entry *e, struct db_tx *tx)
+{
+	return store_command_effect(tx, &e->row, e->due_us, on_effect);
+}
+
+int ledger_effect(struct ledger *l, const struct action_row *row, int64_t due_us, ledger_done *done,
+		  void *arg)
+{
+	struct entry *e = entry_new(l, "command.verdict", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->row = *row;
+	e->due_us = due_us;
+	return run(e, effect_steps);
 }

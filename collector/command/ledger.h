@@ -39,11 +39,15 @@ void ledger_fini(struct ledger *l);
 int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
 		 const char *key, const struct sign_key *sign, ledger_done *done,
 		 void *arg) must_use;
-/* state, measures, detail and done_us of an open command of that host. */
+/* state, measures, detail, done_us and verify_next_us of an open command of that host. */
 int ledger_finish(struct ledger *l, const struct action_row *row, ledger_done *done,
 		  void *arg) must_use;
 /* Gives up one command whose time is over. */
 int ledger_expire(struct ledger *l, int64_t now_us, int64_t grace_us, ledger_done *done,
+		  void *arg) must_use;
+/* effects, verdict and verify_next_us of a command where due_us was due; only the verdict has an
+ * audit row. -ENOENT: somebody measured it already. */
+int ledger_effect(struct ledger *l, const struct action_row *row, int64_t due_us, ledger_done *done,
 		  void *arg) must_use;
 
 #endif

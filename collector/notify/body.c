@@ -119,6 +119,14 @@ void body_action_line(struct buf *out, const struct mail_action *a)
 			body_bytes(out, a->before - a->after);
 		}
 	}
+	if (has(a->verdict) && a->later >= 0) {
+		char span[STR_UNIT_SIZE];
+
+		buf_puts(out, ", ");
+		body_bytes(out, a->later);
+		buf_printf(out, " %s later: ", str_duration(span, a->later_us));
+		encode_plain(out, a->verdict, BODY_NAME_MAX);
+	}
 	if (has(a->detail)) {
 		buf_puts(out, " (");
 		encode_plain(out, a->detail, BODY_CMD_MAX);

@@ -57,6 +57,9 @@ struct mail_action {
 	bool dry_run;
 	int64_t before; /* bytes; -1 = not measured */
 	int64_t after;
+	const char *verdict; /* of what was measured later: 'regrew'; NULL or '' = not yet */
+	int64_t later;       /* bytes, at the last of these measurements; -1 = none */
+	int64_t later_us;    /* so long after the action */
 };
 
 struct mail_point {

@@ -60,6 +60,10 @@ void store_command_row(const struct db_result *r, size_t i, struct action_row *r
 	ret->held_us = measure_of(r, i, 22);
 	(void)str_copy(ret->detail, sizeof(ret->detail), db_text(r, i, 23));
 	(void)str_copy(ret->params, sizeof(ret->params), db_text(r, i, 25));
+	(void)str_copy(ret->effects, sizeof(ret->effects), db_text(r, i, 26));
+	(void)str_copy(ret->verdict, sizeof(ret->verdict), db_text(r, i, 27));
+	ret->verify_next_us = time_of(r, i, 28);
+	(void)str_copy(ret->history, sizeof(ret->history), db_text(r, i, 29));
 	ret->has_request_hash = bytes_of(r, i, 24, ret->request_hash, sizeof(ret->request_hash));
 }
 
@@ -194,6 +198,7 @@ int store_command_finish(struct db_tx *tx, const struct action_row *row, db_chec
 		measure_or_null(row->swap_after),
 		measure_or_null(row->held_us),
 		DB_P_TEXT(row->detail),
+		row->verify_next_us ? DB_P_TIME(row->verify_next_us) : DB_P_NULL,
 	};
 
 	return db_tx_query(tx, Q_COMMAND_FINISH, params, ARRAY_SIZE(params), check);
@@ -205,4 +210,44 @@ int store_command_expire(struct db_tx *tx, int64_t now_us, int64_t grace_us, db_
 					  db_tx_fence(tx)};
 
 	return db_tx_query(tx, Q_COMMAND_EXPIRE, params, ARRAY_SIZE(params), check);
+}
+
+int store_command_verify_due(struct db *db, int64_t now_us, int limit, db_done *done, void *arg)
+{
+	const struct db_param params[] = {DB_P_TIME(now_us), DB_P_INT4(limit)};
+
+	return db_query(db, Q_COMMAND_VERIFY_DUE, params, ARRAY_SIZE(params), done, arg);
+}
+
+int store_command_due(const struct db_result *r, size_t i, struct verify_due *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->host_id = (int32_t)db_int(r, i, 0);
+	ret->proc_id = db_int(r, i, 2);
+	ret->done_us = time_of(r, i, 3);
+	ret->due_us = time_of(r, i, 4);
+	ret->rss_before = measure_of(r, i, 5);
+	ret->rss_after = measure_of(r, i, 6);
+	(void)str_copy(ret->effects, sizeof(ret->effects), db_text(r, i, 7));
+	(void)str_copy(ret->service, sizeof(ret->service), db_text(r, i, 8));
+	(void)str_copy(ret->comm, sizeof(ret->comm), db_text(r, i, 9));
+	(void)str_copy(ret->role, sizeof(ret->role), db_text(r, i, 10));
+	ret->slot = (int32_t)db_int(r, i, 11);
+	return bytes_of(r, i, 1, ret->cmd_id, sizeof(ret->cmd_id)) && ret->done_us ? 0 : -EBADMSG;
+}
+
+int store_command_effect(struct db_tx *tx, const struct action_row *row, int64_t due_us,
+			 db_check *check)
+{
+	const struct db_param params[] = {
+		DB_P_INT4(row->host_id),
+		DB_P_UUID(row->cmd_id),
+		DB_P_TIME(due_us),
+		DB_P_TEXT(row->effects),
+		*row->verdict ? DB_P_TEXT(row->verdict) : DB_P_NULL,
+		row->verify_next_us ? DB_P_TIME(row->verify_next_us) : DB_P_NULL,
+		db_tx_fence(tx),
+	};
+
+	return db_tx_query(tx, Q_COMMAND_EFFECT, params, ARRAY_SIZE(params), check);
 }

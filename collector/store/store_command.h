@@ -9,9 +9,11 @@
 #include "common/sign.h"
 #include "proto/command.h"
 
-#define ACTION_WORD_SIZE   16
-#define ACTION_NAME_SIZE   256
-#define ACTION_PARAMS_SIZE 256
+#define ACTION_WORD_SIZE    16
+#define ACTION_NAME_SIZE    256
+#define ACTION_PARAMS_SIZE  256
+#define ACTION_EFFECTS_SIZE 512
+#define ACTION_HISTORY_SIZE 128
 
 /* A whole row but its body: a copy, so it outlives the result. */
 struct action_row {
@@ -41,6 +43,10 @@ struct action_row {
 	int64_t held_us;
 	char detail[COMMAND_DETAIL_SIZE];
 	char params[ACTION_PARAMS_SIZE]; /* a JSON object */
+	char effects[ACTION_EFFECTS_SIZE]; /* JSON array, command/effect.h; '' = none yet */
+	char verdict[ACTION_WORD_SIZE];    /* EFFECT_VERDICT_LIST's words; '' = not yet */
+	int64_t verify_next_us;            /* when it is measured next; 0 = never (again) */
+	char history[ACTION_HISTORY_SIZE]; /* what the same gave before; '' = nothing known */
 	bool has_request_hash;
 	uint8_t request_hash[SHA256_SIZE];
 };
@@ -95,11 +101,36 @@ struct command_body {
 int store_command_body(const struct db_result *r, size_t i, struct command_body *ret) must_use;
 int store_command_sent(struct db *db, int32_t host_id, const uint8_t cmd_id[16], int64_t now_us,
 		       int writer, db_done *done, void *arg) must_use;
-/* Takes state, measures, detail and done_us of row; gives the row, or none when there is no such
- * command or it has ended already. */
+/* Takes state, measures, detail, done_us and verify_next_us (the first time) of row; gives the row,
+ * or none when there is no such command or it has ended already. */
 int store_command_finish(struct db_tx *tx, const struct action_row *row, db_check *check) must_use;
 /* Ends one open command whose time is over; gives the row, or none. */
 int store_command_expire(struct db_tx *tx, int64_t now_us, int64_t grace_us,
+			 db_check *check) must_use;
+
+/* An action whose effect is to be measured: its process and what to look for when that has ended.
+ */
+struct verify_due {
+	int32_t host_id;
+	uint8_t cmd_id[16];
+	int64_t proc_id;
+	int64_t done_us;
+	int64_t due_us;
+	int64_t rss_before;
+	int64_t rss_after; /* -1 = not measured */
+	char effects[ACTION_EFFECTS_SIZE];
+	char service[ACTION_NAME_SIZE]; /* '' as the three below: never stored */
+	char comm[ACTION_NAME_SIZE];
+	char role[ACTION_WORD_SIZE];
+	int32_t slot;
+};
+int store_command_verify_due(struct db *db, int64_t now_us, int limit, db_done *done,
+			     void *arg) must_use;
+/* 0, or -EBADMSG: it has no end. */
+int store_command_due(const struct db_result *r, size_t i, struct verify_due *ret) must_use;
+/* Takes effects, verdict and verify_next_us of row; gives the row, or none when due_us is not what
+ * is due there. */
+int store_command_effect(struct db_tx *tx, const struct action_row *row, int64_t due_us,
 			 db_check *check) must_use;
 
 #endif

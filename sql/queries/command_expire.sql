@@ -18,4 +18,5 @@ RETURNING
     c.actor::text, c.reason::text, c.alert_id::int8, c.counter::int8, c.fence::int8,
     c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
     c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
-    c.detail::text, c.request_hash::bytea, c.params::text
+    c.detail::text, c.request_hash::bytea, c.params::text, coalesce(c.effects::text, '')::text, coalesce(c.verdict, '')::text,
+    c.verify_next::timestamptz, c.history::text

@@ -4,7 +4,9 @@
 UPDATE command AS c
 SET state = CASE WHEN c.action = 'census' AND $3::text = 'ineffective' THEN 'done' ELSE $3::text END,
     done = $4::timestamptz, rss_before = $5::int8, rss_after = $6::int8, swap_before = $7::int8,
-    swap_after = $8::int8, held_us = $9::int8, detail = $10::text
+    swap_after = $8::int8, held_us = $9::int8, detail = $10::text,
+    verify_next = CASE WHEN NOT c.dry_run AND c.action <> 'census' AND $3::text IN ('done', 'ineffective') AND $5::int8 > 0
+                       THEN $11::timestamptz END
 WHERE c.host_id = $1::int4 AND c.cmd_id = $2::uuid AND c.state IN ('queued', 'sent', 'running', 'expired')
 RETURNING
     c.host_id::int4, c.cmd_id::uuid, c.action::text, c.state::text, c.dry_run::bool, c.proc_id::int8, c.pid::int4,
@@ -13,4 +15,5 @@ RETURNING
     c.actor::text, c.reason::text, c.alert_id::int8, c.counter::int8, c.fence::int8,
     c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
     c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
-    c.detail::text, c.request_hash::bytea, c.params::text
+    c.detail::text, c.request_hash::bytea, c.params::text, coalesce(c.effects::text, '')::text, coalesce(c.verdict, '')::text,
+    c.verify_next::timestamptz, c.history::text

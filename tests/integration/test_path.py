@@ -202,6 +202,10 @@ def test_trim_gives_memory_back(stack, story):
     assert proc_values(pid)["rss_bytes"] < before - (50 << 20)
     action = next(a for a in stack.items("/actions") if a["pid"] == pid)
     assert (action["state"], action["rss_before_bytes"], action["rss_after_bytes"]) == ("done", before, after)
+    later, = wait_for("what is there 5 s later", lambda: stack.get(f"/api/v1/actions/{action['id']}")["effects"], 20)
+    assert (later["after_seconds"], later["pid"]) == (5, pid) and later["rss_bytes"] < before - (50 << 20)
+    shown = cli(stack, "actions", "show", action["id"])
+    assert shown.returncode == 0 and "\t5 s\t" in "\t" + shown.stdout.replace("\n", "\t"), shown
     mail = wait_for("its mail", lambda: mails(stack, "fragmented"), 15)
     assert any("gave back" in m.get_body(("plain",)).get_content() for m in mail)
 

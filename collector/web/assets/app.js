@@ -101,7 +101,7 @@ function alertRow(row, a) {
 
 function actionRow(row, a) {
 	cell(row, a.dry_run ? `${a.type} (dry run)` : a.type);
-	cell(row, a.state, { done: "good", failed: "bad", refused: "bad", ineffective: "warn" }[a.state]);
+	cell(row, a.verdict && a.verdict !== a.state ? `${a.state}, ${a.verdict}` : a.state, { done: "good", failed: "bad", refused: "bad", ineffective: "warn" }[a.state]);
 	cell(row, a.host);
 	cell(row, String(a.pid), "num");
 	cell(row, a.actor);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command CONNINFO KEYFILE - dispatch, audit and alerts alone on a loop, with two hosts (1 'web-1',
- * 2 'web-2') of one process each (proc_id 100 and 200), told what to do by lines on stdin:
+ * command CONNINFO KEYFILE [S,S,S] - dispatch, audit and alerts alone on a loop, with two hosts (1
+ * 'web-1', 2 'web-2') of one process each (proc_id 100 and 200), told what to do by lines on stdin.
+ * Effects are measured after so many seconds:
  *
  *   up HOST | down HOST | remediation 0|1 | verify
  *   issue HOST PROC ACTION DRY_RUN KEY|- HASH EXPIRES_S   HASH: one digit, all bytes of the hash
  *   result HOST ID STATUS BEFORE AFTER DETAIL...           STATUS: COMMAND_STATUS_LIST's number
+ *   sample HOST PROC PID KIB SERVICE|-   a process with that RSS, made when it is new
+ *   forget HOST PROC                       it ended
  *   garbage HOST BYTES                                     a result frame of that many 'x'
  *   open KEY LEVEL VALUE | update ID LEVEL VALUE | resolve ID VALUE | ack ID BY | list STATE|-
  * BEFORE LIMIT
@@ -79,6 +82,15 @@ static void print_row(const char *what, int rc, const struct action_row *row)
 static void on_end(void *arg unused_arg, const struct action_row *row)
 {
 	print_row("finished", 0, row);
+}
+
+static void on_verdict(void *arg unused_arg, const struct action_row *row)
+{
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, row->cmd_id);
+	printf("verdict id=%s verdict=%s effects=%s\n", id, row->verdict, row->effects);
+	fflush(stdout);
 }
 
 static void on_answer(void *arg unused_arg, int rc, const struct action_row *row,
@@ -221,6 +233,49 @@ static void take_result(struct driver *d, const char *line)
 	printf("result rc=%d %s\n", rc, err.msg);
 }
 
+/* What an agent would tell of a process now. */
+static void sample(struct driver *d, int32_t host_id, int64_t proc_id, uint32_t pid, int64_t kib,
+		   const char *service)
+{
+	const struct wire_process info = {.pid = pid,
+					  .start_ticks = 77,
+					  .comm = "python",
+					  .cmdline = "",
+					  .exe = "",
+					  .cgroup = "",
+					  .service = strcmp(service, "-") == 0 ? "" : service,
+					  .container = ""};
+	struct host *h = registry_find_host(&d->registry, host_id);
+	int64_t now_us = clock_wall_us();
+	struct process *p = registry_process(h, proc_id, &info, now_us);
+	int64_t v[METRIC_COUNT];
+
+	for (size_t i = 0; i < METRIC_COUNT; i++)
+		v[i] = METRIC_ABSENT;
+	v[METRIC_RSS] = kib;
+	registry_sample(p, v, now_us);
+}
+
+static bool obey_sample(struct driver *d, const char *line)
+{
+	char service[64];
+	int64_t proc_id, kib;
+	int32_t host_id;
+	uint32_t pid;
+	struct host *h;
+
+	if (sscanf(line, "sample %d %" SCNd64 " %u %" SCNd64 " %63s", &host_id, &proc_id, &pid,
+		   &kib, service) == 5) {
+		sample(d, host_id, proc_id, pid, kib, service);
+		return true;
+	}
+	if (sscanf(line, "forget %d %" SCNd64, &host_id, &proc_id) != 2)
+		return false;
+	h = registry_find_host(&d->registry, host_id);
+	registry_remove_process(h, registry_find_process(h, proc_id));
+	return true;
+}
+
 static void obey(struct driver *d, const char *line)
 {
 	int host_id, n;
@@ -244,6 +299,8 @@ static void obey(struct driver *d, const char *line)
 		memset(junk, 'x', sizeof(junk));
 		n = dispatch_result(d->dispatch, host_id, junk, (size_t)n, &err);
 		printf("result rc=%d %s\n", n, err.msg);
+	} else if (obey_sample(d, line)) {
+		return;
 	} else if (str_starts(line, "issue ")) {
 		issue(d, line);
 	} else if (str_starts(line, "result ")) {
@@ -300,12 +357,15 @@ int main(int argc, char **argv)
 		.registry = &d.registry,
 		.fence = 1,
 		.remediation = true,
-		.ops = {.send = on_send, .finished = on_end, .arg = &d},
+		.ops = {.send = on_send, .finished = on_end, .verified = on_verdict, .arg = &d},
 	};
 	struct event *in;
 	struct error err;
 
 	if (argc < 3)
+		return 2;
+	if (argc > 3 && sscanf(argv[3], "%" SCNd64 ",%" SCNd64 ",%" SCNd64, &config.stages_s[0],
+			       &config.stages_s[1], &config.stages_s[2]) != 3)
 		return 2;
 	log_init("command-driver", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
 	d.base = event_base_new();

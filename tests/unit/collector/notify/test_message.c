@@ -291,6 +291,28 @@ static void the_html_part_stays_under_gmails_clip(void **state unused_arg)
 	assert_true(b.len < MESSAGE_MAX);
 }
 
+static void what_was_there_later_is_told(void **state unused_arg)
+{
+	auto_buf struct buf b = BUF_INIT(MESSAGE_MAX);
+	struct incident_mail m = incident();
+	struct mail_action a = {.action = "trim",
+				.state = "done",
+				.before = 500LL << 20,
+				.after = 300LL << 20,
+				.verdict = "regrew",
+				.later = 480LL << 20,
+				.later_us = 600000000};
+
+	m.actions = &a;
+	m.action_count = 1;
+	build(&b, &m);
+	assert_non_null(strstr((char *)b.data, "480 MiB 10 min later: regrew"));
+	a.verdict = "";
+	buf_reset(&b);
+	build(&b, &m);
+	assert_null(strstr((char *)b.data, " later: "));
+}
+
 static void a_rule_of_any_length_is_mailed(void **state unused_arg)
 {
 	static const char *const lines[] = {"a\n", "\xff\n", "\n", "\"x\" and\n", "abc"};
@@ -362,6 +384,7 @@ int main(void)
 		cmocka_unit_test(extreme_numbers_are_survived),
 		cmocka_unit_test(bars_show_the_shape),
 		cmocka_unit_test(the_html_part_stays_under_gmails_clip),
+		cmocka_unit_test(what_was_there_later_is_told),
 		cmocka_unit_test(a_rule_of_any_length_is_mailed),
 		cmocka_unit_test(wrong_addresses_are_refused),
 		cmocka_unit_test(too_little_room_or_memory_is_an_error),

@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One measurement of an action's effect; the last one brings the verdict. Nothing where it was measured already.
+UPDATE command AS c
+SET effects = CASE WHEN $4::text = '' THEN c.effects ELSE $4::jsonb END, verdict = $5::text, verify_next = $6::timestamptz
+WHERE c.host_id = $1::int4 AND c.cmd_id = $2::uuid AND c.verify_next = $3::timestamptz AND mh_fenced($7::int8)
+RETURNING
+    c.host_id::int4, c.cmd_id::uuid, c.action::text, c.state::text, c.dry_run::bool, c.proc_id::int8, c.pid::int4,
+    coalesce((SELECT h.name FROM host h WHERE h.host_id = c.host_id), '')::text,
+    coalesce((SELECT p.comm FROM process p WHERE p.host_id = c.host_id AND p.proc_id = c.proc_id), '')::text,
+    c.actor::text, c.reason::text, c.alert_id::int8, c.counter::int8, c.fence::int8,
+    c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
+    c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
+    c.detail::text, c.request_hash::bytea, c.params::text, coalesce(c.effects::text, '')::text, coalesce(c.verdict, '')::text,
+    c.verify_next::timestamptz, c.history::text
