@@ -36,6 +36,8 @@ const struct cli_command cli_commands[] = {
 	 "why a Python process grows: verdict, evidence, where its memory is, what to do"},
 	{"actions", 0, 2, command_actions, "[[show] ACTION] [--limit N]",
 	 "what was done to processes and what it gained"},
+	{"breakers", 0, 3, command_breakers, "[close ACTOR TYPE]",
+	 "rules whose action stands still because it gave nothing"},
 	{"enroll-token", 1, 2, command_enroll_token,
 	 "create [--ttl 1h] [--uses 1] [--note TEXT] | list | delete ID",
 	 "one-time tokens for new hosts"},

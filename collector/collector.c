@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 
 #include "collector/api/api.h"
+#include "collector/breaker_mail.h"
 #include "collector/command/dispatch.h"
 #include "collector/fleet/adopter.h"
 #include "collector/fleet/enroll.h"
@@ -262,6 +263,24 @@ static void on_action_verified(void *arg, const struct action_row *row)
 	incidents_action_verified(c->incidents, row);
 }
 
+static void on_action_asked(void *arg, int rc, const struct action_row *row,
+			    const struct error *err)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	incidents_action_asked(c->incidents, rc, row, err);
+}
+
+static void on_action_tripped(void *arg, const struct action_row *row)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	if (c->mailer)
+		breaker_mail(c->mailer, row);
+}
+
 /* ---- making the parts, in the order in which they need each other ---- */
 
 static int make_dispatch(struct collector *c, struct error *err)
@@ -272,11 +291,19 @@ static int make_dispatch(struct collector *c, struct error *err)
 		.key = c->id.command_key,
 		.fence = FENCE,
 		.writer = store_writer(c->store),
+		.limits = {.max_running = c->o->action_max_running,
+			   .max_per_hour = c->o->action_max_per_hour,
+			   .cooldown_us = c->o->action_cooldown_us,
+			   .canary_us = c->o->action_canary_us,
+			   .breaker = c->o->action_breaker,
+			   .breaker_us = c->o->action_breaker_time_us},
 		.remediation = c->o->remediation,
 		.ops = {.send = send_command,
 			.finished = on_action_finished,
 			.ended = on_action_ended,
 			.verified = on_action_verified,
+			.asked = on_action_asked,
+			.tripped = on_action_tripped,
 			.arg = c},
 	};
 

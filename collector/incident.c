@@ -13,6 +13,9 @@
 #include "common/str.h"
 
 #define SWEEP_SEC 1
+/* An action that has to wait is asked for again after this; so many in a sweep. */
+#define ACT_RETRY_US  (15 * USEC_PER_SEC)
+#define ACT_AGAIN_MAX 8
 /* Alerts that came and went while the database was away: beyond so many the oldest have no row. */
 #define KEPT_MAX 10000
 
@@ -181,14 +184,76 @@ static void act(struct incidents *all, struct incident *i)
 							     .reason = i->rule->why,
 							     .alert_id = i->alert_id},
 				    NULL, NULL, &err);
-	if (rc == 0) {
-		all->counts.actions++;
+	if (rc == 0)
 		return;
-	}
 	log_warn("alert=%lld host=%d rule=%s trim not asked for error=\"%s\"",
 		 (long long)i->alert_id, i->host_id, i->rule->name, err.msg);
 	/* The engine may not be called from within its own callback: the sweep tells it. */
 	i->act_failed = true;
+}
+
+/* An alert may have got its number after its action was asked for: the rule's name finds it too. */
+static struct incident *incident_of_action(struct incidents *all, const struct action_row *row)
+{
+	struct incident *i;
+	struct incident *next;
+
+	HASH_ITER (hh, all->open, i, next) {
+		if (row->alert_id && i->alert_id == row->alert_id)
+			return i;
+		if (!row->alert_id && i->host_id == row->host_id && i->proc_id == row->proc_id &&
+		    str_starts(row->actor, "rule:") && strcmp(row->actor + 5, i->rule->name) == 0)
+			return i;
+	}
+	return NULL;
+}
+
+/* What has to wait is asked for again by the sweep; what cannot be is told the engine by it, which
+ * may not be called from within its own callback. */
+void incidents_action_asked(struct incidents *all, int rc, const struct action_row *row,
+			    const struct error *err)
+{
+	struct incident *i = row->alert_id ? incident_of_action(all, row) : NULL;
+
+	if (rc >= 0)
+		all->counts.actions++;
+	if (!i || !all->leads || strcmp(row->action, command_action_word(COMMAND_CENSUS)) == 0)
+		return;
+	if (rc == -EAGAIN || rc == -EBUSY || rc == -EDQUOT) {
+		if (!*i->act_waits)
+			log_info("alert=%lld host=%d rule=%s %s waits why=\"%s\"",
+				 (long long)i->alert_id, i->host_id, i->rule->name, row->action,
+				 err->msg);
+		i->unsaved = !*i->act_waits;
+		(void)str_copy(i->act_waits, sizeof(i->act_waits), err->msg);
+		i->act_due = !i->resolved_us;
+		i->act_retry_us = clock_boot_us() + ACT_RETRY_US;
+		return;
+	}
+	i->act_waits[0] = '\0';
+	i->act_failed = rc < 0;
+}
+
+/* Those that had to wait, a few at a time; not where the need has passed. */
+static void act_again(struct incidents *all)
+{
+	int64_t now_us = clock_boot_us();
+	unsigned room = ACT_AGAIN_MAX;
+	struct incident *i;
+	struct incident *next;
+
+	HASH_ITER (hh, all->open, i, next) {
+		if (!*i->act_waits || now_us < i->act_retry_us)
+			continue;
+		if (!i->act_due || i->resolved_us || i->level != RULE_TRIM) {
+			i->act_waits[0] = '\0';
+			i->act_due = false;
+		} else if (room) {
+			room--;
+			i->act_retry_us = now_us + ACT_RETRY_US;
+			act(all, i);
+		}
+	}
 }
 
 void incident_numbered(struct incidents *all, struct incident *i)
@@ -197,7 +262,7 @@ void incident_numbered(struct incidents *all, struct incident *i)
 		i->mail_due = false;
 		incident_send_mail(all, i, i->mail_state);
 	}
-	if (i->act_due)
+	if (i->act_due && !*i->act_waits)
 		act(all, i);
 	if (i->unsaved)
 		incident_save(all, i);
@@ -256,22 +321,6 @@ static void on_transition(void *arg, const struct rule_transition *t)
 }
 
 static const struct rule_engine_ops engine_ops = {.transition = on_transition};
-
-/* An alert may have got its number after its action was asked for: the rule's name finds it too. */
-static struct incident *incident_of_action(struct incidents *all, const struct action_row *row)
-{
-	struct incident *i;
-	struct incident *next;
-
-	HASH_ITER (hh, all->open, i, next) {
-		if (row->alert_id && i->alert_id == row->alert_id)
-			return i;
-		if (!row->alert_id && i->host_id == row->host_id && i->proc_id == row->proc_id &&
-		    str_starts(row->actor, "rule:") && strcmp(row->actor + 5, i->rule->name) == 0)
-			return i;
-	}
-	return NULL;
-}
 
 /* The table tells of each end for a while. */
 static bool knows_action(const struct incident *i, const struct action_row *row)
@@ -448,6 +497,8 @@ static void on_sweep(evutil_socket_t fd unused_arg, short what unused_arg, void 
 	MAGIC_CHECK(all, INCIDENTS_MAGIC);
 	engine_sweep(all->engine, now);
 	tell_failed(all, now);
+	if (all->leads)
+		act_again(all);
 	incident_lead_again(all);
 	if (all->leads && !all->reading) {
 		incident_census_sweep(all, now);

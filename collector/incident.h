@@ -54,6 +54,9 @@ void incidents_exit(struct incidents *i, const struct host *h, const struct proc
 		    int64_t t_us);
 /* dispatch's answer to what a rule (or a person) asked for; told again, it changes nothing. */
 void incidents_action_finished(struct incidents *i, const struct action_row *row);
+/* A rule's action was asked for, or cannot be now (rc of dispatch_done). */
+void incidents_action_asked(struct incidents *i, int rc, const struct action_row *row,
+			    const struct error *err);
 /* What such an action gave back was measured for the last time. */
 void incidents_action_verified(struct incidents *i, const struct action_row *row);
 void incidents_counts(const struct incidents *i, struct incident_counts *ret);

@@ -46,8 +46,10 @@ struct incident {
 	unsigned mails; /* sent, which numbers them */
 	bool mail_due;  /* waits for the alert's number */
 	enum mail_state mail_state;
-	bool act_due;    /* waits for it too: an action belongs to its alert */
-	bool act_failed; /* the request for an action was refused at once */
+	bool act_due;         /* waits for it too: an action belongs to its alert */
+	int64_t act_retry_us; /* boot clock: an action that had to wait is not asked for before */
+	char act_waits[192];  /* why; '' = it does not */
+	bool act_failed;      /* the request for an action was refused at once */
 	int64_t acted_us;
 	int64_t census_us;   /* when its rule last asked for a census, or found one */
 	unsigned censuses;   /* so many of them */

@@ -8,6 +8,7 @@
 #include "collector/incident_mail.h"
 #include "collector/kill_alert.h"
 #include "collector/store/store_alert.h"
+#include "collector/store/store_breaker.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -87,6 +88,8 @@ static char *document(const struct incidents *all, const struct incident *i)
 	if (doc && h && host_time_to_oom_us(h, now) >= 0)
 		json_object_set_new(doc, "time_to_oom_seconds",
 				    json_real((double)host_time_to_oom_us(h, now) / 1e6));
+	if (doc && *i->act_waits)
+		json_object_set_new(doc, "action_waits", json_string(i->act_waits));
 	if (doc && verdict)
 		json_object_set(doc, "verdict", verdict);
 	json_decref(verdict);
@@ -338,7 +341,7 @@ static void on_alerts(void *arg, int rc, const struct db_result *r, const struct
 		json_t *doc;
 
 		store_alert_row(r, n, &row);
-		if (kill_alert_is_key(row.key))
+		if (kill_alert_is_key(row.key) || store_breaker_is_key(row.key))
 			continue;
 		doc = json_loads(row.doc, 0, NULL);
 		i = take_up(all, &row, json_object_get(doc, "state"));

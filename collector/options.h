@@ -45,6 +45,12 @@ struct collector_options {
 	char *rules_dir;
 	bool remediation;
 	int64_t action_ttl_us;
+	int64_t action_max_running;
+	int64_t action_max_per_hour;
+	int64_t action_cooldown_us;
+	int64_t action_canary_us;
+	int64_t action_breaker;
+	int64_t action_breaker_time_us;
 	bool oom_mail;
 	char *smtp_url;
 	char *smtp_tls;

@@ -200,6 +200,10 @@ static void on_issued(void *arg, int rc, const struct action_row *row, const str
 		call_fail(c, 503,
 			  "it is not known whether this was stored; ask again with the same "
 			  "Idempotency-Key");
+	} else if (rc == -EBUSY || rc == -EAGAIN) {
+		call_fail(c, 409, "%s", err->msg);
+	} else if (rc == -EDQUOT) {
+		call_fail(c, 429, "%s", err->msg);
 	} else if (rc < 0 || !row) {
 		call_fail_db(c, rc);
 	} else {
@@ -208,7 +212,6 @@ static void on_issued(void *arg, int rc, const struct action_row *row, const str
 		write_action(&c->json, row);
 		call_reply(c, 202);
 	}
-	(void)err;
 }
 
 static void refuse_issue(struct call *c, int rc, const struct error *err)

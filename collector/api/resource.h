@@ -48,6 +48,8 @@ void event_list(struct call *c);
 void alert_list(struct call *c);
 void alert_get(struct call *c);
 void alert_ack(struct call *c);
+void breaker_list(struct call *c);
+void breaker_close(struct call *c);
 /* actions.c */
 void action_list(struct call *c);
 void action_get(struct call *c);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "collector/command/breaker.h"
 #include "collector/command/ledger.h"
 #include "collector/command/params.h"
 #include "collector/command/route.h"
@@ -52,6 +53,7 @@ struct dispatch {
 	unsigned held_count;
 	struct route *route;
 	struct verify *verify;
+	struct breaker *breaker;
 	bool leads;
 	bool expiring;
 };
@@ -233,7 +235,8 @@ static int params_told(struct action_row *row, const struct command *cmd, struct
 
 /* The registry's pointers are good until the loop turns: row and command take what they need. */
 static int prepare(const struct dispatch *d, const struct action_request *r, int64_t now_us,
-		   struct action_row *row, struct command *cmd, struct error *err)
+		   struct action_row *row, struct command *cmd, const char **ret_service,
+		   struct error *err)
 {
 	struct host *h;
 	const struct process *p;
@@ -254,6 +257,7 @@ static int prepare(const struct dispatch *d, const struct action_request *r, int
 				 r->proc_id, h->name ? h->name : "");
 	fill_row(row, d, r, p, now_us, expires_us);
 	fill_command(cmd, row, h, p);
+	*ret_service = p->service;
 	memcpy(cmd->params, r->params, sizeof(cmd->params));
 	return params_told(row, cmd, err);
 }
@@ -275,6 +279,13 @@ static void log_issue(const struct action_row *row)
 		 id, row->host_id, row->action, row->pid, row->dry_run, row->actor, row->counter);
 }
 
+static void tell_asked(struct dispatch *d, int rc, const struct action_row *row,
+		       const struct error *err)
+{
+	if (d->config.ops.asked && str_starts(row->actor, "rule:"))
+		d->config.ops.asked(d->config.ops.arg, rc, row, err);
+}
+
 static void on_issued(void *arg, int rc, const struct action_row *row,
 		      const struct command_request *body, const struct error *err)
 {
@@ -289,10 +300,7 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 	if (rc == -EEXIST) {
 		error_set(&taken, rc, "this idempotency key was used for another request");
 		err = &taken;
-	} else if (rc == -EBUSY) {
-		error_set(&taken, rc, "another action is under way on this process");
-		err = &taken;
-	} else if (rc < 0) {
+	} else if (rc < 0 && rc != -EBUSY && rc != -EAGAIN && rc != -EDQUOT) {
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
 	}
 	if (rc == 0) {
@@ -303,6 +311,7 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 			now.sent_us = clock_wall_us();
 		}
 	}
+	tell_asked(a->dispatch, rc, &now, err);
 	done = a->done;
 	done_arg = a->arg;
 	asker_free(a);
@@ -311,7 +320,7 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 }
 
 static int ask(struct dispatch *d, const struct action_row *row, const struct command *cmd,
-	       const char *key, dispatch_done *done, void *arg)
+	       const char *service, const char *key, dispatch_done *done, void *arg)
 {
 	struct asker *a = calloc(1, sizeof(*a));
 	int rc;
@@ -320,7 +329,7 @@ static int ask(struct dispatch *d, const struct action_row *row, const struct co
 		return -ENOMEM;
 	*a = (struct asker){.magic = ASKER_MAGIC, .dispatch = d, .done = done, .arg = arg};
 	DL_APPEND(d->askers, a);
-	rc = ledger_issue(&d->ledger, row, cmd, key, d->config.key, on_issued, a);
+	rc = ledger_issue(&d->ledger, row, cmd, service, key, d->config.key, on_issued, a);
 	if (rc < 0)
 		asker_free(a);
 	return rc;
@@ -331,6 +340,7 @@ int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_
 {
 	struct action_row row = {.host_id = 0};
 	struct command cmd = {.pid = 0};
+	const char *service = "";
 	int rc;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
@@ -338,10 +348,10 @@ int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_
 		return error_set(err, -EPERM, "remediation is switched off on this collector");
 	rc = check_fields(r, err);
 	if (!rc)
-		rc = prepare(d, r, clock_wall_us(), &row, &cmd, err);
+		rc = prepare(d, r, clock_wall_us(), &row, &cmd, &service, err);
 	if (rc < 0)
 		return rc;
-	rc = ask(d, &row, &cmd, r->idempotency_key, done, arg);
+	rc = ask(d, &row, &cmd, service, r->idempotency_key, done, arg);
 	return rc < 0 ? error_sys(err, rc, "cannot store the action") : 0;
 }
 
@@ -512,8 +522,10 @@ static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *
 	if (!d->expiring && d->leads)
 		expire_next(d);
 	route_turn(d->route, d->config.remediation, d->leads);
-	if (d->leads)
+	if (d->leads) {
 		verify_turn(d->verify);
+		breaker_turn(d->breaker);
+	}
 }
 
 /* ---- lifetime ---- */
@@ -555,6 +567,30 @@ static int make_verify(struct dispatch *d)
 	return verify_new(&config, &d->verify);
 }
 
+static void on_tripped(void *arg, const struct action_row *row)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	log_warn("breaker actor=\"%s\" action=%s event=opened why=\"%s\"", row->actor, row->action,
+		 row->detail);
+	if (d->config.ops.tripped)
+		d->config.ops.tripped(d->config.ops.arg, row);
+}
+
+static int make_breaker(struct dispatch *d)
+{
+	const struct breaker_config config = {
+		.db = d->config.db,
+		.ledger = &d->ledger,
+		.results = d->config.limits.breaker,
+		.tripped = on_tripped,
+		.arg = d,
+	};
+
+	return breaker_new(&config, &d->breaker);
+}
+
 int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
 		 struct error *err)
 {
@@ -568,10 +604,10 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 	if (!d->config.stages_s[0])
 		memcpy(d->config.stages_s, effect_stages_s, sizeof(effect_stages_s));
 	d->leads = true;
-	ledger_init(&d->ledger, c->db);
+	ledger_init(&d->ledger, c->db, &c->limits);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
 	if (!d->timer || event_add(d->timer, &every) < 0 || make_route(d) < 0 ||
-	    make_verify(d) < 0) {
+	    make_verify(d) < 0 || make_breaker(d) < 0) {
 		dispatch_free(&d);
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	}
@@ -593,6 +629,7 @@ void dispatch_free(struct dispatch **slot)
 	ledger_fini(&d->ledger);
 	route_free(&d->route);
 	verify_free(&d->verify);
+	breaker_free(&d->breaker);
 	DL_FOREACH_SAFE (d->askers, a, next_asker)
 		asker_free(a);
 	DL_FOREACH_SAFE (d->held, h, next)

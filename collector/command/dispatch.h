@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "collector/command/effect.h"
+#include "collector/command/standdown.h"
 #include "collector/store/store_command.h"
 #include "common/error.h"
 #include "common/sign.h"
@@ -43,6 +44,12 @@ struct dispatch_ops {
 	/* While we lead: what an action gave back was measured for the last time, and row->verdict
 	 * says what came of it. May be NULL. */
 	void (*verified)(void *arg, const struct action_row *row);
+	/* What a rule asked for with dispatch_issue is stored (rc 0), or is not (dispatch_done's
+	 * rc; row is what was asked for). May be NULL. */
+	void (*asked)(void *arg, int rc, const struct action_row *row, const struct error *err);
+	/* While we lead: a rule's action stands still for a while, row->detail says why. May be
+	 * NULL. */
+	void (*tripped)(void *arg, const struct action_row *row);
 	void *arg;
 };
 
@@ -53,6 +60,7 @@ struct dispatch_config {
 	uint64_t fence;                  /* of commands where no lease was ever taken */
 	int writer;                      /* store_writer() */
 	int64_t stages_s[EFFECT_STAGES]; /* when effects are measured; zeros = effect_stages_s */
+	struct standdown_limits limits;  /* zeros: none */
 	bool remediation;                /* false: the kill switch, every request is refused */
 	struct dispatch_ops ops;
 };
@@ -74,7 +82,8 @@ struct action_request {
 /*
  * rc 0: row is new. rc 1: row is what the same key gave before. Else row is NULL and rc is -EEXIST
  * (the key stands for another request), -EBUSY (an action that is no dry run is under way on the
- * process, and this is none either), -ESTALE (a rule's, and we lead no longer), -EINPROGRESS (the
+ * process, and this is none either), -EBUSY, -EDQUOT or -EAGAIN of standdown_judge() with its
+ * message, -ESTALE (a rule's, and we lead no longer), -EINPROGRESS (the
  * commit's outcome is not known: ask again with the same key) or the database's error.
  */
 typedef void dispatch_done(void *arg, int rc, const struct action_row *row,

@@ -25,17 +25,20 @@ struct entry {
 	const struct sign_key *sign;
 	char key[LEDGER_KEY_SIZE];
 	bool has_key;
+	char service[ACTION_NAME_SIZE];
+	char target[AUDIT_TARGET_SIZE];
 	int64_t now_us; /* expire */
 	int64_t due_us; /* effect */
 	int64_t grace_us;
 	int verdict; /* decided by a check: what done gets instead of the roll-back's error */
+	struct error why;
 	ledger_done *done;
 	void *arg;
 };
 
-void ledger_init(struct ledger *l, struct db *db)
+void ledger_init(struct ledger *l, struct db *db, const struct standdown_limits *limits)
 {
-	*l = (struct ledger){.db = db};
+	*l = (struct ledger){.db = db, .limits = *limits};
 }
 
 static void entry_free(struct entry *e)
@@ -67,6 +70,8 @@ static void on_done(void *arg, int rc, const struct db_result *r unused_arg,
 		rc = 0;
 	copy = *e;
 	entry_free(e);
+	if (*copy.why.msg)
+		err = &copy.why;
 	if (copy.done)
 		copy.done(copy.arg, rc, &copy.row, rc == 0 ? &copy.request : NULL, err);
 }
@@ -109,16 +114,14 @@ static char *audit_doc(const struct action_row *row)
 static int on_head(void *arg, struct db_tx *tx, const struct db_result *r)
 {
 	struct entry *e = arg;
-	char target[AUDIT_TARGET_SIZE];
 	const struct audit_row row = {
 		.ts_us = clock_wall_us(),
 		.actor = e->row.actor,
 		.action = e->what,
-		.target = target,
+		.target = e->target,
 	};
 
 	MAGIC_CHECK(e, ENTRY_MAGIC);
-	target_of(&e->row, target, sizeof(target));
 	return store_audit_add(tx, &row, r, NULL);
 }
 
@@ -132,6 +135,7 @@ static int on_row(void *arg, struct db_tx *tx, const struct db_result *r)
 	if (db_rows(r) != 1)
 		return e->verdict = -ENOENT;
 	store_command_row(r, 0, &e->row);
+	target_of(&e->row, e->target, sizeof(e->target));
 	doc = audit_doc(&e->row);
 	return doc ? store_audit_head(tx, doc, on_head) : -ENOMEM;
 }
@@ -163,7 +167,37 @@ static int on_open(void *arg, struct db_tx *tx unused_arg, const struct db_resul
 	struct entry *e = arg;
 
 	MAGIC_CHECK(e, ENTRY_MAGIC);
-	return db_rows(r) ? e->verdict = -EBUSY : 0;
+	return db_rows(r) ? e->verdict = error_set(&e->why, -EBUSY,
+						   "another action is under way on this process")
+			  : 0;
+}
+
+static int64_t time_or_0(const struct db_result *r, unsigned col)
+{
+	return db_is_null(r, 0, col) ? 0 : db_time(r, 0, col);
+}
+
+static int on_standdown(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+	struct standdown_facts f;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (db_rows(r) != 1)
+		return -EBADMSG;
+	f = (struct standdown_facts){
+		.running = db_int(r, 0, 0),
+		.last_hour = db_int(r, 0, 1),
+		.busy = db_text(r, 0, 2),
+		.touched_us = time_or_0(r, 3),
+		.proven_us = time_or_0(r, 4),
+		.canary = db_text(r, 0, 5),
+		.bad = db_int(r, 0, 6),
+		.bad_us = time_or_0(r, 7),
+	};
+	return e->verdict =
+		       standdown_judge(&e->ledger->limits, &f, str_starts(e->row.actor, "rule:"),
+				       e->row.created_us, &e->why);
 }
 
 /* A leader's command carries its own number; a person's that of whoever leads, whatever collector
@@ -246,13 +280,17 @@ static int issue_steps(struct entry *e, struct db_tx *tx)
 		rc = store_command_by_key(tx, e->row.host_id, e->row.actor, e->key, on_key);
 	if (rc == 0 && !e->row.dry_run)
 		rc = store_command_open(tx, e->row.host_id, e->row.proc_id, on_open);
+	/* What changes nothing is not limited. */
+	if (rc == 0 && !e->row.dry_run && e->cmd.action != COMMAND_CENSUS)
+		rc = store_command_standdown(tx, &e->row, e->service, on_standdown);
 	if (rc == 0)
 		rc = store_command_fence(tx, str_starts(e->row.actor, "rule:"), on_fence);
 	return rc < 0 ? rc : store_counter_next(tx, COUNTER_NAME, on_counter);
 }
 
 int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
-		 const char *key, const struct sign_key *sign, ledger_done *done, void *arg)
+		 const char *service, const char *key, const struct sign_key *sign,
+		 ledger_done *done, void *arg)
 {
 	struct entry *e = entry_new(l, "command.issue", done, arg);
 
@@ -261,6 +299,7 @@ int ledger_issue(struct ledger *l, const struct action_row *row, const struct co
 	e->row = *row;
 	e->cmd = *cmd;
 	e->sign = sign;
+	(void)str_copy(e->service, sizeof(e->service), service);
 	if (key) {
 		e->has_key = true;
 		(void)str_copy(e->key, sizeof(e->key), key);
@@ -325,4 +364,49 @@ int ledger_effect(struct ledger *l, const struct action_row *row, int64_t due_us
 	e->row = *row;
 	e->due_us = due_us;
 	return run(e, effect_steps);
+}
+
+/* ---- breakers ---- */
+
+static int on_trip(void *arg, struct db_tx *tx, const struct db_result *r)
+{
+	struct entry *e = arg;
+	struct breaker_row b;
+	char until[STR_TIME_SIZE];
+	auto_free char *doc = NULL;
+	json_t *o;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (db_rows(r) != 1)
+		return e->verdict = -ENOENT;
+	store_breaker_row(r, 0, &b);
+	str_time(until, b.until_us);
+	snprintf(e->target, sizeof(e->target), "%s %s", b.actor, b.action);
+	snprintf(e->row.detail, sizeof(e->row.detail),
+		 "%s of %s gave nothing %d times in a row: not asked for again until %.19sZ",
+		 b.action, b.actor, (int)b.results, until);
+	o = json_pack("{s:s, s:s, s:I, s:s}", "actor", b.actor, "action", b.action, "results",
+		      (json_int_t)b.results, "until", until);
+	doc = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	return doc ? store_audit_head(tx, doc, on_head) : -ENOMEM;
+}
+
+static int trip_steps(struct entry *e, struct db_tx *tx)
+{
+	const struct standdown_limits *l = &e->ledger->limits;
+
+	return store_breaker_trip(tx, e->row.actor, e->row.action, e->now_us, l->breaker,
+				  l->breaker_us, on_trip);
+}
+
+int ledger_trip(struct ledger *l, const struct action_row *row, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "breaker.open", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->row = *row;
+	e->now_us = clock_wall_us();
+	return run(e, trip_steps);
 }

@@ -7,6 +7,8 @@
 #ifndef MEMHERD_COLLECTOR_COMMAND_LEDGER_H
 #define MEMHERD_COLLECTOR_COMMAND_LEDGER_H
 
+#include "collector/command/standdown.h"
+#include "collector/store/store_breaker.h"
 #include "collector/store/store_command.h"
 #include "common/sign.h"
 
@@ -17,6 +19,7 @@ struct entry;
 
 struct ledger {
 	struct db *db;
+	struct standdown_limits limits;
 	struct entry *entries; /* under way */
 	unsigned in_flight;
 };
@@ -24,21 +27,22 @@ struct ledger {
 /*
  * rc 0: written, row is how it stands now (in failure: as it was handed in). rc 1 (issue): the key
  * had led to row already. -EEXIST (issue): the key stands for another request. -EBUSY (issue):
- * another action is under way on the process. -ENOENT (finish, expire): nothing to do. Else the
+ * another action is under way on the process; that, -EDQUOT and -EAGAIN (issue): as
+ * standdown_judge() has it, with its message. -ENOENT (finish, expire): nothing to do. Else the
  * database's error. body is the signed command (issue, rc 0), else NULL. From the loop, once.
  */
 typedef void ledger_done(void *arg, int rc, const struct action_row *row,
 			 const struct command_request *body, const struct error *err);
 
-void ledger_init(struct ledger *l, struct db *db);
+void ledger_init(struct ledger *l, struct db *db, const struct standdown_limits *limits);
 /* Forgets what is under way without calling back: the loop may not run between this and db_free. */
 void ledger_fini(struct ledger *l);
 
-/* cmd lacks only its counter, row its body's numbers. key may be NULL. The signing key must outlive
- * the entry. */
+/* service: of the process, '' for none. cmd lacks only its counter, row its body's numbers. key may
+ * be NULL. The signing key must outlive the entry. */
 int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
-		 const char *key, const struct sign_key *sign, ledger_done *done,
-		 void *arg) must_use;
+		 const char *service, const char *key, const struct sign_key *sign,
+		 ledger_done *done, void *arg) must_use;
 /* state, measures, detail, done_us and verify_next_us of an open command of that host. */
 int ledger_finish(struct ledger *l, const struct action_row *row, ledger_done *done,
 		  void *arg) must_use;
@@ -49,5 +53,9 @@ int ledger_expire(struct ledger *l, int64_t now_us, int64_t grace_us, ledger_don
  * audit row. -ENOENT: somebody measured it already. */
 int ledger_effect(struct ledger *l, const struct action_row *row, int64_t due_us, ledger_done *done,
 		  void *arg) must_use;
+/* Opens the breaker of row's actor and action when their results say so: rc 0, and row's detail
+ * says it. -ENOENT: they do not. */
+int ledger_trip(struct ledger *l, const struct action_row *row, ledger_done *done,
+		void *arg) must_use;
 
 #endif

@@ -251,3 +251,14 @@ int store_command_effect(struct db_tx *tx, const struct action_row *row, int64_t
 
 	return db_tx_query(tx, Q_COMMAND_EFFECT, params, ARRAY_SIZE(params), check);
 }
+
+int store_command_standdown(struct db_tx *tx, const struct action_row *row, const char *service,
+			    db_check *check)
+{
+	const struct db_param params[] = {
+		DB_P_INT4(row->host_id), DB_P_INT8(row->proc_id), DB_P_TEXT(row->action),
+		DB_P_TEXT(row->actor),   DB_P_TEXT(service),      DB_P_TIME(row->created_us),
+	};
+
+	return db_tx_query(tx, Q_COMMAND_STANDDOWN, params, ARRAY_SIZE(params), check);
+}

@@ -72,6 +72,9 @@ int store_command_get(struct db *db, const uint8_t cmd_id[16], db_done *done, vo
 /* The row of an idempotency key, or none. */
 int store_command_by_key(struct db_tx *tx, int32_t host_id, const char *actor, const char *key,
 			 db_check *check) must_use;
+/* What standdown_judge() wants to know of one more action, as one row in the order of its facts. */
+int store_command_standdown(struct db_tx *tx, const struct action_row *row, const char *service,
+			    db_check *check) must_use;
 /* A row when an action that is no dry run is under way on the process, else none. */
 int store_command_open(struct db_tx *tx, int32_t host_id, int64_t proc_id,
 		       db_check *check) must_use;

@@ -53,3 +53,34 @@ SELECT c.created, c.host_id, h.name AS host, c.cmd_id AS action_id, c.action, c.
        c.swap_after AS swap_after_bytes, c.held_us / 1e6::float8 AS held_seconds, c.detail, c.params,
        c.verdict, c.effects, c.history
   FROM command AS c JOIN host AS h USING (host_id);
+
+-- What stands down: a rule whose kind of action gives nothing is not asked again for a while.
+CREATE TABLE breaker (
+    actor    text NOT NULL,             -- 'rule:frag'
+    action   text NOT NULL,             -- COMMAND_ACTION_LIST's words
+    opened   timestamptz NOT NULL,
+    until    timestamptz NOT NULL,      -- then one is tried again
+    results  int4 NOT NULL,             -- so many in a row gave nothing
+    closed   timestamptz,               -- by hand; results of before it count no longer
+    closed_by text,
+    PRIMARY KEY (actor, action)
+);
+CREATE INDEX command_results ON command (actor, action, done DESC) WHERE NOT dry_run AND done IS NOT NULL;
+
+-- Of the newest results of an actor's action, since its breaker was closed by hand: how many in a row
+-- gave nothing, and when the last of these ended.
+CREATE FUNCTION mh_bad_results(who text, what text, OUT bad int4, OUT last timestamptz)
+LANGUAGE sql STABLE AS $$
+    WITH results AS (
+        SELECT c.done, coalesce(c.verdict, c.state) AS word
+          FROM command AS c
+         WHERE c.actor = who AND c.action = what AND NOT c.dry_run AND c.done IS NOT NULL
+           AND c.done > coalesce((SELECT b.closed FROM breaker AS b WHERE b.actor = who AND b.action = what), '-infinity')
+           AND coalesce(c.verdict, c.state) IN ('gained', 'ineffective', 'regrew', 'failed', 'unknown')
+         ORDER BY c.done DESC
+         LIMIT 64
+    ), ranked AS (
+        SELECT done, sum((word = 'gained')::int4) OVER (ORDER BY done DESC) AS good FROM results
+    )
+    SELECT count(*)::int4, max(done) FROM ranked WHERE good = 0
+$$;

@@ -433,6 +433,30 @@ def test_action_refused_by_policy(stack, admin, host):
     assert end["state"] == "refused" and end["detail"], end
 
 
+def test_breakers(stack, admin):
+    assert admin.get("/breakers")["items"] == []
+    execute(stack, "INSERT INTO breaker VALUES ('rule:big', 'trim', now(), now() + interval '1 hour', 3)")
+    row, = admin.get("/breakers")["items"]
+    assert (row["actor"], row["type"], row["open"], row["results"], row["closed"]) == ("rule:big", "trim", True, 3, None)
+    assert admin.post("/breakers/rule:none/trim/close")[0] == 404
+    status, _, closed = admin.post("/breakers/rule:big/trim/close")
+    assert status == 200 and not closed["open"] and closed["closed_by"] == "admin"
+    again = admin.post("/breakers/rule%3Abig/trim/close")[2]
+    assert again["closed"] == closed["closed"]
+    rows = [r for r in audit(admin) if r["action"] == "breaker.close"]
+    assert [(r["actor"], r["details"]) for r in rows] == [("admin", {"actor": "rule:big", "action": "trim"})]
+
+
+def test_action_on_what_is_being_acted_on(stack, admin, host):
+    execute(stack, "INSERT INTO command (host_id, cmd_id, action, state, dry_run, proc_id, pid, actor, reason, counter, fence, expires,"
+                 " body, signature) SELECT host_id, gen_random_uuid(), 'trim', 'sent', false, proc_id, pid, 'x', '', 0, 0,"
+                 f" now() + interval '1 min', '', '' FROM process WHERE pid = {stack.leak.pid}")
+    status, _, problem = admin.act(f"{host['name']}:{stack.leak.pid}")
+    assert status == 409 and "another action is under way on this process" in problem["detail"]
+    assert admin.act(f"{host['name']}:{stack.leak.pid}", dry_run=True)[0] == 202
+    execute(stack, "DELETE FROM command WHERE actor = 'x'")
+
+
 def test_action_idempotency(stack, admin, host):
     body = {"type": "trim", "target": f"{host['name']}:{stack.leak.pid}", "dry_run": True}
     assert admin.post("/actions", body)[0] == 400
@@ -517,6 +541,7 @@ ASKED = {
     "/rules/check": ("POST", {"text": RULES}, "read"),
     "/actions ": ("POST", {"type": "trim", "target": "nobody:1"}, "act:trim"),
     "/alerts/999999/ack": ("POST", None, "act:trim rules:write"),
+    "/breakers/rule:none/trim/close": ("POST", None, "rules:write"),
     "/enroll-tokens": ("GET", None, "enroll"),
     "/enroll-tokens ": ("POST", {}, "enroll"),
     "/enroll-tokens/999999": ("DELETE", None, "enroll"),

@@ -445,6 +445,32 @@ def test_a_new_token_is_alone_on_stdout(collector):
     assert json.loads(collector.asked[0][3]) == {"ttl_seconds": 600, "uses": 2, "note": "web"}
 
 
+def test_breakers(collector):
+    row = {"actor": "rule:leak", "type": "trim", "open": True, "results": 3, "opened": "2026-11-23T01:02:03.000Z",
+           "until": "2026-11-23T02:02:03.000Z", "closed": None, "closed_by": None}
+    collector.say("GET", "/breakers", {"items": [row], "next_cursor": None})
+    r = run(collector, "breakers")
+    assert r.returncode == 0 and r.stdout.splitlines()[1].split("\t")[:4] == ["rule:leak", "trim", "open", "3"]
+    collector.say("POST", "/breakers/rule%3Aleak/trim/close", {**row, "open": False, "closed_by": "me"})
+    r = run(collector, "breakers", "close", "rule:leak", "trim")
+    assert r.returncode == 0 and "\tclosed\t" in r.stdout and r.stdout.rstrip().endswith("me")
+    for wrong in (["close"], ["open", "rule:leak", "trim"], ["close", "rule:leak"]):
+        assert run(collector, "breakers", *wrong).returncode == 2
+
+
+def test_an_action_tells_what_was_there_later(collector):
+    later = {"after_seconds": 60, "time": "2026-11-23T01:03:03.000Z", "process_id": "9", "pid": 42, "rss_bytes": 300 << 20,
+             "pss_bytes": None}
+    collector.say("GET", "/actions/a1", {**ACTION, "state": "done", "verdict": "regrew", "effects": [later],
+                                         "next_effect": None, "history": "the last trim here freed 3 MiB"})
+    r = run(collector, "actions", "show", "a1")
+    assert r.returncode == 0 and "\tdone\tregrew\t" in r.stdout and "300 MiB" in r.stdout.splitlines()[-1]
+    assert r.stderr == "memherd: the last trim here freed 3 MiB\n"
+    assert run(collector, "actions", "a1").stdout.splitlines()[1] == r.stdout.splitlines()[1]
+    for wrong in (["a1", "b"], ["show"]):
+        assert run(collector, "actions", *wrong).returncode == 2
+
+
 def test_ack_delete_and_login(collector):
     collector.say("POST", "/alerts/7/ack", b"", 204)
     assert run(collector, "ack", "7").returncode == 0

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command CONNINFO KEYFILE [S,S,S] - dispatch, audit and alerts alone on a loop, with two hosts (1
- * 'web-1', 2 'web-2') of one process each (proc_id 100 and 200), told what to do by lines on stdin.
- * Effects are measured after so many seconds:
+ * command CONNINFO KEYFILE [S,S,S [RUNNING,HOUR,COOLDOWN_S,CANARY_S,BREAKER,BREAKER_S]] - dispatch,
+ * audit and alerts alone on a loop, with two hosts (1 'web-1', 2 'web-2') of one process each
+ * (proc_id 100 and 200), told what to do by lines on stdin. Effects are measured after so many
+ * seconds:
  *
  *   up HOST | down HOST | remediation 0|1 | verify
  *   issue HOST PROC ACTION DRY_RUN KEY|- HASH EXPIRES_S   HASH: one digit, all bytes of the hash
  *   result HOST ID STATUS BEFORE AFTER DETAIL...           STATUS: COMMAND_STATUS_LIST's number
+ *   hosts N                                hosts 3 .. N, up, each with process HOST * 100
+ *   ask ACTOR HOST PROC ACTION             issue of a rule
  *   sample HOST PROC PID KIB SERVICE|-   a process with that RSS, made when it is new
  *   forget HOST PROC                       it ended
  *   garbage HOST BYTES                                     a result frame of that many 'x'
@@ -90,6 +93,12 @@ static void on_verdict(void *arg unused_arg, const struct action_row *row)
 
 	uuid_text(id, row->cmd_id);
 	printf("verdict id=%s verdict=%s effects=%s\n", id, row->verdict, row->effects);
+	fflush(stdout);
+}
+
+static void on_tripped(void *arg unused_arg, const struct action_row *row)
+{
+	printf("tripped actor=%s action=%s %s\n", row->actor, row->action, row->detail);
 	fflush(stdout);
 }
 
@@ -215,6 +224,21 @@ static void issue(struct driver *d, const char *line)
 		printf("issued rc=%d %s\n", rc, err.msg);
 }
 
+static void ask(struct driver *d, const char *line)
+{
+	char action[64], actor[64];
+	struct action_request r = {.action = action, .actor = actor, .reason = "asked"};
+	struct error err = {""};
+	int rc;
+
+	if (sscanf(line, "ask %63s %d %" SCNd64 " %63s", actor, &r.host_id, &r.proc_id, action) !=
+	    4)
+		return;
+	rc = dispatch_issue(d->dispatch, &r, on_answer, d, &err);
+	if (rc < 0)
+		printf("issued rc=%d %s\n", rc, err.msg);
+}
+
 static void take_result(struct driver *d, const char *line)
 {
 	struct command_result r = {.swap_before = -1, .swap_after = -1, .held_us = 150};
@@ -231,6 +255,38 @@ static void take_result(struct driver *d, const char *line)
 	command_result_pack(raw, &r);
 	rc = dispatch_result(d->dispatch, host_id, raw, sizeof(raw), &err);
 	printf("result rc=%d %s\n", rc, err.msg);
+}
+
+static void add_host(struct driver *d, int32_t host_id, const char *name)
+{
+	const struct wire_process info = {.pid = 4000u + (uint32_t)host_id,
+					  .start_ticks = 77,
+					  .comm = "python",
+					  .cmdline = "",
+					  .exe = "",
+					  .cgroup = "",
+					  .service = "",
+					  .container = ""};
+	uint8_t uuid[16];
+	struct host *h;
+
+	memset(uuid, host_id, sizeof(uuid));
+	h = registry_host(&d->registry, host_id, uuid, name);
+	memset(h->boot_id, 0x40 + host_id, sizeof(h->boot_id));
+	registry_process(h, host_id * 100, &info, clock_wall_us());
+}
+
+static void add_hosts(struct driver *d, int last)
+{
+	char name[32];
+
+	for (int32_t id = 3; id <= last; id++) {
+		snprintf(name, sizeof(name), "web-%d", id);
+		add_host(d, id, name);
+	}
+	for (struct host *h = d->registry.hosts; h; h = h->hh.next)
+		h->connected = h->act = true;
+	printf("hosts ok\n");
 }
 
 /* What an agent would tell of a process now. */
@@ -299,6 +355,10 @@ static void obey(struct driver *d, const char *line)
 		memset(junk, 'x', sizeof(junk));
 		n = dispatch_result(d->dispatch, host_id, junk, (size_t)n, &err);
 		printf("result rc=%d %s\n", n, err.msg);
+	} else if (sscanf(line, "hosts %d", &n) == 1) {
+		add_hosts(d, n);
+	} else if (str_starts(line, "ask ")) {
+		ask(d, line);
 	} else if (obey_sample(d, line)) {
 		return;
 	} else if (str_starts(line, "issue ")) {
@@ -331,25 +391,6 @@ static void on_stdin(evutil_socket_t fd, short what unused_arg, void *arg)
 	}
 }
 
-static void add_host(struct driver *d, int32_t host_id, const char *name)
-{
-	const struct wire_process info = {.pid = 4000u + (uint32_t)host_id,
-					  .start_ticks = 77,
-					  .comm = "python",
-					  .cmdline = "",
-					  .exe = "",
-					  .cgroup = "",
-					  .service = "",
-					  .container = ""};
-	uint8_t uuid[16];
-	struct host *h;
-
-	memset(uuid, host_id, sizeof(uuid));
-	h = registry_host(&d->registry, host_id, uuid, name);
-	memset(h->boot_id, 0x40 + host_id, sizeof(h->boot_id));
-	registry_process(h, host_id * 100, &info, clock_wall_us());
-}
-
 int main(int argc, char **argv)
 {
 	struct driver d = {.len = 0};
@@ -357,13 +398,26 @@ int main(int argc, char **argv)
 		.registry = &d.registry,
 		.fence = 1,
 		.remediation = true,
-		.ops = {.send = on_send, .finished = on_end, .verified = on_verdict, .arg = &d},
+		.ops = {.send = on_send,
+			.finished = on_end,
+			.verified = on_verdict,
+			.tripped = on_tripped,
+			.arg = &d},
 	};
+	struct standdown_limits *l = &config.limits;
 	struct event *in;
 	struct error err;
 
 	if (argc < 3)
 		return 2;
+	if (argc > 4 &&
+	    sscanf(argv[4], "%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64,
+		   &l->max_running, &l->max_per_hour, &l->cooldown_us, &l->canary_us, &l->breaker,
+		   &l->breaker_us) != 6)
+		return 2;
+	l->cooldown_us *= USEC_PER_SEC;
+	l->canary_us *= USEC_PER_SEC;
+	l->breaker_us *= USEC_PER_SEC;
 	if (argc > 3 && sscanf(argv[3], "%" SCNd64 ",%" SCNd64 ",%" SCNd64, &config.stages_s[0],
 			       &config.stages_s[1], &config.stages_s[2]) != 3)
 		return 2;

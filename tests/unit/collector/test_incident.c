@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: -Wl,--wrap=store_alert_open,--wrap=store_alert_update,--wrap=store_alert_resolve
 // link: -Wl,--wrap=store_alert_list,--wrap=store_alert_row,--wrap=db_rows,--wrap=db_ready
-// link: -Wl,--wrap=mail_incident,--wrap=dispatch_issue,--wrap=event_new
+// link: -Wl,--wrap=mail_incident,--wrap=dispatch_issue,--wrap=event_new,--wrap=clock_gettime
 #include "collector/incident.h"
 
 #include <errno.h>
@@ -63,7 +63,8 @@ static struct fake {
 	unsigned issued;
 	int issue_rc;
 	struct action_request request;
-	char asked[80]; /* action and actor */
+	char asked[80];   /* action and actor */
+	int64_t later_us; /* the boot clock is ahead by this */
 	void (*sweep)(evutil_socket_t, short, void *);
 	void *sweep_arg;
 } fake;
@@ -141,6 +142,16 @@ int __wrap_dispatch_issue(struct dispatch *d unused_arg, const struct action_req
 	fake.request = *r;
 	snprintf(fake.asked, sizeof(fake.asked), "%s %s", r->action, r->actor);
 	return fake.issue_rc ? error_set(err, fake.issue_rc, "no") : 0;
+}
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int rc = __real_clock_gettime(id, ts);
+
+	if (id == CLOCK_BOOTTIME)
+		ts->tv_sec += fake.later_us / USEC_PER_SEC;
+	return rc;
 }
 
 struct event *__real_event_new(struct event_base *base, evutil_socket_t fd, short what,
@@ -463,6 +474,76 @@ static void what_an_action_gained_is_mailed_and_stored(void **state)
 	assert_int_equal(fake.mail.state, MAIL_ACTION);
 	assert_int_equal(fake.mail.action_count, 1);
 	assert_non_null(strstr(last_said()->doc, "\"rss_after_bytes\":100"));
+}
+
+static void what_has_to_wait_is_asked_again(void **state)
+{
+	const struct error why = {"it cools down for another 9 min"};
+	struct world *w = *state;
+	struct action_row row = action("");
+
+	sample(w, 400 * MIB);
+	answer(0, 42);
+	assert_int_equal(fake.issued, 1);
+	incidents_action_asked(w->all, -EAGAIN, &row, &why);
+	sweep();
+	assert_int_equal(fake.issued, 1);
+	answer(0, 42);
+	sweep();
+	assert_non_null(strstr(last_said()->doc, "\"action_waits\":\"it cools down"));
+	fake.later_us += 16 * USEC_PER_SEC;
+	sweep();
+	assert_int_equal(fake.issued, 2);
+	incidents_action_asked(w->all, -EDQUOT, &row, &why);
+	sweep();
+	assert_int_equal(fake.issued, 2);
+	fake.later_us += 16 * USEC_PER_SEC;
+	sweep();
+	assert_int_equal(fake.issued, 3);
+	incidents_action_asked(w->all, 0, &row, NULL);
+	fake.later_us += 60 * USEC_PER_SEC;
+	sweep();
+	assert_int_equal(fake.issued, 3);
+}
+
+static void what_waits_is_dropped_with_its_reason(void **state)
+{
+	const struct error why = {"the rule's breaker is open"};
+	struct world *w = *state;
+	struct action_row row = action("");
+
+	sample(w, 400 * MIB);
+	answer(0, 42);
+	incidents_action_asked(w->all, -EAGAIN, &row, &why);
+	sample(w, 50 * MIB);
+	fake.later_us += 60 * USEC_PER_SEC;
+	sweep();
+	assert_int_equal(fake.issued, 1);
+}
+
+static void what_regrew_is_mailed(void **state)
+{
+	struct world *w = *state;
+	struct action_row row = action("done");
+
+	sample(w, 400 * MIB);
+	answer(0, 42);
+	answer(0, 42);
+	incidents_action_finished(w->all, &row);
+	assert_int_equal(fake.mails, 2);
+	strcpy(row.verdict, "gained");
+	incidents_action_verified(w->all, &row);
+	assert_int_equal(fake.mails, 2);
+	strcpy(row.verdict, "regrew");
+	strcpy(row.effects,
+	       "[{\"after_seconds\":600,\"time\":\"2026-11-23T01:02:03.000Z\","
+	       "\"process_id\":\"1\",\"pid\":1,\"rss_bytes\":390,\"pss_bytes\":null}]");
+	incidents_action_verified(w->all, &row);
+	assert_int_equal(fake.mails, 3);
+	assert_int_equal(fake.mail.state, MAIL_ACTION);
+	row.alert_id = 43;
+	incidents_action_verified(w->all, &row);
+	assert_int_equal(fake.mails, 3);
 }
 
 static void a_strangers_action_is_nobodys(void **state)
@@ -800,6 +881,9 @@ int main(void)
 		TEST(what_came_and_went_without_a_database_has_a_row_too),
 		TEST(an_action_waits_for_its_alerts_number),
 		TEST(what_an_action_gained_is_mailed_and_stored),
+		TEST(what_has_to_wait_is_asked_again),
+		TEST(what_waits_is_dropped_with_its_reason),
+		TEST(what_regrew_is_mailed),
 		TEST(a_strangers_action_is_nobodys),
 		TEST(two_in_vain_stand_down),
 		TEST(a_refused_action_is_told_by_the_sweep),
