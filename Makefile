@@ -281,7 +281,7 @@ install: all ## programs, units and example configuration under DESTDIR and PREF
 	install -m 644 deploy/examples/*.conf deploy/examples/policy '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples/'
 	install -m 644 deploy/examples/rules.d/*.rules '$(DESTDIR)/etc/memherd/rules.d/'
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
-	install -m 644 deploy/systemd/*.service '$(DESTDIR)$(PREFIX)/lib/systemd/system/'
+	install -m 644 deploy/systemd/*.service deploy/systemd/*.socket '$(DESTDIR)$(PREFIX)/lib/systemd/system/'
 	install -d '$(DESTDIR)/usr/lib/sysusers.d'
 	install -m 644 deploy/systemd/memherd.sysusers '$(DESTDIR)/usr/lib/sysusers.d/memherd.conf'
 

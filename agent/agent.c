@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "agent/confine.h"
 #include "agent/names/names.h"
 #include "common/clock.h"
+#include "common/confine.h"
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/sign.h"

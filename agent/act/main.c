@@ -15,6 +15,7 @@
 #include "agent/act/policy.h"
 #include "agent/act/server.h"
 #include "common/clock.h"
+#include "common/confine.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -364,6 +365,8 @@ static int dispatch(const struct act_options *o, const struct arguments *a)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return complain(EXIT_FAILED, (error_sys(&err, -errno, "no_new_privs"), &err));
+	if (confine(CONFINE_ACT, &err) < 0) /* a fence behind the unit's: go on without it */
+		log_warn("confine=no error=\"%s\"", err.msg);
 	return action ? by_hand(o, action, a) : run(o);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "agent/act/activation.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -76,6 +77,9 @@ static int start(struct server *s, const char *path, gid_t gid, struct error *er
 {
 	int rc;
 
+	s->listener = activation_take(path, err);
+	if (s->listener != -ENOENT)
+		return MIN_OF(s->listener, 0);
 	s->address.sun_family = AF_UNIX;
 	if (!str_copy(s->address.sun_path, sizeof(s->address.sun_path), path))
 		return error_set(err, -ENAMETOOLONG, "socket '%s' is longer than %zu bytes", path,

@@ -17,12 +17,13 @@
 
 struct server;
 
-/* Listens on path for root and the user; -EADDRINUSE when another one does. */
+/* Listens on path for root and the user, or on what the service manager passed (activation.h);
+ * -EADDRINUSE when another one does. */
 int server_new(const char *path, uid_t uid, gid_t gid, struct gate *gate, struct server **ret,
 	       struct error *err) must_use;
 /* Serves until stop_fd becomes readable. */
 int server_run(struct server *s, int stop_fd, struct error *err) must_use;
-/* Takes the socket's file away too. */
+/* Takes the socket's file away too, if it made it. */
 void server_free(struct server **s);
 
 #endif

@@ -734,6 +734,52 @@ def test_other_users_are_turned_away(daemon, actd):
         assert "peer uid=65534" in d.stderr.read()
 
 
+def activated(actd, path, kind=socket.SOCK_SEQPACKET, count=1):
+    """Started as systemd does it: with the listening socket as descriptor 3."""
+    s = socket.socket(socket.AF_UNIX, kind)
+    s.bind(path)
+    s.listen()
+
+    def pass_it():
+        os.dup2(s.fileno(), 3)
+
+    p = subprocess.Popen(["/bin/sh", "-c", f'LISTEN_PID=$$ LISTEN_FDS={count} exec "$@"', "sh", *actd.command("run")],
+                         stderr=subprocess.PIPE, text=True, preexec_fn=pass_it, close_fds=False)
+    s.close()
+    return p
+
+
+def test_a_service_manager_may_make_the_socket(actd, spawn):
+    collector = Collector(actd.folder)
+    path = actd.path("socket")
+    p = activated(actd, path)
+    try:
+        link = Link(path)
+        assert link.ask(collector.command(spawn("/usr/bin/python3", "-c", FRAGMENTED, 1).pid, dry=1))[0] in ("dry_run", "refused")
+        with open(f"/proc/{p.pid}/environ") as f:  # as it was started; its children are told nothing of it
+            assert "LISTEN_PID" in f.read()
+        with open(f"/proc/{p.pid}/status") as f:
+            assert "Seccomp:\t2" in f.read()
+        p.terminate()
+        assert p.wait(20) == 0
+        assert os.path.exists(path), "the socket is the service manager's"
+    finally:
+        p.kill()
+        p.wait()
+        p.stderr.close()
+
+
+@pytest.mark.parametrize("name, kind, count, words", [
+    ("socket", socket.SOCK_STREAM, 1, "no listening SOCK_SEQPACKET socket"),
+    ("elsewhere", socket.SOCK_SEQPACKET, 1, "the configuration says"),
+    ("socket", socket.SOCK_SEQPACKET, 2, "passed 2 sockets, not one")])
+def test_another_socket_is_not_taken(actd, name, kind, count, words):
+    Collector(actd.folder)
+    p = activated(actd, actd.path(name), kind, count)
+    said = p.communicate(timeout=20)[1]
+    assert p.returncode == 1 and words in said, said
+
+
 def test_a_second_daemon_does_not_take_the_socket(actd, daemon):
     Collector(actd.folder)
     daemon()

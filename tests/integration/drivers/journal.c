@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/confine.h"
 #include "agent/sense/oom/journal_watch.h"
 #include "common/clock.h"
+#include "common/confine.h"
 #include "common/str.h"
 
 static const char *const acts[] = {

@@ -31,8 +31,8 @@ time.sleep(600)
 def actd(product):
     (ETC / "policy").write_text(POLICY)
     (ETC / "policy").chmod(0o600)
-    run("systemctl", "start", "memherd-actd")
-    wait_until("memherd-actd to be active", lambda: active("memherd-actd"), 30)
+    run("systemctl", "start", "memherd-actd.socket")  # which the agent's first look starts the service for
+    wait_until("memherd-actd to be active", lambda: active("memherd-actd"), 60)
     wait_until("the host to take commands", lambda: items("/hosts")[0]["can_act"], 60)
 
 
@@ -116,3 +116,11 @@ def test_nothing_that_its_unit_forbids_was_needed(actd):
     assert "not permitted" not in said and "ermission denied" not in said, said
     assert prop("memherd-actd", "NRestarts") == "0"
     run("systemctl", "stop", "memherd-actd")
+
+
+def test_without_its_socket_unit_the_helper_makes_the_socket_itself(actd):
+    run("systemctl", "stop", "memherd-actd.socket", "memherd-actd")
+    wait_until("the host to take no commands", lambda: not items("/hosts")[0]["can_act"], 60)
+    run("systemctl", "start", "memherd-actd")
+    wait_until("the host to take commands", lambda: items("/hosts")[0]["can_act"], 60)
+    assert prop("memherd-actd.socket", "ActiveState") == "inactive"

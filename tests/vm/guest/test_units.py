@@ -28,7 +28,7 @@ def last_seen():
     return host["last_seen"] or ""
 
 
-@pytest.mark.parametrize("unit", sorted(u.name for u in UNITS.glob("memherd-*.service")))
+@pytest.mark.parametrize("unit", sorted(u.name for u in UNITS.glob("memherd-*.s[eo]*")))
 def test_systemd_understands_every_line(unit):
     said = run("sh", "-c", f"systemd-analyze verify --man=no {UNITS / unit} 2>&1", check=False)
     assert [line for line in said.splitlines() if "memherd" in line] == []

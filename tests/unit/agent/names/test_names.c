@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-#include "agent/confine.h"
 #include "agent/names/client.h"
+#include "common/confine.h"
 #include "common/log.h"
 #include "tests/unit/agent/names/fakeengine.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/confine.h"
+#include "common/confine.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -24,7 +24,9 @@
 #define SENSE (1u << CONFINE_SENSE)
 #define LINK  (1u << CONFINE_LINK)
 #define NAMES (1u << CONFINE_NAMES)
-#define ALL   (SENSE | LINK | NAMES)
+#define ACT   (1u << CONFINE_ACT)
+#define AGENT (SENSE | LINK | NAMES)
+#define ALL   (AGENT | ACT)
 
 static const struct {
 	unsigned nr;
@@ -33,12 +35,12 @@ static const struct {
 	{SYS_execve, ALL},
 	{SYS_execveat, ALL},
 #ifndef MEMHERD_ASAN /* LeakSanitizer attaches to its own process */
-	{SYS_ptrace, ALL},
+	{SYS_ptrace, AGENT},
 #endif
-	{SYS_process_vm_writev, ALL},
+	{SYS_process_vm_writev, AGENT},
 	{SYS_process_vm_readv, LINK | NAMES},
 #ifdef SYS_process_madvise
-	{SYS_process_madvise, ALL},
+	{SYS_process_madvise, AGENT},
 #endif
 	{SYS_pidfd_getfd, ALL},
 	{SYS_io_uring_setup, ALL},
@@ -56,6 +58,15 @@ static const struct {
 	{SYS_kexec_load, ALL},
 	{SYS_keyctl, ALL},
 	{SYS_add_key, ALL},
+	{SYS_request_key, ALL},
+	{SYS_delete_module, ALL},
+	{SYS_kexec_file_load, ALL},
+	{SYS_reboot, ALL},
+	{SYS_swapon, ALL},
+	{SYS_swapoff, ALL},
+	{SYS_settimeofday, ALL},
+	{SYS_clock_settime, ALL},
+	{SYS_acct, ALL},
 	{SYS_socket, SENSE}, /* not even a local one: actd's is link's to talk to */
 	{SYS_connect, SENSE},
 	{SYS_bind, NAMES},
@@ -99,7 +110,7 @@ static unsigned short assemble(enum confine_role role, struct sock_filter out[MO
 		out[n++] = (struct sock_filter)SKIP_UNLESS(denied[i].nr);
 		out[n++] = (struct sock_filter)DENY;
 	}
-	if (role == CONFINE_NAMES)
+	if (role == CONFINE_NAMES || role == CONFINE_ACT)
 		n = only_local_sockets(out, n);
 	out[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
 	return n;
