@@ -56,7 +56,7 @@ SRC_common := $(call src,common)
 SRC_proto := $(call src,proto) $(GEN)/memherd.pb-c.c
 SRC_agent := $(call src,agent agent/sense agent/sense/oom agent/link agent/names)
 SRC_python := $(call src,agent/python)
-SRC_act := $(call src,agent/act agent/act/inject)
+SRC_act := $(call src,agent/act agent/act/inject) $(GEN)/probes.c
 SRC_collector := $(call src,collector collector/fleet collector/store collector/rule collector/notify \
 	collector/command collector/api collector/web) $(GEN)/queries.c $(GEN)/web.c
 SRC_cli := $(call src,cli)
@@ -130,6 +130,11 @@ $(UPLOT)/uPlot.iife.min.js: collector/web/package.json collector/web/package-loc
 $(GEN)/web.c: $(WEB_FILES) $(UPLOT)/uPlot.iife.min.js tools/embed
 	@mkdir -p $(GEN)
 	$(call say,EMBED,$@)tools/embed $(GEN) $(WEB_FILES) $(UPLOT)/uPlot.iife.min.js $(UPLOT)/uPlot.min.css
+
+PROBE_FILES := $(sort $(wildcard agent/act/probe/*.py))
+$(GEN)/probes.c: $(PROBE_FILES) tools/embed-text
+	@mkdir -p $(GEN)
+	$(call say,EMBED,$@)tools/embed-text $@ $(PROBE_FILES)
 
 .PHONY: clean distclean
 clean: ## remove what was built

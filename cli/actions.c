@@ -136,6 +136,13 @@ int command_actions(struct cli *c)
 	"restart ends the process '%s' and has whoever supervises it start it again: its whole\n" \
 	"systemd unit or container; --dry-run tells who that is."
 
+#define GC_ASKS                                                                                   \
+	"gc has the process '%s' run gc.collect(): all its Python stands still meanwhile, some\n" \
+	"10 ms to 1 s per million objects."
+#define GC_SET_ASKS                                                                                \
+	"This changes how the garbage collector of the process '%s' works from now on, by a few\n" \
+	"lines of Python that its main thread runs."
+
 static bool confirmed(const struct cli *c, const char *question, const char *target)
 {
 	const char *mark = strstr(question, "%s");
@@ -279,4 +286,24 @@ int command_trim(struct cli *c)
 int command_restart(struct cli *c)
 {
 	return act(c, "restart", RESTART_ASKS);
+}
+
+int command_gc(struct cli *c)
+{
+	return act(c, "gc", GC_ASKS);
+}
+
+int command_gc_threshold(struct cli *c)
+{
+	return act(c, "gc-threshold", GC_SET_ASKS);
+}
+
+int command_gc_freeze(struct cli *c)
+{
+	return act(c, "gc-freeze", GC_SET_ASKS);
+}
+
+int command_gc_unfreeze(struct cli *c)
+{
+	return act(c, "gc-unfreeze", GC_SET_ASKS);
 }

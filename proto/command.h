@@ -24,10 +24,14 @@
 #define COMMAND_PARAMS 3
 
 /* X(NAME, number, word): what may be asked. Parameters: command_param.c. */
-#define COMMAND_ACTION_LIST(X)   \
-	X(TRIM, 1, "trim")       \
-	X(RESTART, 2, "restart") \
-	X(CENSUS, 3, "census")
+#define COMMAND_ACTION_LIST(X)             \
+	X(TRIM, 1, "trim")                 \
+	X(RESTART, 2, "restart")           \
+	X(CENSUS, 3, "census")             \
+	X(GC, 4, "gc")                     \
+	X(GC_THRESHOLD, 5, "gc-threshold") \
+	X(GC_FREEZE, 6, "gc-freeze")       \
+	X(GC_UNFREEZE, 7, "gc-unfreeze")
 
 /* No action takes longer: memherd-actd gives up on it then, and who waits for its answer waits that
  * long for each of two (one may be asked by hand just before). */

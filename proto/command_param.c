@@ -19,6 +19,34 @@ static const struct command_param rows[] = {
 		.words = "fitting|snapshot|stopped|live",
 		.help = "how the objects are read",
 	},
+	{
+		.action = COMMAND_GC,
+		.name = "generation",
+		.max = 2,
+		.preset = 2,
+		.help = "the oldest to be collected",
+	},
+	{
+		.action = COMMAND_GC_THRESHOLD,
+		.name = "young",
+		.required = true,
+		.max = INT32_MAX,
+		.help = "of generation 0; 0 switches automatic collection off",
+	},
+	{
+		.action = COMMAND_GC_THRESHOLD,
+		.name = "middle",
+		.max = INT32_MAX,
+		.preset = 10,
+		.help = "of generation 1",
+	},
+	{
+		.action = COMMAND_GC_THRESHOLD,
+		.name = "old",
+		.max = INT32_MAX,
+		.preset = 10,
+		.help = "of generation 2",
+	},
 };
 
 const struct command_param *command_param_at(enum command_action action, size_t i)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/act/census.h"
+#include "agent/act/gc.h"
 #include "agent/act/restart.h"
 #include "agent/act/trim.h"
 
@@ -14,6 +15,12 @@ static const struct action actions[] = {
 	 trim_run},
 	{COMMAND_RESTART, "restart", "have it started again by systemd, its engine or its parent",
 	 restart_run},
+	{COMMAND_GC, "gc", "gc.collect() in a Python process", gc_run},
+	{COMMAND_GC_THRESHOLD, "gc-threshold", "gc.set_threshold() in a Python process",
+	 gc_threshold_run},
+	{COMMAND_GC_FREEZE, "gc-freeze", "gc.freeze(): what is there is collected no more",
+	 gc_freeze_run},
+	{COMMAND_GC_UNFREEZE, "gc-unfreeze", "gc.unfreeze() in a Python process", gc_unfreeze_run},
 	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run},
 };
 

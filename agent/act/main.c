@@ -46,9 +46,9 @@ static void usage_of(FILE *out, const struct action *a)
 	const struct command_param *p;
 	char preset[COMMAND_PARAM_TEXT_SIZE];
 
-	fprintf(out, "  %-10s PID %s\n", a->name, a->help);
+	fprintf(out, "  %-12s PID %s\n", a->name, a->help);
 	for (size_t i = 0; (p = command_param_at(a->number, i)); i++) {
-		fprintf(out, "                 --%s %s  %s", p->name, p->words ? p->words : "N",
+		fprintf(out, "                   --%s %s  %s", p->name, p->words ? p->words : "N",
 			p->help);
 		if (p->required)
 			fputs("\n", out);
@@ -60,13 +60,13 @@ static void usage_of(FILE *out, const struct action *a)
 static void usage(FILE *out)
 {
 	fputs("usage: memherd-actd [-c FILE] [-o KEY=VALUE]... COMMAND\n\n"
-	      "  run            serve signed commands from memherd-agent (default)\n",
+	      "  run              serve signed commands from memherd-agent (default)\n",
 	      out);
 	for (size_t i = 0; action_at(i); i++)
 		usage_of(out, action_at(i));
-	fputs("                 [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
-	      "  check-config   read configuration and policy, tell what is wrong\n"
-	      "  dump-config    print every option\n"
+	fputs("                   [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
+	      "  check-config     read configuration and policy, tell what is wrong\n"
+	      "  dump-config      print every option\n"
 	      "  --version\n",
 	      out);
 }

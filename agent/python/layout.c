@@ -20,12 +20,13 @@
 
 #define RUNTIME_313                                                                         \
 	{                                                                                   \
-		.initialized = 600, .finalizing = 608, .interpreters_head = 632, .gc = NONE \
+		.main_thread = 656, .current = NONE, .initialized = 600, .finalizing = 608, \
+		.interpreters_head = 632, .gc = NONE                                        \
 	}
-#define INTERPRETER_313                                                                      \
-	{                                                                                    \
-		.next = 7264, .id = 7272, .runtime = 7376, .threads_head = 7344, .gc = 7400, \
-		.obmalloc = 10800, .obmalloc_is_pointer = true                               \
+#define INTERPRETER_313                                                                     \
+	{                                                                                   \
+		.gil = 16, .next = 7264, .id = 7272, .runtime = 7376, .threads_head = 7344, \
+		.gc = 7400, .obmalloc = 10800, .obmalloc_is_pointer = true                  \
 	}
 #define THREAD_313                                                   \
 	{                                                            \
@@ -39,12 +40,13 @@
 
 #define RUNTIME_314                                                                         \
 	{                                                                                   \
-		.initialized = 776, .finalizing = 784, .interpreters_head = 808, .gc = NONE \
+		.main_thread = 832, .current = NONE, .initialized = 776, .finalizing = 784, \
+		.interpreters_head = 808, .gc = NONE                                        \
 	}
-#define INTERPRETER_314                                                                      \
-	{                                                                                    \
-		.next = 7272, .id = 7280, .runtime = 7384, .threads_head = 7344, .gc = 7408, \
-		.obmalloc = 10904, .obmalloc_is_pointer = true                               \
+#define INTERPRETER_314                                                                     \
+	{                                                                                   \
+		.gil = 16, .next = 7272, .id = 7280, .runtime = 7384, .threads_head = 7344, \
+		.gc = 7408, .obmalloc = 10904, .obmalloc_is_pointer = true                  \
 	}
 #define OBJECT_314                                                                   \
 	{                                                                            \
@@ -54,8 +56,14 @@
 
 static const struct layout rows[] = {
 	{.minor = 8,
-	 .runtime = {.initialized = 12, .finalizing = 16, .interpreters_head = 32, .gc = 344},
-	 .interpreter = {.next = 0,
+	 .runtime = {.main_thread = 72,
+		     .current = 1368,
+		     .initialized = 12,
+		     .finalizing = 16,
+		     .interpreters_head = 32,
+		     .gc = 344},
+	 .interpreter = {.gil = NONE,
+			 .next = 0,
 			 .id = 16,
 			 .runtime = NONE,
 			 .threads_head = 8,
@@ -65,8 +73,14 @@ static const struct layout rows[] = {
 	 .gc = GC_CLASSIC(24),
 	 .object = {.tuple_items = 24, .heap_type_name = 848, .heap_type_module = NONE}},
 	{.minor = 9,
-	 .runtime = {.initialized = 12, .finalizing = 16, .interpreters_head = 32, .gc = NONE},
-	 .interpreter = {.next = 0,
+	 .runtime = {.main_thread = 72,
+		     .current = 568,
+		     .initialized = 12,
+		     .finalizing = 16,
+		     .interpreters_head = 32,
+		     .gc = NONE},
+	 .interpreter = {.gil = NONE,
+			 .next = 0,
 			 .id = 24,
 			 .runtime = 16,
 			 .threads_head = 8,
@@ -76,8 +90,14 @@ static const struct layout rows[] = {
 	 .gc = GC_CLASSIC(24),
 	 .object = {.tuple_items = 24, .heap_type_name = 840, .heap_type_module = 872}},
 	{.minor = 10,
-	 .runtime = {.initialized = 12, .finalizing = 16, .interpreters_head = 32, .gc = NONE},
-	 .interpreter = {.next = 0,
+	 .runtime = {.main_thread = 72,
+		     .current = 568,
+		     .initialized = 12,
+		     .finalizing = 16,
+		     .interpreters_head = 32,
+		     .gc = NONE},
+	 .interpreter = {.gil = NONE,
+			 .next = 0,
 			 .id = 24,
 			 .runtime = 16,
 			 .threads_head = 8,
@@ -87,8 +107,14 @@ static const struct layout rows[] = {
 	 .gc = GC_CLASSIC(24),
 	 .object = {.tuple_items = 24, .heap_type_name = 848, .heap_type_module = 880}},
 	{.minor = 11,
-	 .runtime = {.initialized = 16, .finalizing = 24, .interpreters_head = 40, .gc = NONE},
-	 .interpreter = {.next = 0,
+	 .runtime = {.main_thread = 80,
+		     .current = 576,
+		     .initialized = 16,
+		     .finalizing = 24,
+		     .interpreters_head = 40,
+		     .gc = NONE},
+	 .interpreter = {.gil = NONE,
+			 .next = 0,
 			 .id = 48,
 			 .runtime = 40,
 			 .threads_head = 16,
@@ -102,8 +128,14 @@ static const struct layout rows[] = {
 		    .heap_type_module = 880,
 		    .managed_dict = true}},
 	{.minor = 12,
-	 .runtime = {.initialized = 16, .finalizing = 24, .interpreters_head = 40, .gc = NONE},
-	 .interpreter = {.next = 0,
+	 .runtime = {.main_thread = 64,
+		     .current = NONE,
+		     .initialized = 16,
+		     .finalizing = 24,
+		     .interpreters_head = 40,
+		     .gc = NONE},
+	 .interpreter = {.gil = 384,
+			 .next = 0,
 			 .id = 8,
 			 .runtime = 96,
 			 .threads_head = 72,
@@ -162,8 +194,14 @@ static const struct layout rows[] = {
 		.size = 264},
 	 .object = OBJECT_314},
 	{.minor = 15,
-	 .runtime = {.initialized = 904, .finalizing = 912, .interpreters_head = 936, .gc = NONE},
-	 .interpreter = {.next = 7264,
+	 .runtime = {.main_thread = 960,
+		     .current = NONE,
+		     .initialized = 904,
+		     .finalizing = 912,
+		     .interpreters_head = 936,
+		     .gc = NONE},
+	 .interpreter = {.gil = 16,
+			 .next = 7264,
 			 .id = 7272,
 			 .runtime = 7376,
 			 .threads_head = 7336,

@@ -21,7 +21,9 @@ struct layout_runtime {
 	uint32_t initialized; /* int */
 	uint32_t finalizing;  /* pointer, not 0 while the interpreter ends */
 	uint32_t interpreters_head;
-	uint32_t gc; /* 3.8: the one collector of all interpreters; else LAYOUT_NONE */
+	uint32_t gc;          /* 3.8: the one collector of all interpreters; else LAYOUT_NONE */
+	uint32_t main_thread; /* pthread_self() of the one that pending calls run in */
+	uint32_t current;     /* thread state that has the GIL; LAYOUT_NONE from 3.12 on */
 };
 
 struct layout_interpreter {
@@ -29,7 +31,8 @@ struct layout_interpreter {
 	uint32_t id;      /* int64 */
 	uint32_t runtime; /* back pointer; LAYOUT_NONE in 3.8 */
 	uint32_t threads_head;
-	uint32_t gc;       /* struct of the collector, inline; LAYOUT_NONE in 3.8 */
+	uint32_t gc;  /* struct of the collector, inline; LAYOUT_NONE in 3.8 */
+	uint32_t gil; /* pointer to its GIL: last holder +8, locked +16; LAYOUT_NONE before 3.12 */
 	uint32_t obmalloc; /* LAYOUT_NONE: static, or not known */
 	bool obmalloc_is_pointer;
 };

@@ -196,6 +196,12 @@ void killwatch_action(struct killwatch *k, const struct record_action *a)
 	case COMMAND_RESTART:
 		what = VERDICT_ACTION_RESTART;
 		break;
+	case COMMAND_GC:
+	case COMMAND_GC_THRESHOLD:
+	case COMMAND_GC_FREEZE:
+	case COMMAND_GC_UNFREEZE:
+		what = VERDICT_ACTION_SCRIPT;
+		break;
 	case COMMAND_CENSUS:
 		what = VERDICT_ACTION_CENSUS;
 		break;

@@ -246,6 +246,10 @@ static const struct action_type types[] = {
 	{"trim", SCOPE_ACT_TRIM, "act:trim"},
 	{"restart", SCOPE_ACT_RESTART, "act:restart"},
 	{"census", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
+	{"gc", SCOPE_ACT_TRIM, "act:trim"},
+	{"gc-threshold", SCOPE_ACT_TRIM, "act:trim"},
+	{"gc-freeze", SCOPE_ACT_TRIM, "act:trim"},
+	{"gc-unfreeze", SCOPE_ACT_TRIM, "act:trim"},
 };
 
 static const struct action_type *type_of(const char *type)

@@ -412,7 +412,21 @@ def test_parameters_are_flags(collector):
     assert json.loads(asked[3])["params"] == {"method": "stopped"}, r.stderr
 
 
+@pytest.mark.parametrize("args,action,params", [
+    (("gc",), "gc", None), (("gc", "--generation", "1"), "gc", {"generation": 1}),
+    (("gc-threshold", "--young", "5000", "--old", "7"), "gc-threshold", {"young": 5000, "old": 7}),
+    (("gc-freeze",), "gc-freeze", None), (("gc-unfreeze",), "gc-unfreeze", None),
+])
+def test_the_collector_is_told(collector, args, action, params):
+    collector.say("POST", "/actions", dict(ACTION, type=action), 202)
+    r = run(collector, args[0], "web-1:42", *args[1:], "--yes")
+    assert r.returncode == 0, r.stderr
+    body = json.loads(collector.asked[0][3])
+    assert body["type"] == action and body.get("params") == params
+
+
 @pytest.mark.parametrize("args,says", [
+    (("gc", "web-1:42", "--yes", "--generation", "3"), "'generation' is 3, but at most 2"),
     (("census", "web-1:42", "--now", "--yes", "--method", "fast"), "'method' is 'fast', but one of fitting|snapshot|stopped|live"),
     (("trim", "web-1:42", "--yes", "--method", "live"), "trim takes no --method"),
 ])

@@ -157,6 +157,29 @@ int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_
 	return 0;
 }
 
+int frame_chain(struct frame *f, const uint64_t *words, size_t n)
+{
+	size_t bytes = n * sizeof(*words);
+
+	if (n > FRAME_CHAIN_MAX || n % 2 || f->len + bytes > sizeof(f->bytes))
+		return -E2BIG;
+	memmove(f->bytes + bytes, f->bytes, f->len);
+	memcpy(f->bytes, words, bytes);
+	f->address -= bytes;
+	f->len += bytes;
+	return 0;
+}
+
+void frame_interrupt(struct frame *f, const struct user_regs_struct *regs)
+{
+	struct rt_sigframe head;
+
+	memcpy(&head, f->bytes, sizeof(head));
+	head.uc.gregs[REG_RAX] = (uint64_t)(int64_t)-EINTR;
+	head.uc.gregs[REG_RIP] = regs->rip;
+	memcpy(f->bytes, &head, sizeof(head));
+}
+
 bool frame_has_handler(const uint64_t *stack, size_t n, uint64_t restorer)
 {
 	for (size_t i = 0; i + sizeof(struct rt_sigframe) / 8 <= n; i++) {
@@ -202,6 +225,15 @@ int frame_build(const struct user_regs_struct *regs unused_arg, uint64_t mask un
 		uint64_t restorer unused_arg, struct frame *ret unused_arg, struct error *err)
 {
 	return error_set(err, -ENOTSUP, "remote calls are for x86-64 only");
+}
+
+int frame_chain(struct frame *f unused_arg, const uint64_t *words unused_arg, size_t n unused_arg)
+{
+	return -ENOTSUP;
+}
+
+void frame_interrupt(struct frame *f unused_arg, const struct user_regs_struct *regs unused_arg)
+{
 }
 
 bool frame_has_handler(const uint64_t *stack unused_arg, size_t n unused_arg,

@@ -27,6 +27,7 @@
 #define FRAME_XSTATE_MAX  (16u << 10)
 #define FRAME_MAX         (FRAME_XSTATE_MAX + 2048)
 #define FRAME_CALLEE_ROOM 8192
+#define FRAME_CHAIN_MAX   16
 
 struct frame {
 	uint64_t address; /* of pretcode: the stack pointer at entry */
@@ -47,6 +48,14 @@ int frame_build(const struct user_regs_struct *regs, uint64_t mask, const uint8_
  * A frame of ours that lies there from an earlier call has no signal number in it.
  */
 bool frame_has_handler(const uint64_t *stack, size_t n, uint64_t restorer);
+/*
+ * Words below a built frame, the first of them where the function that is entered first returns to:
+ * what it and those after it return into until the frame's own turn comes. An even number, so that
+ * the stack stays aligned; -E2BIG beyond FRAME_CHAIN_MAX.
+ */
+int frame_chain(struct frame *f, const uint64_t *words, size_t n) must_use;
+/* The call that the frame would make anew returns EINTR instead, as after a signal. */
+void frame_interrupt(struct frame *f, const struct user_regs_struct *regs);
 /* The registers with which the thread enters fn(0). */
 void frame_enter(struct user_regs_struct *regs, const struct frame *f, uint64_t fn);
 /* The registers with which it makes a system call at 'syscall; ret' and comes back as above. */

@@ -3,12 +3,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "agent/act/inject/safepoint.h"
 #include "agent/act/inject/tracee.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/str.h"
 
 #define PASSES_MAX 8
@@ -169,4 +172,29 @@ int hold_threads(struct hold *h, bool all, pid_t except, struct error *err)
 	if (rc > 0 && all)
 		return error_set(err, -EAGAIN, "threads appear faster than they can be stopped");
 	return rc < 0 ? rc : 0;
+}
+
+pid_t hold_pid_there(pid_t pid)
+{
+	char path[32];
+	char text[4096];
+	const char *line;
+	int last = pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (fs_read_small(AT_FDCWD, path, text, sizeof(text)) < 0)
+		return pid;
+	line = strstr(text, "\nNSpid:");
+	if (!line)
+		return pid;
+	line += strlen("\nNSpid:");
+	for (const char *end = line + strcspn(line, "\n"); line < end;) {
+		int used = 0;
+
+		if (sscanf(line, "%d%n", &last, &used) != 1)
+			break;
+		line += used;
+		line += strspn(line, " \t");
+	}
+	return last;
 }

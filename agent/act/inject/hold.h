@@ -40,6 +40,8 @@ void hold_release(struct hold *h, pid_t tid);
 
 /* The thread ids of a process, at most max; the count, or -ESRCH. */
 int hold_list(pid_t pid, pid_t *ret, size_t max) must_use;
+/* What a process is called in its own pid namespace: the last number of NSpid. */
+pid_t hold_pid_there(pid_t pid);
 /* The state letter of a thread, 0 when it is gone. */
 char hold_state(pid_t pid, pid_t tid);
 

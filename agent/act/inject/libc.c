@@ -17,6 +17,7 @@
 #define CODE_CHECKED   32 /* bytes of malloc_trim compared with the file */
 
 static const uint8_t call_code[] = {0x0f, 0x05, 0xc3};
+static const uint8_t pop_rdi_code[] = {0x5f, 0xc3};
 static const uint8_t restorer_code[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
 
 /* A file name in the maps that tells of another allocator. */
@@ -142,8 +143,12 @@ static int resolve_calls(pid_t pid, const struct elf *e, uint64_t bias, struct l
 	int rc;
 
 	if (elf_find_bytes(e, call_code, sizeof(call_code), &l->call) < 0 ||
+	    elf_find_bytes(e, pop_rdi_code, sizeof(pop_rdi_code), &l->pop_rdi) < 0 ||
 	    elf_find(e, "_exit", &l->exit) < 0)
 		return error_set(err, -ENOTSUP, "libc has no plain system call");
+	rc = place(pid, e, bias, l, sizeof(pop_rdi_code), "a return", &l->pop_rdi, err);
+	if (rc < 0)
+		return rc;
 	rc = place(pid, e, bias, l, sizeof(call_code), "a system call", &l->call, err);
 	return rc < 0 ? rc : place(pid, e, bias, l, CODE_CHECKED, "_exit", &l->exit, err);
 }

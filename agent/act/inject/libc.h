@@ -20,6 +20,7 @@ struct libc {
 	uint64_t restorer;    /* 'mov $15, %rax; syscall': rt_sigreturn */
 	uint64_t call;        /* 'syscall; ret' */
 	uint64_t exit;        /* _exit() */
+	uint64_t pop_rdi;     /* 'pop %rdi; ret', and one byte on a 'ret' */
 	uint64_t text[2];     /* start and end of libc's code */
 	uint64_t pthreads[2]; /* of libpthread before glibc 2.34, where it has calls that wait */
 };

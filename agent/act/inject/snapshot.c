@@ -206,32 +206,6 @@ static int tame_child(pid_t child, struct error *err)
 	return 0;
 }
 
-/* What the target calls it: the last, innermost number. */
-static pid_t pid_there(pid_t pid)
-{
-	char path[32];
-	char text[4096];
-	const char *line;
-	int last = pid;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if (fs_read_small(AT_FDCWD, path, text, sizeof(text)) < 0)
-		return pid;
-	line = strstr(text, "\nNSpid:");
-	if (!line)
-		return pid;
-	line += strlen("\nNSpid:");
-	for (const char *end = line + strcspn(line, "\n"); line < end;) {
-		int used = 0;
-
-		if (sscanf(line, "%d%n", &last, &used) != 1)
-			break;
-		line += used;
-		line += strspn(line, " \t");
-	}
-	return last;
-}
-
 /* The threads that run stand still in h; the borrowed one among them or by itself. */
 static int clone_by(const struct snapshot_order *o, const struct borrowed *b, struct snapshot *ret,
 		    struct error *err)
@@ -316,7 +290,7 @@ int snapshot_take(const struct snapshot_order *o, struct snapshot *ret, struct e
 	if (rc == 0 && (rc = tame_child(s.child, err)) < 0)
 		kill(s.child, SIGKILL);
 	if (rc == 0)
-		s.child_there = pid_there(s.child);
+		s.child_there = hold_pid_there(s.child);
 	*ret = s;
 	return rc;
 }
@@ -432,7 +406,7 @@ static int sweep(const struct snapshot_order *o, DIR *dir, uint64_t since_ticks,
 		if (fs_read_small(AT_FDCWD, path, stat, sizeof(stat)) < 0)
 			continue;
 		state = leftover_state(o->pid, stat, since_ticks);
-		if (state == 'Z' && reap(o, (pid_t)pid, pid_there((pid_t)pid)) >= 0)
+		if (state == 'Z' && reap(o, (pid_t)pid, hold_pid_there((pid_t)pid)) >= 0)
 			++*reaped;
 		else if (state)
 			left++;

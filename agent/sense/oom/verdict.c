@@ -297,6 +297,12 @@ static void exit_evidence(const struct verdict_facts *f, struct verdict *v)
 }
 
 /* Two that claim the same end: the first in the order stays, less sure than before. */
+static const char *const action_words[] = {
+	[VERDICT_ACTION_TRIM] = "trim",
+	[VERDICT_ACTION_CENSUS] = "census",
+	[VERDICT_ACTION_SCRIPT] = "Python run in it",
+};
+
 static void rivals(const struct verdict_facts *f, struct verdict *v)
 {
 	bool kernel = f->kill || f->marked;
@@ -312,10 +318,9 @@ static void rivals(const struct verdict_facts *f, struct verdict *v)
 	}
 	if (f->action == VERDICT_ACTION_RESTART && v->cause != KILL_CAUSE_OWN_ACTION)
 		against(v, "an action of memherd was under way on it");
-	if (f->action == VERDICT_ACTION_TRIM || f->action == VERDICT_ACTION_CENSUS)
+	if (f->action != VERDICT_ACTION_NONE && f->action != VERDICT_ACTION_RESTART)
 		evidence(v, "action %s of memherd, shortly before: %s",
-			 f->action_id ? f->action_id : "",
-			 f->action == VERDICT_ACTION_TRIM ? "trim" : "census");
+			 f->action_id ? f->action_id : "", action_words[f->action]);
 }
 
 static void sentence(const struct verdict_facts *f, struct verdict *v)

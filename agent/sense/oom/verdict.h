@@ -21,7 +21,8 @@ enum verdict_action {
 	VERDICT_ACTION_NONE,
 	VERDICT_ACTION_RESTART,
 	VERDICT_ACTION_TRIM,
-	VERDICT_ACTION_CENSUS
+	VERDICT_ACTION_CENSUS,
+	VERDICT_ACTION_SCRIPT /* Python that was run in it */
 };
 
 struct verdict_exit {

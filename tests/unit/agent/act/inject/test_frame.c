@@ -180,9 +180,53 @@ static void a_signal_handler_is_seen_on_the_stack(void **state unused_arg)
 	assert_false(frame_has_handler(stack, ARRAY_SIZE(stack), 0xdeadb000));
 }
 
+/* What the functions after the first return into lies below the frame, which stays whole. */
+static void a_chain_leads_into_the_frame(void **state unused_arg)
+{
+	static const uint64_t words[] = {0x111, 0x222, 0x333, 0x444};
+	struct user_regs_struct r = blocked_in_poll();
+	uint64_t many[FRAME_CHAIN_MAX + 2] = {0};
+	struct frame before;
+	uint8_t x[576];
+	struct frame f;
+	struct error err;
+
+	fill_xstate(x, sizeof(x), 3);
+	assert_int_equal(frame_build(&r, 0, x, sizeof(x), 0xdeadb000, &f, &err), 0);
+	before = f;
+	assert_int_equal(frame_chain(&f, words, 0), 0);
+	assert_int_equal(f.address, before.address);
+	assert_int_equal(frame_chain(&f, words, ARRAY_SIZE(words)), 0);
+	assert_int_equal(f.address, before.address - sizeof(words));
+	assert_int_equal(f.address % 16, 8);
+	assert_int_equal(f.len, before.len + sizeof(words));
+	assert_memory_equal(f.bytes, words, sizeof(words));
+	assert_memory_equal(f.bytes + sizeof(words), before.bytes, before.len);
+	assert_int_equal(frame_chain(&f, words, 3), -E2BIG);
+	assert_int_equal(frame_chain(&f, many, ARRAY_SIZE(many)), -E2BIG);
+}
+
+static void a_wait_may_be_told_of_an_interruption(void **state unused_arg)
+{
+	struct user_regs_struct r = blocked_in_poll();
+	uint8_t x[576];
+	struct frame f;
+	struct error err;
+
+	fill_xstate(x, sizeof(x), 3);
+	assert_int_equal(frame_build(&r, 0, x, sizeof(x), 0xdeadb000, &f, &err), 0);
+	assert_int_equal(word(&f, 48 + 13 * 8), 7);          /* rax: the call made anew ... */
+	assert_int_equal(word(&f, 48 + 16 * 8), 0x7fab1000); /* ... on its 'syscall' */
+	frame_interrupt(&f, &r);
+	assert_int_equal((int64_t)word(&f, 48 + 13 * 8), -EINTR);
+	assert_int_equal(word(&f, 48 + 16 * 8), 0x7fab1002);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_chain_leads_into_the_frame),
+		cmocka_unit_test(a_wait_may_be_told_of_an_interruption),
 		cmocka_unit_test(the_frame_is_what_rt_sigreturn_reads),
 		cmocka_unit_test(the_thread_enters_as_by_a_call),
 		cmocka_unit_test(a_running_thread_goes_on_where_it_was),

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each action by each wrong command: nothing but the valid one acts, and each refusal says why."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, "tests/support"), os.path.join(ROOT, "tests/integration")]
+import pythons  # noqa: E402
+from test_actd import Collector, Link, actd, daemon, spawn, start_ticks  # noqa: E402,F401
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="needs root on x86-64")
+
+# word: number, good parameters, what is wrong with (9, 9, -9)
+ACTIONS = {
+    "trim": (1, (0, 0, 0), "trim takes no parameter"),
+    "restart": (2, (0, 0, 0), "restart takes no parameter"),
+    "census": (3, (0, 0, 0), "census: 'method' is one of"),
+    "gc": (4, (2, 0, 0), "gc: 'generation' is 9, but at most 2"),
+    "gc-threshold": (5, (600, 8, 9), "gc-threshold: 'old' is -9, but at least 0"),
+    "gc-freeze": (6, (0, 0, 0), "gc-freeze takes no parameter"),
+    "gc-unfreeze": (7, (0, 0, 0), "gc-unfreeze takes no parameter"),
+}
+
+TARGET = """
+import gc, sys, time
+gc.set_threshold(100000, 7, 3); gc.collect(); gc.disable()
+full = [0]
+gc.callbacks.append(lambda phase, info: full.__setitem__(0, full[0] + (phase == "start" and info["generation"] == 2)))
+print("ready", flush=True)
+sys.stdin.read()
+print("full=%d threshold=%s frozen=%d" % (full[0], ",".join(map(str, gc.get_threshold()[:2])), gc.get_freeze_count()), flush=True)
+"""
+UNTOUCHED = {"full": "0", "threshold": "100000,7", "frozen": "0"}
+
+
+def words():
+    with open(os.path.join(ROOT, "proto/command.h")) as f:
+        return {word: int(number) for number, word in re.findall(r'X\(\w+, (\d+), "([\w-]+)"\)', f.read())}
+
+
+def test_the_table_has_every_action():
+    missing = set(words()) - set(ACTIONS)
+    # what acts on the host or a cgroup has its own table
+    assert not missing & {"trim", "restart", "census"} and not {w for w in missing if w.startswith("gc")}
+    assert all(words()[w] == n for w, (n, _, _) in ACTIONS.items())
+
+
+@pytest.fixture
+def python():
+    return next(p for p in pythons.all() if p.kind == "cpython" and p.root is None and p.minor() >= 8)
+
+
+@pytest.mark.parametrize("word", ACTIONS)
+def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path):  # noqa: F811
+    number, params, says_params = ACTIONS[word]
+    bare = "".join(f"allow {word} uid>=0 bare=yes container={c}\n" for c in ("yes", "no"))
+    plain = "".join(f"allow {word} uid>=0 container={c}LIMIT\n" for c in ("yes", "no"))
+    actd.policy(plain.replace("LIMIT", "") + bare)
+    collector = Collector(actd.folder)
+    (tmp_path / "other").mkdir(mode=0o700)
+    stranger = Collector(str(tmp_path / "other"))
+    stranger.host = collector.host
+    p = spawn(python.program, "-c", TARGET)
+    gone = subprocess.Popen(["true"])
+    reused = start_ticks(p.pid) - 1
+    gone.wait()
+    daemon()
+    link = Link(actd.path("socket"))
+
+    def command(**change):
+        return collector.command(p.pid, **{"action": number, "params": params, **change})
+
+    now = int(time.time() * 1e6)
+    good = command()
+    for name, request, says in [
+        ("unsigned", good[:256] + bytes(64), "signature"),
+        ("changed", good[:216] + bytes([good[216] ^ 1]) + good[217:], "signature"),
+        ("wrong key", stranger.command(p.pid, action=number, params=params, counter=1000), "signature"),
+        ("wrong domain", command(domain=b"memherd-enrol"), "signature"),
+        ("wrong host", command(host=uuid.uuid4().bytes), "another host"),
+        ("expired", command(expires=now - 1), "expired"),
+        ("too far ahead", command(expires=now + 3600_000_000), "10 min ahead"),
+        ("replayed counter", command(counter=0), "counter 0 is not above"),
+        ("before this boot", command(boot=bytes(16)), "before this boot"),
+        ("pid reused", command(ticks=reused), "its pid was reused"),
+        ("parameters", command(params=(9, 9, -9)), says_params),
+        ("unknown action", command(action=250, params=(0, 0, 0)), "unknown action 250"),
+    ]:
+        status, detail, _ = link.ask(request)
+        assert status == "refused" and says in detail, (name, detail)
+    status, detail, answer = link.ask(command(dry=1))
+    assert status == "dry_run" or word in ("restart", "trim"), detail
+    assert p.poll() is None
+    # stale fence, after a newer one was seen in a dry run
+    link.ask(command(dry=1, fence=7))
+    status, detail, _ = link.ask(command(fence=6))
+    assert status == "refused" and "lost the lead" in detail, detail
+    actd.policy("deny *\n")
+    status, detail, _ = link.ask(command(fence=7))
+    assert status == "refused" and "policy line 1" in detail, detail
+    actd.policy(plain.replace("LIMIT", " max=1/h"))
+    if word == "restart":  # its good command is test_restart.py's
+        p.stdin.close()
+        assert dict(pair.split("=") for pair in p.stdout.read().split()) == UNTOUCHED
+        return
+    request = command(fence=7)
+    status, detail, answer = link.ask(request)
+    assert status == "done", detail
+    assert link.ask(request)[2] == answer, "the same command again gets the first answer"
+    status, detail, _ = link.ask(command(fence=7))
+    assert status == "refused" and "allows 1" in detail, detail
+    p.stdin.close()
+    said = dict(pair.split("=") for pair in p.stdout.read().split())
+    assert p.wait(20) == 0
+    expected = dict(UNTOUCHED)
+    if word == "gc":
+        expected["full"] = "1"
+    elif word == "gc-threshold":
+        expected["threshold"] = "600,8"
+    elif word == "gc-freeze":
+        assert int(said["frozen"]) > 100
+        expected["frozen"] = said["frozen"]
+    assert said == expected
