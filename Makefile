@@ -58,7 +58,7 @@ SRC_agent := $(call src,agent agent/sense agent/sense/oom agent/link agent/names
 SRC_python := $(call src,agent/python)
 SRC_act := $(call src,agent/act agent/act/inject) $(GEN)/probes.c
 SRC_collector := $(call src,collector collector/fleet collector/store collector/rule collector/notify \
-	collector/command collector/api collector/web) $(GEN)/queries.c $(GEN)/web.c
+	collector/command collector/cell collector/api collector/web) $(GEN)/queries.c $(GEN)/web.c
 SRC_cli := $(call src,cli)
 COMPONENTS := common proto python agent act collector cli
 obj = $(patsubst %.c,$(B)/%.o,$(1))

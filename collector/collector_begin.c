@@ -45,6 +45,7 @@ static int make_api(struct collector *c, struct error *err)
 		.enroll_host = c->public_host,
 		.enroll_port = listener_port(c->listen_enroll),
 		.ca_pin = c->id.pin,
+		.cells = c->o->cells,
 	};
 	int rc = identity_path(c->token_path, sizeof(c->token_path), c->o->state_dir, "admin.token",
 			       err);

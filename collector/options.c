@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "collector/cell/cell.h"
 #include "collector/notify/encode.h"
 #include "common/judge.h"
 #include "common/str.h"
@@ -39,6 +40,17 @@ static const char *refuse_host(const char *value)
 	if (strcspn(value, " \t/@") < strlen(value) || (!v6 && strchr(value, ':')))
 		return "a host name or an address, without a port";
 	return NULL;
+}
+
+static const char *refuse_cell(const char *value)
+{
+	struct error err = {""};
+	struct cell cell;
+
+	return !*value || cell_parse(value, strlen(value), &cell, &err) == 0
+		       ? NULL
+		       : "NAME=https://HOST[:PORT],/TOKEN-FILE[,/CA-FILE] (http:// for loopback "
+			 "addresses only)";
 }
 
 static bool is_url(const char *value, const char *scheme)
@@ -107,6 +119,10 @@ static const struct conf_option options[] = {
 	{"http_hosts", CONF_STRING, O(http_hosts), "", 0, 0, CONF_REPEAT,
 	 "host name that browsers may ask for, beside loopback names; may be repeated",
 	 refuse_host},
+	{"cells", CONF_STRING, O(cells), "", 0, 0, CONF_REPEAT,
+	 "NAME=URL,TOKEN-FILE[,CA-FILE] of another collector whose fleet is shown here; may be "
+	 "repeated",
+	 refuse_cell},
 	{"public_address", CONF_STRING, O(public_address), "", 0, 0, 0,
 	 "host name or address that agents reach this collector by; empty: the host's name",
 	 refuse_host},

@@ -25,6 +25,7 @@ struct collector_options {
 	char *listen_enroll;
 	char *listen_http;
 	char *http_hosts;
+	char *cells;
 	char *public_address;
 	char *base_url;
 	int64_t window_us;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collector/api/api.h"
+#include "collector/api/cells.h"
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
 #include "collector/api/services.h"
@@ -335,6 +336,8 @@ void action_issue(struct call *c)
 	struct action_request req = {0};
 	const char *target;
 
+	if (cells_refuse(c))
+		return;
 	req.idempotency_key = http_request_header(c->req, "Idempotency-Key");
 	if (!req.idempotency_key || !*req.idempotency_key) {
 		call_fail(c, 400,

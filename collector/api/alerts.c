@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/api/cells.h"
 #include "collector/api/change.h"
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
@@ -52,11 +53,15 @@ static void write_row(struct json_writer *w, const struct db_result *r, size_t i
 
 static const struct row_kind alert_rows = {.name = "alert", .write = write_row};
 
+static const struct cells_list of_cells = {.path = "/alerts", .key = "opened"};
+
 void alert_list(struct call *c)
 {
 	struct alert_filter f = {.state = query_get(&c->query, "state")};
 	struct db *db;
 
+	if (cells_take(c, &of_cells))
+		return;
 	if (!call_query_host(c, &f.host_id))
 		return;
 	if (f.state && strcmp(f.state, "firing") != 0 && strcmp(f.state, "resolved") != 0) {
@@ -111,7 +116,7 @@ void alert_ack(struct call *c)
 	struct db_tx *tx;
 	int64_t id;
 
-	if (!call_id(c, c->params[0], &id))
+	if (cells_refuse(c) || !call_id(c, c->params[0], &id))
 		return;
 	tx = change_begin(c, &kind);
 	if (tx)

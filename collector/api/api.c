@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "collector/api/call.h"
+#include "collector/api/cells.h"
 #include "collector/api/pulse.h"
 #include "collector/api/route.h"
 #include "collector/store/store_replica.h"
@@ -249,7 +250,9 @@ int api_new(struct event_base *base, const struct http_config *http, const struc
 	a->base = base;
 	a->ctx = *ctx;
 	TAILQ_INIT(&a->calls);
-	rc = set_up(a, http, err);
+	rc = ctx->cells ? cells_new(base, ctx->cells, &a->cells, err) : 0;
+	if (rc == 0)
+		rc = set_up(a, http, err);
 	if (rc < 0) {
 		api_free(&a);
 		return rc;
@@ -265,6 +268,7 @@ void api_free(struct api **slot)
 
 	if (!a)
 		return;
+	cells_free(&a->cells);
 	while ((c = TAILQ_FIRST(&a->calls)))
 		call_fail(c, 503, "the collector is shutting down");
 	http_free(&a->http);

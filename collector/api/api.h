@@ -15,6 +15,7 @@
 #include "collector/api/http.h"
 
 struct call;
+struct cells;
 struct collector_stats;
 struct db;
 struct dispatch;
@@ -45,6 +46,7 @@ struct api_context {
 	const char *enroll_host;
 	uint16_t enroll_port;
 	const uint8_t *ca_pin; /* TLS_PIN_SIZE bytes */
+	const char *cells;     /* as collector/cell/cell.h says; NULL or '' = none; read once */
 };
 
 struct api {
@@ -54,6 +56,7 @@ struct api {
 	struct auth *auth;
 	struct http *http;
 	struct pulse *pulse;
+	struct cells *cells;      /* NULL: it fronts none */
 	struct event *refresh;    /* of the database's tokens */
 	bool loaded;              /* tokens came from the database at least once */
 	TAILQ_HEAD(, call) calls; /* not ended yet */

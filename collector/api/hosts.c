@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "collector/api/api.h"
+#include "collector/api/cells.h"
 #include "collector/api/resource.h"
 #include "collector/api/services.h"
 #include "collector/api/view.h"
@@ -33,6 +34,11 @@ static struct host **collect(struct registry *r, int32_t after, size_t *ret_n)
 	return list;
 }
 
+static const struct cells_list of_cells = {.path = "/hosts",
+					   .key = "id",
+					   .ascending = true,
+					   .numeric = true};
+
 void host_list(struct call *c)
 {
 	const char *include = query_get(&c->query, "include");
@@ -42,6 +48,8 @@ void host_list(struct call *c)
 	size_t n = 0;
 	size_t limit;
 
+	if (cells_take(c, &of_cells))
+		return;
 	if (!call_limit(c) || !call_query_int(c, "cursor", 0, 0, INT32_MAX, &after))
 		return;
 	if (include && strcmp(include, "spark") != 0) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/api/cells.h"
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
 #include "collector/api/view.h"
@@ -129,6 +130,8 @@ static bool take_cursor(struct call *c, struct oom_filter *f)
 	return false;
 }
 
+static const struct cells_list of_cells = {.path = "/oom-events", .key = "time"};
+
 void oom_event_list(struct call *c)
 {
 	static const struct row_kind kind = {.name = "OOM event", .write = write_listed};
@@ -136,6 +139,8 @@ void oom_event_list(struct call *c)
 			       .cause = query_get(&c->query, "cause")};
 	struct db *db;
 
+	if (cells_take(c, &of_cells))
+		return;
 	if (!call_query_host(c, &f.host_id))
 		return;
 	if (f.cause && kill_cause_find(f.cause) < 0) {
