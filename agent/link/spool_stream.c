@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "agent/link/spooldir_inner.h"
+#include "common/failpoint.h"
 
 #define RECORD_ROOM ((size_t)512 * 1024) /* a record, with its head */
 
@@ -34,10 +35,12 @@ void spool_stream_remove_file(struct spool_stream *st, struct segment_file *f)
 	char name[SEGMENT_NAME_SIZE];
 
 	segment_name(st, f, name);
+	FAILPOINT("spool.remove");
 	if (f->damaged)
 		spooldir_set_aside(st->dir, name);
 	else
 		unlinkat(st->dir->fd, name, 0);
+	FAILPOINT("spool.removed");
 	if (st->dir->image.stream == st && st->dir->image.name_seq == f->name_seq)
 		segment_image_free(&st->dir->image);
 	st->dir->bytes[st->stamp.lane] -= segment_cost(f->bytes);
@@ -59,12 +62,14 @@ int spool_stream_sync(struct spool_stream *st)
 
 	if (st->fd < 0 || st->unsynced == 0)
 		return 0;
+	FAILPOINT("spool.sync");
 	if (fdatasync(st->fd) < 0 || fstat(st->fd, &s) < 0)
 		return -errno;
 	if (s.st_nlink == 0)
 		return -ENOENT; /* somebody removed it */
 	if (st->name_unsynced && fsync(st->dir->fd) < 0)
 		return -errno;
+	FAILPOINT("spool.synced");
 	st->name_unsynced = false;
 	st->unsynced = 0;
 	return 0;
@@ -103,6 +108,7 @@ static int begin_file(struct spool_stream *st, uint64_t seq, int64_t t_wall_us, 
 	segment_name(st, f, name);
 	st->fd = openat(st->dir->fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 			0600);
+	FAILPOINT("spool.created");
 	rc = st->fd < 0 ? -errno : write_all(st->fd, bytes, sizeof(bytes), 0);
 	if (rc < 0) {
 		if (st->fd >= 0)
@@ -111,6 +117,7 @@ static int begin_file(struct spool_stream *st, uint64_t seq, int64_t t_wall_us, 
 		free(f);
 		return rc;
 	}
+	FAILPOINT("spool.headed");
 	f->bytes = sizeof(bytes);
 	TAILQ_INSERT_TAIL(&st->files, f, link);
 	st->dir->bytes[st->stamp.lane] += segment_cost(f->bytes);
@@ -180,6 +187,7 @@ int spool_stream_append(struct spool_stream *st, const struct segment_record *r,
 	while (sd->bytes[lane] + b.len + (st->fd < 0 ? FILE_COST : 0) > sd->max_bytes[lane])
 		if (!drop_oldest(sd, lane))
 			break;
+	FAILPOINT("spool.append");
 	rc = st->fd < 0 ? begin_file(st, r->seq, t_wall_us, t_boot_us) : 0;
 	if (rc == 0)
 		rc = write_all(st->fd, b.data, b.len, newest(st)->bytes);
@@ -189,6 +197,7 @@ int spool_stream_append(struct spool_stream *st, const struct segment_record *r,
 			newest(st)->damaged = true;
 		return rc;
 	}
+	FAILPOINT("spool.appended");
 	grow(st, newest(st), newest(st)->bytes + b.len);
 	st->unsynced += b.len;
 	st->last_seq = r->to_seq;
@@ -205,10 +214,12 @@ static int empty_file(struct spool_stream *st, struct segment_file *f, uint64_t 
 	head.first_seq = first_seq;
 	segment_pack_head(bytes, &head);
 	rc = write_all(st->fd, bytes, sizeof(bytes), 0);
+	FAILPOINT("spool.cut");
 	if (rc == 0 && ftruncate(st->fd, SEGMENT_HEAD) < 0)
 		rc = -errno;
 	if (rc < 0)
 		return rc;
+	FAILPOINT("spool.was_cut");
 	if (st->dir->image.stream == st)
 		segment_image_free(&st->dir->image);
 	f->first_seq = first_seq;

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 
 #include "agent/link/spooldir_inner.h"
+#include "common/failpoint.h"
 #include "common/fs.h"
 
 #define LOCK_NAME    "lock"
@@ -71,6 +72,7 @@ void spooldir_set_aside(struct spooldir *sd, const char *name)
 	char oldest[NAME_MAX + 1];
 
 	snprintf(to, sizeof(to), "%s.bad", name);
+	FAILPOINT("spool.aside");
 	/* What cannot be renamed (the name is too long, it is a folder of others) goes, or stays
 	 * and is looked at again by the next start. */
 	if (renameat(sd->fd, name, sd->fd, to) < 0)

@@ -17,8 +17,9 @@
 #define MAGIC       0x72657461u
 #define INTERVAL_US (60 * USEC_PER_SEC)
 /* A leaf of censuses holds a month. */
-#define LEAF_SPAN_US (40 * 24 * 3600 * USEC_PER_SEC)
-#define ROWS_MAX     5000 /* deleted of a table in one round */
+#define LEAF_SPAN_US    (40 * 24 * 3600 * USEC_PER_SEC)
+#define SEALS_LONGER_US (2LL * 24 * 3600 * USEC_PER_SEC)
+#define ROWS_MAX        5000 /* deleted of a table in one round */
 
 /* Of an incident's host: what led to it, and what came of it. */
 #define HELD_BEFORE_S 7200
@@ -314,6 +315,12 @@ static int delete_rows(struct store *s)
 		{Q_RETAIN_CENSUS_TYPE, s->cfg.keep_rollup_us + LEAF_SPAN_US},
 		/* a dossier says it all where the rest has gone */
 		{Q_RETAIN_OOM_KILL, MAX_OF(s->cfg.keep_event_us, s->cfg.keep_rollup_us)},
+		/* a day is not looked at again when its hours have gone, a part not numbered when
+		 * its chunks have */
+		{Q_RETAIN_COMPACTION,
+		 MAX_OF(s->cfg.keep_chunk_us, s->cfg.keep_rollup_us) + SEALS_LONGER_US},
+		{Q_RETAIN_ROLLUP_DAY,
+		 MAX_OF(s->cfg.keep_day_us, s->cfg.keep_rollup_us) + SEALS_LONGER_US},
 	};
 	struct db_tx *tx;
 	int rc = db_tx_new(s->db, &tx);

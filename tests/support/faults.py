@@ -32,6 +32,9 @@ EDGES = ("ingest.begin", "ingest.rows", "ingest.commit", "ingest.committed", "in
          "seal.commit", "seal.committed", "replay.page", "replay.end", "retain.detached", "retain.drop",
          "retain.dropped")
 LINK_EDGES = ("link.kept", "link.send", "link.acked")
+# Of the agent's disk spool: made, appended, synced while the collector is away, emptied and removed as it acknowledges.
+SPOOL_EDGES = ("spool.created", "spool.headed", "spool.append", "spool.appended", "spool.sync", "spool.synced",
+               "spool.cut", "spool.was_cut", "spool.remove", "spool.removed", "spool.aside")
 CRASHES = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE)
 QUERY = (ROOT / "sql/queries/stream_account.sql").read_text()
 
@@ -547,6 +550,80 @@ class Run:
         wait_for("a fresh sample", lambda: s.fresh(at), 60)
 
 
+class SpoolRun:
+    """One agent, killed at each edge of its disk spool while the collector is there and while it is not."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.stack = Faults(drivers=1, real=0)
+        self.hit = {}
+
+    def damage(self):
+        """A byte of the largest file of the spool turns over, so that it is set aside when it is drained."""
+        files = sorted(self.stack.path(self.agent.name).glob("spool/*.seg"), key=lambda f: f.stat().st_size)
+        if files and files[-1].stat().st_size > 200:
+            at = files[-1].stat().st_size // 2
+            with open(files[-1], "r+b") as f:
+                f.seek(at)
+                byte = f.read(1)[0]
+                f.seek(at)
+                f.write(bytes([byte ^ 0x40]))
+
+    def died(self, edge):
+        return len(re.findall(rf"failpoint={re.escape(edge)} kill", self.agent.log()))
+
+    def strike(self, edge, there):
+        s, a = self.stack, self.agent
+        collector = s.programs["collector"]
+        if there and not collector.alive():
+            s.launch("")
+            s.wait_ready()
+        elif not there and collector.alive():
+            collector.process.kill()
+            collector.process.wait()
+        if edge == "spool.aside" and there:
+            self.damage()
+        once = edge in ("spool.created", "spool.headed", "spool.remove", "spool.removed", "spool.aside")
+        before = self.died(edge)
+        a.program.file.close()
+        a.start({"MEMHERD_FAILPOINTS": f"{edge}=kill@{1 if once else self.random.randint(1, 5)}"})
+        end = time.monotonic() + 8
+        while self.died(edge) == before and time.monotonic() < end:
+            time.sleep(0.05)
+        if self.died(edge) > before:
+            self.hit.setdefault("there" if there else "away", []).append(edge)
+        a.program.process.kill()
+        a.program.process.wait()
+        time.sleep(0.3)  # its children follow
+
+    def go(self):
+        s = self.stack
+        s.up()
+        self.agent, = s.agents
+        try:
+            time.sleep(2)
+            self.agent.program.process.kill()
+            self.agent.program.process.wait()
+            for edge in SPOOL_EDGES:
+                for there in (False, True):
+                    self.strike(edge, there)
+            if not s.programs["collector"].alive():
+                s.launch("")
+            s.wait_ready()
+            self.agent.program.file.close()
+            self.agent.start()
+            at = time.time()
+            wait_for("a fresh sample", lambda: s.fresh(at), 60)
+            wait_for("the old streams to be drained", lambda: len(list(
+                s.path(self.agent.name).glob("spool/*.seg"))) <= 2, 60)
+            s.finish()
+            result = Oracle(s.sql, s.agents).judge()
+        finally:
+            s.close()
+        result.update(hit=self.hit)
+        return result
+
+
 def run(seconds=900, **options):
     """A run in a PID namespace of its own, of the build that has failpoints: what it found."""
     env = dict(os.environ, BIN=str(FAULT), B=str(FAULT))
@@ -558,4 +635,5 @@ def run(seconds=900, **options):
 
 
 if __name__ == "__main__":
-    print(json.dumps(Run(**json.loads(sys.argv[1])).go()))
+    asked = json.loads(sys.argv[1])
+    print(json.dumps((SpoolRun if asked.pop("spool", False) else Run)(**asked).go()))

@@ -744,7 +744,12 @@ static void old_rows_are_deleted(void **state unused_arg)
 		     "interval '200d', NULL);"
 		     "INSERT INTO oom_kill SELECT 77, g, now() - g * interval '1d', 'oomd', "
 		     "'guess', true, true, true, NULL, NULL, '', '', '', NULL, '', '', NULL, '', "
-		     "'{}' FROM unnest(ARRAY[300, 400]) AS g; SELECT 1");
+		     "'{}' FROM unnest(ARRAY[300, 400]) AS g;"
+		     "INSERT INTO compaction (t0, shard, done, seals) SELECT date_trunc('hour', "
+		     "now()) - a * interval '1d', 77, now() - b * interval '1d', 1 FROM "
+		     "(VALUES (80, 80), (100, 100), (101, 1)) AS x(a, b);"
+		     "INSERT INTO rollup_day SELECT date_trunc('day', now()) - g * interval '1d', "
+		     "77, 1 FROM unnest(ARRAY[700, 800]) AS g; SELECT 1");
 	store_free(&store);
 	store_up(1800 * SEC);
 	replay(&rows);
@@ -756,11 +761,19 @@ static void old_rows_are_deleted(void **state unused_arg)
 	assert_int_equal(number("SELECT sum(from_seq) FROM gap WHERE host_id = 77"), 3);
 	assert_int_equal(number("SELECT sum(kill_id) FROM oom_kill WHERE host_id = 77"), 300);
 	assert_int_equal(number("SELECT sum(cgroup_id) FROM cgroup WHERE host_id = 77"), 2);
+	/* the one of a window that is old and was sealed lately stays: it has late data */
+	assert_int_equal(number("SELECT count(*) FROM compaction WHERE shard = 77"), 2);
+	assert_int_equal(number("SELECT count(*) FROM compaction WHERE shard = 77 AND done < now() "
+				"- interval '90d'"),
+			 0);
+	assert_int_equal(number("SELECT count(*) FROM rollup_day WHERE shard = 77"), 1);
 	/* a host's newest posture still holds, however old it is */
 	assert_int_equal(number("SELECT sum((doc->>0)::int) FROM posture WHERE host_id = 77"), 2);
-	(void)number("DELETE FROM process WHERE host_id = 77; DELETE FROM mail; "
-		     "DELETE FROM gap WHERE host_id = 77; "
-		     "DELETE FROM dead_letter WHERE host_id = 77; SELECT 1");
+	(void)number(
+		"DELETE FROM compaction WHERE shard = 77; DELETE FROM rollup_day WHERE shard = 77;"
+		"DELETE FROM process WHERE host_id = 77; DELETE FROM mail; "
+		"DELETE FROM gap WHERE host_id = 77; "
+		"DELETE FROM dead_letter WHERE host_id = 77; SELECT 1");
 }
 
 static void another_window_is_refused(void **state unused_arg)
