@@ -142,6 +142,9 @@ int command_actions(struct cli *c)
 #define GC_SET_ASKS                                                                                \
 	"This changes how the garbage collector of the process '%s' works from now on, by a few\n" \
 	"lines of Python that its main thread runs."
+#define LIMIT_ASKS                                                                              \
+	"limit bounds the memory of the whole cgroup of '%s' for a time: above it the kernel\n" \
+	"slows it down, or with --kind max kills; --dry-run tells what would be set."
 
 static bool confirmed(const struct cli *c, const char *question, const char *target)
 {
@@ -306,4 +309,9 @@ int command_gc_freeze(struct cli *c)
 int command_gc_unfreeze(struct cli *c)
 {
 	return act(c, "gc-unfreeze", GC_SET_ASKS);
+}
+
+int command_limit(struct cli *c)
+{
+	return act(c, "limit", LIMIT_ASKS);
 }

@@ -42,6 +42,10 @@ const struct cli_command cli_commands[] = {
 	{"gc-unfreeze", 1, 1, command_gc_unfreeze,
 	 "HOST:PID|HOST/SERVICE [--dry-run] [--yes] [--wait] [--reason TEXT]",
 	 "gc.unfreeze() in a Python process"},
+	{"limit", 1, 1, command_limit,
+	 "HOST:PID|HOST/SERVICE --bytes N [--for 10min] [--kind high|max] [--dry-run] [--yes] "
+	 "[--wait]",
+	 "bound the memory of its cgroup for a time"},
 	{"census", 1, 1, command_census,
 	 "HOST:PID|HOST/SERVICE [--diff[=CENSUS]] [--top N] [--now [--wait] [--dry-run] [--yes]]",
 	 "what the objects of a Python process are, which types grew; --now counts them anew"},

@@ -75,6 +75,7 @@ int command_gc(struct cli *c);
 int command_gc_threshold(struct cli *c);
 int command_gc_freeze(struct cli *c);
 int command_gc_unfreeze(struct cli *c);
+int command_limit(struct cli *c);
 int command_census(struct cli *c);
 int command_explain(struct cli *c);
 int command_actions(struct cli *c);

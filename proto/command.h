@@ -31,7 +31,8 @@
 	X(GC, 4, "gc")                     \
 	X(GC_THRESHOLD, 5, "gc-threshold") \
 	X(GC_FREEZE, 6, "gc-freeze")       \
-	X(GC_UNFREEZE, 7, "gc-unfreeze")
+	X(GC_UNFREEZE, 7, "gc-unfreeze")   \
+	X(LIMIT, 16, "limit")
 
 /* No action takes longer: memherd-actd gives up on it then, and who waits for its answer waits that
  * long for each of two (one may be asked by hand just before). */

@@ -47,6 +47,32 @@ static const struct command_param rows[] = {
 		.preset = 10,
 		.help = "of generation 2",
 	},
+	{
+		.action = COMMAND_LIMIT,
+		.name = "bytes",
+		.unit = COMMAND_UNIT_BYTES,
+		.required = true,
+		.min = 1 << 20,
+		.max = 1LL << 46,
+		.help = "the limit",
+	},
+	{
+		.action = COMMAND_LIMIT,
+		.name = "for",
+		.unit = COMMAND_UNIT_SECONDS,
+		.min = 5,
+		.max = 86400,
+		.preset = 600,
+		.help = "how long; then it is taken back",
+	},
+	{
+		.action = COMMAND_LIMIT,
+		.name = "kind",
+		.unit = COMMAND_UNIT_WORD,
+		.max = 1,
+		.words = "high|max",
+		.help = "slow down above it (cgroup v2), or kill",
+	},
 };
 
 const struct command_param *command_param_at(enum command_action action, size_t i)

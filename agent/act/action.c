@@ -7,6 +7,7 @@
 
 #include "agent/act/census.h"
 #include "agent/act/gc.h"
+#include "agent/act/limit.h"
 #include "agent/act/restart.h"
 #include "agent/act/trim.h"
 
@@ -21,6 +22,7 @@ static const struct action actions[] = {
 	{COMMAND_GC_FREEZE, "gc-freeze", "gc.freeze(): what is there is collected no more",
 	 gc_freeze_run},
 	{COMMAND_GC_UNFREEZE, "gc-unfreeze", "gc.unfreeze() in a Python process", gc_unfreeze_run},
+	{COMMAND_LIMIT, "limit", "limit the memory of its cgroup for a time", limit_run},
 	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run},
 };
 

@@ -14,6 +14,7 @@
 #include "agent/act/gate.h"
 #include "agent/act/policy.h"
 #include "agent/act/server.h"
+#include "agent/act/watch.h"
 #include "common/clock.h"
 #include "common/confine.h"
 #include "common/fs.h"
@@ -175,6 +176,7 @@ static int serve(const struct act_options *o, struct gate *gate, const struct pa
 {
 	struct server *server = NULL;
 	auto_close int stop = -1;
+	int watcher = -1;
 	struct error err;
 	sigset_t set;
 	int rc;
@@ -188,12 +190,15 @@ static int serve(const struct act_options *o, struct gate *gate, const struct pa
 		rc = error_sys(&err, -errno, "cannot wait for signals");
 	else
 		rc = server_new(o->socket, user->pw_uid, user->pw_gid, gate, &server, &err);
-	if (rc == 0) {
+	if (rc == 0)
+		rc = watcher = watch_start(o->journal, &err);
+	if (rc >= 0) {
 		log_info("listening socket=%s client_user=%s version=%s", o->socket, o->client_user,
 			 MEMHERD_VERSION);
-		rc = server_run(server, stop, &err);
+		rc = server_run(server, stop, watcher, &err);
 	}
 	server_free(&server);
+	watch_stop(&watcher);
 	if (rc == 0)
 		log_info("stopped");
 	return rc < 0 ? complain(EXIT_FAILED, &err) : EXIT_OK;

@@ -18,7 +18,8 @@ static const struct conf_option options[] = {
 	{FIELD(host_uuid_file), .preset = "/etc/memherd/host_uuid",
 	 .help = "this host's id, written by 'memherd-agent enroll'; only root may write it"},
 	{FIELD(journal), .preset = "/var/lib/memherd-actd/journal",
-	 .help = "what was done, so that it is done once"},
+	 .help = "what was done, so that it is done once; beside it, .limits: what is to be taken "
+		 "back"},
 	{FIELD(client_user), .preset = "memherd",
 	 .help = "the user whose processes may hand over commands"},
 	{FIELD(engine_sockets), .preset = "/run/docker.sock /run/podman/podman.sock",

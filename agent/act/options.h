@@ -16,7 +16,7 @@ struct act_options {
 	char *policy;
 	char *command_key;
 	char *host_uuid_file;
-	char *journal;
+	char *journal; /* with .limits behind it: limits that are to be taken back */
 	char *client_user;
 	char *engine_sockets;
 	char *log_level;

@@ -107,9 +107,10 @@ static const char *always_denied(const char *action, const struct process *p)
 	    matches_any(denied_programs, ARRAY_SIZE(denied_programs),
 			program ? program + 1 : p->exe))
 		return "a program that is always left alone";
-	if (strcmp(action, "restart") == 0 && s->kind == SUPERVISOR_UNIT &&
+	if ((strcmp(action, "restart") == 0 || strcmp(action, "limit") == 0) &&
+	    s->kind == SUPERVISOR_UNIT &&
 	    matches_any(denied_units, ARRAY_SIZE(denied_units), s->name))
-		return "a unit that is never restarted";
+		return "a unit that is never restarted or limited";
 	return NULL;
 }
 
@@ -143,10 +144,12 @@ static bool term_holds(const struct term *t, const struct process *p)
 static bool line_matches(const struct line *l, const char *action, const struct process *p)
 {
 	bool restart = strcmp(action, "restart") == 0;
+	bool by_name = restart || strcmp(action, "limit") == 0;
 
-	/* '*' allows what leaves a process running; its end must be allowed by name. */
+	/* '*' allows what leaves a process as it was; its end, or what may slow it down, must be
+	 * allowed by name. */
 	if (strcmp(l->action, action) != 0 &&
-	    (strcmp(l->action, "*") != 0 || (l->allow && restart)))
+	    (strcmp(l->action, "*") != 0 || (l->allow && by_name)))
 		return false;
 	/* Root's processes and containers' are allowed only by a line that speaks of them. */
 	if (l->allow && p->uid == 0 && !l->names_uid)

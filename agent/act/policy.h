@@ -9,9 +9,9 @@
  * max and cooldown hold for each process; for restart for each unit or container, or for each
  * program of a user in a cgroup: the process is another one each time.
  *
- * A line is a verdict, an action or '*' (on allow lines: all but restart, which must be named), and
- * terms that must all hold; the first line that matches
- * decides and nothing matching denies. '=' takes a shell glob for exe, comm and cgroup ('*' crosses
+ * A line is a verdict, an action or '*' (on allow lines: all but restart and limit, which must be
+ *named), and terms that must all hold; the first line that matches decides and nothing matching
+ *denies. '=' takes a shell glob for exe, comm and cgroup ('*' crosses
  * '/'), a number for uid. Some processes, and some units, are denied before the file is asked.
  * Pure, but for policy_load.
  */

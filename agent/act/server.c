@@ -237,9 +237,9 @@ static void turn(struct server *s, const struct pollfd *ready)
 	}
 }
 
-int server_run(struct server *s, int stop_fd, struct error *err)
+int server_run(struct server *s, int stop_fd, int watcher_fd, struct error *err)
 {
-	struct pollfd fds[CLIENTS_MAX + 2];
+	struct pollfd fds[CLIENTS_MAX + 3];
 
 	for (;;) {
 		/* poll skips descriptors below zero. */
@@ -247,6 +247,7 @@ int server_run(struct server *s, int stop_fd, struct error *err)
 			fds[i] = (struct pollfd){.fd = s->clients[i], .events = POLLIN};
 		fds[CLIENTS_MAX] = (struct pollfd){.fd = s->listener, .events = POLLIN};
 		fds[CLIENTS_MAX + 1] = (struct pollfd){.fd = stop_fd, .events = POLLIN};
+		fds[CLIENTS_MAX + 2] = (struct pollfd){.fd = watcher_fd, .events = POLLIN};
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
 			if (errno == EINTR)
 				continue;
@@ -254,6 +255,9 @@ int server_run(struct server *s, int stop_fd, struct error *err)
 		}
 		if (fds[CLIENTS_MAX + 1].revents)
 			return 0;
+		/* Who starts us again has its limits taken back. */
+		if (fds[CLIENTS_MAX + 2].revents)
+			return error_set(err, -ECHILD, "the watcher of limits has ended");
 		turn(s, fds);
 		if (fds[CLIENTS_MAX].revents)
 			on_connection(s);

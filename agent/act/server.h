@@ -22,7 +22,7 @@ struct server;
 int server_new(const char *path, uid_t uid, gid_t gid, struct gate *gate, struct server **ret,
 	       struct error *err) must_use;
 /* Serves until stop_fd becomes readable. */
-int server_run(struct server *s, int stop_fd, struct error *err) must_use;
+int server_run(struct server *s, int stop_fd, int watcher_fd, struct error *err) must_use;
 /* Takes the socket's file away too, if it made it. */
 void server_free(struct server **s);
 

@@ -205,6 +205,9 @@ void killwatch_action(struct killwatch *k, const struct record_action *a)
 	case COMMAND_CENSUS:
 		what = VERDICT_ACTION_CENSUS;
 		break;
+	case COMMAND_LIMIT:
+		/* Who dies of it is killed by the kernel, and the dossier names the cgroup. */
+		return;
 	}
 	oom_own_action(k->oom, a->pid, a->start_ticks, what, a->id);
 }

@@ -246,6 +246,7 @@ struct action_type {
 static const struct action_type types[] = {
 	{"trim", SCOPE_ACT_TRIM, "act:trim"},
 	{"restart", SCOPE_ACT_RESTART, "act:restart"},
+	{"limit", SCOPE_ACT_LIMIT, "act:limit"},
 	{"census", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
 	{"gc", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-threshold", SCOPE_ACT_TRIM, "act:trim"},

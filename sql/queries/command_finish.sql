@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A result that comes after its command was given up as expired is still the truth. A census gives
--- nothing back: that it gained nothing says nothing.
+-- A result that comes after its command was given up as expired is still the truth. A census or a limit
+-- gives nothing back at once: that it gained nothing says nothing.
 UPDATE command AS c
-SET state = CASE WHEN c.action = 'census' AND $3::text = 'ineffective' THEN 'done' ELSE $3::text END,
+SET state = CASE WHEN c.action IN ('census', 'limit') AND $3::text = 'ineffective' THEN 'done' ELSE $3::text END,
     done = $4::timestamptz, rss_before = $5::int8, rss_after = $6::int8, swap_before = $7::int8,
     swap_after = $8::int8, held_us = $9::int8, detail = $10::text,
     verify_next = CASE WHEN NOT c.dry_run AND c.action <> 'census' AND $3::text IN ('done', 'ineffective') AND $5::int8 > 0
