@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/act/authority.h"
 #include "agent/act/policy.h"
@@ -78,6 +79,21 @@ static uint32_t subject_of(const struct command *c, const struct process *p)
 	return subject ? subject : 1;
 }
 
+static int check_quiet(const struct policy_verdict *v, int64_t now_us, struct error *err)
+{
+	time_t now = (time_t)(now_us / USEC_PER_SEC);
+	struct tm t;
+
+	if (v->quiet_from == v->quiet_to)
+		return 0;
+	/* Who cannot tell the hour lets it be quiet. */
+	if (localtime_r(&now, &t) && !policy_is_quiet(v, t.tm_hour * 60 + t.tm_min))
+		return 0;
+	return error_set(err, -EPERM, "policy line %u wants quiet from %02d:%02d to %02d:%02d",
+			 v->line, v->quiet_from / 60, v->quiet_from % 60, v->quiet_to / 60,
+			 v->quiet_to % 60);
+}
+
 /* The policy's bounds on how often, from what the journal remembers. */
 static int check_rate(const struct gate *g, const struct command *c, const struct process *p,
 		      const struct policy_verdict *v, int64_t now_us, struct error *err)
@@ -115,8 +131,11 @@ static int check_policy(const struct gate *g, const struct command *c, const str
 	policy_free(&policy);
 	if (!v.allowed)
 		return error_set(err, -EPERM, "not allowed: %s", v.why);
-	/* A dry run changes nothing and uses nothing up. */
-	return no_policy || c->dry_run ? 0 : check_rate(g, c, p, &v, now_us, err);
+	/* A dry run changes nothing, disturbs nobody and uses nothing up. */
+	if (no_policy || c->dry_run)
+		return 0;
+	rc = check_quiet(&v, now_us, err);
+	return rc < 0 ? rc : check_rate(g, c, p, &v, now_us, err);
 }
 
 static int check_identity(const struct command *c, const struct process *p, struct error *err)

@@ -52,6 +52,8 @@ struct line {
 	unsigned max;
 	int64_t max_window_us;
 	int64_t cooldown_us;
+	int quiet_from;
+	int quiet_to;
 	char shown[LINE_SHOWN];
 };
 
@@ -135,6 +137,7 @@ static bool term_holds(const struct term *t, const struct process *p)
 		return (p->supervisor.kind == SUPERVISOR_BARE) == (bool)t->number;
 	case KEY_MAX:
 	case KEY_COOLDOWN:
+	case KEY_QUIET:
 	case KEY_COUNT:
 		return true;
 	}
@@ -185,10 +188,19 @@ void policy_judge(const struct policy *p, const char *action, const struct proce
 		ret->max = l->max;
 		ret->max_window_us = l->max_window_us;
 		ret->cooldown_us = l->cooldown_us;
+		ret->quiet_from = l->quiet_from;
+		ret->quiet_to = l->quiet_to;
 		snprintf(ret->why, sizeof(ret->why), "policy line %u: %s", l->number, l->shown);
 		return;
 	}
 	str_copy(ret->why, sizeof(ret->why), "no line of the policy allows it");
+}
+
+bool policy_is_quiet(const struct policy_verdict *v, int minute)
+{
+	if (v->quiet_from <= v->quiet_to)
+		return minute >= v->quiet_from && minute < v->quiet_to;
+	return minute >= v->quiet_from || minute < v->quiet_to;
 }
 
 /* ---- parsing ---- */
@@ -227,6 +239,22 @@ static int parse_max(const struct parse *ps, const char *value, struct line *l)
 	return refuse(ps, "max = '%s': expected 'min', 'h' or 'd' after the '/'", value);
 }
 
+static int parse_quiet(const struct parse *ps, const char *value, struct line *l)
+{
+	unsigned from_h, from_m, to_h, to_m;
+	int used = 0;
+
+	if (strlen(value) != 11 ||
+	    sscanf(value, "%2u:%2u-%2u:%2u%n", &from_h, &from_m, &to_h, &to_m, &used) != 4 ||
+	    used != 11 || from_h > 23 || to_h > 23 || from_m > 59 || to_m > 59)
+		return refuse(ps, "quiet = '%s': expected hours such as 22:00-06:00", value);
+	l->quiet_from = (int)(from_h * 60 + from_m);
+	l->quiet_to = (int)(to_h * 60 + to_m);
+	if (l->quiet_from == l->quiet_to)
+		return refuse(ps, "quiet = '%s': ends when it begins", value);
+	return 0;
+}
+
 static int parse_number(const struct parse *ps, struct term *t, const char *value)
 {
 	if (str_parse_int(value, &t->number) < 0 || t->number < 0 || t->number > UINT32_MAX)
@@ -250,7 +278,7 @@ static int parse_value(const struct parse *ps, struct line *l, struct term *t, c
 		return refuse(ps, "%s has no value", key_words[t->key]);
 	if (t->op != OP_EQ && t->key != KEY_UID)
 		return refuse(ps, "%s takes '=' only", key_words[t->key]);
-	if (!l->allow && (t->key == KEY_MAX || t->key == KEY_COOLDOWN))
+	if (!l->allow && (t->key == KEY_MAX || t->key == KEY_COOLDOWN || t->key == KEY_QUIET))
 		return refuse(ps, "%s has no meaning on a deny line", key_words[t->key]);
 	switch (t->key) {
 	case KEY_UID:
@@ -275,6 +303,8 @@ static int parse_value(const struct parse *ps, struct line *l, struct term *t, c
 		if (str_parse_duration(value, &l->cooldown_us) < 0)
 			return refuse(ps, "cooldown '%s': expected a duration such as 5min", value);
 		return 0;
+	case KEY_QUIET:
+		return parse_quiet(ps, value, l);
 	case KEY_COUNT:
 		break;
 	}

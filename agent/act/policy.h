@@ -6,8 +6,9 @@
  *	allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=5min
  *	deny *
  *
- * max and cooldown hold for each process; for restart for each unit or container, or for each
- * program of a user in a cgroup: the process is another one each time.
+ * max and cooldown hold for each process; quiet, in the host's own time, may go over midnight; for
+ *restart for each unit or container, or for each program of a user in a cgroup: the process is
+ *another one each time.
  *
  * A line is a verdict, an action or '*' (on allow lines: all but restart and limit, which must be
  *named), and terms that must all hold; the first line that matches decides and nothing matching
@@ -34,7 +35,8 @@
 	X(SECCOMP, seccomp, "yes: also processes under a seccomp filter; default yes")     \
 	X(BARE, bare, "yes: nobody is known to start it again; restart: default no")       \
 	X(MAX, max, "on allow: how often per process, '6/h' or '1/d' ('min', 'h' or 'd')") \
-	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")
+	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")                    \
+	X(QUIET, quiet, "on allow: not in these hours of the host's clock, '22:00-06:00'")
 
 struct policy;
 
@@ -44,7 +46,9 @@ struct policy_verdict {
 	unsigned max;  /* times per max_window_us, 0 = no bound */
 	int64_t max_window_us;
 	int64_t cooldown_us; /* 0 = none */
-	char why[256];       /* one clause: 'line 3: deny *' */
+	int quiet_from;      /* minutes of the day; both the same = no quiet hours */
+	int quiet_to;
+	char why[256]; /* one clause: 'line 3: deny *' */
 };
 
 /* where names the source in messages, '/etc/memherd/policy'. A mistake is '-EINVAL' with
@@ -58,5 +62,7 @@ void policy_free(struct policy **p);
 /* policy may be NULL: then only what is always denied is judged, and the rest is allowed. */
 void policy_judge(const struct policy *p, const char *action, const struct process *facts,
 		  struct policy_verdict *ret);
+/* Is that minute of the day one in which the line that allowed it wants quiet? Pure. */
+bool policy_is_quiet(const struct policy_verdict *v, int minute);
 
 #endif

@@ -514,6 +514,18 @@ def test_the_policy_decides(actd, spawn, build):
     actd.policy("allow trim uid=0 exe=*/waits container=no cooldown=1h\n"
                 "allow trim uid=0 exe=*/waits container=yes cooldown=1h\n")
     assert "wants a rest of" in refusal(actd, p.pid, 3), "the override counts too"
+    now = time.time()
+    hour = [time.strftime("%H:%M", time.localtime(now + s)) for s in (-600, 600)]
+    for container in ("no", "yes"):
+        actd.policy(f"allow trim uid=0 container={container} quiet={hour[0]}-{hour[1]}\n")
+        rc, r = actd.trim(p.pid, "--dry-run")
+        if rc == 0:
+            assert f"wants quiet from {hour[0]} to {hour[1]}" in refusal(actd, p.pid, 3)
+            actd.policy(f"allow trim uid=0 container={container} quiet={hour[1]}-{hour[0]}\n")
+            assert actd.trim(p.pid)[0] == 0
+            break
+    else:
+        raise AssertionError("neither line allowed it")
     actd.policy("allow trim exe=*/waits\n")
     assert "no line of the policy allows it" in refusal(actd, p.pid, 3), "uid 0 was not named"
 

@@ -92,6 +92,25 @@ static void the_verdict_tells_the_line_and_its_bounds(void **state unused_arg)
 	assert_string_equal(v.why, "no line of the policy allows it");
 }
 
+static void quiet_hours_may_go_over_midnight(void **state unused_arg)
+{
+	struct process p = worker();
+	struct policy_verdict v = judge("allow trim quiet=22:00-06:30", &p);
+
+	assert_true(v.allowed);
+	assert_true(policy_is_quiet(&v, 22 * 60));
+	assert_true(policy_is_quiet(&v, 0));
+	assert_true(policy_is_quiet(&v, 6 * 60 + 29));
+	assert_false(policy_is_quiet(&v, 6 * 60 + 30));
+	assert_false(policy_is_quiet(&v, 22 * 60 - 1));
+	v = judge("allow trim quiet=09:00-17:00", &p);
+	assert_true(policy_is_quiet(&v, 9 * 60));
+	assert_false(policy_is_quiet(&v, 17 * 60));
+	assert_false(policy_is_quiet(&v, 0));
+	v = judge("allow trim", &p);
+	assert_false(policy_is_quiet(&v, 0));
+}
+
 static void root_and_containers_must_be_named(void **state unused_arg)
 {
 	struct process p = worker();
@@ -230,6 +249,14 @@ static void a_mistake_names_file_and_line(void **state unused_arg)
 		{"allow trim max=-1/h", "expected a count"},
 		{"allow trim max=6/year", "expected 'min', 'h' or 'd'"},
 		{"allow trim cooldown=soon", "expected a duration"},
+		{"allow trim quiet=22-06", "expected hours such as 22:00-06:00"},
+		{"allow trim quiet=24:00-06:00", "expected hours"},
+		{"allow trim quiet=22:00-06:60", "expected hours"},
+		{"allow trim quiet=22:00-06:000", "expected hours"},
+		{"allow trim quiet=-2:00-06:00", "expected hours"},
+		{"allow trim quiet=22:00 -06:00", "expected hours"},
+		{"allow trim quiet=06:00-06:00", "ends when it begins"},
+		{"deny trim quiet=22:00-06:00", "no meaning on a deny line"},
 		{"allow trim container=perhaps", "expected yes or no"},
 		{"deny trim max=1/h", "no meaning on a deny line"},
 		{"allow trim exe=\x1b[2J", "unprintable"},
@@ -272,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_line_that_matches_decides),
 		cmocka_unit_test(the_verdict_tells_the_line_and_its_bounds),
+		cmocka_unit_test(quiet_hours_may_go_over_midnight),
 		cmocka_unit_test(root_and_containers_must_be_named),
 		cmocka_unit_test(a_restart_is_allowed_by_name_only),
 		cmocka_unit_test(some_units_are_never_restarted),
