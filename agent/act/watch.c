@@ -20,12 +20,16 @@
 #include "common/str.h"
 
 #define TURN_MS 1000
+#define FDS_MAX 256 /* at its start memherd-actd has a few */
 
 static _Noreturn void watch(struct leashes *l, pid_t parent)
 {
 	sigset_t set;
 	struct pollfd stop = {.events = POLLIN};
 
+	/* Above all the socket: whoever comes after a killed memherd-actd must find it free. */
+	for (int fd = STDERR_FILENO + 1; fd < FDS_MAX; fd++)
+		close(fd);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
