@@ -146,6 +146,10 @@ int command_actions(struct cli *c)
 	"limit bounds the memory of the whole cgroup of '%s' for a time: above it the kernel\n" \
 	"slows it down, or with --kind max kills; --dry-run tells what would be set."
 
+#define TRACE_ASKS                                                                                \
+	"snapshot traces the allocations of the process '%s' for some seconds: each takes some\n" \
+	"times longer meanwhile, and a block that lives some hundred bytes more."
+
 static bool confirmed(const struct cli *c, const char *question, const char *target)
 {
 	const char *mark = strstr(question, "%s");
@@ -314,4 +318,21 @@ int command_gc_unfreeze(struct cli *c)
 int command_limit(struct cli *c)
 {
 	return act(c, "limit", LIMIT_ASKS);
+}
+
+/* A census is a snapshot too, under its own name. */
+int command_snapshot(struct cli *c)
+{
+	const char *kind = c->kind ? c->kind : "census";
+
+	if (strcmp(kind, "census") == 0) {
+		c->now = true;
+		return command_census(c);
+	}
+	if (strcmp(kind, "tracemalloc") == 0) {
+		c->wait = true;
+		return act(c, kind, TRACE_ASKS);
+	}
+	fprintf(stderr, "memherd: --kind '%s': expected census or tracemalloc\n", kind);
+	return CLI_USAGE;
 }

@@ -29,6 +29,10 @@ const struct cli_command cli_commands[] = {
 	{"restart", 1, 1, command_restart,
 	 "HOST:PID|HOST/SERVICE [--dry-run] [--yes] [--wait] [--reason TEXT]",
 	 "have a process started again by systemd, its container engine or its parent"},
+	{"snapshot", 1, 1, command_snapshot,
+	 "HOST:PID|HOST/SERVICE [--kind census|tracemalloc] [--seconds N] [--frames N] [--dry-run] "
+	 "[--yes] [--reason TEXT]",
+	 "a new census, or which lines of a Python program allocate what stays"},
 	{"gc", 1, 1, command_gc,
 	 "HOST:PID|HOST/SERVICE [--generation 0|1|2] [--dry-run] [--yes] [--wait] [--reason TEXT]",
 	 "gc.collect() in a Python process"},

@@ -45,6 +45,7 @@ struct cli {
 	bool diff;        /* with the census before, or with the one named */
 	const char *base; /* NULL: the one before */
 	bool now;
+	const char *kind;                   /* of a snapshot */
 	const char *params[CLI_PARAMS_MAX]; /* by command_param_name()'s place; NULL = not said */
 	char **args;                        /* behind the command's name */
 	int n_args;
@@ -71,6 +72,7 @@ int command_alerts(struct cli *c);
 int command_ack(struct cli *c);
 int command_trim(struct cli *c);
 int command_restart(struct cli *c);
+int command_snapshot(struct cli *c);
 int command_gc(struct cli *c);
 int command_gc_threshold(struct cli *c);
 int command_gc_freeze(struct cli *c);

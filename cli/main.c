@@ -29,6 +29,7 @@ enum {
 	OPT_TOP,
 	OPT_DIFF,
 	OPT_NOW,
+	OPT_KIND,
 	OPT_PARAM, /* and the name's place; the last */
 };
 
@@ -49,6 +50,7 @@ static const struct option fixed[] = {
 	{"top", required_argument, NULL, OPT_TOP},
 	{"diff", optional_argument, NULL, OPT_DIFF},
 	{"now", no_argument, NULL, OPT_NOW},
+	{"kind", required_argument, NULL, OPT_KIND},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 };
@@ -146,6 +148,9 @@ static void take_option(struct cli *c, struct place *at, int opt)
 	case OPT_DIFF:
 		c->diff = true;
 		c->base = optarg;
+		break;
+	case OPT_KIND:
+		c->kind = optarg;
 		break;
 	case OPT_NOW:
 		c->now = true;

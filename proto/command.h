@@ -32,6 +32,7 @@
 	X(GC_THRESHOLD, 5, "gc-threshold") \
 	X(GC_FREEZE, 6, "gc-freeze")       \
 	X(GC_UNFREEZE, 7, "gc-unfreeze")   \
+	X(TRACEMALLOC, 8, "tracemalloc")   \
 	X(LIMIT, 16, "limit")
 
 /* No action takes longer: memherd-actd gives up on it then, and who waits for its answer waits that

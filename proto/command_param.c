@@ -20,6 +20,23 @@ static const struct command_param rows[] = {
 		.help = "how the objects are read",
 	},
 	{
+		.action = COMMAND_TRACEMALLOC,
+		.name = "seconds",
+		.unit = COMMAND_UNIT_SECONDS,
+		.min = 1,
+		.max = 10,
+		.preset = 5,
+		.help = "how long to trace",
+	},
+	{
+		.action = COMMAND_TRACEMALLOC,
+		.name = "frames",
+		.min = 1,
+		.max = 25,
+		.preset = 5,
+		.help = "of each allocation's traceback",
+	},
+	{
 		.action = COMMAND_GC,
 		.name = "generation",
 		.max = 2,

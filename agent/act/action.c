@@ -9,6 +9,7 @@
 #include "agent/act/gc.h"
 #include "agent/act/limit.h"
 #include "agent/act/restart.h"
+#include "agent/act/tracemalloc.h"
 #include "agent/act/trim.h"
 
 static const struct action actions[] = {
@@ -23,6 +24,8 @@ static const struct action actions[] = {
 	 gc_freeze_run},
 	{COMMAND_GC_UNFREEZE, "gc-unfreeze", "gc.unfreeze() in a Python process", gc_unfreeze_run},
 	{COMMAND_LIMIT, "limit", "limit the memory of its cgroup for a time", limit_run},
+	{COMMAND_TRACEMALLOC, "tracemalloc", "which lines of a Python program allocate what stays",
+	 tracemalloc_run},
 	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run},
 };
 

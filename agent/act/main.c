@@ -14,6 +14,7 @@
 #include "agent/act/gate.h"
 #include "agent/act/policy.h"
 #include "agent/act/server.h"
+#include "agent/act/trace_print.h"
 #include "agent/act/watch.h"
 #include "common/clock.h"
 #include "common/confine.h"
@@ -37,6 +38,7 @@ struct arguments {
 	bool no_policy;
 	const char *params[PARAM_NAMES_MAX]; /* by command_param_name()'s place; NULL = not said */
 	int64_t top;
+	const char *kind; /* of a snapshot: the action that makes it */
 	const char *command;
 	const char *target;
 };
@@ -65,7 +67,8 @@ static void usage(FILE *out)
 	      out);
 	for (size_t i = 0; action_at(i); i++)
 		usage_of(out, action_at(i));
-	fputs("                   [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
+	fputs("  snapshot     PID [--kind census|tracemalloc]: the action of that name\n"
+	      "                   [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
 	      "  check-config     read configuration and policy, tell what is wrong\n"
 	      "  dump-config      print every option\n"
 	      "  --version\n",
@@ -94,8 +97,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 	static const struct option fixed[] = {
 		{"config", required_argument, NULL, 'c'}, {"dry-run", no_argument, NULL, 'n'},
 		{"json", no_argument, NULL, 'j'},         {"no-policy", no_argument, NULL, 'P'},
-		{"top", required_argument, NULL, 't'},    {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
+		{"top", required_argument, NULL, 't'},    {"kind", required_argument, NULL, 'k'},
+		{"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
 	};
 	struct option longs[ARRAY_SIZE(fixed) + PARAM_NAMES_MAX + 1];
 	int c;
@@ -118,6 +121,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			a->params[c - OPT_PARAM] = optarg;
 		} else if (c == 't' && str_parse_int(optarg, &a->top) == 0 && a->top > 0) {
 			continue;
+		} else if (c == 'k') {
+			a->kind = optarg;
 		} else if (c == 'V') {
 			puts("memherd-actd " MEMHERD_VERSION);
 			return EXIT_OK;
@@ -261,13 +266,17 @@ static void print_json_number(const char *name, int64_t v)
 }
 
 /* What an action made beside its sentence: a census is all that there is. */
-static void print_body(const struct buf *body, const struct arguments *args)
+static void print_body(const struct action *a, const struct buf *body, const struct arguments *args)
 {
 	struct error err = {""};
 	int rc;
 
 	if (!body->len)
 		return;
+	if (a->number == COMMAND_TRACEMALLOC) {
+		trace_print(stdout, body, args->json);
+		return;
+	}
 	if (args->json) {
 		fputs(", \"census\": ", stdout);
 		rc = census_print_json(stdout, body, (size_t)args->top, &err);
@@ -285,7 +294,7 @@ static void print_result(const struct action *a, pid_t pid, const struct command
 		fprintf(r->status == COMMAND_DONE || r->status == COMMAND_DRY_RUN ? stdout : stderr,
 			"%s %d: %s: %s\n", a->name, (int)pid, command_status_word(r->status),
 			r->detail);
-		print_body(body, args);
+		print_body(a, body, args);
 		return;
 	}
 	printf("{\"action\": \"%s\", \"pid\": %d, \"status\": \"%s\", \"detail\": ", a->name,
@@ -297,7 +306,7 @@ static void print_result(const struct action *a, pid_t pid, const struct command
 	print_json_number("swap_after_bytes", r->swap_after);
 	print_json_number("held_us", r->held_us);
 	print_json_number("total_us", r->total_us);
-	print_body(body, args);
+	print_body(a, body, args);
 	puts("}");
 }
 
@@ -349,9 +358,23 @@ static int by_hand(const struct act_options *o, const struct action *a,
 	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+/* 'snapshot --kind census' is 'census'. */
+static const struct action *action_of(const struct arguments *a)
+{
+	static const char *const kinds[] = {"census", "tracemalloc"};
+	const char *kind = a->kind ? a->kind : kinds[0];
+
+	if (strcmp(a->command, "snapshot") != 0)
+		return a->kind ? NULL : action_find_name(a->command);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(kinds[i], kind) == 0)
+			return action_find_name(kind);
+	return NULL;
+}
+
 static int dispatch(const struct act_options *o, const struct arguments *a)
 {
-	const struct action *action = action_find_name(a->command);
+	const struct action *action = action_of(a);
 	struct error err;
 
 	if (strcmp(a->command, "dump-config") == 0) {

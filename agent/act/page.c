@@ -96,7 +96,8 @@ int page_write(const struct page *p, struct error *err)
 	struct head h = {.magic = MAGIC, .self = p->address};
 	/* One expression without a name of its own: it is run among those of __main__. */
 	int n = snprintf(boot, sizeof(boot),
-			 "__import__('builtins').exec(r'''%s''', {'PAGE': %" PRIu64 "})\n",
+			 "(lambda b: b.exec(b.compile(r'''%s''', '<memherd>', 'exec'), "
+			 "{'PAGE': %" PRIu64 "}))(__import__('builtins'))\n",
 			 probe_boot, p->address);
 	int rc = n < 0 || (size_t)n >= sizeof(boot) ? -E2BIG : 0;
 

@@ -32,6 +32,8 @@ bool script_act(const struct process *p, const struct action_order *o,
 {
 	const struct script script = {.source = a->source,
 				      .args = a->args,
+				      .start_us = a->start_us,
+				      .run_us = a->run_us,
 				      .look_only = o->dry_run};
 	struct script_report report = {0};
 	struct process_memory before;

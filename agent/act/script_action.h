@@ -13,7 +13,9 @@ struct script_action {
 	const char *source;
 	const char *args;
 	const char *would; /* 'call gc.collect(2)': what a dry run says */
-	const char *cost;  /* what it costs the process, for the dry run */
+	int64_t start_us;  /* of struct script; 0 = its presets */
+	int64_t run_us;
+	const char *cost; /* what it costs the process, for the dry run */
 };
 
 /* True when the script ran and answered: then the sentence and the status are the caller's to set;

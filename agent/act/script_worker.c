@@ -28,6 +28,8 @@
 struct running {
 	const struct script_job *job;
 	struct script_report *report;
+	int64_t start_us;
+	int64_t run_us;
 	pid_t pid; /* and the id of its first thread */
 	struct maps maps;
 	struct libc libc;
@@ -202,7 +204,9 @@ static int try_once(struct running *r, int round, struct error *err)
 		r->needs_gil = true;
 		rc = look ? 0 : remote_by_sleeper(&r->remote, r->pid, &c, err);
 		r->needs_gil = false;
-		return rc;
+		/* it may have slept in C with the GIL: others can queue */
+		if (rc != -EAGAIN)
+			return rc;
 	}
 	if (hold_state(r->pid, r->pid) == 'R') {
 		told(r, "its main thread, between two instructions");
@@ -303,7 +307,7 @@ static int await_start(struct running *r, struct error *err)
 	while ((state = page_state(&r->page)) == PAGE_ARMED) {
 		int64_t now = clock_boot_us();
 
-		if (now >= start + SCRIPT_START_US)
+		if (now >= start + r->start_us)
 			break;
 		if (now >= kick_us) {
 			kick(r, kicks++);
@@ -318,7 +322,7 @@ static int await_start(struct running *r, struct error *err)
 		return state;
 	return error_set(err, -ETIMEDOUT,
 			 "queued but not run within %lld s and taken back: the main thread %s",
-			 (long long)(SCRIPT_START_US / USEC_PER_SEC),
+			 (long long)(r->start_us / USEC_PER_SEC),
 			 blocked_where(r, where, sizeof(where)));
 }
 
@@ -330,7 +334,7 @@ static int await(struct running *r, struct error *err)
 	int rc;
 
 	if (state == PAGE_RUNS)
-		state = await_end(r, SCRIPT_RUN_US);
+		state = await_end(r, r->run_us);
 	r->report->running = state == PAGE_RUNS;
 	if (state == -ETIMEDOUT)
 		return state;
@@ -338,7 +342,7 @@ static int await(struct running *r, struct error *err)
 		(void)!page_disarm(&r->page);
 		return error_set(err, -ETIMEDOUT,
 				 "it runs for more than %lld s; its answer is not waited for",
-				 (long long)(SCRIPT_RUN_US / USEC_PER_SEC));
+				 (long long)(r->run_us / USEC_PER_SEC));
 	}
 	if (state == -ESRCH)
 		return error_set(err, state, "process %d ended meanwhile", (int)r->pid);
@@ -358,6 +362,8 @@ int script_work(const void *arg, void *result, struct error *err)
 	/* Nothing is freed on the way out: the process ends here. */
 	*r.report = (struct script_report){0};
 	r.pid = r.job->process->pid;
+	r.start_us = r.job->script->start_us ? r.job->script->start_us : SCRIPT_START_US;
+	r.run_us = r.job->script->run_us ? r.job->script->run_us : SCRIPT_RUN_US;
 	rc = maps_load(r.pid, &r.maps, err);
 	if (rc == 0)
 		rc = interpreter_find(r.pid, &r.maps, &r.in, err);

@@ -200,6 +200,7 @@ void killwatch_action(struct killwatch *k, const struct record_action *a)
 	case COMMAND_GC_THRESHOLD:
 	case COMMAND_GC_FREEZE:
 	case COMMAND_GC_UNFREEZE:
+	case COMMAND_TRACEMALLOC:
 		what = VERDICT_ACTION_SCRIPT;
 		break;
 	case COMMAND_CENSUS:

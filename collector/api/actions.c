@@ -248,6 +248,7 @@ static const struct action_type types[] = {
 	{"restart", SCOPE_ACT_RESTART, "act:restart"},
 	{"limit", SCOPE_ACT_LIMIT, "act:limit"},
 	{"census", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
+	{"tracemalloc", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
 	{"gc", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-threshold", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-freeze", SCOPE_ACT_TRIM, "act:trim"},

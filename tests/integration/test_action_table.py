@@ -22,6 +22,7 @@ ACTIONS = {
     "trim": (1, (0, 0, 0), "trim takes no parameter"),
     "restart": (2, (0, 0, 0), "restart takes no parameter"),
     "census": (3, (0, 0, 0), "census: 'method' is one of"),
+    "tracemalloc": (8, (1, 1, 0), "tracemalloc takes no further parameter"),
     "gc": (4, (2, 0, 0), "gc: 'generation' is 9, but at most 2"),
     "gc-threshold": (5, (600, 8, 9), "gc-threshold: 'old' is -9, but at least 0"),
     "gc-freeze": (6, (0, 0, 0), "gc-freeze takes no parameter"),

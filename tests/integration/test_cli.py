@@ -415,10 +415,11 @@ def test_parameters_are_flags(collector):
 @pytest.mark.parametrize("args,action,params", [
     (("gc",), "gc", None), (("gc", "--generation", "1"), "gc", {"generation": 1}),
     (("gc-threshold", "--young", "5000", "--old", "7"), "gc-threshold", {"young": 5000, "old": 7}),
+    (("snapshot", "--kind", "tracemalloc", "--seconds", "9s", "--dry-run"), "tracemalloc", {"seconds": 9}),
     (("gc-freeze",), "gc-freeze", None), (("gc-unfreeze",), "gc-unfreeze", None),
 ])
 def test_the_collector_is_told(collector, args, action, params):
-    collector.say("POST", "/actions", dict(ACTION, type=action), 202)
+    collector.say("POST", "/actions", dict(ACTION, type=action, state="done"), 202)
     r = run(collector, args[0], "web-1:42", *args[1:], "--yes")
     assert r.returncode == 0, r.stderr
     body = json.loads(collector.asked[0][3])

@@ -18,7 +18,7 @@ from test_actd import actd, build, signals_blocked, spawn  # noqa: E402,F401
 TARGET = os.path.join(ROOT, "tests/support/script_target.py")
 TIMES = int(os.environ.get("SCRIPT_TIMES", "3"))
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="needs root on x86-64")
-ACTIONS = ("gc", "gc-threshold", "gc-freeze", "gc-unfreeze")
+ACTIONS = ("gc", "gc-threshold", "gc-freeze", "gc-unfreeze", "tracemalloc")
 CPYTHONS = [p for p in pythons.all() if p.kind == "cpython" and p.minor() >= 8]
 OTHERS = [p for p in pythons.all() if p.kind != "cpython"]
 
@@ -347,3 +347,74 @@ def test_killed_at_any_moment_the_program_goes_on(actd, start, local):  # noqa: 
     assert p.returncode == 0, p.stderr
     said = t.finish()
     assert 1 <= int(said["full"]) <= 31 and said["errors"] == "0"
+
+
+# ---- tracemalloc ----
+
+LEAK = """
+import sys, threading, time
+import _tracemalloc
+mode = sys.argv[1]
+if mode == "traces":
+    _tracemalloc.start(3)
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+kept = []
+def handle():
+    kept.append(bytearray(10000))  # the leak
+def serve():
+    while not over.is_set():
+        handle()
+        junk = [bytes(1000) for i in range(20)]
+        over.wait(0.005)
+def on():
+    return "yes" if _tracemalloc.is_tracing() else "no"
+print("ready", flush=True)
+serve()
+print("tracing=%s left=%s" % (on(), "_memherd" in _tracemalloc.__dict__), flush=True)
+"""
+LEAK_LINE = 1 + LEAK.splitlines().index("    kept.append(bytearray(10000))  # the leak")
+CALL_LINE = 1 + LEAK.splitlines().index("        handle()")
+
+
+@pytest.mark.parametrize("mode", ["plain", "traces"])
+@pytest.mark.parametrize("python", CPYTHONS, ids=lambda p: p.label)
+def test_the_leaking_line_is_named(act, start, python, mode):
+    # from a file: of what '-c' runs there is no name to tell
+    inside = "/tmp/memherd-leak-test.py"
+    python.path(inside).write_text(LEAK)
+    t = start(python, mode, f"import sys; exec(compile(open({inside!r}).read(), {inside!r}, 'exec'))")
+    rc, r = act("tracemalloc", t.pid, "--seconds", 1)
+    assert (rc, r["status"]) == (0, "done"), r
+    assert re.match(rf"in 1 s \+[\d.]+ [KM]iB in \+\d+ blocks: {inside}:{LEAK_LINE} \+", r["detail"]), r
+    site = r["sites"][0]
+    assert site["place"] == f"{inside}:{LEAK_LINE}" and site["grown_bytes"] > 10000 * site["more_blocks"] / 2 > 10000
+    if mode == "plain":
+        assert site["called_from"].startswith(f"{inside}:{CALL_LINE} < "), site
+    rc, r = act("tracemalloc", t.pid, "--seconds", 1, "--frames", 1)
+    assert rc == 0 and r["sites"][0]["place"] == f"{inside}:{LEAK_LINE}", "a second one is as good"
+    assert t.finish() == {"tracing": "yes" if mode == "traces" else "no", "left": "False"}
+
+
+def test_a_trace_whose_asker_died_ends_by_itself(actd, start, local):  # noqa: F811
+    actd.policy("allow tracemalloc uid>=0\nallow tracemalloc uid>=0 container=yes\n")
+    t = start(local, "plain", LEAK)
+    p = subprocess.Popen(actd.command("tracemalloc", t.pid, "--seconds", "1"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         start_new_session=True)
+    time.sleep(0.7)
+    os.killpg(p.pid, signal.SIGKILL)
+    p.wait()
+    r = actd.run("tracemalloc", t.pid, "--seconds", "1")
+    assert r.returncode == 1 and "a trace of before is not over yet" in r.stderr, r.stderr
+    time.sleep(10)  # one second and eight
+    assert t.finish() == {"tracing": "no", "left": "False"}
+
+
+def test_a_snapshot_is_the_action_of_its_kind(act, actd, start, local):  # noqa: F811
+    t = start(local, "sleep")
+    rc, r = act("snapshot", t.pid, "--kind", "tracemalloc", "--seconds", "2", "--dry-run")
+    assert rc == 0 and r["action"] == "tracemalloc", r
+    assert "would trace allocations with 5 frames for 2 s in Python 3." in r["detail"] and "some times longer" in r["detail"]
+    assert actd.run("snapshot", t.pid, "--kind", "movie").returncode == 2
+    assert actd.run("gc", t.pid, "--kind", "census").returncode == 2
+    assert actd.run("tracemalloc", t.pid, "--seconds", "60").returncode == 2

@@ -9,6 +9,8 @@
 
 extern const char probe_boot[];
 extern const char probe_gc[];
+extern const char probe_trace_start[];
+extern const char probe_trace_stop[];
 extern const char probe_gc_threshold[];
 extern const char probe_gc_freeze[];
 

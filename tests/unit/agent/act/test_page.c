@@ -99,8 +99,8 @@ static void a_command_is_armed_answered_and_taken_back(void **state unused_arg)
 /* They are put between r''' and ''': neither may end the literal. */
 static void what_is_embedded_stays_one_literal(void **state unused_arg)
 {
-	static const char *const probes[] = {probe_boot, probe_gc, probe_gc_threshold,
-					     probe_gc_freeze};
+	static const char *const probes[] = {probe_boot,      probe_gc,          probe_gc_threshold,
+					     probe_gc_freeze, probe_trace_start, probe_trace_stop};
 
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
 		assert_true(strlen(probes[i]) > 20);
