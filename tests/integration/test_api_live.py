@@ -32,7 +32,8 @@ RULES = """rule big on process where cmdline ~ "*/api_leak.py*" {
     level log when rss > 1MiB for 1s;
 }
 """
-POLICY = "allow trim uid>=1000 exe=/usr/bin/python3* max=100/h cooldown=1s\ndeny *\n"
+POLICY = ("allow trim uid>=1000 exe=/usr/bin/python3* max=100/h cooldown=1s\n"
+          "allow gc uid>=1000 exe=/usr/bin/python3*\ndeny *\n")
 HOSTILE = 'od"d\\na me.py'
 ENDED = {"done", "failed", "ineffective", "expired", "refused", "unknown"}
 STATES = ENDED | {"queued", "sent", "running"}
@@ -506,6 +507,16 @@ def test_action_params(stack, admin, host):
     for params, says in (({"method": "fast"}, "one of fitting|"), ({"method": 1}, "one of fitting|"), ({"n": 1}, "no parameter 'n'"), ([], "object")):
         status, _, problem = admin.post("/actions", {**body, "params": params}, Idempotency_Key=str(uuid.uuid4()))
         assert status == 422 and says in problem["detail"] and problem["errors"][0]["pointer"] == "/params", problem
+
+
+def test_action_gc(stack, admin, host):
+    """All the way: REST, signature, agent, helper, the program itself, and back."""
+    body = {"type": "gc", "target": f"{host['name']}:{stack.leak.pid}", "params": {"generation": 1}}
+    status, _, action = admin.post("/actions", body, Idempotency_Key=str(uuid.uuid4()))
+    assert status == 202 and action["params"] == {"generation": 1}
+    end = admin.ended(action["id"])
+    assert end["state"] in ("done", "ineffective") and end["detail"].startswith("gc.collect(1) found "), end
+    assert stack.leak.alive()
 
 
 def test_action_pages(stack, admin, host):
