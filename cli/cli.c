@@ -57,6 +57,9 @@ const struct cli_command cli_commands[] = {
 	 "why a Python process grows: verdict, evidence, where its memory is, what to do"},
 	{"actions", 0, 2, command_actions, "[[show] ACTION] [--limit N]",
 	 "what was done to processes and what it gained"},
+	{"audit", 0, 2, command_audit, "[verify [HEAD]] [--limit N]",
+	 "who did what, the oldest first; verify follows its chain of hashes, and looks for a head "
+	 "that was kept"},
 	{"breakers", 0, 3, command_breakers, "[close ACTOR TYPE]",
 	 "rules whose action stands still because it gave nothing"},
 	{"enroll-token", 1, 2, command_enroll_token,

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "collector/api/api.h"
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
 #include "collector/store/store_audit.h"
@@ -46,4 +49,93 @@ void audit_list(struct call *c)
 	db = rows_db(c, &kind);
 	if (db)
 		rows_asked(c, store_audit_list(db, after, c->limit + 1, rows_list, c));
+}
+
+/* ---- the chain, from its first row on ---- */
+
+#define VERIFY_PAGE 1000
+
+struct verifying {
+	struct audit_chain chain;
+	int64_t after; /* id of the last row */
+	bool wanted;   /* a head that was kept elsewhere is looked for */
+	bool found;
+	uint8_t head[SHA256_SIZE];
+};
+
+static void tell_chain(struct call *c, const struct error *why)
+{
+	const struct verifying *v = c->kept;
+	struct json_writer *w = &c->json;
+	char head[2 * SHA256_SIZE + 1];
+
+	str_hex(head, v->chain.head, SHA256_SIZE);
+	jw_object(w);
+	jw_k_bool(w, "ok", !why && (!v->wanted || v->found));
+	jw_k_int(w, "rows", (int64_t)v->chain.rows);
+	jw_k_str(w, "head", head);
+	if (v->wanted)
+		jw_k_bool(w, "holds_head", v->found);
+	else
+		jw_k_null(w, "holds_head");
+	jw_k_str(w, "why", why ? why->msg : NULL);
+	jw_object_end(w);
+	call_reply(c, 200);
+}
+
+static void verify_next(struct call *c);
+
+static void on_page(void *arg, int rc, const struct db_result *r,
+		    const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+	struct verifying *v = c->kept;
+	struct error why = {""};
+	size_t n = rc < 0 ? 0 : db_rows(r);
+
+	for (size_t i = 0; i < n && rc >= 0; i++) {
+		struct audit_row row;
+
+		store_audit_row(r, i, &row);
+		rc = audit_chain_check(&v->chain, &row, &why);
+		v->after = row.audit_id;
+		v->found |= v->wanted && memcmp(v->chain.head, v->head, SHA256_SIZE) == 0;
+	}
+	if (rc == -EBADMSG && *why.msg)
+		tell_chain(c, &why);
+	else if (rc < 0)
+		call_fail_db(c, rc);
+	else if (n < VERIFY_PAGE)
+		tell_chain(c, NULL);
+	else
+		verify_next(c);
+}
+
+static void verify_next(struct call *c)
+{
+	const struct verifying *v = c->kept;
+	struct db *db = api_db(c->api);
+	int rc = db ? store_audit_list(db, v->after, VERIFY_PAGE, on_page, c) : -ENOTCONN;
+
+	if (rc < 0)
+		call_fail_db(c, rc);
+}
+
+void audit_verify(struct call *c)
+{
+	const char *head = query_get(&c->query, "head");
+	struct verifying *v = calloc(1, sizeof(*v));
+
+	if (!v) {
+		call_fail(c, 503, "no memory");
+		return;
+	}
+	c->kept = v;
+	v->wanted = head != NULL;
+	if (head && (strlen(head) != (size_t)2 * SHA256_SIZE ||
+		     str_unhex(v->head, SHA256_SIZE, head) < 0)) {
+		call_fail(c, 400, "parameter 'head' must be 64 hex digits");
+		return;
+	}
+	verify_next(c);
 }

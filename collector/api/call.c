@@ -41,6 +41,7 @@ void call_free(struct call **slot)
 	json_decref(c->body);
 	buf_fini(&c->out);
 	free(c->path);
+	free(c->kept);
 	explicit_bzero(c->secret, sizeof(c->secret));
 	c->magic = 0;
 	free(c);

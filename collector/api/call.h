@@ -53,6 +53,7 @@ struct call {
 	int metric;
 	const struct row_kind *rows;
 	const struct change_kind *change;
+	void *kept;                    /* freed with the call */
 	int verdict;                   /* of what a change's statement gave */
 	char secret[CALL_SECRET_SIZE]; /* shown once; wiped with the call */
 	TAILQ_ENTRY(call) entry;

@@ -64,6 +64,7 @@ void enroll_token_add(struct call *c);
 void enroll_token_revoke(struct call *c);
 /* audit.c */
 void audit_list(struct call *c);
+void audit_verify(struct call *c);
 /* rules.c */
 void rules_get(struct call *c);
 void rules_check(struct call *c);

@@ -57,6 +57,7 @@ const struct route route_table[] = {
 	{HTTP_POST, V1 "/tokens", SCOPE_ADMIN, token_add, "make one"},
 	{HTTP_DELETE, V1 "/tokens/{id}", SCOPE_ADMIN, token_revoke, "end one"},
 	{HTTP_GET, V1 "/audit", SCOPE_ADMIN, audit_list, "who did what; hash-chained"},
+	{HTTP_GET, V1 "/audit/verify", SCOPE_ADMIN, audit_verify, "does the chain hold"},
 	{HTTP_GET, V1 "/rules", SCOPE_READ, rules_get, "rules and their state"},
 	{HTTP_POST, V1 "/rules/check", SCOPE_READ, rules_check, "would this text be accepted"},
 	{HTTP_POST, V1 "/login-links", SCOPE_ADMIN, login_link_add, "a one-time login"},

@@ -552,6 +552,7 @@ ASKED = {
     "/rules/check": ("POST", {"text": RULES}, "read"),
     "/actions ": ("POST", {"type": "trim", "target": "nobody:1"}, "act:trim"),
     "/alerts/999999/ack": ("POST", None, "act:trim rules:write"),
+    "/audit/verify": ("GET", None, ""),
     "/breakers/rule:none/trim/close": ("POST", None, "rules:write"),
     "/enroll-tokens": ("GET", None, "enroll"),
     "/enroll-tokens ": ("POST", {}, "enroll"),
@@ -629,6 +630,22 @@ def audit(admin):
 def netstring(text):
     data = text.encode()
     return b"%d:%s," % (len(data), data)
+
+
+def test_audit_verify(stack, admin):
+    first = admin.get("/audit/verify")
+    assert first["ok"] and first["rows"] >= 1 and first["why"] is None and first["holds_head"] is None
+    assert admin.get(f"/audit/verify?head={first['head']}")["holds_head"] is True
+    lost = admin.get(f"/audit/verify?head={'0' * 64}")
+    assert (lost["ok"], lost["holds_head"], lost["why"]) == (False, False, None)
+    assert admin.ask("GET", "/audit/verify?head=xyz")[0] == 400
+    # One row that was changed and is put back.
+    row, actor = stack.sql("SELECT audit_id, actor FROM audit ORDER BY audit_id LIMIT 1")[0]
+    execute(stack, f"UPDATE audit SET actor = 'somebody' WHERE audit_id = {row}")
+    broken = admin.get("/audit/verify")
+    assert not broken["ok"] and f"audit row {row} was changed after it was written" in broken["why"] and broken["rows"] == 0
+    execute(stack, f"UPDATE audit SET actor = '{actor}' WHERE audit_id = {row}")
+    assert admin.get("/audit/verify")["ok"]
 
 
 def test_audit_chain(stack, admin):

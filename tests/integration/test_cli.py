@@ -460,6 +460,21 @@ def test_a_new_token_is_alone_on_stdout(collector):
     assert json.loads(collector.asked[0][3]) == {"ttl_seconds": 600, "uses": 2, "note": "web"}
 
 
+def test_audit(collector):
+    row = {"id": "1", "time": "2026-11-23T01:02:03.000Z", "actor": "admin", "action": "alert.ack", "target": "alert 7"}
+    collector.say("GET", "/audit", {"items": [row], "next_cursor": None})
+    assert run(collector, "audit").stdout.splitlines()[1].split("\t")[2:] == ["admin", "alert.ack", "alert 7"]
+    chain = {"ok": True, "rows": 3, "head": "ab", "holds_head": None, "why": None}
+    collector.say("GET", "/audit/verify", chain)
+    r = run(collector, "audit", "verify")
+    assert r.returncode == 0 and r.stdout.splitlines()[1].split("\t")[:3] == ["ok", "3", "ab"]
+    collector.say("GET", "/audit/verify", {**chain, "ok": False, "holds_head": False})
+    r = run(collector, "audit", "verify", "c" * 64)
+    assert r.returncode == 1 and "broken" in r.stdout and "is gone" in r.stdout
+    assert collector.asked[-1][1].endswith("?head=" + "c" * 64)
+    assert run(collector, "audit", "frob").returncode == 2
+
+
 def test_breakers(collector):
     row = {"actor": "rule:leak", "type": "trim", "open": True, "results": 3, "opened": "2026-11-23T01:02:03.000Z",
            "until": "2026-11-23T02:02:03.000Z", "closed": None, "closed_by": None}

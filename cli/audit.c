@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who did what: audit. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+static void audit_row(struct table *t, const json_t *a)
+{
+	cell_text(t, a, "id");
+	cell_time(t, a, "time");
+	cell_text(t, a, "actor");
+	cell_text(t, a, "action");
+	cell_text(t, a, "target");
+}
+
+static void chain_row(struct table *t, const json_t *a)
+{
+	const json_t *holds = json_object_get(a, "holds_head");
+
+	table_cell(t, json_is_true(json_object_get(a, "ok")) ? "ok" : "broken");
+	cell_number(t, a, "rows");
+	cell_text(t, a, "head");
+	table_cell(t,
+		   json_is_boolean(holds) ? (json_is_true(holds) ? "is there" : "is gone") : NULL);
+	cell_text(t, a, "why");
+}
+
+/* Follows the chain of hashes; a cut at its end shows only against a head that was kept. */
+static int verify(struct cli *c)
+{
+	static const char *const headings[] = {"CHAIN", ">ROWS", "HEAD", "KEPT HEAD", "WHY", NULL};
+	char path[256] = "/audit/verify";
+	json_t *answer = NULL;
+	struct table t;
+	int code;
+
+	if (c->n_args == 2 && cli_add_query(c, path, sizeof(path), "head", c->args[1]) < 0)
+		return cli_usage("audit");
+	code = cli_get(c, path, &answer);
+	if (code)
+		return code;
+	if (c->json) {
+		code = cli_print_json(answer);
+	} else {
+		table_init(&t, headings);
+		chain_row(&t, answer);
+		code = cli_print_table(c, &t);
+	}
+	if (!code && !json_is_true(json_object_get(answer, "ok")))
+		code = CLI_FAILED;
+	json_decref(answer);
+	return code;
+}
+
+int command_audit(struct cli *c)
+{
+	static const char *const headings[] = {">ID", "TIME", "ACTOR", "ACTION", "TARGET", NULL};
+	char path[128] = "/audit";
+
+	if (c->n_args && strcmp(c->args[0], "verify") != 0)
+		return cli_usage("audit");
+	if (c->n_args)
+		return verify(c);
+	if (cli_add_query(c, path, sizeof(path), "limit", c->limit) < 0)
+		return cli_usage("audit");
+	return cli_list(c, path, headings, audit_row);
+}
