@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A result that comes after its command was given up as expired is still the truth. A census or a limit
--- gives nothing back at once: that it gained nothing says nothing.
+-- A result that comes after its command was given up as expired is still the truth. Only some
+-- actions give memory back: of the others it says nothing that there is as much as before.
 UPDATE command AS c
-SET state = CASE WHEN c.action IN ('census', 'limit') AND $3::text = 'ineffective' THEN 'done' ELSE $3::text END,
+SET state = CASE WHEN c.action NOT IN ('trim', 'restart', 'gc') AND $3::text = 'ineffective' THEN 'done' ELSE $3::text END,
     done = $4::timestamptz, rss_before = $5::int8, rss_after = $6::int8, swap_before = $7::int8,
     swap_after = $8::int8, held_us = $9::int8, detail = $10::text,
-    verify_next = CASE WHEN NOT c.dry_run AND c.action <> 'census' AND $3::text IN ('done', 'ineffective') AND $5::int8 > 0
+    verify_next = CASE WHEN NOT c.dry_run AND c.action IN ('trim', 'restart', 'gc') AND $3::text IN ('done', 'ineffective') AND $5::int8 > 0
                        THEN $11::timestamptz END
 WHERE c.host_id = $1::int4 AND c.cmd_id = $2::uuid AND c.state IN ('queued', 'sent', 'running', 'expired')
 RETURNING

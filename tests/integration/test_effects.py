@@ -106,6 +106,14 @@ def test_what_did_nothing_is_not_measured(pg, d, dry, status, before):  # noqa: 
     assert pg.query("SELECT verify_next IS NULL FROM command") == [(True,)]
 
 
+def test_what_is_not_meant_to_give_back_is_not_judged_by_it(pg, d):  # noqa: F811
+    act(d, 500, before=500, after=500, action="gc-freeze")
+    assert pg.query("SELECT state, verify_next IS NULL FROM command") == [("done", True)]
+    act(d, 500, before=500, after=500, action="gc-unfreeze")
+    act(d, 500, before=500, after=500, action="trim")
+    assert pg.query("SELECT state, verify_next IS NULL FROM command WHERE action = 'trim'") == [("ineffective", False)]
+
+
 def test_what_the_same_gave_before_is_told_of_the_next(pg, d):  # noqa: F811
     pg.query("INSERT INTO process (host_id, proc_id, boot_id, pid, start_ticks, ppid, uid, comm, cmdline, exe, cgroup, service,"
              " first_seen) SELECT h, n, gen_random_uuid(), 4001, 77, 1, 0, 'python', '', '', '', s, now()"
