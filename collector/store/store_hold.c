@@ -160,9 +160,14 @@ void store_on_hold_timer(int fd, short what, void *arg)
 		store_timer(s->hold_timer, LOOK_US);
 }
 
+/* At once: a link that died without a disk is soon replaced by one that fences what it sent. */
 void store_hurry(struct store *s, int32_t host_id)
 {
-	(void)store_hold_release(s, host_id);
+	if (!store_hold_release(s, host_id))
+		return;
+	s->hurried = true;
+	if (!s->flushing && !s->backoff_us)
+		store_timer(s->flush_timer, 0);
 }
 
 void store_hold_fini(struct store *s)

@@ -577,7 +577,7 @@ static void on_flushed(void *arg, int rc, const struct db_result *r, const struc
 		rc = FAILPOINT_RC("ingest.reply"); /* in, but nobody heard it */
 	if (rc == 0) {
 		group_committed(s);
-		if (s->stats.queued_bytes < (size_t)s->cfg.flush_bytes)
+		if (s->stats.queued_bytes < (size_t)s->cfg.flush_bytes && !s->hurried)
 			next = s->cfg.flush_us;
 	} else {
 		bool bad = (rc == -EINVAL || rc == -EEXIST) && !s->group[0]->dead;
@@ -630,6 +630,7 @@ void store_on_flush_timer(int fd, short what, void *arg)
 	if (s->flushing || TAILQ_EMPTY(&s->queue))
 		return;
 	group_collect(s);
+	s->hurried = false;
 	s->flushing = true;
 	if (group_send(s) == 0)
 		return;

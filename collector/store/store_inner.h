@@ -148,6 +148,7 @@ struct store {
 	size_t n_group;
 	size_t group_max; /* shrinks to find a batch that cannot be stored */
 	bool flushing;
+	bool hurried; /* somebody waits for what is in the queue */
 	int64_t backoff_us;
 	char refused[256]; /* why the last flush failed */
 
