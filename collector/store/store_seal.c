@@ -15,8 +15,9 @@
 
 #define HOUR_US             (3600 * USEC_PER_SEC)
 #define ROWS_MAX            ((size_t)512 << 20)
-#define PARTS_PER_SEAL      8  /* chunks of one series in one seal: full ones are followed */
-#define PATIENCE            20 /* graces, for a window that late data keeps coming into */
+#define PARTS_PER_SEAL      8 /* chunks of one series in one seal: full ones are followed */
+#define LOOK_US             USEC_PER_SEC /* from one look for a window that is due to the next */
+#define PATIENCE            20           /* graces, for a window that late data keeps coming into */
 #define SEAL_ROLLUP_COLUMNS 18
 
 struct seal_part {
@@ -295,10 +296,10 @@ static bool seal_due(struct store *s, int64_t now_us, int64_t *ret_t0)
 	if (!s->replay.done || t0 == INT64_MAX)
 		return false;
 	end = t0 + s->cfg.window_us;
-	if (now_us < end + s->cfg.seal_grace_us)
-		return false;
-	store_hold_release_window(s, t0);
-	if (store_queue_touches(s, t0))
+	/* a look before it is due, so that it is stored by then */
+	if (now_us >= end + s->cfg.seal_grace_us - LOOK_US - s->cfg.flush_us)
+		store_hold_release_window(s, t0);
+	if (now_us < end + s->cfg.seal_grace_us || store_queue_touches(s, t0))
 		return false;
 	*ret_t0 = t0;
 	return now_us > end + PATIENCE * s->cfg.seal_grace_us ||
@@ -343,7 +344,7 @@ void store_on_seal_timer(int fd, short what, void *arg)
 	(void)fd, (void)what;
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (!s->seal.active && seal_start(s) < 0) {
-		store_timer(s->seal_timer, USEC_PER_SEC);
+		store_timer(s->seal_timer, LOOK_US);
 		return;
 	}
 	if (seal_send(s) < 0)
