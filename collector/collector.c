@@ -80,6 +80,8 @@ static void on_acked(void *arg, const struct store_acked *a)
 	MAGIC_CHECK(c, COLLECTOR_MAGIC);
 	if (a->rc == 0)
 		sessions_ack(c->sessions, a->host_id, (uint64_t)a->epoch, (uint64_t)a->last_seq);
+	else if (a->rc == -ESTALE)
+		ingest_fenced(c->ingest, a->host_id, (uint64_t)a->epoch, a->conn, a->t_us);
 	else if (a->rc == -EPROTO)
 		sessions_drop(c->sessions, a->host_id, WIRE_GOAWAY_PROTOCOL);
 	sessions_resume(c->sessions);
@@ -407,6 +409,7 @@ static void gather_stats(struct collector *c)
 	incidents_counts(c->incidents, &alerts);
 	c->stats.ingest_batches = store.batches;
 	c->stats.ingest_bytes = store.bytes;
+	c->stats.ingest_fenced = store.fenced;
 	c->stats.ingest_rejected = sessions_stats(c->sessions)->refused;
 	c->stats.ingest_lag_us =
 		store.oldest_queued_us

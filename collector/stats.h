@@ -12,6 +12,8 @@
 #define COLLECTOR_STAT_LIST(X)                                                                    \
 	X(ingest_batches, "ingest_batches_total", "", counter, 1, "batches committed")            \
 	X(ingest_bytes, "ingest_bytes_total", "", counter, 1, "bytes of batches committed")       \
+	X(ingest_fenced, "ingest_fenced_total", "", counter, 1,                                   \
+	  "batches refused because their agent has a newer connection")                           \
 	X(ingest_rejected, "ingest_rejected_total", "", counter, 1, "frames that were refused")   \
 	X(ingest_lag_us, "ingest_lag_seconds", "", gauge, 1e-6,                                   \
 	  "age of the oldest batch that is not committed")                                        \

@@ -112,6 +112,16 @@ static int64_t wait_of(const struct host *h)
 	return waits ? (int64_t)h->interval_ms * 1000 * WAIT_HALVES / 2 : 0;
 }
 
+/* Over a newer connection of our own they come again, and are in the windows already. */
+void ingest_fenced(struct ingest *in, int32_t host_id, uint64_t epoch, int64_t conn, int64_t t_us)
+{
+	const struct stream *s = stream_find(in, host_id, epoch);
+
+	if (s && s->conn == conn && window_take_back(store_windows(in->store), host_id, t_us) < 0)
+		log_error("host=%d samples of another collector are sealed here too: no memory",
+			  (int)host_id);
+}
+
 static int pack_begin(struct taking *k, struct error *err)
 {
 	const struct stream *s = k->stream;

@@ -67,6 +67,9 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 		 struct error *err) must_use;
 /* A stored batch of a window that was not sealed when we stopped: memory only. */
 void ingest_replay(struct ingest *in, struct host *h, const struct store_replayed *row);
+/* A batch that connection conn brought was refused: the agent has a newer one, to another collector
+ * unless that is ours. Its samples from t_us on are not ours to seal then. */
+void ingest_fenced(struct ingest *in, int32_t host_id, uint64_t epoch, int64_t conn, int64_t t_us);
 /* The host is to be forgotten: its streams go. */
 void ingest_forget(struct ingest *in, int32_t host_id);
 const struct ingest_stats *ingest_stats(const struct ingest *in);

@@ -60,6 +60,7 @@ struct store_acked {
 	int64_t epoch;
 	int64_t conn;
 	int64_t last_seq;
+	int64_t t_us; /* of its first tick */
 	int rc; /* 0 stored (now or before): acknowledge; -ESTALE fenced by a newer connection:
 		 * drop; -EPROTO a hole before it: end the connection, its next Hello tells where we
 		 * are */

@@ -516,6 +516,7 @@ static void group_ack(struct store *s, const struct pending *p)
 		.epoch = p->b.epoch,
 		.conn = p->b.conn,
 		.last_seq = p->b.last_seq,
+		.t_us = p->b.t_us,
 		.rc = rc_of(p->verdict),
 	};
 

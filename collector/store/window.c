@@ -363,6 +363,19 @@ static struct series *series_get(struct window_set *ws, const struct series_id *
 	return s;
 }
 
+static void chunk_begin(struct open_chunk *c)
+{
+	c->n = 0;
+	c->len = 0;
+	c->last_ms = 0;
+	memset(&c->run, 0, sizeof(c->run));
+	c->run.swap_max = METRIC_ABSENT;
+	for (unsigned k = 0; k < c->columns; k++)
+		c->v[k] = METRIC_ABSENT;
+	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
+		c->run.counted[i] = METRIC_ABSENT;
+}
+
 static struct open_chunk *chunk_get(struct window_set *ws, struct series *s, int64_t t0_us)
 {
 	unsigned columns = series_types[s->id.kind].spec->n_columns;
@@ -377,11 +390,7 @@ static struct open_chunk *chunk_get(struct window_set *ws, struct series *s, int
 		return NULL;
 	c->t0_us = t0_us;
 	c->columns = columns;
-	c->run.swap_max = METRIC_ABSENT;
-	for (unsigned k = 0; k < columns; k++)
-		c->v[k] = METRIC_ABSENT;
-	for (size_t i = 0; i < ARRAY_SIZE(counted); i++)
-		c->run.counted[i] = METRIC_ABSENT;
+	chunk_begin(c);
 	ws->bytes += size;
 	*tail = c;
 	return c;
@@ -429,6 +438,56 @@ int window_add(struct window_set *ws, const struct series_id *id, int64_t t_us, 
 	c->last_rcv_us = rcv_us;
 	s->last_us = t_us;
 	return log_add(ws, c, ms, v);
+}
+
+/* Written anew up to there, its figures with it. */
+static int chunk_take_back(struct window_set *ws, struct series *s, struct open_chunk *c,
+			   int64_t ms)
+{
+	struct open_chunk old = *c;
+	struct log_reader r;
+	uint8_t *log;
+	int rc = 0;
+
+	if (c->last_ms < ms)
+		return 0;
+	log = malloc(c->cap);
+	if (!log)
+		return -ENOMEM;
+	log_begin(&r, &old);
+	c->log = log;
+	chunk_begin(c);
+	while (rc == 0 && log_next(&r) && r.ms < ms) {
+		if (s->id.kind == SERIES_PROCESS)
+			figures_add(c, r.ms, r.v);
+		rc = log_add(ws, c, r.ms, r.v);
+	}
+	free(old.log);
+	return rc;
+}
+
+int window_take_back(struct window_set *ws, int32_t host_id, int64_t t_us)
+{
+	int rc = 0;
+
+	for (struct series *s = ws->series; s && rc == 0; s = s->hh.next) {
+		struct open_chunk *c, **at = &s->chunks;
+
+		if (s->id.host_id != host_id || s->last_us < t_us)
+			continue;
+		while (rc == 0 && (c = *at)) {
+			if (!c->sealing)
+				rc = chunk_take_back(ws, s, c, (t_us - c->t0_us) / 1000);
+			if (c->n || c->sealing) {
+				at = &c->next;
+				continue;
+			}
+			*at = c->next;
+			chunk_drop(ws, c);
+		}
+		s->last_us = t_us - 1;
+	}
+	return rc;
 }
 
 int window_set_cut(struct window_set *ws, int64_t t0_us, int64_t cut_us)

@@ -55,6 +55,10 @@ size_t window_bytes(const struct window_set *ws);
 int window_add(struct window_set *ws, const struct series_id *id, int64_t t_us, int64_t rcv_us,
 	       const int64_t *v) must_use;
 
+/* The host's samples from t on are taken back: another collector has stored them. What is being sealed
+ * stays. Without memory a chunk stays as it was: -ENOMEM. */
+int window_take_back(struct window_set *ws, int32_t host_id, int64_t t_us) must_use;
+
 /* The window from t0 was sealed with everything received up to cut_us. Cuts of windows that began
  * before oldest are forgotten by window_forget(). */
 int window_set_cut(struct window_set *ws, int64_t t0_us, int64_t cut_us) must_use;

@@ -43,7 +43,7 @@ DECLARE
     -- alert: its key must be unique over the fleet; lease: locked in share mode by every leader's
     -- write; the others are small and of no host.
     here constant text[] := ARRAY[
-        'alert', 'mail', 'audit', 'lease', 'counter', 'collector', 'meta', 'readable', 'api_token',
+        'alert', 'mail', 'audit', 'breaker', 'lease', 'counter', 'collector', 'meta', 'readable', 'api_token',
         'enroll_token'];
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN

@@ -107,3 +107,35 @@ def test_one_that_wakes_up_or_starts_anew_seals_nothing_twice(pair):
     seal_everything(pair, until)
     for host, proc in procs.items():
         check(pair, proc, host, since, until - 2)
+
+
+def test_what_comes_late_by_an_old_connection_is_refused():
+    """A collector hangs, its agent goes to the other one; when it wakes up it reads what the agent had sent before it
+    left, of which the other has stored the same numbers by then."""
+    with collectors.Pair(window=f"{WINDOW}s") as pair:
+        a, b = pair.stacks
+        _, procs = started(pair)
+        since = time.time()
+        pid = b.programs["collector"].pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_for("the host at the first", lambda: {h["name"]: h["collector"] for h in a.items("/hosts")}["second"]
+                     == f"127.0.0.1:{a.stream}", 90)
+            wait_for("batches by the new way", lambda: pair.sql(
+                "SELECT count(*) FROM inbox WHERE host_id = 2 AND writer = 0")[0][0] > 3, 30)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+        def fenced():
+            text = (b.get("/metrics", raw=True) or b"").decode()
+            found = re.search(r"(?m)^memherd_ingest_fenced_total (\d+)", text)
+            return found and int(found.group(1))
+        assert wait_for("refused batches", fenced, 20) > 0
+        # Of each stream the numbers by the old way end where those by the new one begin.
+        rows = pair.sql("SELECT epoch, min(seq) FILTER (WHERE writer = 0), max(last) FILTER (WHERE writer = 1) "
+                        "FROM inbox WHERE host_id = 2 GROUP BY epoch")
+        assert any(new and old for _, new, old in rows)
+        assert all(new == old + 1 for _, new, old in rows if new and old), rows
+        until = time.time()
+        seal_everything(pair, until)
+        check(pair, procs[2], 2, since, until - 2)

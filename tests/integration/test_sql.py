@@ -276,7 +276,15 @@ def test_who_may_make_no_role_is_told_what_to_run(pg):
             cur.execute("CREATE ROLE memherd_reader NOLOGIN")
             cur.execute("SET ROLE plain")
             cur.execute("SELECT mh_reader()")  # what the next start does
-            assert cur.fetchone() == ("",)
+            left, = cur.fetchone()
+            if c.server_version < 150000:  # where everybody may make tables unless the schema's owner says no
+                assert left == "REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
+                cur.execute("RESET ROLE")
+                cur.execute(left)
+                cur.execute("SET ROLE plain")
+                cur.execute("SELECT mh_reader()")
+                left, = cur.fetchone()
+            assert left == ""
             cur.execute("SET ROLE memherd_reader")
             cur.execute("SELECT count(*) FROM hosts")
         c.close()

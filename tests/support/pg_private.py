@@ -17,7 +17,9 @@ FOREIGN = os.environ.get("PG_ROOT", "")
 
 
 def newest_bin():
-    """Of the servers installed, or of those in FOREIGN."""
+    """PG_BIN, where it is set; else of the servers installed, or of those in FOREIGN."""
+    if os.environ.get("PG_BIN"):
+        return os.environ["PG_BIN"]
     return max(glob.glob(f"{FOREIGN}/usr/lib/postgresql/*/bin"), key=lambda path: float(path.split("/")[-2]))
 
 

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest PostgreSQL of Debian's suites, unpacked under build/postgres as pythons.py does with interpreters, for
-'make check-pg': prints NAME and ROOT of what could be had, a line a suite, or why not."""
+"""PostgreSQLs for 'make check-pg', under build/postgres: the newest one of Debian's suites, unpacked as pythons.py does
+with interpreters, and those of versions that no suite has, from packages that npm-postgres/package-lock.json pins. Prints
+NAME, the folder of its programs and, for one that must be run in a root of its own, ROOT, a line each, or why not."""
+import json
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 
 import pythons
 
 HOME = pathlib.Path(pythons.ROOT) / "build/postgres"
 SUITES = ("trixie", "sid")
+PACKAGES = ("postgresql-14", "postgresql-16")
 
 
 def newest(apt):
@@ -45,9 +49,28 @@ def get(suite):
     return program.parent, root
 
 
+def get_package(name):
+    """The folder of its programs. The links among its libraries, which no package can hold, are made here."""
+    root = pathlib.Path(pythons.ROOT)
+    home = HOME / "npm"
+    if not (home / "node_modules" / name).exists():
+        r = subprocess.run([root / "tools/npm-install", root / "tests/support/npm-postgres", home], capture_output=True,
+                           text=True, check=False)
+        if r.returncode:
+            raise OSError((r.stderr or r.stdout).strip().splitlines()[-1][:200])
+    folder = home / "node_modules" / name
+    for link in json.loads((folder / "native/pg-symlinks.json").read_text()):
+        at = folder / link["target"]
+        if not at.is_symlink():
+            at.symlink_to(pathlib.Path(link["source"]).name)
+    for program in (folder / "native/bin").iterdir():
+        program.chmod(0o755)
+    return folder / "native/bin"
+
+
 if __name__ == "__main__":
-    for suite in sys.argv[1:] or SUITES:
+    for suite in sys.argv[1:] or (*SUITES, *PACKAGES):
         try:
-            print(suite, *get(suite))
+            print(suite, *([get_package(suite)] if suite in PACKAGES else get(suite)))
         except (OSError, ValueError) as e:
             print(f"SKIP {suite}: {re.sub(r'https?://[^ ]+', '(mirror)', str(e))}", file=sys.stderr)

@@ -236,6 +236,51 @@ static void a_process_costs_no_more_than_its_columns(void **state unused_arg)
 	window_set_free(&ws);
 }
 
+static int on_sealed_part(void *arg, const struct window_part *p,
+			  const struct buf *chunk unused_arg)
+{
+	*(struct window_part *)arg = *p;
+	return 0;
+}
+
+/* As if they had never come: also in the figures. */
+static void what_another_stored_is_taken_back(void **state unused_arg)
+{
+	struct window_part part = {.n = 0};
+	struct window_set *ws;
+	int64_t t = BASE + 50 * SEC;
+
+	assert_int_equal(window_set_new(WIN, 1 << 20, &ws), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(add(ws, 7, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 100 + i), 0);
+	assert_int_equal(add(ws, 8, t, t, 1), 0); /* all of it goes */
+	assert_int_equal(add(ws, 9, BASE, BASE, 1), 0);
+	assert_int_equal(window_take_back(ws, 2, BASE), 0); /* of another host: nothing */
+	assert_int_equal(window_take_back(ws, 1, t), 0);
+	assert_int_equal(add(ws, 7, t, t, 1), 0);
+	assert_int_equal(window_take_back(ws, 1, t), 0);
+	assert_int_equal(window_take_back(ws, 1, BASE + SEC), 0);
+	assert_int_equal(add(ws, 7, t, t + 1, 300), 0); /* and by whoever stored it */
+	assert_int_equal(window_seal_begin(ws, BASE, on_sealed_part, &part), 0);
+	window_seal_done(ws, t + 2);
+	assert_int_equal(part.id.obj_id, 9); /* the last one; 8 is gone */
+	assert_int_equal(window_bytes(ws) > 0, 1);
+	window_set_free(&ws);
+
+	assert_int_equal(window_set_new(WIN, 1 << 20, &ws), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(add(ws, 7, BASE + i * 10 * SEC, BASE + i * 10 * SEC, 100 + i), 0);
+	assert_int_equal(window_take_back(ws, 1, t), 0);
+	assert_int_equal(window_seal_begin(ws, BASE, on_sealed_part, &part), 0);
+	assert_int_equal(part.n, 5);
+	assert_int_equal(part.t_last_us, BASE + 40 * SEC);
+	assert_int_equal(part.figures.rss_max, 104);
+	assert_int_equal(part.figures.rss_last, 104);
+	assert_int_equal(part.figures.rss_avg, 102);
+	window_seal_done(ws, t);
+	window_set_free(&ws);
+}
+
 static void a_replay_skips_what_is_sealed(void **state unused_arg)
 {
 	struct window_set *ws = set_new();
@@ -282,6 +327,7 @@ int main(void)
 		cmocka_unit_test(a_window_is_sealed_once),
 		cmocka_unit_test(kinds_do_not_mix),
 		cmocka_unit_test(a_process_costs_no_more_than_its_columns),
+		cmocka_unit_test(what_another_stored_is_taken_back),
 		cmocka_unit_test(a_replay_skips_what_is_sealed),
 		cmocka_unit_test(counters_that_restart_count_from_zero),
 		cmocka_unit_test(windows_start_on_the_grid),
