@@ -144,15 +144,19 @@ static bool term_holds(const struct term *t, const struct process *p)
 	return false;
 }
 
+/* What leaves a process as it was: no code of it runs otherwise, nothing slows it down or ends it.
+ */
+static bool is_harmless(const char *action)
+{
+	return strcmp(action, "trim") == 0 || strcmp(action, "census") == 0;
+}
+
 static bool line_matches(const struct line *l, const char *action, const struct process *p)
 {
 	bool restart = strcmp(action, "restart") == 0;
-	bool by_name = restart || strcmp(action, "limit") == 0;
+	bool any = strcmp(l->action, "*") == 0 && (!l->allow || is_harmless(action));
 
-	/* '*' allows what leaves a process as it was; its end, or what may slow it down, must be
-	 * allowed by name. */
-	if (strcmp(l->action, action) != 0 &&
-	    (strcmp(l->action, "*") != 0 || (l->allow && by_name)))
+	if (!any && strcmp(l->action, action) != 0)
 		return false;
 	/* Root's processes and containers' are allowed only by a line that speaks of them. */
 	if (l->allow && p->uid == 0 && !l->names_uid)

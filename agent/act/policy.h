@@ -6,14 +6,15 @@
  *	allow trim uid>=1000 exe=/usr/bin/python3* max=6/h cooldown=5min
  *	deny *
  *
- * max and cooldown hold for each process; quiet, in the host's own time, may go over midnight; for
- *restart for each unit or container, or for each program of a user in a cgroup: the process is
- *another one each time.
+ * max and cooldown hold for each process; for restart for each unit or container, or for each
+ * program of a user in a cgroup: the process is another one each time. quiet, in the host's own
+ * time, may go over midnight.
  *
- * A line is a verdict, an action or '*' (on allow lines: all but restart and limit, which must be
- *named), and terms that must all hold; the first line that matches decides and nothing matching
- *denies. '=' takes a shell glob for exe, comm and cgroup ('*' crosses
- * '/'), a number for uid. Some processes, and some units, are denied before the file is asked.
+ * A line is a verdict, an action or '*' (on allow lines trim and census alone; what ends a process,
+ * slows it down or runs code of ours in it must be named), and terms that must all hold; the first
+ * line that matches decides and nothing matching denies. '=' takes a shell glob for exe, comm and
+ * cgroup ('*' crosses '/'), a number for uid. Some processes, and some units, are denied before the
+ * file is asked.
  * Pure, but for policy_load.
  */
 #ifndef MEMHERD_AGENT_ACT_POLICY_H

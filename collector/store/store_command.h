@@ -42,7 +42,7 @@ struct action_row {
 	int64_t swap_after;
 	int64_t held_us;
 	char detail[COMMAND_DETAIL_SIZE];
-	char params[ACTION_PARAMS_SIZE]; /* a JSON object */
+	char params[ACTION_PARAMS_SIZE];   /* a JSON object */
 	char effects[ACTION_EFFECTS_SIZE]; /* JSON array, command/effect.h; '' = none yet */
 	char verdict[ACTION_WORD_SIZE];    /* EFFECT_VERDICT_LIST's words; '' = not yet */
 	int64_t verify_next_us;            /* when it is measured next; 0 = never (again) */

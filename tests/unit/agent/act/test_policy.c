@@ -146,6 +146,8 @@ static void a_restart_is_allowed_by_name_only(void **state unused_arg)
 		{"deny *\nallow restart", false, false},
 		{"allow restart cgroup=*/gunicorn.service uid=1000", true, false},
 	};
+	static const char *const named[] = {"limit",     "gc",          "gc-threshold",
+					    "gc-freeze", "gc-unfreeze", "tracemalloc"};
 	struct process unit = worker();
 	struct process bare = worker();
 	struct process master = worker();
@@ -160,6 +162,15 @@ static void a_restart_is_allowed_by_name_only(void **state unused_arg)
 			fail_msg("'%s'", rows[i].text);
 	}
 	assert_true(judge_action("allow restart", "restart", &master).allowed);
+	/* nor does '*' mean what runs code of ours in it or slows it down */
+	for (size_t i = 0; i < ARRAY_SIZE(named); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "allow %s", named[i]);
+		assert_true(judge_action(line, named[i], &unit).allowed);
+		assert_false(judge_action("allow *", named[i], &unit).allowed);
+		assert_false(judge_action("deny *", named[i], &unit).allowed);
+	}
 	/* Not a property that a trim needs. */
 	assert_true(judge_action("allow trim", "trim", &bare).allowed);
 }
