@@ -320,11 +320,22 @@ int command_limit(struct cli *c)
 	return act(c, "limit", LIMIT_ASKS);
 }
 
+/* An option that is a parameter of another action by that name. */
+static void drop_param(struct cli *c, const char *name)
+{
+	const char *known;
+
+	for (size_t i = 0; i < CLI_PARAMS_MAX && (known = command_param_name(i)); i++)
+		if (strcmp(known, name) == 0)
+			c->params[i] = NULL;
+}
+
 /* A census is a snapshot too, under its own name. */
 int command_snapshot(struct cli *c)
 {
 	const char *kind = c->kind ? c->kind : "census";
 
+	drop_param(c, "kind");
 	if (strcmp(kind, "census") == 0) {
 		c->now = true;
 		return command_census(c);

@@ -38,7 +38,6 @@ struct arguments {
 	bool no_policy;
 	const char *params[PARAM_NAMES_MAX]; /* by command_param_name()'s place; NULL = not said */
 	int64_t top;
-	const char *kind; /* of a snapshot: the action that makes it */
 	const char *command;
 	const char *target;
 };
@@ -97,8 +96,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 	static const struct option fixed[] = {
 		{"config", required_argument, NULL, 'c'}, {"dry-run", no_argument, NULL, 'n'},
 		{"json", no_argument, NULL, 'j'},         {"no-policy", no_argument, NULL, 'P'},
-		{"top", required_argument, NULL, 't'},    {"kind", required_argument, NULL, 'k'},
-		{"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+		{"top", required_argument, NULL, 't'},    {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
 	};
 	struct option longs[ARRAY_SIZE(fixed) + PARAM_NAMES_MAX + 1];
 	int c;
@@ -121,8 +120,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			a->params[c - OPT_PARAM] = optarg;
 		} else if (c == 't' && str_parse_int(optarg, &a->top) == 0 && a->top > 0) {
 			continue;
-		} else if (c == 'k') {
-			a->kind = optarg;
 		} else if (c == 'V') {
 			puts("memherd-actd " MEMHERD_VERSION);
 			return EXIT_OK;
@@ -358,21 +355,37 @@ static int by_hand(const struct act_options *o, const struct action *a,
 	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-/* 'snapshot --kind census' is 'census'. */
-static const struct action *action_of(const struct arguments *a)
+/* What was said for a parameter's name; it counts as taken. */
+static const char *take_param(struct arguments *a, const char *name)
+{
+	const char *known;
+	const char *said = NULL;
+
+	for (size_t i = 0; i < PARAM_NAMES_MAX && (known = command_param_name(i)); i++) {
+		if (strcmp(known, name) != 0)
+			continue;
+		said = a->params[i];
+		a->params[i] = NULL;
+	}
+	return said;
+}
+
+/* 'snapshot --kind census' is 'census'; of other commands --kind is a parameter. */
+static const struct action *action_of(struct arguments *a)
 {
 	static const char *const kinds[] = {"census", "tracemalloc"};
-	const char *kind = a->kind ? a->kind : kinds[0];
+	const char *kind;
 
 	if (strcmp(a->command, "snapshot") != 0)
-		return a->kind ? NULL : action_find_name(a->command);
+		return action_find_name(a->command);
+	kind = take_param(a, "kind");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (strcmp(kinds[i], kind) == 0)
-			return action_find_name(kind);
+		if (strcmp(kinds[i], kind ? kind : kinds[0]) == 0)
+			return action_find_name(kinds[i]);
 	return NULL;
 }
 
-static int dispatch(const struct act_options *o, const struct arguments *a)
+static int dispatch(const struct act_options *o, struct arguments *a)
 {
 	const struct action *action = action_of(a);
 	struct error err;
