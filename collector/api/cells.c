@@ -318,11 +318,12 @@ bool cells_take(struct call *c, const struct cells_list *list)
 
 bool cells_refuse(struct call *c)
 {
-	if (c->api->cells)
-		call_fail(c, 409,
-			  "this collector only shows what its cells hold: ask the collector of the "
-			  "cell whose host it is");
-	return c->api->cells != NULL;
+	if (!c->api->cells)
+		return false;
+	call_fail(c, 409,
+		  "this collector only shows what its cells hold: ask the collector of the "
+		  "cell whose host it is");
+	return true;
 }
 
 /* ---- its life ---- */

@@ -43,7 +43,7 @@ def started(pair):
     """The process that is watched, and its ids by host."""
     pid = pair.target().pid
     a = pair.stacks[0]
-    return pid, {h: int(wait_for("the process", lambda h=h: collectors.process_of(a, h, pid), 20)["id"].split("-")[-1])
+    return pid, {h: int(wait_for("the process", lambda h=h: collectors.process_of(a, h, pid), 60)["id"].split("-")[-1])
                  for h in (1, 2)}
 
 

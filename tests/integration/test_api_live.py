@@ -178,7 +178,13 @@ def admin(stack):
 
 @pytest.fixture
 def host(admin):
-    return admin.get("/hosts")["items"][0]
+    """Ours, once its first sample has come: it is connected a moment before."""
+
+    def sampled():
+        one = admin.get("/hosts")["items"][0]
+        return one["total_bytes"] and one
+
+    return wait_for("its first sample", sampled, 30)
 
 
 def process_of(admin, host, program):
