@@ -194,6 +194,25 @@ def test_headers_of_every_answer(server):
         assert re.fullmatch("[0-9a-f]{16}", r.headers["X-Request-Id"])
 
 
+def test_actions_are_described_as_the_tables_have_them(server):
+    """By the tables themselves: every action, and every parameter with its bounds."""
+    described = json.loads(server.ask("/api/v1/openapi.json").data)["components"]["schemas"]["NewAction"]["properties"]
+    with open(f"{ROOT}/proto/command.h") as f:
+        words = re.search(r"#define COMMAND_ACTION_LIST\(X\)(.*?)\n\n", f.read(), re.S).group(1)
+    assert set(described["type"]["enum"]) == set(re.findall(r'X\(\w+, \d+, "([\w-]+)"\)', words))
+    with open(f"{ROOT}/proto/command_param.c") as f:
+        rows = re.findall(r"\.name = \"(\w+)\",(.*?)\n\t\},", f.read(), re.S)
+    params = described["params"]["properties"]
+    assert len(rows) > 5 and {name for name, _ in rows} == set(params)
+    for name, row in rows:
+        listed = re.search(r'\.words = "([^"]+)"', row)
+        if listed:
+            assert params[name]["enum"] == listed.group(1).split("|")
+        preset = re.search(r"\.preset = (\d+)", row)
+        if preset:
+            assert params[name]["default"] == int(preset.group(1)), name
+
+
 def test_gzip_and_head(server):
     plain = server.ask("/api/v1/openapi.json")
     packed = server.ask("/api/v1/openapi.json", Accept_Encoding="gzip")
