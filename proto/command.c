@@ -57,6 +57,8 @@ static const struct field command_fields[] = {
 	SPARE_AFTER(4 + 8 + 48 + 4 + 40 + 48 + 64 + 24, COMMAND_SIZE),
 };
 
+#define SPAN_AT (4 + 4 + 16 + 48 + 384)
+
 static const struct field result_fields[] = {
 	FIELD(NUMBER, command_result, status),
 	FIELD(BYTES, command_result, id),
@@ -67,7 +69,11 @@ static const struct field result_fields[] = {
 	FIELD(NUMBER, command_result, held_us),
 	FIELD(NUMBER, command_result, total_us),
 	FIELD(TEXT, command_result, detail),
-	SPARE_AFTER(4 + 4 + 16 + 48 + 384, COMMAND_RESULT_SIZE),
+	FIELD(NUMBER, command_result, journal.last),
+	FIELD(NUMBER, command_result, journal.records),
+	FIELD(BYTES, command_result, journal.before),
+	FIELD(BYTES, command_result, journal.head),
+	SPARE_AFTER(SPAN_AT + COMMAND_SPAN_SIZE, COMMAND_RESULT_SIZE),
 };
 
 static const struct {
@@ -289,4 +295,19 @@ int command_result_unpack(const void *data, size_t len, struct command_result *r
 				 (unsigned)r.status);
 	*ret = r;
 	return 0;
+}
+
+bool command_result_split(uint8_t result[COMMAND_RESULT_SIZE], uint8_t journal[COMMAND_SPAN_SIZE])
+{
+	static const uint8_t none[COMMAND_SPAN_SIZE];
+
+	memcpy(journal, result + SPAN_AT, COMMAND_SPAN_SIZE);
+	memset(result + SPAN_AT, 0, COMMAND_SPAN_SIZE);
+	return memcmp(journal, none, sizeof(none)) != 0;
+}
+
+void command_result_join(uint8_t result[COMMAND_RESULT_SIZE],
+			 const uint8_t journal[COMMAND_SPAN_SIZE])
+{
+	memcpy(result + SPAN_AT, journal, COMMAND_SPAN_SIZE);
 }

@@ -20,6 +20,9 @@
 #define COMMAND_ACTOR_SIZE  48
 #define COMMAND_REASON_SIZE 64
 #define COMMAND_DETAIL_SIZE 384
+#define COMMAND_LINK_SIZE   16 /* the first bytes of a record's hash */
+
+#define COMMAND_SPAN_SIZE 44
 
 #define COMMAND_PARAMS 3
 
@@ -77,6 +80,17 @@ struct command {
 	int64_t params[COMMAND_PARAMS];   /* what command_param.h says of the action; else zero */
 };
 
+/*
+ * Where the host's journal tells of a command: a run of its records, which are numbered and chained
+ * by their hashes (agent/act/journal_record.h). All zero: not told, by an older memherd-actd.
+ */
+struct command_span {
+	uint64_t last;                     /* number of its last record */
+	uint32_t records;                  /* so many up to there; 0 = none, that is the head */
+	uint8_t before[COMMAND_LINK_SIZE]; /* of the record before its first; 0 = of none */
+	uint8_t head[COMMAND_LINK_SIZE];   /* of its last */
+};
+
 struct command_result {
 	uint8_t id[16];
 	enum command_status status;
@@ -87,6 +101,7 @@ struct command_result {
 	int64_t held_us;                  /* how long a thread of the target was held */
 	int64_t total_us;                 /* from start to the second measurement */
 	char detail[COMMAND_DETAIL_SIZE]; /* one sentence */
+	struct command_span journal;
 };
 
 /* False when the process was left as it was: refused, or failed before anything was done to it. */
@@ -103,6 +118,15 @@ int command_unpack(const void *data, size_t len, struct command *ret, struct err
 void command_result_pack(uint8_t out[COMMAND_RESULT_SIZE], const struct command_result *r);
 int command_result_unpack(const void *data, size_t len, struct command_result *ret,
 			  struct error *err) must_use;
+
+/*
+ * Between agent and collector the place in the journal goes beside the result, in a field that an
+ * older collector skips: taken out, and put back. journal: COMMAND_SPAN_SIZE bytes; false when the
+ * result tells none.
+ */
+bool command_result_split(uint8_t result[COMMAND_RESULT_SIZE], uint8_t journal[COMMAND_SPAN_SIZE]);
+void command_result_join(uint8_t result[COMMAND_RESULT_SIZE],
+			 const uint8_t journal[COMMAND_SPAN_SIZE]);
 
 /* What link sends to memherd-actd over its SOCK_SEQPACKET socket: one datagram, one answer of
  * COMMAND_RESULT_SIZE bytes. */

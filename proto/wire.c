@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/str.h"
+#include "proto/command.h"
 #include "proto/wire_rules.h"
 
 #define SECRET_MAX       64
@@ -182,6 +183,24 @@ int wire_unpack_command(struct arena *a, const uint8_t *data, size_t len, struct
 	};
 	rules_demand(&r, !m->signature.len || m->signature.len == SIGNATURE_SIZE,
 		     "'signature' has %zu bytes, expected %d", m->signature.len, SIGNATURE_SIZE);
+	return r.code;
+}
+
+int wire_unpack_command_result(struct arena *a, const uint8_t *data, size_t len,
+			       struct wire_command_result *ret, struct error *err)
+{
+	struct rules r = {"command_result", err, 0};
+	Memherd__CommandResult *m;
+
+	r.code = rules_unpack(&memherd__command_result__descriptor, r.what, a, data, len, &m, err);
+	if (r.code)
+		return r.code;
+	*ret = (struct wire_command_result){
+		.body = rules_blob(&r, m->body, 1, COMMAND_BODY_MAX, "body"),
+		.journal = rules_blob(&r, m->journal, 0, COMMAND_SPAN_SIZE, "journal"),
+	};
+	rules_demand(&r, !m->journal.len || m->journal.len == COMMAND_SPAN_SIZE,
+		     "'journal' has %zu bytes, expected %d", m->journal.len, COMMAND_SPAN_SIZE);
 	return r.code;
 }
 

@@ -365,7 +365,12 @@ struct wire_blob {
 
 struct wire_command {
 	struct wire_blob body;
-	struct wire_blob signature; /* empty in a result */
+	struct wire_blob signature;
+};
+
+struct wire_command_result {
+	struct wire_blob body;
+	struct wire_blob journal; /* command_result_split(); empty = not told */
 };
 
 struct wire_goaway {
@@ -408,12 +413,13 @@ struct wire_enroll_reply {
 	X(gap)               \
 	X(kill)              \
 	X(posture)           \
-	X(census)
+	X(census)            \
+	X(command_result)
 
 /*
  * For each: void wire_pack_<name>(struct buf *, const struct wire_<name> *) and
  * int wire_unpack_<name>(struct arena *, const uint8_t *, size_t, struct wire_<name> *ret,
- * struct error *). A CommandResult is packed and unpacked as a command without signature.
+ * struct error *).
  */
 #define X(name)                                                                  \
 	void wire_pack_##name(struct buf *b, const struct wire_##name *m);       \

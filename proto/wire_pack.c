@@ -245,6 +245,12 @@ void wire_pack_command(struct buf *b, const struct wire_command *m)
 	put_bytes(b, 2, m->signature.data, m->signature.len);
 }
 
+void wire_pack_command_result(struct buf *b, const struct wire_command_result *m)
+{
+	put_bytes(b, 1, m->body.data, m->body.len);
+	put_bytes(b, 3, m->journal.data, m->journal.len);
+}
+
 void wire_pack_goaway(struct buf *b, const struct wire_goaway *m)
 {
 	put_uint(b, 1, m->reason);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/act/authority.h"
+#include "agent/act/halt.h"
 #include "agent/act/policy.h"
 #include "agent/act/process.h"
 #include "common/clock.h"
@@ -127,8 +128,12 @@ static int check_policy(const struct gate *g, const struct command *c, const str
 
 	if (rc < 0)
 		return -EPERM;
+	if (policy && !c->dry_run)
+		rc = policy_maintenance(policy, now_us, err);
 	policy_judge(policy, command_action_word(c->action), p, &v);
 	policy_free(&policy);
+	if (rc < 0)
+		return rc;
 	if (!v.allowed)
 		return error_set(err, -EPERM, "not allowed: %s", v.why);
 	/* A dry run changes nothing, disturbs nobody and uses nothing up. */
@@ -204,11 +209,16 @@ static int execute(struct gate *g, const struct command *c, bool no_policy, int6
 	auto_process struct process p = {.pidfd = -1};
 	struct journal_entry e;
 	struct error err = {""};
-	/* Told apart from what cannot be read: pid 1 may be closed to us in a container. */
-	int rc = c->pid == 1 ? error_set(&err, -EPERM, "not allowed: pid 1 is never touched")
-			     : process_open((pid_t)c->pid, &p, &err);
-	bool known = rc == 0;
+	struct command_result told;
+	int rc = halt_check(g->options, c->dry_run, now_us, &err);
+	bool known;
 
+	/* Told apart from what cannot be read: pid 1 may be closed to us in a container. */
+	if (rc == 0 && c->pid == 1)
+		rc = error_set(&err, -EPERM, "not allowed: pid 1 is never touched");
+	if (rc == 0)
+		rc = process_open((pid_t)c->pid, &p, &err);
+	known = rc == 0;
 	if (rc == 0)
 		rc = check_identity(c, &p, &err);
 	if (rc == 0)
@@ -223,6 +233,8 @@ static int execute(struct gate *g, const struct command *c, bool no_policy, int6
 	e.result = *r;
 	if (journal_append(g->journal, &e, &err) < 0)
 		log_error("journal error='%s'", err.msg);
+	if (journal_find(g->journal, c->id, &told) == 0)
+		r->journal = told.journal;
 	log_result(c, known ? &p : NULL, r);
 	if (rc == 0 && r->status != COMMAND_DONE && r->status != COMMAND_DRY_RUN)
 		rc = -EIO;
@@ -262,6 +274,8 @@ void gate_submit(struct gate *g, const struct command_request *request, int64_t 
 		rc = admit(g, request, now_us, &c, &r, &err);
 		if (rc == 0)
 			execute(g, &c, false, now_us, &r);
+		else if (rc != -EALREADY)
+			journal_head(g->journal, &r.journal);
 		journal_unlock(g->journal);
 	}
 	str_hex(id, r.id, sizeof(r.id));

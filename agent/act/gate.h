@@ -3,7 +3,7 @@
  * gate.h - the one way to an action. Both doors, the socket and the command line, come through
  * here, so that nothing acts without identity, policy and journal:
  *
- *	signature -> host -> seen before? -> fresh -> which process -> policy -> rate
+ *	signature -> host -> seen before? -> fresh -> stopped? -> which process -> policy -> rate
  *	  -> journal 'started' -> action -> journal 'done'
  *
  * The owner of the log lines about commands. Policy and keys are read at each request: an edit
@@ -24,7 +24,7 @@ struct gate {
 	struct buf *body; /* what the last action made beside its result; NULL = not wanted */
 };
 
-/* Always gives a result; now_us is the wall clock. */
+/* Always gives a result, with its place in the journal; now_us is the wall clock. */
 void gate_submit(struct gate *g, const struct command_request *request, int64_t now_us,
 		 struct command_result *ret);
 /* What root asks for. */

@@ -9,90 +9,30 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "agent/act/journal_record.h"
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/cursor.h"
 #include "common/fs.h"
-#include "common/sign.h"
 
-#define RECORD_MAGIC   "MHJ1"
-#define RECORD_BODY    584
-#define RECORD_DIGEST  16
-#define RECORD_SIZE    (RECORD_BODY + RECORD_DIGEST)
-#define COMPACT_ABOVE  (3 * JOURNAL_KEEP)
-#define LOCK_STEP_NS   20000000
-#define HIGHEST_RECORD 1 /* beside the kept ones: the highest counter and fence */
-
-enum record_kind { RECORD_STARTED = 1, RECORD_DONE = 2, RECORD_HIGHEST = 3 };
+#define COMPACT_ABOVE (4 * JOURNAL_KEEP)
+#define LOCK_STEP_NS  20000000
+#define OLD_MAX       ((size_t)4 * JOURNAL_KEEP * JOURNAL_OLD_SIZE)
 
 struct journal {
 	char *path;
 	int lock_fd;
 	int fd;
 	ino_t inode;
-	off_t size;     /* of whole records that were read */
-	size_t records; /* in the file */
+	off_t size;             /* of whole records that were read */
+	size_t records;         /* in the file, the anchor too */
+	struct journal_link at; /* the last of them */
+	uint64_t base;          /* number before the file's first record */
+	bool anchored;
 	uint64_t counter;
 	uint64_t fence;
 	struct journal_entry *entries; /* JOURNAL_KEEP, oldest first */
 	size_t n;
 };
-
-static void pack_record(struct buf *b, enum record_kind kind, const struct journal_entry *e)
-{
-	uint8_t result[COMMAND_RESULT_SIZE] = {0};
-	uint8_t digest[SHA256_SIZE];
-	size_t start = b->len;
-
-	if (kind == RECORD_DONE)
-		command_result_pack(result, &e->result);
-	buf_put(b, RECORD_MAGIC, 4);
-	buf_le32(b, kind);
-	buf_le32(b, e->action);
-	buf_le32(b, e->dry_run);
-	buf_put(b, e->id, sizeof(e->id));
-	buf_le64(b, (uint64_t)e->t_wall_us);
-	buf_le32(b, e->pid);
-	buf_le32(b, e->subject);
-	buf_le64(b, e->start_ticks);
-	buf_le64(b, e->counter);
-	buf_le64(b, e->fence);
-	buf_put(b, result, sizeof(result));
-	if (buf_status(b) < 0)
-		return;
-	sha256(digest, b->data + start, RECORD_BODY);
-	buf_put(b, digest, RECORD_DIGEST);
-}
-
-static int unpack_record(const uint8_t *p, enum record_kind *kind, struct journal_entry *e)
-{
-	struct cursor c = cursor_of(p, RECORD_BODY);
-	uint8_t digest[SHA256_SIZE];
-	const uint8_t *id;
-
-	sha256(digest, p, RECORD_BODY);
-	if (memcmp(digest, p + RECORD_BODY, RECORD_DIGEST) != 0 ||
-	    memcmp(cursor_bytes(&c, 4), RECORD_MAGIC, 4) != 0)
-		return -EBADMSG;
-	*kind = cursor_le32(&c);
-	*e = (struct journal_entry){.done = *kind == RECORD_DONE};
-	e->action = cursor_le32(&c);
-	e->dry_run = cursor_le32(&c);
-	id = cursor_bytes(&c, sizeof(e->id));
-	if (!id)
-		return -EBADMSG;
-	memcpy(e->id, id, sizeof(e->id));
-	e->t_wall_us = (int64_t)cursor_le64(&c);
-	e->pid = cursor_le32(&c);
-	e->subject = cursor_le32(&c);
-	e->start_ticks = cursor_le64(&c);
-	e->counter = cursor_le64(&c);
-	e->fence = cursor_le64(&c);
-	if (!e->done)
-		return 0;
-	return command_result_unpack(cursor_bytes(&c, COMMAND_RESULT_SIZE), COMMAND_RESULT_SIZE,
-				     &e->result, NULL);
-}
 
 static struct journal_entry *find(const struct journal *j, const uint8_t id[16])
 {
@@ -103,23 +43,40 @@ static struct journal_entry *find(const struct journal *j, const uint8_t id[16])
 	return NULL;
 }
 
-static void remember(struct journal *j, enum record_kind kind, const struct journal_entry *e)
+/* Where the chain tells of it: with the record that said it had started, where that is the one
+ * before. */
+static void fill_span(struct command_span *s, const struct journal_record *r,
+		      const struct journal_entry *started)
 {
-	struct journal_entry *old = kind == RECORD_HIGHEST ? NULL : find(j, e->id);
-
-	j->counter = MAX_OF(j->counter, e->counter);
-	j->fence = MAX_OF(j->fence, e->fence);
-	if (kind == RECORD_HIGHEST)
+	*s = (struct command_span){.last = r->number, .records = 1};
+	memcpy(s->before, r->before, sizeof(s->before));
+	memcpy(s->head, r->hash, sizeof(s->head));
+	if (!started || started->done || started->result.journal.last + 1 != r->number)
 		return;
+	s->records = 2;
+	memcpy(s->before, started->result.journal.before, sizeof(s->before));
+}
+
+static void remember(struct journal *j, const struct journal_record *r)
+{
+	struct journal_entry e = r->entry;
+	struct journal_entry *old;
+
+	j->counter = MAX_OF(j->counter, e.counter);
+	j->fence = MAX_OF(j->fence, e.fence);
+	if (r->kind == JOURNAL_ANCHOR || r->kind == JOURNAL_NOTE)
+		return;
+	old = find(j, e.id);
+	fill_span(&e.result.journal, r, old);
 	if (old) {
-		*old = *e;
+		*old = e;
 		return;
 	}
 	if (j->n == JOURNAL_KEEP) {
 		memmove(j->entries, j->entries + 1, (JOURNAL_KEEP - 1) * sizeof(*j->entries));
 		j->n--;
 	}
-	j->entries[j->n++] = *e;
+	j->entries[j->n++] = e;
 }
 
 static int open_file(struct journal *j, struct error *err)
@@ -139,34 +96,54 @@ static int open_file(struct journal *j, struct error *err)
 	j->size = 0;
 	j->records = 0;
 	j->n = 0;
+	j->at = (struct journal_link){.number = 0};
+	j->base = 0;
+	j->anchored = false;
 	return 0;
+}
+
+static int bad_record(const struct journal *j, const struct error *why, struct error *err)
+{
+	return error_set(err, -EBADMSG, "journal '%s': record %zu %s", j->path, j->records + 1,
+			 why->msg);
+}
+
+/* 1 when a record was read, 0 when it was damaged: at the very end that is forgiven. */
+static int read_record(struct journal *j, off_t end, struct error *err)
+{
+	uint8_t bytes[JOURNAL_RECORD_SIZE];
+	struct journal_record r;
+	struct error why = {""};
+
+	if (pread(j->fd, bytes, sizeof(bytes), j->size) != (ssize_t)sizeof(bytes))
+		return error_sys(err, -errno, "cannot read journal '%s'", j->path);
+	if (journal_record_unpack(bytes, &r, &why) < 0)
+		return j->size + 2 * JOURNAL_RECORD_SIZE <= end ? bad_record(j, &why, err) : 0;
+	if (journal_link_follow(&j->at, &r, &why) < 0)
+		return bad_record(j, &why, err);
+	if (r.kind == JOURNAL_ANCHOR) {
+		j->base = r.number;
+		j->anchored = true;
+	}
+	remember(j, &r);
+	j->size += JOURNAL_RECORD_SIZE;
+	j->records++;
+	return 1;
 }
 
 /* Reads from where the last read ended. A record that is cut or damaged at the very end was being
  * written when the machine stopped: it is taken off, or what follows would be out of step. */
 static int read_new(struct journal *j, struct error *err)
 {
-	uint8_t record[RECORD_SIZE];
-	struct journal_entry e;
-	enum record_kind kind;
 	struct stat st;
+	int rc = 1;
 
 	if (fstat(j->fd, &st) < 0)
 		return error_sys(err, -errno, "cannot look at journal '%s'", j->path);
-	while (j->size + RECORD_SIZE <= st.st_size) {
-		if (pread(j->fd, record, sizeof(record), j->size) != (ssize_t)sizeof(record))
-			return error_sys(err, -errno, "cannot read journal '%s'", j->path);
-		if (unpack_record(record, &kind, &e) < 0) {
-			if (j->size + 2 * RECORD_SIZE <= st.st_size)
-				return error_set(err, -EBADMSG,
-						 "journal '%s': record %zu is damaged", j->path,
-						 j->records + 1);
-			break;
-		}
-		remember(j, kind, &e);
-		j->size += RECORD_SIZE;
-		j->records++;
-	}
+	while (rc > 0 && j->size + JOURNAL_RECORD_SIZE <= st.st_size)
+		rc = read_record(j, st.st_size, err);
+	if (rc < 0)
+		return rc;
 	if (j->size < st.st_size && ftruncate(j->fd, j->size) < 0)
 		return error_sys(err, -errno, "cannot cut journal '%s'", j->path);
 	return 0;
@@ -186,19 +163,114 @@ static int refresh(struct journal *j, struct error *err)
 	return read_new(j, err);
 }
 
+/* ---- a file in its place ---- */
+
+static void pack_anchor(struct buf *b, const struct journal *j, const struct journal_link *at)
+{
+	struct journal_record r = {
+		.kind = JOURNAL_ANCHOR,
+		.number = at->number,
+		.entry = {.counter = j->counter, .fence = j->fence},
+	};
+
+	memcpy(r.before, at->hash, sizeof(r.before));
+	journal_record_pack(b, &r);
+}
+
+static off_t place_of(const struct journal *j, uint64_t number)
+{
+	return (off_t)(number - j->base - 1 + j->anchored) * JOURNAL_RECORD_SIZE;
+}
+
+static int read_at(const struct journal *j, uint64_t number, struct journal_record *r,
+		   struct error *err)
+{
+	uint8_t bytes[JOURNAL_RECORD_SIZE];
+
+	if (pread(j->fd, bytes, sizeof(bytes), place_of(j, number)) != (ssize_t)sizeof(bytes))
+		return error_sys(err, -EIO, "cannot read journal '%s'", j->path);
+	return journal_record_unpack(bytes, r, err);
+}
+
+/* The last records as they are, behind an anchor. */
 static int compact(struct journal *j, struct error *err)
 {
-	auto_buf struct buf b = BUF_INIT((JOURNAL_KEEP + HIGHEST_RECORD) * RECORD_SIZE);
-	const struct journal_entry highest = {.counter = j->counter, .fence = j->fence};
-	int rc;
+	auto_buf struct buf b = BUF_INIT((JOURNAL_HOLD + 1) * JOURNAL_RECORD_SIZE);
+	const size_t keep = (size_t)JOURNAL_HOLD * JOURNAL_RECORD_SIZE;
+	struct journal_link at = {.number = j->at.number - JOURNAL_HOLD};
+	struct journal_record first;
+	uint8_t *to;
+	int rc = read_at(j, at.number + 1, &first, err);
 
-	pack_record(&b, RECORD_HIGHEST, &highest);
-	for (size_t i = 0; i < j->n; i++)
-		pack_record(&b, j->entries[i].done ? RECORD_DONE : RECORD_STARTED, &j->entries[i]);
-	if (buf_status(&b) < 0)
+	if (rc < 0)
+		return rc;
+	memcpy(at.hash, first.before, sizeof(at.hash));
+	pack_anchor(&b, j, &at);
+	to = buf_reserve(&b, keep);
+	if (!to)
 		return error_set(err, -ENOMEM, "no memory to shorten journal '%s'", j->path);
+	if (pread(j->fd, to, keep, place_of(j, at.number + 1)) != (ssize_t)keep)
+		return error_sys(err, -EIO, "cannot read journal '%s'", j->path);
+	b.len += keep;
 	rc = fs_write(j->path, 0600, b.data, b.len, err);
 	return rc < 0 ? rc : refresh(j, err);
+}
+
+/* One of a former version: its records are chained behind the hash of the file. */
+static int continue_old(struct journal *j, const struct buf *old, struct error *err)
+{
+	auto_buf struct buf b = BUF_INIT((4 * JOURNAL_KEEP + 1) * JOURNAL_RECORD_SIZE);
+	struct journal_link at = {.number = 0};
+	struct journal_record r;
+
+	sha256(at.hash, old->data, old->len);
+	for (size_t i = 0; i + JOURNAL_OLD_SIZE <= old->len; i += JOURNAL_OLD_SIZE) {
+		struct error why = {""};
+
+		if (journal_record_unpack_old(old->data + i, &r, &why) < 0) {
+			j->records = i / JOURNAL_OLD_SIZE;
+			if (i + (size_t)2 * JOURNAL_OLD_SIZE <= old->len)
+				return bad_record(j, &why, err);
+			break;
+		}
+		if (i == 0 || r.kind == JOURNAL_ANCHOR) {
+			j->counter = MAX_OF(j->counter, r.entry.counter);
+			j->fence = MAX_OF(j->fence, r.entry.fence);
+		}
+		if (i == 0)
+			pack_anchor(&b, j, &at);
+		if (r.kind == JOURNAL_ANCHOR)
+			continue;
+		r.number = at.number + 1;
+		memcpy(r.before, at.hash, sizeof(r.before));
+		journal_record_pack(&b, &r);
+		if (buf_status(&b) < 0)
+			return error_set(err, -ENOMEM, "no memory to continue journal '%s'",
+					 j->path);
+		at.number = r.number;
+		memcpy(at.hash, r.hash, sizeof(at.hash));
+	}
+	return fs_write(j->path, 0600, b.data ? (const void *)b.data : "", b.len, err);
+}
+
+static int convert(struct journal *j, struct error *err)
+{
+	auto_buf struct buf old = BUF_INIT(OLD_MAX);
+	char magic[4] = "";
+	int rc;
+
+	if (j->fd < 0) {
+		rc = open_file(j, err);
+		if (rc < 0)
+			return rc;
+	}
+	if (j->size || pread(j->fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) ||
+	    memcmp(magic, JOURNAL_OLD_MAGIC, sizeof(magic)) != 0)
+		return 0;
+	rc = fs_read(j->path, &old, err);
+	if (rc == 0)
+		rc = continue_old(j, &old, err);
+	return rc < 0 ? rc : open_file(j, err);
 }
 
 int journal_open(const char *path, struct journal **ret, struct error *err)
@@ -263,7 +335,9 @@ int journal_lock(struct journal *j, int64_t wait_us, struct error *err)
 			return error_set(err, -EBUSY, "another action is under way on this host");
 		nanosleep(&step, NULL);
 	}
-	rc = refresh(j, err);
+	rc = convert(j, err);
+	if (rc == 0)
+		rc = refresh(j, err);
 	if (rc == 0 && j->records > COMPACT_ABOVE)
 		rc = compact(j, err);
 	if (rc < 0)
@@ -293,6 +367,7 @@ int journal_find(const struct journal *j, const uint8_t id[16], struct command_r
 		.swap_before = -1,
 		.swap_after = -1,
 		.detail = "interrupted between its start and its end; not tried again",
+		.journal = e->result.journal,
 	};
 	memcpy(ret->id, id, sizeof(ret->id));
 	return 0;
@@ -341,10 +416,17 @@ unsigned journal_count(const struct journal *j, const struct journal_entry *like
 
 int journal_append(struct journal *j, const struct journal_entry *e, struct error *err)
 {
-	auto_buf struct buf b = BUF_INIT(RECORD_SIZE);
-	enum record_kind kind = e->done ? RECORD_DONE : RECORD_STARTED;
+	auto_buf struct buf b = BUF_INIT(JOURNAL_RECORD_SIZE);
+	struct journal_record r = {
+		.kind = e->note   ? JOURNAL_NOTE
+			: e->done ? JOURNAL_DONE
+				  : JOURNAL_STARTED,
+		.entry = *e,
+		.number = j->at.number + 1,
+	};
 
-	pack_record(&b, kind, e);
+	memcpy(r.before, j->at.hash, sizeof(r.before));
+	journal_record_pack(&b, &r);
 	if (buf_status(&b) < 0)
 		return error_set(err, -ENOMEM, "no memory to write journal '%s'", j->path);
 	errno = ENOSPC; /* what a short write means */
@@ -356,8 +438,76 @@ int journal_append(struct journal *j, const struct journal_entry *e, struct erro
 			rc = -errno;
 		return error_sys(err, rc, "cannot write journal '%s'", j->path);
 	}
-	remember(j, kind, e);
-	j->size += RECORD_SIZE;
+	remember(j, &r);
+	j->at.number = r.number;
+	memcpy(j->at.hash, r.hash, sizeof(j->at.hash));
+	j->size += JOURNAL_RECORD_SIZE;
 	j->records++;
 	return 0;
+}
+
+void journal_head(const struct journal *j, struct command_span *ret)
+{
+	*ret = (struct command_span){.last = j->at.number};
+	memcpy(ret->before, j->at.hash, sizeof(ret->before));
+	memcpy(ret->head, j->at.hash, sizeof(ret->head));
+}
+
+/* ---- what no result tells ---- */
+
+/* A start whose end is not the next record was cut short. */
+static bool is_news(const struct journal_record *r, const struct journal_record *next)
+{
+	if (r->kind == JOURNAL_STARTED)
+		return !next || next->kind != JOURNAL_DONE ||
+		       memcmp(r->entry.id, next->entry.id, sizeof(r->entry.id)) != 0;
+	return r->kind == JOURNAL_NOTE || (r->kind == JOURNAL_DONE && !r->entry.counter);
+}
+
+static void fill_news(const struct journal *j, struct journal_news *n,
+		      const struct journal_record *r, const struct journal_record *before)
+{
+	bool started = r->kind == JOURNAL_DONE && before && before->kind == JOURNAL_STARTED &&
+		       memcmp(before->entry.id, r->entry.id, sizeof(r->entry.id)) == 0;
+	struct journal_entry start = {.done = false};
+
+	n->any = true;
+	n->by_hand = !r->entry.counter;
+	n->entry = r->entry;
+	n->entry.note = r->kind == JOURNAL_NOTE;
+	if (r->kind == JOURNAL_STARTED && journal_find(j, r->entry.id, &n->entry.result) < 0)
+		n->entry.result = (struct command_result){.status = COMMAND_UNKNOWN};
+	if (started)
+		fill_span(&start.result.journal, before, NULL);
+	fill_span(&n->entry.result.journal, r, started ? &start : NULL);
+}
+
+int journal_next(const struct journal *j, uint64_t after, struct journal_news *ret,
+		 struct error *err)
+{
+	struct journal_record r[3] = {{.number = 0}}; /* the one before, this one, the next */
+	int rc = 0;
+
+	*ret = (struct journal_news){.through = MAX_OF(after, j->base)};
+	/* One that goes back is not waited for. */
+	if (after > j->at.number)
+		ret->through = j->at.number;
+	for (uint64_t n = ret->through + 1; rc == 0 && n <= j->at.number; n++) {
+		bool first = n == j->base + 1;
+
+		if (!first)
+			rc = read_at(j, n - 1, &r[0], err);
+		if (rc == 0)
+			rc = read_at(j, n, &r[1], err);
+		if (rc == 0 && n < j->at.number)
+			rc = read_at(j, n + 1, &r[2], err);
+		if (rc < 0)
+			break;
+		ret->through = n;
+		if (is_news(&r[1], n < j->at.number ? &r[2] : NULL)) {
+			fill_news(j, ret, &r[1], first ? NULL : &r[0]);
+			break;
+		}
+	}
+	return rc;
 }

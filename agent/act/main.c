@@ -12,6 +12,7 @@
 #include "agent/act/census.h"
 #include "agent/act/census_print.h"
 #include "agent/act/gate.h"
+#include "agent/act/journal_verify.h"
 #include "agent/act/policy.h"
 #include "agent/act/server.h"
 #include "agent/act/trace_print.h"
@@ -36,6 +37,7 @@ struct arguments {
 	bool dry_run;
 	bool json;
 	bool no_policy;
+	bool verify;
 	const char *params[PARAM_NAMES_MAX]; /* by command_param_name()'s place; NULL = not said */
 	int64_t top;
 	const char *command;
@@ -66,7 +68,8 @@ static void usage(FILE *out)
 	      out);
 	for (size_t i = 0; action_at(i); i++)
 		usage_of(out, action_at(i));
-	fputs("  snapshot     PID [--kind census|tracemalloc]: the action of that name\n"
+	fputs("  journal      [--verify] [--json]: what was done here, or whether its chain holds\n"
+	      "  snapshot     PID [--kind census|tracemalloc]: the action of that name\n"
 	      "                   [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
 	      "  check-config     read configuration and policy, tell what is wrong\n"
 	      "  dump-config      print every option\n"
@@ -97,7 +100,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 		{"config", required_argument, NULL, 'c'}, {"dry-run", no_argument, NULL, 'n'},
 		{"json", no_argument, NULL, 'j'},         {"no-policy", no_argument, NULL, 'P'},
 		{"top", required_argument, NULL, 't'},    {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
+		{"help", no_argument, NULL, 'h'},         {"verify", no_argument, NULL, 'v'},
 	};
 	struct option longs[ARRAY_SIZE(fixed) + PARAM_NAMES_MAX + 1];
 	int c;
@@ -116,6 +119,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
 			a->json = true;
 		} else if (c == 'P') {
 			a->no_policy = true;
+		} else if (c == 'v') {
+			a->verify = true;
 		} else if (c >= OPT_PARAM) {
 			a->params[c - OPT_PARAM] = optarg;
 		} else if (c == 't' && str_parse_int(optarg, &a->top) == 0 && a->top > 0) {
@@ -396,6 +401,11 @@ static int dispatch(const struct act_options *o, struct arguments *a)
 	}
 	if (strcmp(a->command, "check-config") == 0)
 		return check_config(o);
+	if (strcmp(a->command, "journal") == 0) {
+		if (journal_print(stdout, o->journal, a->verify, a->json, &err) == 0)
+			return EXIT_OK;
+		return complain(EXIT_FAILED, &err);
+	}
 	if (!action && strcmp(a->command, "run") != 0) {
 		usage(stderr);
 		return EXIT_USAGE;

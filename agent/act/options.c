@@ -20,6 +20,11 @@ static const struct conf_option options[] = {
 	{FIELD(journal), .preset = "/var/lib/memherd-actd/journal",
 	 .help = "what was done, so that it is done once; beside it, .limits: what is to be taken "
 		 "back"},
+	{FIELD(stop_file), .preset = "/etc/memherd/stop",
+	 .help = "the kill switch: while this file is there nothing is done, dry runs included"},
+	{FIELD(maintenance_file), .preset = "/etc/memherd/maintenance",
+	 .help = "while this file is there only dry runs are done; it may say "
+		 "'until=2026-12-01T06:00Z'"},
 	{FIELD(client_user), .preset = "memherd",
 	 .help = "the user whose processes may hand over commands"},
 	{FIELD(engine_sockets), .preset = "/run/docker.sock /run/podman/podman.sock",

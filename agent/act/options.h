@@ -17,6 +17,8 @@ struct act_options {
 	char *command_key;
 	char *host_uuid_file;
 	char *journal; /* with .limits behind it: limits that are to be taken back */
+	char *stop_file;
+	char *maintenance_file;
 	char *client_user;
 	char *engine_sockets;
 	char *log_level;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/act/action.h"
+#include "agent/act/halt.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/fs.h"
@@ -16,6 +17,7 @@
 #define POLICY_MAX_BYTES 65536
 #define POLICY_MAX_LINES 512
 #define POLICY_MAX_TERMS 16
+#define PERIODS_MAX      16
 #define LINE_SHOWN       160
 
 enum policy_key {
@@ -57,10 +59,20 @@ struct line {
 	char shown[LINE_SHOWN];
 };
 
+/* Of maintenance. */
+struct period {
+	unsigned number;
+	int64_t from_us;
+	int64_t until_us;
+	char until[STR_TIME_SIZE]; /* as it was written; '' = for ever */
+};
+
 struct policy {
 	char *text;
 	struct line *lines;
 	size_t n;
+	struct period periods[PERIODS_MAX];
+	size_t n_periods;
 };
 
 /*
@@ -198,6 +210,20 @@ void policy_judge(const struct policy *p, const char *action, const struct proce
 		return;
 	}
 	str_copy(ret->why, sizeof(ret->why), "no line of the policy allows it");
+}
+
+int policy_maintenance(const struct policy *p, int64_t now_us, struct error *err)
+{
+	for (size_t i = 0; i < p->n_periods; i++) {
+		const struct period *m = &p->periods[i];
+
+		if (now_us >= m->from_us && now_us < m->until_us)
+			return error_set(
+				err, -EPERM,
+				"maintenance: policy line %u says that nothing is done%s%s",
+				m->number, *m->until ? " until " : "", m->until);
+	}
+	return 0;
 }
 
 bool policy_is_quiet(const struct policy_verdict *v, int minute)
@@ -352,7 +378,7 @@ static int parse_line(const struct parse *ps, char *text, struct line *l)
 	str_safe(l->shown, sizeof(l->shown), text, strlen(text));
 	word = strtok_r(text, " \t", &save);
 	if (strcmp(word, "allow") != 0 && strcmp(word, "deny") != 0)
-		return refuse(ps, "'%s': expected 'allow' or 'deny'", word);
+		return refuse(ps, "'%s': expected 'allow', 'deny' or 'maintenance'", word);
 	l->number = ps->line;
 	l->allow = strcmp(word, "allow") == 0;
 	l->action = strtok_r(NULL, " \t", &save);
@@ -367,6 +393,38 @@ static int parse_line(const struct parse *ps, char *text, struct line *l)
 			return rc;
 	}
 	return 0;
+}
+
+/* 'maintenance [from=TIME] [until=TIME]'. */
+static int parse_maintenance(const struct parse *ps, char *text, struct policy *p)
+{
+	struct period *m = &p->periods[p->n_periods];
+	char *save = NULL;
+	char *word;
+
+	if (p->n_periods == PERIODS_MAX)
+		return refuse(ps, "more than %d lines 'maintenance'", PERIODS_MAX);
+	*m = (struct period){.number = ps->line, .from_us = INT64_MIN, .until_us = INT64_MAX};
+	(void)strtok_r(text, " \t", &save); /* 'maintenance' */
+	while ((word = strtok_r(NULL, " \t", &save))) {
+		bool until = str_starts(word, "until=");
+		const char *value = strchr(word, '=');
+
+		if (!until && !str_starts(word, "from="))
+			return refuse(ps, "'%s': expected from=TIME or until=TIME", word);
+		if (halt_parse_time(++value, until ? &m->until_us : &m->from_us) < 0 ||
+		    (until && !str_copy(m->until, sizeof(m->until), value)))
+			return refuse(ps, "'%s': expected a time such as 2026-12-01T06:00Z", word);
+	}
+	if (m->from_us >= m->until_us)
+		return refuse(ps, "%s", "maintenance ends before it begins");
+	p->n_periods++;
+	return 0;
+}
+
+static bool is_maintenance(const char *text)
+{
+	return str_starts(text, "maintenance") && strchr(" \t", text[strlen("maintenance")]);
 }
 
 static int parse_text(struct parse *ps, struct policy *p)
@@ -386,6 +444,12 @@ static int parse_text(struct parse *ps, struct policy *p)
 			continue;
 		if (!str_is_safe(text, strlen(text)) && !strchr(text, '\t'))
 			return refuse(ps, "%s", "unprintable bytes");
+		if (is_maintenance(text)) {
+			rc = parse_maintenance(ps, text, p);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
 		if (p->n == POLICY_MAX_LINES)
 			return refuse(ps, "more than %d lines", POLICY_MAX_LINES);
 		rc = parse_line(ps, text, &p->lines[p->n]);

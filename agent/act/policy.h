@@ -10,6 +10,11 @@
  * program of a user in a cgroup: the process is another one each time. quiet, in the host's own
  * time, may go over midnight.
  *
+ *	maintenance from=2026-12-01T04:00Z until=2026-12-01T06:00Z
+ *
+ * A line 'maintenance' denies all but dry runs between its times; without 'from' since ever,
+ * without 'until' for ever.
+ *
  * A line is a verdict, an action or '*' (on allow lines trim and census alone; what ends a process,
  * slows it down or runs code of ours in it must be named), and terms that must all hold; the first
  * line that matches decides and nothing matching denies. '=' takes a shell glob for exe, comm and
@@ -63,6 +68,8 @@ void policy_free(struct policy **p);
 /* policy may be NULL: then only what is always denied is judged, and the rest is allowed. */
 void policy_judge(const struct policy *p, const char *action, const struct process *facts,
 		  struct policy_verdict *ret);
+/* -EPERM when one of its lines says that there is maintenance now (wall clock). Pure. */
+int policy_maintenance(const struct policy *p, int64_t now_us, struct error *err) must_use;
 /* Is that minute of the day one in which the line that allowed it wants quiet? Pure. */
 bool policy_is_quiet(const struct policy_verdict *v, int minute);
 

@@ -154,10 +154,13 @@ static void send_results(struct link *l)
 {
 	while (l->n_results) {
 		auto_buf struct buf b = BUF_INIT(FRAME_MAX_PAYLOAD);
-		const struct wire_command m = {
-			.body = {.data = l->results[0], .len = COMMAND_RESULT_SIZE}};
+		uint8_t body[COMMAND_RESULT_SIZE], journal[COMMAND_SPAN_SIZE];
+		struct wire_command_result m = {.body = {.data = body, .len = sizeof(body)}};
 
-		wire_pack_command(&b, &m);
+		memcpy(body, l->results[0], sizeof(body));
+		if (command_result_split(body, journal))
+			m.journal = (struct wire_blob){.data = journal, .len = sizeof(journal)};
+		wire_pack_command_result(&b, &m);
 		if (send_frame(l, FRAME_COMMAND_RESULT, &b) < 0)
 			return;
 		l->n_results--;

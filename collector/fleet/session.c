@@ -12,6 +12,7 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "proto/command.h"
 #include "proto/conn.h"
 
 #define SESSION_MAGIC 0x5e551071u
@@ -408,13 +409,21 @@ static void take_heartbeat(struct session *s, struct host *h, const struct frame
 static void take_result(struct session *s, struct host *h, const struct frame *f)
 {
 	auto_arena struct arena arena;
-	struct wire_command m;
+	struct wire_command_result m;
+	uint8_t whole[COMMAND_RESULT_SIZE];
 	struct error err = {""};
 
 	arena_init(&arena, WIRE_BUDGET(f->len));
-	if (wire_unpack_command(&arena, f->payload, f->len, &m, &err) < 0)
+	if (wire_unpack_command_result(&arena, f->payload, f->len, &m, &err) < 0) {
 		refuse(s, WIRE_GOAWAY_PROTOCOL, err.msg);
-	else if (s->all->ops->on_result)
+		return;
+	}
+	if (m.body.len == sizeof(whole) && m.journal.len == COMMAND_SPAN_SIZE) {
+		memcpy(whole, m.body.data, sizeof(whole));
+		command_result_join(whole, m.journal.data);
+		m.body.data = whole;
+	}
+	if (s->all->ops->on_result)
 		s->all->ops->on_result(s->all->arg, h, m.body.data, m.body.len);
 }
 

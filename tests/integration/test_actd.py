@@ -39,7 +39,8 @@ class Actd:
         os.chown(self.path("policy"), uid, uid)
 
     def command(self, *args):
-        options = ["policy", "journal", "command_key=key", "socket", "host_uuid_file=uuid"]
+        options = ["policy", "journal", "command_key=key", "socket", "host_uuid_file=uuid", "stop_file=stop",
+                   "maintenance_file=maintenance"]
         line = [ACTD]
         for o in options:
             key, _, name = o.partition("=")

@@ -27,7 +27,7 @@ RULES = """rule big on process where cmdline ~ "*FOLDER/target*" {
 """
 POLICY = "allow trim uid>=0 exe=/usr/bin/python3* max=500/h cooldown=1s\ndeny *\n"
 # agent/act/journal.c
-JOURNAL_MAGIC = b"MHJ1"
+JOURNAL_MAGIC = b"MHJ2"
 JOURNAL_STARTED = 1
 SHARED = ("ca.key", "ca.pem", "command.key")
 # Every write of a leader, in the order of the leaders' locks on the lease's row.

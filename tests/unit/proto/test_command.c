@@ -125,6 +125,39 @@ static void a_result_comes_back(void **state unused_arg)
 	assert_memory_equal(got.id, r.id, sizeof(r.id));
 }
 
+/* It goes beside the result, so that who does not know it reads the result all the same. */
+static void the_place_in_the_journal_is_taken_out_and_put_back(void **state unused_arg)
+{
+	struct command_result r = sample_result(), got;
+	uint8_t bytes[COMMAND_RESULT_SIZE], whole[COMMAND_RESULT_SIZE];
+	uint8_t journal[COMMAND_SPAN_SIZE];
+	struct error err;
+
+	command_result_pack(bytes, &r);
+	assert_false(command_result_split(bytes, journal));
+	r.journal = (struct command_span){.last = 0x0102030405060708, .records = 2};
+	memset(r.journal.before, 0xbb, sizeof(r.journal.before));
+	memset(r.journal.head, 0xcc, sizeof(r.journal.head));
+	command_result_pack(bytes, &r);
+	memcpy(whole, bytes, sizeof(whole));
+	assert_true(command_result_split(bytes, journal));
+	assert_int_equal(journal[0], 8);
+	assert_int_equal(journal[8], 2);
+	assert_int_equal(journal[12], 0xbb);
+	assert_int_equal(journal[COMMAND_SPAN_SIZE - 1], 0xcc);
+	for (size_t i = 456; i < sizeof(bytes); i++)
+		assert_int_equal(bytes[i], 0);
+	assert_int_equal(command_result_unpack(bytes, sizeof(bytes), &got, &err), 0);
+	assert_int_equal(got.journal.last, 0);
+	command_result_join(bytes, journal);
+	assert_memory_equal(bytes, whole, sizeof(whole));
+	assert_int_equal(command_result_unpack(bytes, sizeof(bytes), &got, &err), 0);
+	assert_memory_equal(&got.journal, &r.journal, sizeof(r.journal));
+	bytes[COMMAND_RESULT_SIZE - 1] = 1;
+	assert_int_equal(command_result_unpack(bytes, sizeof(bytes), &got, &err), -EBADMSG);
+	assert_says(err, "'spare bytes'");
+}
+
 static void long_and_hostile_texts_are_cut_and_made_safe(void **state unused_arg)
 {
 	struct command_result r = sample_result();
@@ -208,6 +241,7 @@ int main(void)
 		cmocka_unit_test(a_command_comes_back),
 		cmocka_unit_test(parameters_are_bounded_by_their_table),
 		cmocka_unit_test(a_result_comes_back),
+		cmocka_unit_test(the_place_in_the_journal_is_taken_out_and_put_back),
 		cmocka_unit_test(long_and_hostile_texts_are_cut_and_made_safe),
 		cmocka_unit_test(what_is_not_well_formed_is_refused),
 		cmocka_unit_test(a_result_with_an_unknown_status_is_refused),

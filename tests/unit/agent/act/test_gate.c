@@ -33,7 +33,7 @@ void __wrap_trim_run(const struct process *p, const struct action_order *o,
 
 struct place {
 	char dir[32];
-	char names[5][64];
+	char names[6][64];
 	struct act_options options;
 	struct gate gate;
 	struct sign_key *key;
@@ -91,6 +91,8 @@ static int setup(void **state)
 	p->options.command_key = name_in(p, 1, "key");
 	p->options.host_uuid_file = name_in(p, 2, "uuid");
 	p->options.journal = name_in(p, 3, "journal");
+	p->options.stop_file = name_in(p, 4, "stop");
+	p->options.maintenance_file = name_in(p, 5, "maintenance");
 	write_keys(p);
 	write_text(p->options.policy, "allow trim uid>=0\nallow trim uid>=0 container=yes\n");
 	assert_int_equal(journal_open(p->options.journal, &p->gate.journal, &err), 0);
@@ -109,8 +111,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = {"policy",       "key",   "uuid", "journal",
-					    "journal.lock", "a.pem", "b.pem"};
+	static const char *const files[] = {"policy", "key",   "uuid", "journal",    "journal.lock",
+					    "a.pem",  "b.pem", "stop", "maintenance"};
 	struct place *p = *state;
 	char path[64];
 
@@ -305,7 +307,7 @@ static void the_policy_and_its_rates_hold(void **state)
 	write_text(p->options.policy, "nonsense\n");
 	c = valid(p);
 	r = submit(p, &c);
-	expect_refusal(&r, "expected 'allow' or 'deny'");
+	expect_refusal(&r, "expected 'allow', 'deny' or 'maintenance'");
 	write_text(p->options.policy,
 		   "allow trim uid>=0 max=2/h\nallow trim uid>=0 container=yes max=2/h\n");
 	for (int i = 0; i < 2; i++) {
@@ -317,6 +319,94 @@ static void the_policy_and_its_rates_hold(void **state)
 	c = valid(p);
 	r = submit(p, &c);
 	expect_refusal(&r, "done 2 times in the last");
+}
+
+static void a_stop_file_stops_all(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	write_text(p->options.stop_file, "");
+	c.dry_run = true;
+	r = submit(p, &c);
+	expect_refusal(&r, "stopped: nothing is done while");
+	assert_int_equal(r.journal.records, 1); /* it is in the journal */
+	c = valid(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "stopped: nothing is done while");
+	/* a link to nowhere is there, too */
+	assert_int_equal(unlink(p->options.stop_file), 0);
+	assert_int_equal(symlink("nowhere", p->options.stop_file), 0);
+	c = valid(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "stopped: nothing is done while");
+	assert_int_equal(unlink(p->options.stop_file), 0);
+	c = valid(p);
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+}
+
+static void maintenance_lets_dry_runs_pass(void **state)
+{
+	static const struct {
+		const char *text; /* of the file */
+		const char *says; /* NULL = it acts */
+	} rows[] = {
+		{"", "maintenance: nothing is done while"},
+		{"until=2999-12-01T06:00Z\n", "says that nothing is done until 2999-12-01T06:00Z"},
+		{"until=tomorrow\n", "says 'until=tomorrow', expected nothing or"},
+		{"until=2020-12-01T06:00Z\n", NULL},
+	};
+	struct place *p = *state;
+	struct command_result r;
+	struct command c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		write_text(p->options.maintenance_file, rows[i].text);
+		c = valid(p);
+		r = submit(p, &c);
+		if (rows[i].says)
+			expect_refusal(&r, rows[i].says);
+		else
+			assert_int_equal(r.status, COMMAND_DONE);
+		acted = 0;
+	}
+	write_text(p->options.policy, "maintenance until=2999-01-01T00:00Z\nallow trim uid>=0\n"
+				      "allow trim uid>=0 container=yes\n");
+	c = valid(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "policy line 1 says that nothing is done until 2999");
+	c = valid(p);
+	c.dry_run = true;
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DRY_RUN);
+}
+
+/* Whoever keeps what is told sees where the journal went back. */
+static void each_answer_tells_where_the_journal_stands(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result first = submit(p, &c), again = submit(p, &c), r;
+
+	assert_int_equal(first.journal.last, 2);
+	assert_int_equal(first.journal.records, 2);
+	assert_memory_equal(&first.journal, &again.journal, sizeof(first.journal));
+	write_text(p->options.policy, "deny *\n");
+	c = valid(p);
+	r = submit(p, &c);
+	assert_int_equal(r.journal.last, 3);
+	assert_int_equal(r.journal.records, 1);
+	assert_memory_equal(r.journal.before, first.journal.head, COMMAND_LINK_SIZE);
+	/* what is not journalled tells the head alone */
+	c = valid(p);
+	c.counter = 1;
+	again = submit(p, &c);
+	assert_int_equal(again.status, COMMAND_REFUSED);
+	assert_int_equal(again.journal.last, 3);
+	assert_int_equal(again.journal.records, 0);
+	assert_memory_equal(again.journal.head, r.journal.head, COMMAND_LINK_SIZE);
 }
 
 static void without_a_key_nothing_is_done(void **state)
@@ -346,9 +436,15 @@ static void without_a_key_nothing_is_done(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_valid_one_acts_once),       TEST(a_dry_run_only_tells),
-		TEST(a_wrong_signature_is_refused),  TEST(what_does_not_fit_is_refused),
-		TEST(counters_and_fences_only_rise), TEST(the_policy_and_its_rates_hold),
+		TEST(the_valid_one_acts_once),
+		TEST(a_dry_run_only_tells),
+		TEST(a_wrong_signature_is_refused),
+		TEST(what_does_not_fit_is_refused),
+		TEST(counters_and_fences_only_rise),
+		TEST(the_policy_and_its_rates_hold),
+		TEST(a_stop_file_stops_all),
+		TEST(maintenance_lets_dry_runs_pass),
+		TEST(each_answer_tells_where_the_journal_stands),
 		TEST(without_a_key_nothing_is_done),
 	};
 

@@ -8,10 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/act/journal_verify.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "tests/support/test.h"
 
-#define RECORD 600
+#define RECORD JOURNAL_RECORD_SIZE
 
 struct place {
 	char dir[32];
@@ -79,6 +81,12 @@ static void put(struct place *p, const struct journal_entry *e)
 	struct error err;
 
 	assert_int_equal(journal_append(p->j, e, &err), 0);
+}
+
+static void verify(struct place *p, struct journal_check *ret, struct error *err)
+{
+	if (journal_verify(p->path, NULL, NULL, ret, err) < 0)
+		fail_msg("%s", err->msg);
 }
 
 static void what_was_done_is_found_after_a_restart(void **state)
@@ -258,10 +266,217 @@ static void damage_in_the_middle_refuses_the_file(void **state)
 	assert_null(p->j);
 }
 
+/* What nobody could write there without knowing the hash of the one before. */
+static void a_record_taken_out_or_put_elsewhere_refuses_the_file(void **state)
+{
+	struct place *p = *state;
+	struct journal_check check;
+	uint8_t file[4 * RECORD];
+	struct error err = {""};
+	int fd;
+
+	for (unsigned i = 1; i <= 4; i++) {
+		struct journal_entry e = entry(i, true);
+
+		put(p, &e);
+	}
+	verify(p, &check, &err);
+	assert_int_equal(check.records, 4);
+	assert_int_equal(check.last, 4);
+	assert_false(check.torn);
+	fd = open(p->path, O_RDWR);
+	assert_int_equal(pread(fd, file, sizeof(file), 0), sizeof(file));
+	for (unsigned way = 0; way < 3; way++) {
+		uint8_t other[4 * RECORD];
+		size_t n = way == 0 ? 3 : 4;
+
+		memcpy(other, file, sizeof(other));
+		if (way == 0) /* the second is gone */
+			memcpy(other + RECORD, file + 2 * RECORD, 2 * RECORD);
+		else if (way == 1) { /* two have changed places */
+			memcpy(other + RECORD, file + 2 * RECORD, RECORD);
+			memcpy(other + 2 * RECORD, file + RECORD, RECORD);
+		} else { /* one stands twice */
+			memcpy(other + 2 * RECORD, file + RECORD, RECORD);
+		}
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, other, n * RECORD, 0), n * RECORD);
+		journal_free(&p->j);
+		assert_int_equal(journal_open(p->path, &p->j, &err), -EBADMSG);
+		assert_says(err, way == 2 ? "record 3 has number 2 and does not follow number 2"
+					  : "record 2 has number 3 and does not follow number 1");
+		assert_int_equal(journal_verify(p->path, NULL, NULL, &check, &err), -EBADMSG);
+		assert_says(err, "does not follow number");
+	}
+	close(fd);
+}
+
+static void damage_anywhere_is_named(void **state)
+{
+	struct place *p = *state;
+	struct journal_check check;
+	struct error err = {""};
+	char says[64];
+
+	for (unsigned i = 1; i <= 3; i++) {
+		struct journal_entry e = entry(i, true);
+
+		put(p, &e);
+	}
+	for (off_t at = 0; at < 3 * RECORD; at += 61) {
+		flip(p->path, at);
+		assert_int_equal(journal_verify(p->path, NULL, NULL, &check, &err), -EBADMSG);
+		snprintf(says, sizeof(says), "record %d is damaged", (int)(at / RECORD) + 1);
+		assert_says(err, says);
+		flip(p->path, at);
+	}
+	verify(p, &check, &err);
+	assert_int_equal(truncate(p->path, 3 * RECORD - 1), 0);
+	verify(p, &check, &err);
+	assert_true(check.torn);
+	assert_int_equal(check.last, 2);
+}
+
+static void each_result_tells_its_place_in_the_chain(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry a0 = entry(1, false), a = entry(1, true), b = entry(2, true);
+	struct command_result one, two;
+	struct command_span head;
+	static const uint8_t none[COMMAND_LINK_SIZE];
+
+	put(p, &a0);
+	put(p, &a);
+	put(p, &b);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(journal_find(p->j, a.id, &one), 0);
+		assert_int_equal(journal_find(p->j, b.id, &two), 0);
+		assert_int_equal(one.journal.last, 2);
+		assert_int_equal(one.journal.records, 2);
+		assert_memory_equal(one.journal.before, none, sizeof(none));
+		assert_int_equal(two.journal.last, 3);
+		assert_int_equal(two.journal.records, 1);
+		assert_memory_equal(two.journal.before, one.journal.head, sizeof(none));
+		journal_head(p->j, &head);
+		assert_int_equal(head.last, 3);
+		assert_int_equal(head.records, 0);
+		assert_memory_equal(head.head, two.journal.head, sizeof(none));
+		assert_memory_not_equal(head.head, none, sizeof(none));
+		reopen(p);
+	}
+}
+
+/* As a journal of memherd 0.1 was written. */
+static void old_file(const char *path, unsigned n)
+{
+	auto_buf struct buf b = BUF_INIT(100 * JOURNAL_OLD_SIZE);
+	struct error err;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct journal_entry e = entry(i, true);
+		uint8_t result[COMMAND_RESULT_SIZE], digest[SHA256_SIZE];
+		size_t start = b.len;
+
+		command_result_pack(result, &e.result);
+		buf_put(&b, JOURNAL_OLD_MAGIC, 4);
+		buf_le32(&b, i == 0 ? JOURNAL_ANCHOR : JOURNAL_DONE); /* the highest stood first */
+		buf_le32(&b, e.action);
+		buf_le32(&b, 0);
+		buf_put(&b, e.id, sizeof(e.id));
+		buf_le64(&b, (uint64_t)e.t_wall_us);
+		buf_le32(&b, e.pid);
+		buf_le32(&b, 0);
+		buf_le64(&b, e.start_ticks);
+		buf_le64(&b, i == 0 ? 777 : e.counter);
+		buf_le64(&b, e.fence);
+		buf_put(&b, result, sizeof(result));
+		sha256(digest, b.data + start, JOURNAL_OLD_SIZE - 16);
+		buf_put(&b, digest, 16);
+	}
+	assert_int_equal(fs_write(path, 0600, b.data, b.len, &err), 0);
+}
+
+static void an_old_journal_is_continued(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry e = entry(3, true);
+	struct journal_check check;
+	struct command_result r;
+	struct error err = {""};
+	uint64_t counter, fence;
+
+	journal_free(&p->j);
+	old_file(p->path, 6);
+	verify(p, &check, &err);
+	assert_true(check.old);
+	assert_int_equal(check.records, 6);
+	reopen(p);
+	verify(p, &check, &err);
+	assert_false(check.old);
+	assert_int_equal(check.last, 5);
+	assert_int_equal(journal_find(p->j, e.id, &r), 0);
+	assert_string_equal(r.detail, "gave back");
+	assert_int_equal(r.journal.last, 3);
+	journal_highest(p->j, &counter, &fence);
+	assert_int_equal(counter, 777);
+	e = entry(50, true);
+	put(p, &e);
+	reopen(p);
+	verify(p, &check, &err);
+	assert_int_equal(check.last, 6);
+
+	/* damaged in its middle it is left as it is */
+	journal_free(&p->j);
+	old_file(p->path, 6);
+	flip(p->path, 2 * JOURNAL_OLD_SIZE + 30);
+	assert_int_equal(journal_open(p->path, &p->j, &err), -EBADMSG);
+	assert_says(err, "record 3 is damaged");
+	assert_int_equal(journal_verify(p->path, NULL, NULL, &check, &err), -EBADMSG);
+	assert_says(err, "record 3 is damaged");
+}
+
+static void what_no_result_tells_is_news(void **state)
+{
+	struct place *p = *state;
+	struct journal_entry signed_one = entry(1, true), cut = entry(2, false);
+	struct journal_entry hand0 = entry(3, false), hand = entry(3, true), note = entry(1, false);
+	struct journal_news n;
+	struct error err = {""};
+
+	hand0.counter = hand.counter = 0;
+	note.note = true;
+	strcpy(note.result.detail, "taken back");
+	put(p, &signed_one);
+	put(p, &cut);
+	put(p, &hand0);
+	put(p, &hand);
+	put(p, &note);
+	assert_int_equal(journal_next(p->j, 0, &n, &err), 0);
+	assert_true(n.any && !n.by_hand);
+	assert_int_equal(n.through, 2);
+	assert_int_equal(n.entry.result.status, COMMAND_UNKNOWN);
+	assert_int_equal(n.entry.result.journal.records, 1);
+	assert_int_equal(journal_next(p->j, n.through, &n, &err), 0);
+	assert_true(n.any && n.by_hand);
+	assert_int_equal(n.through, 4);
+	assert_int_equal(n.entry.result.journal.records, 2);
+	assert_int_equal(journal_next(p->j, n.through, &n, &err), 0);
+	assert_true(n.any && n.entry.note && !n.by_hand);
+	assert_string_equal(n.entry.result.detail, "taken back");
+	assert_int_equal(journal_next(p->j, n.through, &n, &err), 0);
+	assert_false(n.any);
+	assert_int_equal(n.through, 5);
+	/* whoever knows more than there is starts from what there is */
+	assert_int_equal(journal_next(p->j, 99, &n, &err), 0);
+	assert_false(n.any);
+	assert_int_equal(n.through, 5);
+}
+
 static void the_file_stays_bounded_and_the_highest_survives(void **state)
 {
 	struct place *p = *state;
 	struct journal_entry first = entry(900000, true);
+	struct journal_check check;
 	struct command_result r;
 	struct error err;
 	struct stat st;
@@ -269,7 +484,7 @@ static void the_file_stays_bounded_and_the_highest_survives(void **state)
 	uint64_t fence;
 
 	put(p, &first);
-	for (unsigned i = 1; i <= 3 * JOURNAL_KEEP + 10; i++) {
+	for (unsigned i = 1; i <= 4 * JOURNAL_KEEP + 10; i++) {
 		struct journal_entry e = entry(i, true);
 
 		e.counter = 0; /* by hand */
@@ -278,13 +493,20 @@ static void the_file_stays_bounded_and_the_highest_survives(void **state)
 	journal_unlock(p->j);
 	assert_int_equal(journal_lock(p->j, 0, &err), 0);
 	assert_int_equal(stat(p->path, &st), 0);
-	assert_int_equal(st.st_size, (JOURNAL_KEEP + 1) * RECORD);
+	assert_int_equal(st.st_size, (JOURNAL_HOLD + 1) * RECORD);
 	reopen(p);
 	journal_highest(p->j, &counter, &fence);
 	assert_int_equal(counter, 900000);
 	assert_int_equal(journal_find(p->j, first.id, &r), -ENOENT);
-	first = entry(3 * JOURNAL_KEEP + 10, true);
+	first = entry(4 * JOURNAL_KEEP + 10, true);
 	assert_int_equal(journal_find(p->j, first.id, &r), 0);
+	/* it goes on with the next number, and still holds together */
+	assert_int_equal(r.journal.last, 4 * JOURNAL_KEEP + 11);
+	put(p, &(struct journal_entry){.id = {9}, .done = true, .result = {.status = 1}});
+	verify(p, &check, &err);
+	assert_int_equal(check.last, 4 * JOURNAL_KEEP + 12);
+	assert_int_equal(check.first, JOURNAL_KEEP + 12);
+	assert_int_equal(check.records, JOURNAL_HOLD + 1);
 }
 
 static void two_holders_see_each_others_entries(void **state)
@@ -354,6 +576,11 @@ int main(void)
 		TEST(only_what_acted_counts_against_the_rate),
 		TEST(a_torn_tail_is_dropped_wherever_it_was_cut),
 		TEST(damage_in_the_middle_refuses_the_file),
+		TEST(a_record_taken_out_or_put_elsewhere_refuses_the_file),
+		TEST(damage_anywhere_is_named),
+		TEST(each_result_tells_its_place_in_the_chain),
+		TEST(an_old_journal_is_continued),
+		TEST(what_no_result_tells_is_news),
 		TEST(the_file_stays_bounded_and_the_highest_survives),
 		TEST(two_holders_see_each_others_entries),
 		TEST(a_full_disk_is_told_and_leaves_no_part),

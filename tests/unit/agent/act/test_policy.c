@@ -238,13 +238,61 @@ static void some_are_never_touched(void **state unused_arg)
 	assert_true(v.allowed);
 }
 
+static void maintenance_holds_between_its_times(void **state unused_arg)
+{
+	static const struct {
+		const char *text;
+		const char *says; /* of 05:00 on that day; NULL = none */
+	} rows[] = {
+		{"maintenance", "policy line 1 says that nothing is done"},
+		{"allow trim\n\tmaintenance until=2026-12-01T06:00Z",
+		 "policy line 2 says that nothing is done until 2026-12-01T06:00Z"},
+		{"maintenance until=2026-12-01T04:59:59Z", NULL},
+		{"maintenance until=2026-12-01T05:00:00Z", NULL},
+		{"maintenance from=2026-12-01T05:00Z", "policy line 1"},
+		{"maintenance from=2026-12-01T05:01Z", NULL},
+		{"maintenance until=2026-12-01T06:30+02:00", NULL},
+		{"maintenance until=2026-12-01T07:30:00.5+02:00", "line 1"},
+		{"maintenance until=2020-01-01T00:00Z\nmaintenance until=2027-01-01T00:00Z",
+		 "line 2"},
+		{"allow trim", NULL},
+	};
+	int64_t now_us;
+
+	assert_int_equal(str_parse_time("2026-12-01T05:00:00Z", 0, &now_us), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct policy *policy = NULL;
+		struct error err = {""};
+		int rc;
+
+		if (policy_parse("p", rows[i].text, &policy, &err) < 0)
+			fail_msg("%s", err.msg);
+		rc = policy_maintenance(policy, now_us, &err);
+		policy_free(&policy);
+		assert_int_equal(rc, rows[i].says ? -EPERM : 0);
+		if (rows[i].says)
+			assert_says(err, rows[i].says);
+	}
+}
+
 static void a_mistake_names_file_and_line(void **state unused_arg)
 {
 	static const struct {
 		const char *text;
 		const char *says;
 	} rows[] = {
-		{"permit trim", "p:1: 'permit': expected 'allow' or 'deny'"},
+		{"permit trim", "p:1: 'permit': expected 'allow', 'deny' or 'maintenance'"},
+		{"maintenances", "'maintenances': expected 'allow', 'deny' or 'maintenance'"},
+		{"maintenance soon", "'soon': expected from=TIME or until=TIME"},
+		{"maintenance until", "'until': expected from=TIME or until=TIME"},
+		{"maintenance until=", "'until=': expected a time such as 2026-12-01T06:00Z"},
+		{"maintenance until=now", "expected a time such as"},
+		{"maintenance until=2026-12-01", "expected a time such as"},
+		{"maintenance until=2026-12-01T06:00", "expected a time such as"},
+		{"maintenance until=2026-12-01T06:00Zaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		 "expected a time"},
+		{"maintenance from=2026-12-01T06:00Z until=2026-12-01T05:00:59Z",
+		 "ends before it begins"},
 		{"\nallow", "p:2: 'allow' needs an action"},
 		{"allow fly", "p:1: unknown action 'fly'"},
 		{"allow trim user=me", "p:1: unknown word 'user=me'"},
@@ -315,6 +363,7 @@ int main(void)
 		cmocka_unit_test(a_restart_is_allowed_by_name_only),
 		cmocka_unit_test(some_units_are_never_restarted),
 		cmocka_unit_test(some_are_never_touched),
+		cmocka_unit_test(maintenance_holds_between_its_times),
 		cmocka_unit_test(a_mistake_names_file_and_line),
 		cmocka_unit_test(every_failed_allocation_is_told),
 	};

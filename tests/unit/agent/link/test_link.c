@@ -203,9 +203,21 @@ static void far_frame(void *arg, struct conn *c unused_arg, const struct frame *
 		if (!f->no_echo && f->conn)
 			(void)!conn_send(f->conn, FRAME_HEARTBEAT, fr->payload, fr->len);
 	} else if (fr->type == FRAME_COMMAND_RESULT) {
+		struct wire_command_result res;
+		uint8_t body[COMMAND_RESULT_SIZE];
+
+		/* what a collector before 0.2 makes of it */
 		assert_int_equal(wire_unpack_command(&a, fr->payload, fr->len, &m, NULL), 0);
 		assert_int_equal(command_result_unpack(m.body.data, m.body.len, &f->result, NULL),
 				 0);
+		assert_int_equal(f->result.journal.last, 0);
+		assert_int_equal(wire_unpack_command_result(&a, fr->payload, fr->len, &res, NULL),
+				 0);
+		assert_int_equal(res.body.len, sizeof(body));
+		memcpy(body, res.body.data, sizeof(body));
+		if (res.journal.len)
+			command_result_join(body, res.journal.data);
+		assert_int_equal(command_result_unpack(body, sizeof(body), &f->result, NULL), 0);
 		f->results++;
 	} else {
 		fail_msg("frame %u", fr->type);
@@ -913,7 +925,10 @@ static void commands_reach_actd_one_after_the_other(void **state)
 					   .status = COMMAND_DONE,
 					   .rss_before = 100,
 					   .rss_after = 50,
-					   .detail = "trimmed"};
+					   .detail = "trimmed",
+					   .journal = {.last = i == 1 ? 0x100000002 : 0,
+						       .records = i == 1 ? 2 : 0,
+						       .head = {i == 1 ? 9 : 0}}};
 		uint8_t out[COMMAND_RESULT_SIZE];
 		struct command c;
 		int fd = take_request(w, listener, &q);
@@ -928,6 +943,7 @@ static void commands_reach_actd_one_after_the_other(void **state)
 		assert_int_equal(w->far.result.status, COMMAND_DONE);
 		assert_int_equal(w->far.result.rss_after, 50);
 		assert_int_equal(w->far.result.id[0], i);
+		assert_memory_equal(&w->far.result.journal, &r.journal, sizeof(r.journal));
 	}
 	close(listener);
 }

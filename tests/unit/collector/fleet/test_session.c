@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "proto/command.h"
 #include "tests/support/test.h"
 #include "tests/unit/collector/fleet/site.h"
 
@@ -87,7 +88,7 @@ struct world {
 	struct listener *listener;
 	struct client client, second;
 	unsigned hellos, ups, downs, results;
-	uint8_t result[64];
+	uint8_t result[COMMAND_RESULT_SIZE];
 };
 
 static void on_hello(void *arg, struct host *h, const struct wire_hello *m)
@@ -411,6 +412,7 @@ static void commands_go_down_and_results_come_up(void **state)
 	struct world *w = *state;
 	auto_arena struct arena a;
 	auto_buf struct buf b = BUF_INIT(1024);
+	uint8_t whole[COMMAND_RESULT_SIZE], body[COMMAND_RESULT_SIZE], journal[COMMAND_SPAN_SIZE];
 	struct wire_command m;
 	struct error err = {""};
 	uint8_t signature[64] = {1};
@@ -424,10 +426,22 @@ static void commands_go_down_and_results_come_up(void **state)
 	assert_int_equal(wire_unpack_command(&a, w->client.last.data, w->client.last.len, &m, &err),
 			 0);
 	assert_memory_equal(m.body.data, "body", 4);
+	/* an agent before 0.2 */
 	wire_pack_command(&b, &(struct wire_command){.body = {(const uint8_t *)"result", 6}});
 	client_send(&w->client, FRAME_COMMAND_RESULT, &b);
 	RUN_UNTIL(w->base, w->results == 1);
 	assert_memory_equal(w->result, "result", 6);
+	/* and one that tells where its host's journal stands: both come as one */
+	command_result_pack(whole, &(struct command_result){.status = COMMAND_DONE,
+							    .journal = {.last = 7, .records = 2}});
+	memcpy(body, whole, sizeof(body));
+	assert_true(command_result_split(body, journal));
+	buf_reset(&b);
+	wire_pack_command_result(&b, &(struct wire_command_result){{body, sizeof(body)},
+								   {journal, sizeof(journal)}});
+	client_send(&w->client, FRAME_COMMAND_RESULT, &b);
+	RUN_UNTIL(w->base, w->results == 2);
+	assert_memory_equal(w->result, whole, sizeof(whole));
 }
 
 static void a_heartbeat_is_echoed_and_believed(void **state)
