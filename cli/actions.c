@@ -12,8 +12,8 @@
 #define POLL_US  300000
 
 /* States in which nothing more will happen. */
-static const char *const ended[] = {"done",    "failed",  "ineffective", "expired",
-				    "refused", "unknown", NULL};
+static const char *const ended[] = {"done",      "failed",  "ineffective", "expired",
+				    "cancelled", "refused", "unknown",     NULL};
 
 static bool has_ended(const json_t *action)
 {
@@ -128,6 +128,34 @@ int command_actions(struct cli *c)
 	return code;
 }
 
+/* A word on an action that waits; the answer is the action. */
+static int tell(struct cli *c, const char *word)
+{
+	json_t *action = NULL;
+	char escaped[128];
+	char path[192];
+	int code;
+
+	if (rest_escape(c->rest, c->args[0], escaped, sizeof(escaped)) < 0)
+		return cli_usage(word);
+	snprintf(path, sizeof(path), "/actions/%s/%s", escaped, word);
+	code = cli_ask(c, &(struct rest_request){.method = "POST", .path = path}, &action);
+	if (!code)
+		code = cli_print_action(c, action);
+	json_decref(action);
+	return code;
+}
+
+int command_approve(struct cli *c)
+{
+	return tell(c, "approve");
+}
+
+int command_cancel(struct cli *c)
+{
+	return tell(c, "cancel");
+}
+
 /* What a person is asked before a running process is touched; one %s. */
 #define TRIM_ASKS                                                                          \
 	"trim calls malloc_trim inside the running process '%s': it is held for about a\n" \
@@ -228,6 +256,18 @@ static json_t *params_of(const struct cli *c, const char *type)
 	return o;
 }
 
+static void say_waiting(const json_t *action)
+{
+	const char *state = field_text(action, "state");
+	const char *id = field_text(action, "id");
+
+	if (state && id && strcmp(state, "waiting_approval") == 0)
+		fprintf(stderr,
+			"memherd: it waits for somebody else's approval: memherd approve %s, or "
+			"memherd cancel %s\n",
+			id, id);
+}
+
 int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 {
 	uint8_t random[16];
@@ -265,6 +305,7 @@ int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 	json_decref(body);
 	if (code)
 		return code;
+	say_waiting(*ret);
 	/* A dry run is asked for its answer. */
 	if (c->wait || c->dry_run)
 		code = wait_for_end(c, ret);

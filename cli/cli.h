@@ -81,6 +81,8 @@ int command_limit(struct cli *c);
 int command_census(struct cli *c);
 int command_explain(struct cli *c);
 int command_actions(struct cli *c);
+int command_approve(struct cli *c);
+int command_cancel(struct cli *c);
 int command_audit(struct cli *c);
 int command_breakers(struct cli *c);
 int command_enroll_token(struct cli *c);

@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 
 #include "collector/api/api.h"
+#include "collector/approval_mail.h"
 #include "collector/breaker_mail.h"
 #include "collector/command/dispatch.h"
 #include "collector/fleet/adopter.h"
@@ -274,6 +275,16 @@ static void on_action_asked(void *arg, int rc, const struct action_row *row,
 	incidents_action_asked(c->incidents, rc, row, err);
 }
 
+/* What belongs to an alert is told by the alert's own mails, but for a census. */
+static void on_action_waits(void *arg, const struct action_row *row)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	if (c->mailer && (!row->alert_id || strcmp(row->action, "census") == 0))
+		approval_mail(c->mailer, row);
+}
+
 static void on_action_tripped(void *arg, const struct action_row *row)
 {
 	struct collector *c = arg;
@@ -299,12 +310,15 @@ static int make_dispatch(struct collector *c, struct error *err)
 			   .canary_us = c->o->action_canary_us,
 			   .breaker = c->o->action_breaker,
 			   .breaker_us = c->o->action_breaker_time_us},
+		.approve = collector_approve(c->o),
+		.approve_within_us = c->o->approve_within_us,
 		.remediation = c->o->remediation,
 		.ops = {.send = send_command,
 			.finished = on_action_finished,
 			.ended = on_action_ended,
 			.verified = on_action_verified,
 			.asked = on_action_asked,
+			.waits = on_action_waits,
 			.tripped = on_action_tripped,
 			.arg = c},
 	};

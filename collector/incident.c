@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "collector/command/approval.h"
 #include "collector/command/dispatch.h"
 #include "collector/incident_inner.h"
 #include "common/clock.h"
@@ -162,6 +163,15 @@ const struct process *incident_target(const struct incidents *all, const struct 
 	return best;
 }
 
+/* Did the rule mark its action as one that a person has to approve? */
+static bool wants_approval(const struct incident *i)
+{
+	for (unsigned n = 0; n < i->rule->n_levels; n++)
+		if (i->rule->levels[n].level == RULE_TRIM)
+			return i->rule->levels[n].approve;
+	return false;
+}
+
 static void act(struct incidents *all, struct incident *i)
 {
 	const struct process *p = incident_target(all, i);
@@ -182,6 +192,7 @@ static void act(struct incidents *all, struct incident *i)
 								     COMMAND_TRIM),
 							     .actor = actor,
 							     .reason = i->rule->why,
+							     .approve = wants_approval(i),
 							     .alert_id = i->alert_id},
 				    NULL, NULL, &err);
 	if (rc == 0)
@@ -208,6 +219,36 @@ static struct incident *incident_of_action(struct incidents *all, const struct a
 	return NULL;
 }
 
+static struct action_row *known_action(struct incident *i, const struct action_row *row)
+{
+	for (size_t n = 0; n < i->n_actions; n++)
+		if (memcmp(i->actions[n].cmd_id, row->cmd_id, sizeof(row->cmd_id)) == 0)
+			return &i->actions[n];
+	return NULL;
+}
+
+/* One that was told as waiting for approval is told in its place when it ends. */
+static void keep_action(struct incident *i, const struct action_row *row)
+{
+	struct action_row *known = known_action(i, row);
+
+	if (!known && i->n_actions == INCIDENT_ACTIONS)
+		memmove(i->actions, i->actions + 1, --i->n_actions * sizeof(i->actions[0]));
+	if (!known)
+		known = &i->actions[i->n_actions++];
+	*known = *row;
+}
+
+static void tell_waiting(struct incidents *all, struct incident *i, const struct action_row *row)
+{
+	struct action_row told = *row;
+
+	approval_text(row, told.detail);
+	keep_action(i, &told);
+	incident_want_mail(all, i, MAIL_ACTION);
+	incident_save(all, i);
+}
+
 /* What has to wait is asked for again by the sweep; what cannot be is told the engine by it, which
  * may not be called from within its own callback. */
 void incidents_action_asked(struct incidents *all, int rc, const struct action_row *row,
@@ -232,6 +273,8 @@ void incidents_action_asked(struct incidents *all, int rc, const struct action_r
 	}
 	i->act_waits[0] = '\0';
 	i->act_failed = rc < 0;
+	if (rc == 0 && strcmp(row->state, ACTION_WAITING) == 0)
+		tell_waiting(all, i, row);
 }
 
 /* Those that had to wait, a few at a time; not where the need has passed. */
@@ -322,6 +365,11 @@ static void on_transition(void *arg, const struct rule_transition *t)
 
 static const struct rule_engine_ops engine_ops = {.transition = on_transition};
 
+static bool is_word(const json_t *v, const char *word)
+{
+	return json_is_string(v) && strcmp(json_string_value(v), word) == 0;
+}
+
 /* The table tells of each end for a while. */
 static bool knows_action(const struct incident *i, const struct action_row *row)
 {
@@ -331,12 +379,11 @@ static bool knows_action(const struct incident *i, const struct action_row *row)
 
 	for (n = 0; n < i->n_actions; n++)
 		if (memcmp(i->actions[n].cmd_id, row->cmd_id, sizeof(row->cmd_id)) == 0)
-			return true;
+			return strcmp(i->actions[n].state, ACTION_WAITING) != 0;
 	uuid_text(id, row->cmd_id);
 	json_array_foreach (i->earlier, n, one)
-		if (json_is_string(json_object_get(one, "id")) &&
-		    strcmp(json_string_value(json_object_get(one, "id")), id) == 0)
-			return true;
+		if (is_word(json_object_get(one, "id"), id))
+			return !is_word(json_object_get(one, "state"), ACTION_WAITING);
 	return false;
 }
 
@@ -353,9 +400,7 @@ void incidents_action_finished(struct incidents *all, const struct action_row *r
 	/* A census gives nothing back: what it found is told, not that it was taken. */
 	if (!i || strcmp(row->action, command_action_word(COMMAND_CENSUS)) == 0)
 		return;
-	if (i->n_actions == INCIDENT_ACTIONS)
-		memmove(i->actions, i->actions + 1, --i->n_actions * sizeof(i->actions[0]));
-	i->actions[i->n_actions++] = *row;
+	keep_action(i, row);
 	incident_want_mail(all, i, MAIL_ACTION);
 	incident_save(all, i);
 	if (engine_action_done(all->engine, i->key, effective, clock_wall_us()) < 0)
@@ -365,18 +410,18 @@ void incidents_action_finished(struct incidents *all, const struct action_row *r
 void incidents_action_verified(struct incidents *all, const struct action_row *row)
 {
 	struct incident *i = row->alert_id ? incident_of_action(all, row) : NULL;
+	struct action_row *known;
 
 	if (!all->leads || !i)
 		return;
-	for (size_t n = 0; n < i->n_actions; n++) {
-		if (memcmp(i->actions[n].cmd_id, row->cmd_id, sizeof(row->cmd_id)) != 0)
-			continue;
-		i->actions[n] = *row;
-		/* The mail about the action said that it had helped. */
-		if (strcmp(row->verdict, effect_verdict_word(EFFECT_REGREW)) == 0)
-			incident_want_mail(all, i, MAIL_ACTION);
-		incident_save(all, i);
-	}
+	known = known_action(i, row);
+	if (!known)
+		return;
+	*known = *row;
+	/* The mail about the action said that it had helped. */
+	if (strcmp(row->verdict, effect_verdict_word(EFFECT_REGREW)) == 0)
+		incident_want_mail(all, i, MAIL_ACTION);
+	incident_save(all, i);
 }
 
 /* ---- samples ---- */

@@ -152,7 +152,7 @@ static size_t list_actions(const struct incident *i, struct mail_action out[INCI
 		/* What is not to be read is not there. */
 		(void)!effects_parse(a->effects, &later);
 		last = later.n ? &later.at[later.n - 1] : NULL;
-		out[n] = (struct mail_action){.t_us = a->done_us,
+		out[n] = (struct mail_action){.t_us = a->done_us ? a->done_us : a->created_us,
 					      .action = a->action,
 					      .target = a->process,
 					      .state = a->state,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/cell/cell.h"
+#include "collector/command/dispatch.h"
 #include "collector/notify/encode.h"
 #include "common/judge.h"
 #include "common/str.h"
@@ -15,6 +16,9 @@
 #define HOUR     (60 * MIN)
 #define DAY      (24 * HOUR)
 #define MIB      (1024 * 1024LL)
+
+#define X(NAME, number, word) " " word
+#define ACTION_WORDS          "such as" COMMAND_ACTION_LIST(X)
 
 /* ---- what a string must look like, so that a mistake is told with its line ---- */
 
@@ -88,6 +92,38 @@ static const char *refuse_smtp_tls(const char *value)
 		if (strcmp(words[i], value) == 0)
 			return NULL;
 	return "starttls, implicit or none";
+}
+
+/* Words of actions as a set of DISPATCH_KIND(); false: one is none. */
+static bool parse_actions(const char *value, uint64_t *ret)
+{
+	uint64_t set = 0;
+
+	for (const char *p = value; *(p += strspn(p, " \t"));) {
+		char word[32];
+		size_t n = strcspn(p, " \t");
+		int action;
+
+		if (n >= sizeof(word))
+			return false;
+		memcpy(word, p, n);
+		word[n] = '\0';
+		action = command_action_find(word);
+		if (action < 0)
+			return false;
+		set |= DISPATCH_KIND(action);
+		p += n;
+	}
+	*ret = set;
+	return true;
+}
+
+static const char *refuse_actions(const char *value)
+{
+	uint64_t set;
+
+	return parse_actions(value, &set) ? NULL
+					  : "words of actions (" ACTION_WORDS "), or nothing";
 }
 
 static const struct conf_option options[] = {
@@ -194,6 +230,12 @@ static const struct conf_option options[] = {
 	 "a rule's action that gave nothing so many times in a row stops; 0: never", NULL},
 	{"action_breaker_time", CONF_DURATION, O(action_breaker_time_us), "1h", MIN,
 	 7 * 24 * 60 * MIN, 0, "how long it stops, unless it is closed by hand", NULL},
+	{"approve", CONF_STRING, O(approve), "", 0, 0, 0,
+	 "actions that need a second person's approval, with blanks between, as 'restart limit'; "
+	 "empty: none but those that a rule marks",
+	 refuse_actions},
+	{"approve_within", CONF_DURATION, O(approve_within_us), "1h", MIN, DAY, 0,
+	 "an action that nobody has approved after this is dropped", NULL},
 	{"oom_mail", CONF_BOOL, O(oom_mail), "yes", 0, 0, 0,
 	 "mail at once when a process was killed for memory; no: the alert is there, no mail",
 	 NULL},
@@ -234,4 +276,11 @@ enum log_format collector_log_format(const struct collector_options *o)
 	int i = log_find_format(o->log_format);
 
 	return i < 0 ? LOG_FORMAT_TEXT : (enum log_format)i;
+}
+
+uint64_t collector_approve(const struct collector_options *o)
+{
+	uint64_t set = 0;
+
+	return parse_actions(o->approve, &set) ? set : 0;
 }

@@ -52,6 +52,8 @@ struct collector_options {
 	int64_t action_canary_us;
 	int64_t action_breaker;
 	int64_t action_breaker_time_us;
+	char *approve; /* actions' words, blanks between: collector_approve() */
+	int64_t approve_within_us;
 	bool oom_mail;
 	char *smtp_url;
 	char *smtp_tls;
@@ -68,5 +70,7 @@ extern const struct conf_table collector_conf;
 
 enum log_level collector_log_level(const struct collector_options *o);
 enum log_format collector_log_format(const struct collector_options *o);
+/* What needs a second person, as dispatch_config has it. */
+uint64_t collector_approve(const struct collector_options *o);
 
 #endif

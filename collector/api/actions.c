@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/api/actions.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -11,6 +13,7 @@
 #include "collector/api/rows.h"
 #include "collector/api/services.h"
 #include "collector/api/view.h"
+#include "collector/command/approval.h"
 #include "collector/command/dispatch.h"
 #include "collector/command/params.h"
 #include "collector/store/store_command.h"
@@ -40,6 +43,15 @@ static void write_measures(struct json_writer *w, const struct action_row *a)
 	jw_k_num(w, "held_seconds", a->held_us < 0 ? NAN : (double)a->held_us / USEC_PER_SEC);
 }
 
+static void write_detail(struct json_writer *w, const struct action_row *a)
+{
+	char waits[COMMAND_DETAIL_SIZE];
+
+	if (strcmp(a->state, ACTION_WAITING) == 0)
+		approval_text(a, waits);
+	jw_k_str(w, "detail", strcmp(a->state, ACTION_WAITING) == 0 ? waits : a->detail);
+}
+
 /* What was measured later, and what came of it. */
 static void write_effects(struct json_writer *w, const struct action_row *a)
 {
@@ -58,7 +70,7 @@ static void write_effects(struct json_writer *w, const struct action_row *a)
 		jw_k_null(w, "history");
 }
 
-static void write_action(struct json_writer *w, const struct action_row *a)
+void action_write(struct json_writer *w, const struct action_row *a)
 {
 	char id[UUID_TEXT_SIZE];
 
@@ -84,8 +96,10 @@ static void write_action(struct json_writer *w, const struct action_row *a)
 	jw_k_time(w, "expires", a->expires_us);
 	jw_k_time(w, "sent", a->sent_us);
 	jw_k_time(w, "done", a->done_us);
+	jw_k_time(w, "approved", a->approved_us);
+	jw_k_str(w, "approved_by", a->approved_us ? a->approved_by : NULL);
 	write_measures(w, a);
-	jw_k_str(w, "detail", a->detail);
+	write_detail(w, a);
 	write_effects(w, a);
 	jw_object_end(w);
 }
@@ -98,7 +112,7 @@ static void write_row(struct json_writer *w, const struct db_result *r, size_t i
 	char id[UUID_TEXT_SIZE];
 
 	store_command_row(r, i, &row);
-	write_action(w, &row);
+	action_write(w, &row);
 	uuid_text(id, row.cmd_id);
 	snprintf(cursor, ROWS_CURSOR_SIZE, "%" PRId64 ".%s", row.created_us, id);
 }
@@ -122,9 +136,9 @@ static bool take_cursor(struct call *c, struct command_filter *f)
 
 static bool is_state(const char *word)
 {
-	static const char *const states[] = {"queued",  "sent",    "running",
-					     "done",    "failed",  "ineffective",
-					     "expired", "refused", "unknown"};
+	static const char *const states[] = {ACTION_WAITING, "queued",  "sent",        "running",
+					     "done",         "failed",  "ineffective", "expired",
+					     "cancelled",    "refused", "unknown"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
 		if (strcmp(states[i], word) == 0)
@@ -189,6 +203,34 @@ static const struct process *find_target(struct registry *r, const char *target)
 	return h ? registry_find_pid(h, (uint32_t)pid) : NULL;
 }
 
+void action_fail(struct call *c, int rc, const struct error *err)
+{
+	switch (rc) {
+	case -EPERM:
+	case -EACCES:
+		call_fail(c, 403, "%s", err->msg);
+		break;
+	case -EINVAL:
+		call_fail(c, 422, "%s", err->msg);
+		break;
+	case -ENOENT:
+	case -ESRCH:
+		call_fail(c, 404, "%s", err->msg);
+		break;
+	case -EOPNOTSUPP:
+	case -EALREADY:
+	case -EBUSY:
+	case -EAGAIN:
+		call_fail(c, 409, "%s", err->msg);
+		break;
+	case -EDQUOT:
+		call_fail(c, 429, "%s", err->msg);
+		break;
+	default:
+		call_fail_db(c, rc);
+	}
+}
+
 static void on_issued(void *arg, int rc, const struct action_row *row, const struct error *err)
 {
 	struct call *c = call_of(arg);
@@ -201,38 +243,15 @@ static void on_issued(void *arg, int rc, const struct action_row *row, const str
 		call_fail(c, 503,
 			  "it is not known whether this was stored; ask again with the same "
 			  "Idempotency-Key");
-	} else if (rc == -EBUSY || rc == -EAGAIN) {
-		call_fail(c, 409, "%s", err->msg);
-	} else if (rc == -EDQUOT) {
-		call_fail(c, 429, "%s", err->msg);
+	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT) {
+		action_fail(c, rc, err);
 	} else if (rc < 0 || !row) {
 		call_fail_db(c, rc);
 	} else {
 		uuid_text(location + strlen(location), row->cmd_id);
 		http_request_set(c->req, "Location", location);
-		write_action(&c->json, row);
+		action_write(&c->json, row);
 		call_reply(c, 202);
-	}
-}
-
-static void refuse_issue(struct call *c, int rc, const struct error *err)
-{
-	switch (rc) {
-	case -EPERM:
-		call_fail(c, 403, "%s", err->msg);
-		break;
-	case -EINVAL:
-		call_fail(c, 422, "%s", err->msg);
-		break;
-	case -ENOENT:
-	case -ESRCH:
-		call_fail(c, 404, "%s", err->msg);
-		break;
-	case -EOPNOTSUPP:
-		call_fail(c, 409, "%s", err->msg);
-		break;
-	default:
-		call_fail_db(c, rc);
 	}
 }
 
@@ -263,6 +282,16 @@ static const struct action_type *type_of(const char *type)
 	return NULL;
 }
 
+bool action_scope_held(struct call *c, const char *type)
+{
+	const struct action_type *t = type_of(type);
+
+	if (t && scopes_allow(c->who.scopes, t->scope))
+		return true;
+	call_fail(c, 403, "'%s' lacks the scope %s", c->who.name, t ? t->scope_name : "act:*");
+	return false;
+}
+
 /* What may be asked and by whom; false when the call has been ended. */
 static bool check_type(struct call *c, const char *type)
 {
@@ -272,11 +301,7 @@ static bool check_type(struct call *c, const char *type)
 		call_invalid(c, "/type", "there is no action '%.64s'", type);
 		return false;
 	}
-	if (!scopes_allow(c->who.scopes, t->scope)) {
-		call_fail(c, 403, "'%s' lacks the scope %s", c->who.name, t->scope_name);
-		return false;
-	}
-	return true;
+	return action_scope_held(c, type);
 }
 
 static bool take_params(struct call *c, struct action_request *req)
@@ -328,7 +353,7 @@ static void issue(struct call *c, struct action_request *req, const char *target
 		     ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
 		     : -ENOTCONN;
 	if (rc < 0)
-		refuse_issue(c, rc, &err);
+		action_fail(c, rc, &err);
 }
 
 void action_issue(struct call *c)

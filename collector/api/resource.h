@@ -54,6 +54,9 @@ void breaker_close(struct call *c);
 void action_list(struct call *c);
 void action_get(struct call *c);
 void action_issue(struct call *c);
+/* approvals.c */
+void action_approve(struct call *c);
+void action_cancel(struct call *c);
 /* tokens.c */
 void token_list(struct call *c);
 void token_add(struct call *c);

@@ -22,7 +22,9 @@
 #define TICK_S          1
 #define ANSWER_GRACE_US (120 * USEC_PER_SEC) /* for the answer to a command that was sent */
 #define PENDING_LIMIT   64
+#define SWITCHED_OFF    "remediation is switched off on this collector"
 #define HELD_MAX        64
+#define CANCEL_AGE_US   USEC_PER_SEC /* what is younger is on its way */
 
 _Static_assert(DISPATCH_KEY_MAX + 1 == LEDGER_KEY_SIZE, "a key fits the ledger's");
 _Static_assert(EFFECT_TEXT_SIZE == ACTION_EFFECTS_SIZE, "effects fit a row");
@@ -139,7 +141,10 @@ void dispatch_host_up(struct dispatch *d, int32_t host_id)
 	int rc;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
-	rc = store_command_pending(d->config.db, host_id, now_us, PENDING_LIMIT, on_pending, d);
+	if (!d->config.remediation)
+		return;
+	rc = store_command_pending(d->config.db, host_id, now_us, PENDING_LIMIT, d->config.writer,
+				   on_pending, d);
 	/* what was never sent is found by the timer; the rest expires and is asked for anew */
 	if (rc < 0)
 		log_warn("host=%d error=\"cannot look for its commands: %s\"", host_id,
@@ -148,13 +153,23 @@ void dispatch_host_up(struct dispatch *d, int32_t host_id)
 
 /* ---- issuing ---- */
 
-static int check_expiry(const struct action_request *r, int64_t now_us, int64_t *ret,
-			struct error *err)
+/* A dry run changes nothing, so one person may look. */
+static bool needs_approval(const struct dispatch *d, const struct action_request *r)
 {
-	*ret = r->expires_us ? r->expires_us : now_us + DISPATCH_EXPIRES_US;
+	int action = command_action_find(r->action);
+
+	return !r->dry_run && (r->approve || (d->config.approve & DISPATCH_KIND(action)));
+}
+
+static int check_expiry(const struct dispatch *d, const struct action_request *r, int64_t now_us,
+			int64_t *ret, struct error *err)
+{
+	int64_t span_us = needs_approval(d, r) ? d->config.approve_within_us : DISPATCH_EXPIRES_US;
+
+	*ret = r->expires_us ? r->expires_us : now_us + span_us;
 	if (*ret <= now_us)
 		return error_set(err, -EINVAL, "the action has expired already");
-	if (*ret > now_us + DISPATCH_EXPIRES_MAX_US)
+	if (*ret > now_us + MAX_OF(span_us, DISPATCH_EXPIRES_MAX_US))
 		return error_set(err, -EINVAL, "an action expires within 10 min at most");
 	return 0;
 }
@@ -233,28 +248,41 @@ static int params_told(struct action_row *row, const struct command *cmd, struct
 	return 0;
 }
 
+static int find_target(const struct dispatch *d, int32_t host_id, int64_t proc_id,
+		       const struct host **ret_host, const struct process **ret_process,
+		       struct error *err)
+{
+	struct host *h = registry_find_host(d->config.registry, host_id);
+	const struct process *p;
+
+	if (!h)
+		return error_set(err, -ENOENT, "unknown host %d", host_id);
+	if (h->connected && !h->act)
+		return error_set(err, -EOPNOTSUPP, "no memherd-actd answers on host '%s'",
+				 h->name ? h->name : "");
+	p = registry_find_process(h, proc_id);
+	if (!p)
+		return error_set(err, -ESRCH, "no process %" PRId64 " lives on host '%s'", proc_id,
+				 h->name ? h->name : "");
+	*ret_host = h;
+	*ret_process = p;
+	return 0;
+}
+
 /* The registry's pointers are good until the loop turns: row and command take what they need. */
 static int prepare(const struct dispatch *d, const struct action_request *r, int64_t now_us,
 		   struct action_row *row, struct command *cmd, const char **ret_service,
 		   struct error *err)
 {
-	struct host *h;
+	const struct host *h;
 	const struct process *p;
 	int64_t expires_us = 0;
-	int rc = check_expiry(r, now_us, &expires_us, err);
+	int rc = check_expiry(d, r, now_us, &expires_us, err);
 
+	if (rc == 0)
+		rc = find_target(d, r->host_id, r->proc_id, &h, &p, err);
 	if (rc < 0)
 		return rc;
-	h = registry_find_host(d->config.registry, r->host_id);
-	if (!h)
-		return error_set(err, -ENOENT, "unknown host %d", r->host_id);
-	if (h->connected && !h->act)
-		return error_set(err, -EOPNOTSUPP, "no memherd-actd answers on host '%s'",
-				 h->name ? h->name : "");
-	p = registry_find_process(h, r->proc_id);
-	if (!p)
-		return error_set(err, -ESRCH, "no process %" PRId64 " lives on host '%s'",
-				 r->proc_id, h->name ? h->name : "");
 	fill_row(row, d, r, p, now_us, expires_us);
 	fill_command(cmd, row, h, p);
 	*ret_service = p->service;
@@ -274,9 +302,33 @@ static void log_issue(const struct action_row *row)
 	char id[UUID_TEXT_SIZE];
 
 	uuid_text(id, row->cmd_id);
-	log_info("command=%s host=%d event=issued action=%s pid=%d dry_run=%d actor=\"%s\" "
-		 "counter=%" PRId64,
-		 id, row->host_id, row->action, row->pid, row->dry_run, row->actor, row->counter);
+	log_info(
+		"command=%s host=%d event=issued state=%s action=%s pid=%d dry_run=%d actor=\"%s\" "
+		"counter=%" PRId64,
+		id, row->host_id, row->state, row->action, row->pid, row->dry_run, row->actor,
+		row->counter);
+}
+
+static void log_approval(const struct action_row *row)
+{
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, row->cmd_id);
+	log_info("command=%s host=%d event=approved by=\"%s\" actor=\"%s\" counter=%" PRId64, id,
+		 row->host_id, row->approved_by, row->actor, row->counter);
+}
+
+static void tell_end(struct dispatch *d, const struct action_row *row)
+{
+	const struct dispatch_ops *ops = &d->config.ops;
+	char id[UUID_TEXT_SIZE];
+
+	uuid_text(id, row->cmd_id);
+	log_info("command=%s host=%d event=end state=%s rss_before=%" PRId64 " rss_after=%" PRId64
+		 " detail=\"%s\"",
+		 id, row->host_id, row->state, row->rss_before, row->rss_after, row->detail);
+	if (ops->finished)
+		ops->finished(ops->arg, row);
 }
 
 static void tell_asked(struct dispatch *d, int rc, const struct action_row *row,
@@ -286,50 +338,81 @@ static void tell_asked(struct dispatch *d, int rc, const struct action_row *row,
 		d->config.ops.asked(d->config.ops.arg, rc, row, err);
 }
 
+static void tell_asker(struct asker *a, int rc, const struct action_row *row,
+		       const struct error *err)
+{
+	dispatch_done *done = a->done;
+	void *arg = a->arg;
+
+	asker_free(a);
+	if (done)
+		done(arg, rc, rc >= 0 ? row : NULL, err);
+}
+
+/* Stored and signed: to its host, when that is here. Any other collector's turn finds it. */
+static void send_stored(struct dispatch *d, struct action_row *row,
+			const struct command_request *body)
+{
+	if (!is_connected(d, row->host_id) || send_to_host(d, row->host_id, row->cmd_id, body) < 0)
+		return;
+	(void)str_copy(row->state, sizeof(row->state), "sent");
+	row->sent_us = clock_wall_us();
+}
+
+static bool is_judgement(int rc)
+{
+	return rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT;
+}
+
 static void on_issued(void *arg, int rc, const struct action_row *row,
 		      const struct command_request *body, const struct error *err)
 {
 	struct error taken;
 	struct asker *a = arg;
 	struct action_row now;
-	dispatch_done *done;
-	void *done_arg;
 
 	MAGIC_CHECK(a, ASKER_MAGIC);
 	now = *row;
 	if (rc == -EEXIST) {
 		error_set(&taken, rc, "this idempotency key was used for another request");
 		err = &taken;
-	} else if (rc < 0 && rc != -EBUSY && rc != -EAGAIN && rc != -EDQUOT) {
+	} else if (rc < 0 && !is_judgement(rc)) {
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
 	}
-	if (rc == 0) {
+	if (rc == 0)
 		log_issue(row);
-		if (is_connected(a->dispatch, row->host_id) &&
-		    send_to_host(a->dispatch, row->host_id, row->cmd_id, body) == 0) {
-			(void)str_copy(now.state, sizeof(now.state), "sent");
-			now.sent_us = clock_wall_us();
-		}
-	}
+	if (rc == 0 && strcmp(row->state, ACTION_WAITING) != 0)
+		send_stored(a->dispatch, &now, body);
+	else if (rc == 0 && a->dispatch->config.ops.waits)
+		a->dispatch->config.ops.waits(a->dispatch->config.ops.arg, &now);
 	tell_asked(a->dispatch, rc, &now, err);
-	done = a->done;
-	done_arg = a->arg;
-	asker_free(a);
-	if (done)
-		done(done_arg, rc, rc >= 0 ? &now : NULL, err);
+	tell_asker(a, rc, &now, err);
 }
 
-static int ask(struct dispatch *d, const struct action_row *row, const struct command *cmd,
-	       const char *service, const char *key, dispatch_done *done, void *arg)
+static struct asker *asker_new(struct dispatch *d, dispatch_done *done, void *arg)
 {
 	struct asker *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	*a = (struct asker){.magic = ASKER_MAGIC, .dispatch = d, .done = done, .arg = arg};
+	DL_APPEND(d->askers, a);
+	return a;
+}
+
+static int ask(struct dispatch *d, const struct action_request *r, const struct action_row *row,
+	       const struct command *cmd, const char *service, dispatch_done *done, void *arg)
+{
+	struct asker *a = asker_new(d, done, arg);
 	int rc;
 
 	if (!a)
 		return -ENOMEM;
-	*a = (struct asker){.magic = ASKER_MAGIC, .dispatch = d, .done = done, .arg = arg};
-	DL_APPEND(d->askers, a);
-	rc = ledger_issue(&d->ledger, row, cmd, service, key, d->config.key, on_issued, a);
+	if (needs_approval(d, r))
+		rc = ledger_wait(&d->ledger, row, cmd, service, r->idempotency_key, on_issued, a);
+	else
+		rc = ledger_issue(&d->ledger, row, cmd, service, r->idempotency_key, d->config.key,
+				  on_issued, a);
 	if (rc < 0)
 		asker_free(a);
 	return rc;
@@ -345,14 +428,129 @@ int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
 	if (!d->config.remediation)
-		return error_set(err, -EPERM, "remediation is switched off on this collector");
+		return error_set(err, -EPERM, SWITCHED_OFF);
 	rc = check_fields(r, err);
 	if (!rc)
 		rc = prepare(d, r, clock_wall_us(), &row, &cmd, &service, err);
 	if (rc < 0)
 		return rc;
-	rc = ask(d, &row, &cmd, service, r->idempotency_key, done, arg);
+	rc = ask(d, r, &row, &cmd, service, done, arg);
 	return rc < 0 ? error_sys(err, rc, "cannot store the action") : 0;
+}
+
+/* ---- a second person's word ---- */
+
+static void on_approved(void *arg, int rc, const struct action_row *row,
+			const struct command_request *body, const struct error *err)
+{
+	struct asker *a = arg;
+	struct action_row now;
+
+	MAGIC_CHECK(a, ASKER_MAGIC);
+	now = *row;
+	if (rc == 0) {
+		log_approval(row);
+		send_stored(a->dispatch, &now, body);
+	} else if (rc != -ENOENT && !is_judgement(rc)) {
+		log_warn("command event=not_approved error=\"%s\"", err ? err->msg : strerror(-rc));
+	}
+	tell_asker(a, rc, &now, err);
+}
+
+/* The same process still, the same parameters, a new time to expire. */
+static int prepare_approval(const struct dispatch *d, struct action_row *row, struct command *cmd,
+			    const char **ret_service, struct error *err)
+{
+	const struct host *h;
+	const struct process *p;
+	int64_t params[COMMAND_PARAMS];
+	json_t *told;
+	int rc = find_target(d, row->host_id, row->proc_id, &h, &p, err);
+
+	if (rc < 0)
+		return rc;
+	told = json_loads(row->params, 0, NULL);
+	rc = params_from_json((enum command_action)command_action_find(row->action), told, params,
+			      err);
+	json_decref(told);
+	if (rc < 0)
+		return rc;
+	row->approved_us = clock_wall_us();
+	row->expires_us = row->approved_us + DISPATCH_EXPIRES_US;
+	fill_command(cmd, row, h, p);
+	cmd->issued_us = row->approved_us;
+	memcpy(cmd->params, params, sizeof(cmd->params));
+	*ret_service = p->service;
+	return 0;
+}
+
+static int check_approver(const struct action_row *row, const char *by, struct error *err)
+{
+	if (strcmp(row->state, ACTION_WAITING) != 0)
+		return error_set(err, -EALREADY, "the action does not wait for approval: it is %s",
+				 row->state);
+	if (!*by || strlen(by) >= COMMAND_ACTOR_SIZE)
+		return error_set(err, -EINVAL, "the approver's name has 1 to %d bytes",
+				 COMMAND_ACTOR_SIZE - 1);
+	if (strcmp(row->actor, by) == 0)
+		return error_set(err, -EACCES, "'%s' asked for it: somebody else has to approve it",
+				 by);
+	if (command_action_find(row->action) < 0)
+		return error_set(err, -EINVAL, "unknown action '%.40s'", row->action);
+	return 0;
+}
+
+int dispatch_approve(struct dispatch *d, const struct action_row *waiting, const char *by,
+		     dispatch_done *done, void *arg, struct error *err)
+{
+	struct action_row row = *waiting;
+	struct command cmd = {.pid = 0};
+	const char *service = "";
+	struct asker *a;
+	int rc;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (!d->config.remediation)
+		return error_set(err, -EPERM, SWITCHED_OFF);
+	rc = check_approver(&row, by, err);
+	if (!rc)
+		rc = prepare_approval(d, &row, &cmd, &service, err);
+	if (rc < 0)
+		return rc;
+	(void)str_copy(row.approved_by, sizeof(row.approved_by), by);
+	a = asker_new(d, done, arg);
+	rc = a ? ledger_approve(&d->ledger, &row, &cmd, service, d->config.key, on_approved, a)
+	       : -ENOMEM;
+	if (rc < 0 && a)
+		asker_free(a);
+	return rc < 0 ? error_sys(err, rc, "cannot store the approval") : 0;
+}
+
+static void on_cancelled(void *arg, int rc, const struct action_row *row,
+			 const struct command_request *body unused_arg, const struct error *err)
+{
+	struct asker *a = arg;
+
+	MAGIC_CHECK(a, ASKER_MAGIC);
+	if (rc == 0)
+		tell_end(a->dispatch, row);
+	else if (rc != -ENOENT)
+		log_warn("command event=not_cancelled error=\"%s\"",
+			 err ? err->msg : strerror(-rc));
+	tell_asker(a, rc, row, err);
+}
+
+int dispatch_cancel(struct dispatch *d, const struct action_row *row, const char *by,
+		    dispatch_done *done, void *arg, struct error *err)
+{
+	struct asker *a = asker_new(d, done, arg);
+	int rc = a ? ledger_cancel(&d->ledger, row, by, clock_wall_us(), CANCEL_AGE_US,
+				   on_cancelled, a)
+		   : -ENOMEM;
+
+	if (rc < 0 && a)
+		asker_free(a);
+	return rc < 0 ? error_sys(err, rc, "cannot store that it is cancelled") : 0;
 }
 
 /* ---- results ---- */
@@ -401,19 +599,6 @@ static int hold(struct dispatch *d, const struct action_row *row)
 	DL_APPEND(d->held, h);
 	d->held_count++;
 	return 0;
-}
-
-static void tell_end(struct dispatch *d, const struct action_row *row)
-{
-	const struct dispatch_ops *ops = &d->config.ops;
-	char id[UUID_TEXT_SIZE];
-
-	uuid_text(id, row->cmd_id);
-	log_info("command=%s host=%d event=end state=%s rss_before=%" PRId64 " rss_after=%" PRId64
-		 " detail=\"%s\"",
-		 id, row->host_id, row->state, row->rss_before, row->rss_after, row->detail);
-	if (ops->finished)
-		ops->finished(ops->arg, row);
 }
 
 static void on_finished(void *arg, int rc, const struct action_row *row,
@@ -603,6 +788,8 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 	d->config = *c;
 	if (!d->config.stages_s[0])
 		memcpy(d->config.stages_s, effect_stages_s, sizeof(effect_stages_s));
+	if (!d->config.approve_within_us)
+		d->config.approve_within_us = DISPATCH_APPROVE_US;
 	d->leads = true;
 	ledger_init(&d->ledger, c->db, &c->limits);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);

@@ -6,6 +6,9 @@
  *   dispatch_issue -> [queued] -> ops->send -> [sent] -> dispatch_result -> [done, failed, refused,
  *   ineffective, unknown]; not sent or not answered before it expires -> [expired]
  *
+ *   of a kind that needs a second person: dispatch_issue -> [waiting_approval], unsigned ->
+ *   dispatch_approve -> [queued] as above; dispatch_cancel -> [cancelled]; in time -> [expired]
+ *
  * A command is sent again with the same id when its host connects again; memherd-actd runs an id at
  * most once. Nothing is sent before its row is committed. All calls from the loop.
  */
@@ -24,6 +27,7 @@
 
 #define DISPATCH_EXPIRES_US     (5 * 60 * 1000000LL)
 #define DISPATCH_EXPIRES_MAX_US (10 * 60 * 1000000LL)
+#define DISPATCH_APPROVE_US     (3600 * 1000000LL)
 #define DISPATCH_IN_FLIGHT_MAX  256 /* transactions of ours at once */
 #define DISPATCH_KEY_MAX        128 /* bytes of an idempotency key */
 
@@ -47,11 +51,15 @@ struct dispatch_ops {
 	/* What a rule asked for with dispatch_issue is stored (rc 0), or is not (dispatch_done's
 	 * rc; row is what was asked for). May be NULL. */
 	void (*asked)(void *arg, int rc, const struct action_row *row, const struct error *err);
+	/* An action is stored and waits for a second person. May be NULL. */
+	void (*waits)(void *arg, const struct action_row *row);
 	/* While we lead: a rule's action stands still for a while, row->detail says why. May be
 	 * NULL. */
 	void (*tripped)(void *arg, const struct action_row *row);
 	void *arg;
 };
+
+#define DISPATCH_KIND(action) (1ull << (action)) /* enum command_action */
 
 struct dispatch_config {
 	struct db *db;
@@ -61,6 +69,8 @@ struct dispatch_config {
 	int writer;                      /* store_writer() */
 	int64_t stages_s[EFFECT_STAGES]; /* when effects are measured; zeros = effect_stages_s */
 	struct standdown_limits limits;  /* zeros: none */
+	uint64_t approve;                /* DISPATCH_KIND()s that need a second person */
+	int64_t approve_within_us;       /* so long they wait for one; 0 = DISPATCH_APPROVE_US */
 	bool remediation;                /* false: the kill switch, every request is refused */
 	struct dispatch_ops ops;
 };
@@ -73,7 +83,9 @@ struct action_request {
 	const char *actor;              /* 'token:ops', 'rule:frag' */
 	const char *reason;             /* may be NULL */
 	int64_t params[COMMAND_PARAMS]; /* what is meant: none is filled in */
-	int64_t expires_us;             /* wall clock; 0 = DISPATCH_EXPIRES_US from now */
+	int64_t expires_us;             /* wall clock; 0 = DISPATCH_EXPIRES_US from now; of one that
+					 * waits for approval: until then, 0 = approve_within */
+	bool approve;                   /* needs a second person, whatever the configuration says */
 	int64_t alert_id;               /* 0 = none */
 	const char *idempotency_key;    /* NULL = none (rules) */
 	uint8_t request_hash[SHA256_SIZE];
@@ -100,6 +112,18 @@ void dispatch_free(struct dispatch **d);
  * -ENOTCONN database away, -ENOBUFS too much under way. done may be NULL. */
 int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_done *done,
 		   void *arg, struct error *err) must_use;
+/*
+ * A second person's word for what waits; row is how it was read, by the approver's name. 0: done
+ * will be called, with -ENOENT when it waits no longer, else as of dispatch_issue. Or as
+ * dispatch_issue, and -EALREADY: it does not wait, -EACCES: by asked for it, -ESRCH: its process
+ * has ended.
+ */
+int dispatch_approve(struct dispatch *d, const struct action_row *row, const char *by,
+		     dispatch_done *done, void *arg, struct error *err) must_use;
+/* Gives up what waits for approval or for its host. 0: done will be called, with -ENOENT when it
+ * does neither. */
+int dispatch_cancel(struct dispatch *d, const struct action_row *row, const char *by,
+		    dispatch_done *done, void *arg, struct error *err) must_use;
 /* The host's connection is up: what waits for it is sent. */
 void dispatch_host_up(struct dispatch *d, int32_t host_id);
 /* A result frame's body, as it came from that host. -EBADMSG: it is none; -ENOTCONN or -ENOBUFS: it

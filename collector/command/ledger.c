@@ -30,6 +30,9 @@ struct entry {
 	int64_t now_us; /* expire */
 	int64_t due_us; /* effect */
 	int64_t grace_us;
+	bool waits;                  /* issue: stored unsigned, for somebody to approve */
+	bool approves;               /* what waits is signed now */
+	char by[COMMAND_ACTOR_SIZE]; /* who approves or cancels; '' = the row's actor */
 	int verdict; /* decided by a check: what done gets instead of the roll-back's error */
 	struct error why;
 	ledger_done *done;
@@ -88,7 +91,7 @@ static json_t *measure(int64_t v)
 	return v < 0 ? json_null() : json_integer(v);
 }
 
-static char *audit_doc(const struct action_row *row)
+static char *audit_doc(const struct action_row *row, const char *by)
 {
 	char id[UUID_TEXT_SIZE];
 	json_t *doc;
@@ -106,6 +109,10 @@ static char *audit_doc(const struct action_row *row)
 		return NULL;
 	if (*row->verdict)
 		json_object_set_new(doc, "verdict", json_string(row->verdict));
+	if (*by)
+		json_object_set_new(doc, "requested_by", json_string(row->actor));
+	if (*row->approved_by)
+		json_object_set_new(doc, "approved_by", json_string(row->approved_by));
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	return text;
@@ -116,7 +123,7 @@ static int on_head(void *arg, struct db_tx *tx, const struct db_result *r)
 	struct entry *e = arg;
 	const struct audit_row row = {
 		.ts_us = clock_wall_us(),
-		.actor = e->row.actor,
+		.actor = *e->by ? e->by : e->row.actor,
 		.action = e->what,
 		.target = e->target,
 	};
@@ -136,7 +143,7 @@ static int on_row(void *arg, struct db_tx *tx, const struct db_result *r)
 		return e->verdict = -ENOENT;
 	store_command_row(r, 0, &e->row);
 	target_of(&e->row, e->target, sizeof(e->target));
-	doc = audit_doc(&e->row);
+	doc = audit_doc(&e->row, e->by);
 	return doc ? store_audit_head(tx, doc, on_head) : -ENOMEM;
 }
 
@@ -167,9 +174,13 @@ static int on_open(void *arg, struct db_tx *tx unused_arg, const struct db_resul
 	struct entry *e = arg;
 
 	MAGIC_CHECK(e, ENTRY_MAGIC);
-	return db_rows(r) ? e->verdict = error_set(&e->why, -EBUSY,
-						   "another action is under way on this process")
-			  : 0;
+	if (!db_rows(r))
+		return 0;
+	return e->verdict =
+		       error_set(&e->why, -EBUSY, "%s",
+				 db_int(r, 0, 0)
+					 ? "the same waits for approval on this process already"
+					 : "another action is under way on this process");
 }
 
 static int64_t time_or_0(const struct db_result *r, unsigned col)
@@ -197,7 +208,8 @@ static int on_standdown(void *arg, struct db_tx *tx unused_arg, const struct db_
 	};
 	return e->verdict =
 		       standdown_judge(&e->ledger->limits, &f, str_starts(e->row.actor, "rule:"),
-				       e->row.created_us, &e->why);
+				       e->approves ? e->row.approved_us : e->row.created_us,
+				       &e->why);
 }
 
 /* A leader's command carries its own number; a person's that of whoever leads, whatever collector
@@ -230,6 +242,8 @@ static int on_counter(void *arg, struct db_tx *tx, const struct db_result *r)
 		       e->request.signature);
 	if (rc < 0)
 		return rc;
+	if (e->approves)
+		return store_command_approve(tx, &e->row, &e->request, on_row);
 	return store_command_add(tx, &e->row, e->has_key ? e->key : NULL, &e->request, on_row);
 }
 
@@ -272,20 +286,47 @@ static int run(struct entry *e, int (*steps)(struct entry *e, struct db_tx *tx))
 	return rc;
 }
 
+/* May it be done now? Asked of what is asked for, and again of what is approved. */
+static int judge_steps(struct entry *e, struct db_tx *tx)
+{
+	int rc = 0;
+
+	if (!e->row.dry_run)
+		rc = store_command_open(tx, &e->row, on_open);
+	/* What changes nothing is not limited. */
+	if (rc == 0 && !e->row.dry_run && e->cmd.action != COMMAND_CENSUS)
+		rc = store_command_standdown(tx, &e->row, e->service, on_standdown);
+	return rc;
+}
+
 static int issue_steps(struct entry *e, struct db_tx *tx)
 {
 	int rc = 0;
 
 	if (e->has_key)
 		rc = store_command_by_key(tx, e->row.host_id, e->row.actor, e->key, on_key);
-	if (rc == 0 && !e->row.dry_run)
-		rc = store_command_open(tx, e->row.host_id, e->row.proc_id, on_open);
-	/* What changes nothing is not limited. */
-	if (rc == 0 && !e->row.dry_run && e->cmd.action != COMMAND_CENSUS)
-		rc = store_command_standdown(tx, &e->row, e->service, on_standdown);
+	if (rc == 0)
+		rc = judge_steps(e, tx);
 	if (rc == 0)
 		rc = store_command_fence(tx, str_starts(e->row.actor, "rule:"), on_fence);
+	if (rc == 0 && e->waits)
+		return store_command_add(tx, &e->row, e->has_key ? e->key : NULL, NULL, on_row);
 	return rc < 0 ? rc : store_counter_next(tx, COUNTER_NAME, on_counter);
+}
+
+static void take_order(struct entry *e, const struct action_row *row, const struct command *cmd,
+		       const char *service)
+{
+	e->row = *row;
+	e->cmd = *cmd;
+	(void)str_copy(e->service, sizeof(e->service), service);
+}
+
+static void take_key(struct entry *e, const char *key)
+{
+	e->has_key = key;
+	if (key)
+		(void)str_copy(e->key, sizeof(e->key), key);
 }
 
 int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
@@ -296,16 +337,83 @@ int ledger_issue(struct ledger *l, const struct action_row *row, const struct co
 
 	if (!e)
 		return -ENOBUFS;
-	e->row = *row;
-	e->cmd = *cmd;
 	e->sign = sign;
-	(void)str_copy(e->service, sizeof(e->service), service);
-	if (key) {
-		e->has_key = true;
-		(void)str_copy(e->key, sizeof(e->key), key);
-	}
+	take_order(e, row, cmd, service);
+	take_key(e, key);
 	return run(e, issue_steps);
 }
+
+int ledger_wait(struct ledger *l, const struct action_row *row, const struct command *cmd,
+		const char *service, const char *key, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "command.wait", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->waits = true;
+	take_order(e, row, cmd, service);
+	take_key(e, key);
+	return run(e, issue_steps);
+}
+
+/* ---- what waits for a second person ---- */
+
+static int on_waiting(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (!db_rows(r))
+		e->verdict = -ENOENT;
+	return e->verdict;
+}
+
+/* A person's word: whoever leads now, its number is the command's. */
+static int approve_steps(struct entry *e, struct db_tx *tx)
+{
+	int rc = store_command_waiting(tx, &e->row, e->row.approved_us, on_waiting);
+
+	if (rc == 0)
+		rc = judge_steps(e, tx);
+	if (rc == 0)
+		rc = store_command_fence(tx, false, on_fence);
+	return rc < 0 ? rc : store_counter_next(tx, COUNTER_NAME, on_counter);
+}
+
+int ledger_approve(struct ledger *l, const struct action_row *row, const struct command *cmd,
+		   const char *service, const struct sign_key *sign, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "command.approve", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->approves = true;
+	e->sign = sign;
+	(void)str_copy(e->by, sizeof(e->by), row->approved_by);
+	take_order(e, row, cmd, service);
+	return run(e, approve_steps);
+}
+
+static int cancel_steps(struct entry *e, struct db_tx *tx)
+{
+	return store_command_cancel(tx, &e->row, e->now_us, e->now_us - e->grace_us, e->by, on_row);
+}
+
+int ledger_cancel(struct ledger *l, const struct action_row *row, const char *by, int64_t now_us,
+		  int64_t grace_us, ledger_done *done, void *arg)
+{
+	struct entry *e = entry_new(l, "command.cancel", done, arg);
+
+	if (!e)
+		return -ENOBUFS;
+	e->row = *row;
+	e->now_us = now_us;
+	e->grace_us = grace_us;
+	(void)str_copy(e->by, sizeof(e->by), by);
+	return run(e, cancel_steps);
+}
+
+/* ---- its end ---- */
 
 static int finish_steps(struct entry *e, struct db_tx *tx)
 {

@@ -43,6 +43,17 @@ void ledger_fini(struct ledger *l);
 int ledger_issue(struct ledger *l, const struct action_row *row, const struct command *cmd,
 		 const char *service, const char *key, const struct sign_key *sign,
 		 ledger_done *done, void *arg) must_use;
+/* As ledger_issue, but unsigned: for somebody to approve. */
+int ledger_wait(struct ledger *l, const struct action_row *row, const struct command *cmd,
+		const char *service, const char *key, ledger_done *done, void *arg) must_use;
+/* What waits is judged again, numbered and signed, once; row has expires_us, approved_us and
+ * approved_by. -ENOENT: it waits no longer; else as ledger_issue. */
+int ledger_approve(struct ledger *l, const struct action_row *row, const struct command *cmd,
+		   const char *service, const struct sign_key *sign, ledger_done *done,
+		   void *arg) must_use;
+/* Gives up what waits for approval, or has been queued for grace_us. -ENOENT: it does neither. */
+int ledger_cancel(struct ledger *l, const struct action_row *row, const char *by, int64_t now_us,
+		  int64_t grace_us, ledger_done *done, void *arg) must_use;
 /* state, measures, detail, done_us and verify_next_us of an open command of that host. */
 int ledger_finish(struct ledger *l, const struct action_row *row, ledger_done *done,
 		  void *arg) must_use;

@@ -13,7 +13,7 @@
 	USEC_PER_SEC /* younger ones are on their way from where they were asked for \
 		      */
 #define ENDED_BACK_US (30 * USEC_PER_SEC)
-#define OPEN_MAX_US   (3600 * USEC_PER_SEC) /* no command is open for longer */
+#define OPEN_MAX_US   (26 * 3600 * USEC_PER_SEC) /* no command is open, or waits, for longer */
 
 struct route {
 	unsigned magic;

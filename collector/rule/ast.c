@@ -199,6 +199,7 @@ void rule_print_rule(struct buf *b, const struct rule_set *set, const struct rul
 		if (l->level == RULE_TRIM) {
 			buf_printf(b, " max %u per ", l->max);
 			print_duration(b, l->max_us);
+			buf_puts(b, l->approve ? " approve" : "");
 		}
 		buf_puts(b, ";\n");
 	}

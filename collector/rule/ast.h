@@ -88,6 +88,7 @@ struct rule_level_def {
 	struct rule_condition on;
 	unsigned max; /* actions per max_us, RULE_ACTIONS at most */
 	int64_t max_us;
+	bool approve; /* each action waits for a person's approval */
 };
 
 enum rule_missing { RULE_MISSING_HOLD, RULE_MISSING_FIRE, RULE_MISSING_CLEAR };

@@ -180,6 +180,18 @@ static int parse_max(struct rule_parser *p, struct rule_level_def *l)
 	return rc < 0 ? rc : rule_parser_duration(p, 1000000, RULE_DURATION_MAX, &l->max_us);
 }
 
+/* 'approve', actions only. */
+static int parse_approve(struct rule_parser *p, struct rule_level_def *l)
+{
+	if (!at(p, "approve"))
+		return 0;
+	if (l->level != RULE_TRIM)
+		return rule_parser_fail(p, "'approve' is of actions; level '%s' has none",
+					rule_level_names[l->level]);
+	l->approve = true;
+	return rule_parser_advance(p);
+}
+
 static int level_of(struct rule_parser *p)
 {
 	char word[RULE_NAME_MAX + 1] = "";
@@ -220,6 +232,8 @@ static int parse_level(struct rule_parser *p, struct rule_condition *common)
 		rc = parse_when(p, &l->on);
 	if (rc == 0)
 		rc = parse_max(p, l);
+	if (rc == 0)
+		rc = parse_approve(p, l);
 	if (rc < 0)
 		return rc;
 	if (!l->on.when && (r->missing != RULE_MISSING_FIRE || l->on.clear))

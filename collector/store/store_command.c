@@ -64,6 +64,8 @@ void store_command_row(const struct db_result *r, size_t i, struct action_row *r
 	(void)str_copy(ret->verdict, sizeof(ret->verdict), db_text(r, i, 27));
 	ret->verify_next_us = time_of(r, i, 28);
 	(void)str_copy(ret->history, sizeof(ret->history), db_text(r, i, 29));
+	ret->approved_us = time_of(r, i, 30);
+	(void)str_copy(ret->approved_by, sizeof(ret->approved_by), db_text(r, i, 31));
 	ret->has_request_hash = bytes_of(r, i, 24, ret->request_hash, sizeof(ret->request_hash));
 }
 
@@ -93,9 +95,10 @@ int store_command_by_key(struct db_tx *tx, int32_t host_id, const char *actor, c
 	return db_tx_query(tx, Q_COMMAND_BY_KEY, params, ARRAY_SIZE(params), check);
 }
 
-int store_command_open(struct db_tx *tx, int32_t host_id, int64_t proc_id, db_check *check)
+int store_command_open(struct db_tx *tx, const struct action_row *row, db_check *check)
 {
-	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_INT8(proc_id)};
+	const struct db_param params[] = {DB_P_INT4(row->host_id), DB_P_INT8(row->proc_id),
+					  DB_P_TEXT(row->action), DB_P_UUID(row->cmd_id)};
 
 	return db_tx_query(tx, Q_COMMAND_OPEN, params, ARRAY_SIZE(params), check);
 }
@@ -124,8 +127,9 @@ int store_command_add(struct db_tx *tx, const struct action_row *row, const char
 		DB_P_INT8(row->fence),
 		DB_P_TIME(row->created_us),
 		DB_P_TIME(row->expires_us),
-		DB_P_BYTES(signed_body->body, sizeof(signed_body->body)),
-		DB_P_BYTES(signed_body->signature, sizeof(signed_body->signature)),
+		signed_body ? DB_P_BYTES(signed_body->body, sizeof(signed_body->body)) : DB_P_NULL,
+		signed_body ? DB_P_BYTES(signed_body->signature, sizeof(signed_body->signature))
+			    : DB_P_NULL,
 		DB_P_TEXT(key),
 		key ? DB_P_BYTES(row->request_hash, SHA256_SIZE) : DB_P_NULL,
 		DB_P_JSON(row->params),
@@ -134,10 +138,47 @@ int store_command_add(struct db_tx *tx, const struct action_row *row, const char
 	return db_tx_query(tx, Q_COMMAND_ADD, params, ARRAY_SIZE(params), check);
 }
 
-int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, db_done *done,
-			  void *arg)
+int store_command_waiting(struct db_tx *tx, const struct action_row *row, int64_t now_us,
+			  db_check *check)
 {
-	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_TIME(now_us), DB_P_INT4(limit)};
+	const struct db_param params[] = {DB_P_INT4(row->host_id), DB_P_UUID(row->cmd_id),
+					  DB_P_TIME(now_us)};
+
+	return db_tx_query(tx, Q_COMMAND_WAITING, params, ARRAY_SIZE(params), check);
+}
+
+int store_command_approve(struct db_tx *tx, const struct action_row *row,
+			  const struct command_request *signed_body, db_check *check)
+{
+	const struct db_param params[] = {
+		DB_P_INT4(row->host_id),
+		DB_P_UUID(row->cmd_id),
+		DB_P_INT8(row->counter),
+		DB_P_INT8(row->fence),
+		DB_P_BYTES(signed_body->body, sizeof(signed_body->body)),
+		DB_P_BYTES(signed_body->signature, sizeof(signed_body->signature)),
+		DB_P_TIME(row->expires_us),
+		DB_P_TIME(row->approved_us),
+		DB_P_TEXT(row->approved_by),
+	};
+
+	return db_tx_query(tx, Q_COMMAND_APPROVE, params, ARRAY_SIZE(params), check);
+}
+
+int store_command_cancel(struct db_tx *tx, const struct action_row *row, int64_t now_us,
+			 int64_t before_us, const char *by, db_check *check)
+{
+	const struct db_param params[] = {DB_P_INT4(row->host_id), DB_P_UUID(row->cmd_id),
+					  DB_P_TIME(now_us), DB_P_TIME(before_us), DB_P_TEXT(by)};
+
+	return db_tx_query(tx, Q_COMMAND_CANCEL, params, ARRAY_SIZE(params), check);
+}
+
+int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, int writer,
+			  db_done *done, void *arg)
+{
+	const struct db_param params[] = {DB_P_INT4(host_id), DB_P_TIME(now_us), DB_P_INT4(limit),
+					  DB_P_INT2(writer)};
 
 	return db_query(db, Q_COMMAND_PENDING, params, ARRAY_SIZE(params), done, arg);
 }

@@ -9,7 +9,8 @@
 #include "common/sign.h"
 #include "proto/command.h"
 
-#define ACTION_WORD_SIZE    16
+#define ACTION_WORD_SIZE    24
+#define ACTION_WAITING      "waiting_approval" /* the state */
 #define ACTION_NAME_SIZE    256
 #define ACTION_PARAMS_SIZE  256
 #define ACTION_EFFECTS_SIZE 512
@@ -20,8 +21,8 @@ struct action_row {
 	int32_t host_id;
 	uint8_t cmd_id[16];
 	char action[ACTION_WORD_SIZE]; /* COMMAND_ACTION_LIST's words */
-	char state[ACTION_WORD_SIZE]; /* queued sent running done failed ineffective expired refused
-				       * unknown */
+	char state[ACTION_WORD_SIZE];  /* waiting_approval queued sent running done failed
+					* ineffective  expired cancelled refused unknown */
 	bool dry_run;
 	int64_t proc_id;
 	int32_t pid;
@@ -47,6 +48,8 @@ struct action_row {
 	char verdict[ACTION_WORD_SIZE];    /* EFFECT_VERDICT_LIST's words; '' = not yet */
 	int64_t verify_next_us;            /* when it is measured next; 0 = never (again) */
 	char history[ACTION_HISTORY_SIZE]; /* what the same gave before; '' = nothing known */
+	int64_t approved_us;               /* 0 = needed no second person, or not yet */
+	char approved_by[COMMAND_ACTOR_SIZE];
 	bool has_request_hash;
 	uint8_t request_hash[SHA256_SIZE];
 };
@@ -75,20 +78,33 @@ int store_command_by_key(struct db_tx *tx, int32_t host_id, const char *actor, c
 /* What standdown_judge() wants to know of one more action, as one row in the order of its facts. */
 int store_command_standdown(struct db_tx *tx, const struct action_row *row, const char *service,
 			    db_check *check) must_use;
-/* A row when an action that is no dry run is under way on the process, else none. */
-int store_command_open(struct db_tx *tx, int32_t host_id, int64_t proc_id,
-		       db_check *check) must_use;
+/* A row when an action other than this one that is no dry run is under way on its process (false),
+ * or the same waits for approval there (true); else none. */
+int store_command_open(struct db_tx *tx, const struct action_row *row, db_check *check) must_use;
 /* The next value of the counter of that name: one int8. A transaction that is rolled back gives it
  * back, so it is used only after the commit. */
 int store_counter_next(struct db_tx *tx, const char *name, db_check *check) must_use;
-/* key may be NULL; then the row's request hash is not kept either. Gives the row. */
+/* key may be NULL; then the row's request hash is not kept either. signed_body NULL: it waits for
+ * approval. Gives the row. */
 int store_command_add(struct db_tx *tx, const struct action_row *row, const char *key,
 		      const struct command_request *signed_body, db_check *check) must_use;
+/* A row while it waits for approval and is not over, else none. */
+int store_command_waiting(struct db_tx *tx, const struct action_row *row, int64_t now_us,
+			  db_check *check) must_use;
+/* Takes counter, fence, expires_us, approved_us and approved_by of row; gives the row, or none when
+ * it waits no longer. */
+int store_command_approve(struct db_tx *tx, const struct action_row *row,
+			  const struct command_request *signed_body, db_check *check) must_use;
+/* Gives the row, or none when it neither waits for approval nor, since before before_us, for its
+ * host. */
+int store_command_cancel(struct db_tx *tx, const struct action_row *row, int64_t now_us,
+			 int64_t before_us, const char *by, db_check *check) must_use;
 /* The fence that a command is to carry, one row; none: leader was said, and does not lead. */
 int store_command_fence(struct db_tx *tx, bool leader, db_check *check) must_use;
-/* Unexpired open ones of a host in the order of their counters, for store_command_body. */
-int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, db_done *done,
-			  void *arg) must_use;
+/* Unexpired open ones of a host in the order of their counters, for store_command_body; all are
+ * 'sent' from then on. */
+int store_command_pending(struct db *db, int32_t host_id, int64_t now_us, int limit, int writer,
+			  db_done *done, void *arg) must_use;
 /* Marks those of these hosts as sent that were issued before before_us and wait; rows as above. */
 int store_command_claim(struct db *db, const int64_t *host_ids, size_t n, int64_t now_us,
 			int64_t before_us, int writer, db_done *done, void *arg) must_use;

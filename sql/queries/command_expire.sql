@@ -2,11 +2,12 @@
 -- One at a time, so that each gets its audit row. What was sent is given $2 for its answer.
 UPDATE command AS c
 SET state = 'expired', done = $1::timestamptz,
-    detail = CASE WHEN c.state = 'queued' THEN 'the host was not connected in time' ELSE 'sent, but no answer came' END
+    detail = CASE c.state WHEN 'waiting_approval' THEN 'nobody approved it in time'
+                          WHEN 'queued' THEN 'the host was not connected in time' ELSE 'sent, but no answer came' END
 WHERE (c.host_id, c.cmd_id) = (
     SELECT o.host_id, o.cmd_id
     FROM command o
-    WHERE (o.state = 'queued' AND o.expires <= $1::timestamptz)
+    WHERE (o.state IN ('queued', 'waiting_approval') AND o.expires <= $1::timestamptz)
        OR (o.state IN ('sent', 'running') AND o.expires <= $2::timestamptz)
     ORDER BY o.expires
     LIMIT 1)
@@ -19,4 +20,4 @@ RETURNING
     c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
     c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
     c.detail::text, c.request_hash::bytea, c.params::text, coalesce(c.effects::text, '')::text, coalesce(c.verdict, '')::text,
-    c.verify_next::timestamptz, c.history::text
+    c.verify_next::timestamptz, c.history::text, c.approved::timestamptz, coalesce(c.approved_by, '')::text

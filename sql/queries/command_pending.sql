@@ -1,7 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Of one host that has just connected: all that is open.
-SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4
-FROM command
-WHERE host_id = $1::int4 AND state IN ('queued', 'sent', 'running') AND expires > $2::timestamptz
-ORDER BY counter
-LIMIT $3::int4
+-- Of one host that has just connected: all that is open. What was queued counts as sent from here on,
+-- so that nobody can cancel what is on its way.
+WITH pending AS (
+    UPDATE command
+       SET state = CASE state WHEN 'queued' THEN 'sent' ELSE state END,
+           sent = coalesce(sent, clock_timestamp()), sent_by = coalesce(sent_by, $4::int2)
+     WHERE host_id = $1::int4 AND cmd_id IN (
+               SELECT o.cmd_id FROM command AS o
+                WHERE o.host_id = $1::int4 AND o.state IN ('queued', 'sent', 'running') AND o.expires > $2::timestamptz
+                ORDER BY o.counter LIMIT $3::int4)
+       AND state IN ('queued', 'sent', 'running')
+    RETURNING cmd_id, body, signature, host_id, counter)
+SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4 FROM pending ORDER BY counter

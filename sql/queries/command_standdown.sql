@@ -19,8 +19,9 @@ WITH open AS (
 )
 SELECT (SELECT count(*) FROM open)::int4,
        (SELECT count(*) FROM command AS c
-         WHERE c.created > $6::timestamptz - interval '1 hour' AND NOT c.dry_run AND c.action <> 'census'
-           AND c.state NOT IN ('refused', 'expired'))::int4,
+         WHERE c.created > $6::timestamptz - interval '26 hours' AND NOT c.dry_run AND c.action <> 'census'
+           AND coalesce(c.approved, c.created) > $6::timestamptz - interval '1 hour'
+           AND c.state NOT IN ('refused', 'expired', 'cancelled', 'waiting_approval'))::int4,
        coalesce((SELECT h.name FROM open AS o JOIN host AS h USING (host_id)
                   WHERE $5::text <> '' AND o.service = $5::text
                     AND (o.host_id = $1::int4 OR (o.action = 'restart' AND $3::text = 'restart'))

@@ -33,10 +33,10 @@ RULES = """rule big on process where cmdline ~ "*/api_leak.py*" {
 }
 """
 POLICY = ("allow trim uid>=1000 exe=/usr/bin/python3* max=100/h cooldown=1s\n"
-          "allow gc uid>=1000 exe=/usr/bin/python3*\ndeny *\n")
+          "allow gc uid>=1000 exe=/usr/bin/python3*\nallow gc-unfreeze uid>=1000 exe=/usr/bin/python3*\ndeny *\n")
 HOSTILE = 'od"d\\na me.py'
-ENDED = {"done", "failed", "ineffective", "expired", "refused", "unknown"}
-STATES = ENDED | {"queued", "sent", "running"}
+ENDED = {"done", "failed", "ineffective", "expired", "cancelled", "refused", "unknown"}
+STATES = ENDED | {"waiting_approval", "queued", "sent", "running"}
 KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -152,7 +152,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def stack():
-    s = Stack(window="1min", interval="1s", rules=RULES, policy=POLICY)
+    s = Stack(window="1min", interval="1s", rules=RULES, policy=POLICY, collector={"approve": "gc-unfreeze restart"})
     try:
         s.start_collector()
         s.enroll_agent()
@@ -513,6 +513,39 @@ def test_action_params(stack, admin, host):
     for params, says in (({"method": "fast"}, "one of fitting|"), ({"method": 1}, "one of fitting|"), ({"n": 1}, "no parameter 'n'"), ([], "object")):
         status, _, problem = admin.post("/actions", {**body, "params": params}, Idempotency_Key=str(uuid.uuid4()))
         assert status == 422 and says in problem["detail"] and problem["errors"][0]["pointer"] == "/params", problem
+
+
+def test_action_waits_for_a_second_person(stack, admin, host):
+    """All the way: it waits unsigned, another token's word has it done, and both are named."""
+    target = f"{host['name']}:{stack.leak.pid}"
+    status, _, action = admin.act(target, type="gc-unfreeze")
+    assert status == 202 and action["state"] == "waiting_approval" and f"memherd approve {action['id']}" in action["detail"]
+    assert [a["id"] for a in admin.get("/actions?state=waiting_approval")["items"]] == [action["id"]]
+    path = f"/actions/{action['id']}"
+    assert admin.act(target, type="gc-unfreeze")[0] == 409, "once on a process"
+    status, _, problem = admin.post(path + "/approve")
+    assert status == 403 and "somebody else" in problem["detail"]
+    reader = token_client(stack, admin, "onlooker", ["read", "act:restart"])
+    for word in ("approve", "cancel"):
+        status, _, problem = reader.post(f"{path}/{word}")
+        assert status == 403 and "act:trim" in problem["detail"]
+        assert reader.post(f"/actions/{uuid.uuid4()}/{word}")[0] == reader.post(f"/actions/x/{word}")[0] == 404
+    second = token_client(stack, admin, "second", ["read", "act:trim"])
+    status, _, approved = second.post(path + "/approve")
+    assert status == 200 and approved["state"] in ("queued", "sent") and approved["approved_by"] == "token:second"
+    assert second.post(path + "/approve")[0] == 409
+    end = admin.ended(action["id"])
+    assert end["state"] == "done" and end["approved"] and end["actor"] == "admin", end
+    assert second.post(path + "/cancel")[0] == 409, "it is over"
+    rows = [r for r in audit(admin) if r["details"].get("id") == action["id"]]
+    assert [r["action"] for r in rows] == ["command.wait", "command.approve", "command.end"]
+    assert [r["actor"] for r in rows[:2]] == ["admin", "token:second"]
+    assert rows[1]["details"]["requested_by"] == "admin"
+    assert admin.act(target, type="gc-unfreeze", dry_run=True)[2]["state"] != "waiting_approval"
+    status, _, action = admin.act(target, type="restart")
+    assert action["state"] == "waiting_approval"
+    status, _, cancelled = admin.post(f"/actions/{action['id']}/cancel")
+    assert status == 200 and cancelled["state"] == "cancelled" and cancelled["detail"] == "cancelled by admin"
 
 
 def test_action_gc(stack, admin, host):

@@ -447,6 +447,23 @@ def test_trim_waits_for_its_end(collector, state, code):
     assert state in r.stdout and "what came" in r.stdout
 
 
+@pytest.mark.parametrize("word,state", [("approve", "sent"), ("cancel", "cancelled")])
+def test_a_word_on_what_waits(collector, word, state):
+    collector.say("POST", f"/actions/{ACTION['id']}/{word}", dict(ACTION, state=state))
+    r = run(collector, word, ACTION["id"])
+    assert r.returncode == 0 and state in r.stdout, r.stderr
+    collector.say("POST", "/actions/a%2Fb/" + word, {"title": "Conflict", "status": 409, "detail": "it is over"}, 409)
+    r = run(collector, word, "a/b")
+    assert r.returncode == 1 and "it is over" in r.stderr
+    assert run(collector, word).returncode == 2
+
+
+def test_what_waits_says_how_to_go_on(collector):
+    collector.say("POST", "/actions", dict(ACTION, state="waiting_approval"), 202)
+    r = run(collector, "restart", "web-1:42", "--yes")
+    assert r.returncode == 0 and f"memherd approve {ACTION['id']}" in r.stderr
+
+
 def test_a_reason_that_is_no_text_is_refused(collector):
     r = subprocess.run([MEMHERD, "trim", "web-1:42", "--yes", "--reason", b"\xff"], env={"MEMHERD_URL": collector.url},
                        capture_output=True, timeout=30, check=False)

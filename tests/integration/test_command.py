@@ -26,9 +26,9 @@ def wait_for(what, seconds=10):
 
 
 class Driver:
-    def __init__(self, pg, folder, stages="5,60,600", limits="0,0,0,0,0,0"):
+    def __init__(self, pg, folder, stages="5,60,600", limits="0,0,0,0,0,0", approve=()):
         self.log = open(f"{folder}/driver.log", "a+")
-        self.p = subprocess.Popen([DRIVER, pg.conninfo, f"{folder}/command.key", stages, limits], stdin=subprocess.PIPE,
+        self.p = subprocess.Popen([DRIVER, pg.conninfo, f"{folder}/command.key", stages, limits, *map(str, approve)], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()

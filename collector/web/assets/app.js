@@ -212,7 +212,9 @@ async function act(type, dryRun) {
 			await new Promise((done) => setTimeout(done, 500));
 			a = await ask(`/actions/${a.id}`);
 		}
-		said.textContent = `${a.state}: ${a.detail || "no answer yet"}`;
+		said.textContent = a.state === "waiting_approval"
+			? `It waits for somebody else's approval: memherd approve ${a.id}`
+			: `${a.state}: ${a.detail || "no answer yet"}`;
 	} catch (e) {
 		said.textContent = `Refused: ${e.message}`;
 	}

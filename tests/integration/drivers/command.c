@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * command CONNINFO KEYFILE [S,S,S [RUNNING,HOUR,COOLDOWN_S,CANARY_S,BREAKER,BREAKER_S]] - dispatch,
+ * command CONNINFO KEYFILE [S,S,S [RUNNING,HOUR,COOLDOWN_S,CANARY_S,BREAKER,BREAKER_S
+ *   [APPROVE_S ACTION...]]] - dispatch,
  * audit and alerts alone on a loop, with two hosts (1 'web-1', 2 'web-2') of one process each
  * (proc_id 100 and 200), told what to do by lines on stdin. Effects are measured after so many
  * seconds:
@@ -9,7 +10,8 @@
  *   issue HOST PROC ACTION DRY_RUN KEY|- HASH EXPIRES_S   HASH: one digit, all bytes of the hash
  *   result HOST ID STATUS BEFORE AFTER DETAIL...           STATUS: COMMAND_STATUS_LIST's number
  *   hosts N                                hosts 3 .. N, up, each with process HOST * 100
- *   ask ACTOR HOST PROC ACTION             issue of a rule
+ *   ask ACTOR HOST PROC ACTION [approve]   issue of a rule, which may mark it
+ *   approve ID BY | cancel ID BY
  *   sample HOST PROC PID KIB SERVICE|-   a process with that RSS, made when it is new
  *   forget HOST PROC                       it ended
  *   garbage HOST BYTES                                     a result frame of that many 'x'
@@ -110,6 +112,21 @@ static void on_answer(void *arg unused_arg, int rc, const struct action_row *row
 	else
 		printf("issued rc=%d %s\n", rc, err ? err->msg : strerror(-rc));
 	fflush(stdout);
+}
+
+static void on_told(void *arg unused_arg, int rc, const struct action_row *row,
+		    const struct error *err)
+{
+	if (row)
+		print_row("told", rc, row);
+	else
+		printf("told rc=%d %s\n", rc, err ? err->msg : strerror(-rc));
+	fflush(stdout);
+}
+
+static void on_waits(void *arg unused_arg, const struct action_row *row)
+{
+	print_row("waits", 0, row);
 }
 
 static void on_audit(void *arg, int rc, const struct db_result *r,
@@ -226,17 +243,62 @@ static void issue(struct driver *d, const char *line)
 
 static void ask(struct driver *d, const char *line)
 {
-	char action[64], actor[64];
+	char action[64], actor[64], mark[8] = "";
 	struct action_request r = {.action = action, .actor = actor, .reason = "asked"};
 	struct error err = {""};
 	int rc;
 
-	if (sscanf(line, "ask %63s %d %" SCNd64 " %63s", actor, &r.host_id, &r.proc_id, action) !=
-	    4)
+	if (sscanf(line, "ask %63s %d %" SCNd64 " %63s %7s", actor, &r.host_id, &r.proc_id, action,
+		   mark) < 4)
 		return;
+	r.approve = strcmp(mark, "approve") == 0;
 	rc = dispatch_issue(d->dispatch, &r, on_answer, d, &err);
 	if (rc < 0)
 		printf("issued rc=%d %s\n", rc, err.msg);
+}
+
+/* A second person's word, once the row is read. */
+struct word {
+	struct driver *d;
+	bool approve;
+	char by[64];
+};
+
+static void on_word_row(void *arg, int rc, const struct db_result *r,
+			const struct error *unused_err unused_arg)
+{
+	struct word *w = arg;
+	struct error err = {"no such action"};
+	struct action_row row;
+
+	if (rc >= 0)
+		rc = db_rows(r) == 1 ? 0 : -ENOENT;
+	if (rc == 0) {
+		store_command_row(r, 0, &row);
+		rc = w->approve ? dispatch_approve(w->d->dispatch, &row, w->by, on_told, w->d, &err)
+				: dispatch_cancel(w->d->dispatch, &row, w->by, on_told, w->d, &err);
+	}
+	if (rc < 0)
+		printf("told rc=%d %s\n", rc, err.msg);
+	fflush(stdout);
+	free(w);
+}
+
+static bool obey_word(struct driver *d, const char *line)
+{
+	struct word *w = calloc(1, sizeof(*w));
+	uint8_t id[16];
+	char text[64];
+
+	if (w && (sscanf(line, "approve %63s %63s", text, w->by) == 2 ||
+		  sscanf(line, "cancel %63s %63s", text, w->by) == 2)) {
+		w->d = d;
+		w->approve = *line == 'a';
+		if (uuid_parse(id, text) == 0 && store_command_get(d->db, id, on_word_row, w) == 0)
+			return true;
+	}
+	free(w);
+	return false;
 }
 
 static void take_result(struct driver *d, const char *line)
@@ -359,7 +421,7 @@ static void obey(struct driver *d, const char *line)
 		add_hosts(d, n);
 	} else if (str_starts(line, "ask ")) {
 		ask(d, line);
-	} else if (obey_sample(d, line)) {
+	} else if (obey_sample(d, line) || obey_word(d, line)) {
 		return;
 	} else if (str_starts(line, "issue ")) {
 		issue(d, line);
@@ -402,6 +464,7 @@ int main(int argc, char **argv)
 			.finished = on_end,
 			.verified = on_verdict,
 			.tripped = on_tripped,
+			.waits = on_waits,
 			.arg = &d},
 	};
 	struct standdown_limits *l = &config.limits;
@@ -421,6 +484,12 @@ int main(int argc, char **argv)
 	if (argc > 3 && sscanf(argv[3], "%" SCNd64 ",%" SCNd64 ",%" SCNd64, &config.stages_s[0],
 			       &config.stages_s[1], &config.stages_s[2]) != 3)
 		return 2;
+	for (int i = 5; i < argc; i++) {
+		if (i == 5)
+			config.approve_within_us = atoll(argv[i]) * USEC_PER_SEC;
+		else
+			config.approve |= DISPATCH_KIND(command_action_find(argv[i]));
+	}
 	log_init("command-driver", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
 	d.base = event_base_new();
 	registry_init(&d.registry);

@@ -476,6 +476,34 @@ static void what_an_action_gained_is_mailed_and_stored(void **state)
 	assert_non_null(strstr(last_said()->doc, "\"rss_after_bytes\":100"));
 }
 
+/* Told in the alert's thread when it waits, and again, in its place, when it has ended. */
+static void what_waits_for_approval_is_mailed(void **state)
+{
+	struct world *w = *state;
+	struct action_row row = action(ACTION_WAITING);
+
+	sample(w, 400 * MIB);
+	answer(0, 42);
+	answer(0, 42);
+	row.expires_us = 1764300000000000;
+	incidents_action_asked(w->all, 0, &row, NULL);
+	assert_int_equal(fake.mails, 2);
+	assert_int_equal(fake.mail.state, MAIL_ACTION);
+	assert_int_equal(fake.mail.action_count, 1);
+	answer(0, 42);
+	assert_non_null(strstr(last_said()->doc, "waits for approval until 2025-11-28T03:20:00Z: "
+						 "memherd approve "));
+	strcpy(row.state, "expired");
+	strcpy(row.detail, "nobody approved it in time");
+	incidents_action_finished(w->all, &row);
+	incidents_action_finished(w->all, &row);
+	assert_int_equal(fake.mails, 3);
+	assert_int_equal(fake.mail.action_count, 1);
+	answer(0, 42);
+	assert_non_null(strstr(last_said()->doc, "nobody approved it in time"));
+	assert_null(strstr(last_said()->doc, ACTION_WAITING));
+}
+
 static void what_has_to_wait_is_asked_again(void **state)
 {
 	const struct error why = {"it cools down for another 9 min"};
@@ -882,6 +910,7 @@ int main(void)
 		TEST(an_action_waits_for_its_alerts_number),
 		TEST(what_an_action_gained_is_mailed_and_stored),
 		TEST(what_has_to_wait_is_asked_again),
+		TEST(what_waits_for_approval_is_mailed),
 		TEST(what_waits_is_dropped_with_its_reason),
 		TEST(what_regrew_is_mailed),
 		TEST(a_strangers_action_is_nobodys),

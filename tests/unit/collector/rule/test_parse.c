@@ -43,7 +43,7 @@ static const char full[] =
 	"       clear slope(rss,30m) < 0.5MiB/h for 20min;\n"
 	"  level log;\n"
 	"  level mail when tto(rss, 25% of host.total, 1h) < 2h for 1m;\n"
-	"  level trim when rss/limit > 90% max 2 per 1h\n"
+	"  level trim when rss/limit > 90% max 2 per 1h approve\n"
 	"}\n"
 	"rule two on host { level mail when available / total < 5% or -swap_used * 2 < -1GiB }\n";
 
@@ -190,6 +190,8 @@ static const struct {
 	{"rule x on process { level log }", "level 'log' has no condition"},
 	{"rule x on process { }", "rule 'x' has no level"},
 	{"rule x on process { level log when rss > 1G max 2 per 1h }", "'max' limits actions"},
+	{"rule x on process { level log when rss > 1G approve }", "'approve' is of actions"},
+	{"rule x on process { level trim when rss > 1G approve approve }", "expected ';' or '}'"},
 	{"rule x on process { level trim when rss > 1G max 0 per 1h }",
 	 "whole number from 1 to 16"},
 	{"rule x on process { level trim when rss > 1G max 2 in 1h }",

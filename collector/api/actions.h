@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * actions.h - what the handlers of actions share: an action as JSON, who may, why not.
+ */
+#ifndef MEMHERD_COLLECTOR_API_ACTIONS_H
+#define MEMHERD_COLLECTOR_API_ACTIONS_H
+
+#include "collector/api/call.h"
+#include "collector/store/store_command.h"
+
+void action_write(struct json_writer *w, const struct action_row *a);
+/* Ends the call with what dispatch said. */
+void action_fail(struct call *c, int rc, const struct error *err);
+/* Has the caller the scope that this type of action takes? False: the call has been ended. */
+bool action_scope_held(struct call *c, const char *type) must_use;
+
+#endif
