@@ -314,6 +314,7 @@ struct store_replayed {
 	int64_t first_seq;
 	int64_t last_seq;
 	int64_t rcv_us;             /* for window_add(): what is sealed already is ignored there */
+	int64_t t0_us;              /* start of the window that it lies in */
 	int64_t skew_us;            /* as the batch's */
 	bool followed;              /* just stored; else it was before our start */
 	struct window_set *windows; /* where its samples go; NULL: they only move the state on */

@@ -76,9 +76,7 @@ static void on_ended(void *arg, int rc, const struct db_result *r, const struct 
 
 static int end(struct store *s)
 {
-	int64_t over_us = clock_wall_us() - s->cfg.window_us - s->cfg.seal_grace_us;
-	const struct db_param empty[] = {DB_P_INT2(s->adopt.writer), DB_P_TIME(s->adopt.cut_us),
-					 DB_P_TIME(over_us)};
+	const struct db_param params[] = {DB_P_INT2(s->adopt.writer), DB_P_TIME(s->adopt.cut_us)};
 	struct db_tx *tx;
 	int rc = db_tx_new(s->db, &tx);
 
@@ -86,9 +84,7 @@ static int end(struct store *s)
 		return rc;
 	rc = store_hold_writer(tx, s->adopt.writer, s->adopt.boot);
 	if (rc == 0)
-		rc = db_tx_query(tx, Q_ADOPT_EMPTY, empty, ARRAY_SIZE(empty), NULL);
-	if (rc == 0)
-		rc = db_tx_query(tx, Q_ADOPT_END, empty, 2, NULL);
+		rc = db_tx_query(tx, Q_ADOPT_END, params, ARRAY_SIZE(params), NULL);
 	if (rc == 0)
 		return db_tx_commit(&tx, on_ended, s);
 	db_tx_free(&tx);
@@ -143,8 +139,10 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 {
 	struct store_replayed row;
 
-	if (store_replay_read(r, i, &row) == s->adopt.writer && row.rcv_us <= s->adopt.cut_us)
+	if (store_replay_read(r, i, &row) == s->adopt.writer && row.rcv_us <= s->adopt.cut_us) {
 		row.windows = s->adopt.windows;
+		store_note_batch(row.windows, row.t0_us, row.rcv_us);
+	}
 	if (store_inbox_open(s, &row))
 		s->adopt.ops.row(s->adopt.ops.arg, &row);
 	s->adopt.last = row;

@@ -541,6 +541,8 @@ static void group_committed(struct store *s)
 			continue;
 		}
 		count(s, p);
+		if (p->verdict == VERDICT_STORE && !p->dead)
+			store_note_batch(s->windows, p->t0_us, p->b.rcv_us);
 		pending_free(s, p);
 		group_ack(s, &told);
 	}

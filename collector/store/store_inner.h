@@ -207,6 +207,8 @@ void store_on_flush_timer(int fd, short what, void *arg);
 void store_on_seal_timer(int fd, short what, void *arg);
 void store_on_retain_timer(int fd, short what, void *arg);
 void store_seal_fini(struct store *s);
+/* A batch is stored: its window is sealed, with or without samples. */
+void store_note_batch(struct window_set *ws, int64_t t0_us, int64_t rcv_us);
 void store_ask_sizes(struct store *s);
 /* The days that are due, one after the other; nothing while one is being made. */
 void store_make_day(struct store *s);

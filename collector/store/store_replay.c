@@ -42,6 +42,7 @@ int store_replay_read(const struct db_result *r, size_t i, struct store_replayed
 		.last_seq = db_int(r, i, 3),
 		.rcv_us = db_time(r, i, 4),
 		.skew_us = db_int(r, i, 5),
+		.t0_us = db_time(r, i, 9),
 	};
 	ret->codec = (int)db_int(r, i, 8);
 	ret->payload = db_bytes(r, i, 6, &ret->payload_len);
@@ -61,6 +62,8 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 	row.windows = writer == s->writer ? s->windows : s->others;
 	if (writer != s->writer)
 		store_follow_saw(s, writer, row.rcv_us);
+	else
+		store_note_batch(s->windows, row.t0_us, row.rcv_us);
 	if (store_inbox_open(s, &row))
 		s->replay.row(s->replay.arg, &row);
 	s->replay.last = row;

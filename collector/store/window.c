@@ -60,7 +60,8 @@ struct series {
 
 struct cut {
 	int64_t t0_us;
-	int64_t cut_us;
+	int64_t cut_us;    /* sealed is what was received up to then; 0: nothing yet */
+	int64_t stored_us; /* the youngest batch of it that is stored was received then */
 	bool lost;
 	UT_hash_handle hh;
 };
@@ -490,24 +491,48 @@ int window_take_back(struct window_set *ws, int32_t host_id, int64_t t_us)
 	return rc;
 }
 
-int window_set_cut(struct window_set *ws, int64_t t0_us, int64_t cut_us)
+static struct cut *cut_get(struct window_set *ws, int64_t t0_us)
 {
 	struct cut *c;
 
 	HASH_FIND(hh, ws->cuts, &t0_us, sizeof(t0_us), c);
-	if (!c) {
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			return -ENOMEM;
-		c->t0_us = t0_us;
-		HASH_ADD(hh, ws->cuts, t0_us, sizeof(t0_us), c);
-		if (c->lost) {
-			free(c);
-			return -ENOMEM;
-		}
-	}
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->t0_us = t0_us;
+	HASH_ADD(hh, ws->cuts, t0_us, sizeof(t0_us), c);
+	if (!c->lost)
+		return c;
+	free(c);
+	return NULL;
+}
+
+int window_set_cut(struct window_set *ws, int64_t t0_us, int64_t cut_us)
+{
+	struct cut *c = cut_get(ws, t0_us);
+
+	if (!c)
+		return -ENOMEM;
 	c->cut_us = MAX_OF(c->cut_us, cut_us);
 	return 0;
+}
+
+int window_stored(struct window_set *ws, int64_t t0_us, int64_t rcv_us)
+{
+	struct cut *c = cut_get(ws, t0_us);
+
+	if (!c)
+		return -ENOMEM;
+	c->stored_us = MAX_OF(c->stored_us, rcv_us);
+	return 0;
+}
+
+/* Batches of it are stored that no seal is known to cover. */
+static bool is_open(const struct window_set *ws, const struct cut *c)
+{
+	return c->stored_us > c->cut_us && !(ws->sealing && c->t0_us == ws->sealing_t0_us);
 }
 
 void window_forget(struct window_set *ws, int64_t t_us)
@@ -565,6 +590,9 @@ int64_t window_oldest(const struct window_set *ws)
 		for (struct open_chunk *c = s->chunks; c; c = c->next)
 			if (!c->sealing)
 				oldest = MIN_OF(oldest, c->t0_us);
+	for (struct cut *c = ws->cuts; c; c = c->hh.next)
+		if (is_open(ws, c))
+			oldest = MIN_OF(oldest, c->t0_us);
 	return oldest;
 }
 
@@ -581,7 +609,11 @@ int64_t window_oldest_received(const struct window_set *ws)
 int64_t window_last_received(const struct window_set *ws, int64_t t0_us)
 {
 	int64_t last = 0;
+	struct cut *w;
 
+	HASH_FIND(hh, ws->cuts, &t0_us, sizeof(t0_us), w);
+	if (w && is_open(ws, w))
+		last = w->stored_us;
 	for (struct series *s = ws->series; s; s = s->hh.next)
 		for (struct open_chunk *c = s->chunks; c; c = c->next)
 			if (c->t0_us == t0_us && !c->sealing)

@@ -55,13 +55,16 @@ size_t window_bytes(const struct window_set *ws);
 int window_add(struct window_set *ws, const struct series_id *id, int64_t t_us, int64_t rcv_us,
 	       const int64_t *v) must_use;
 
-/* The host's samples from t on are taken back: another collector has stored them. What is being sealed
- * stays. Without memory a chunk stays as it was: -ENOMEM. */
+/* The host's samples from t on are taken back: another collector has stored them. What is being
+ * sealed stays. Without memory a chunk stays as it was: -ENOMEM. */
 int window_take_back(struct window_set *ws, int32_t host_id, int64_t t_us) must_use;
 
 /* The window from t0 was sealed with everything received up to cut_us. Cuts of windows that began
  * before oldest are forgotten by window_forget(). */
 int window_set_cut(struct window_set *ws, int64_t t0_us, int64_t cut_us) must_use;
+/* A batch of the window from t0, received then, is stored: it is to be sealed also when none of its
+ * samples is here (events alone; samples that were known). */
+int window_stored(struct window_set *ws, int64_t t0_us, int64_t rcv_us) must_use;
 /* Drops cuts of windows before t_us and series that have nothing open and nothing newer. */
 void window_forget(struct window_set *ws, int64_t t_us);
 
@@ -78,7 +81,7 @@ int64_t window_oldest(const struct window_set *ws);
 /* Receive time of the oldest sample that is in no chunk, INT64_MAX when none: what the inbox must
  * still hold. */
 int64_t window_oldest_received(const struct window_set *ws);
-/* When the window from t0 last got a sample (receive time), 0 when it has none. */
+/* When the window from t0 last got a sample or a batch (receive time), 0 when it has none. */
 int64_t window_last_received(const struct window_set *ws, int64_t t0_us);
 
 /* One object's samples in a window that is being sealed. */

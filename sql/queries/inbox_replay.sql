@@ -3,7 +3,7 @@
 -- stream that began later holds the younger samples, whatever its number. $1 the page's length,
 -- $2 to $5 the row read last, $6 the start.
 SELECT i.host_id::int4, i.epoch::int8, i.seq::int8, i.last::int8, i.rcv::timestamptz,
-       i.skew_us::int8, i.d::bytea, i.writer::int2, i.codec::int2
+       i.skew_us::int8, i.d::bytea, i.writer::int2, i.codec::int2, i.t0::timestamptz
   FROM inbox AS i
  WHERE i.t0 >= $6::timestamptz
    AND (i.rcv, i.host_id, i.epoch, i.seq) > ($2::timestamptz, $3::int4, $4::int8, $5::int8)

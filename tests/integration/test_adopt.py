@@ -47,12 +47,20 @@ def started(pair):
                  for h in (1, 2)}
 
 
+OPEN = """
+SELECT i.t0::text, i.writer, i.host_id, i.epoch, i.seq, i.last, i.rcv::text, a.done::text, now()::text
+  FROM inbox AS i LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer
+ WHERE i.rcv < to_timestamp(%s) AND (a.done IS NULL OR i.rcv > a.done) ORDER BY i.rcv
+"""
+
+
 def seal_everything(pair, until):
     """Every batch received before that time is in chunks."""
-    wait_for("all of it in chunks", lambda: pair.sql(
-        "SELECT count(*) FROM inbox AS i LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer "
-        "WHERE i.rcv < to_timestamp(%s) AND (a.done IS NULL OR i.rcv > a.done)", until) == [(0,)],
-             GRACE + 4 * WINDOW + 30, 0.5)
+    try:
+        wait_for("all of it in chunks", lambda: not pair.sql(OPEN, until), GRACE + 4 * WINDOW + 30, 0.5)
+    except TimeoutError as e:
+        logs = [s.programs["collector"].log.read_text()[-3000:] for s in pair.stacks]
+        raise TimeoutError("\n".join([str(e), *map(str, pair.sql(OPEN, until)), *logs])) from None
 
 
 def check(pair, proc, host_id, since, until):

@@ -26,8 +26,8 @@ FRAME = 256 * 1024
 
 
 class World:
-    def __init__(self, collector=None):
-        self.stack = Stack(agent={"spool_memory": "16MiB", "spool_disk": 0},
+    def __init__(self, collector=None, window="30min"):
+        self.stack = Stack(window=window, agent={"spool_memory": "16MiB", "spool_disk": 0},
                            collector={"agent_rate": "64MiB", **(collector or {})})
         self.agent = self.log = None
         try:
@@ -168,3 +168,20 @@ def test_a_killed_link_without_a_disk_leaves_a_gap_on_each_lane(world):
     world.order("kills", 2)
     world.wait_stored(1, 1 + 2)
     assert assert_counted(world) == (2 * LANES, 1 + 4 + 1 + 3)
+
+
+def test_a_window_of_events_alone_is_sealed():
+    """So that a restart reads no batch of it, and nothing waits for it."""
+    with contextlib.closing(World(window="10s")) as w:
+        w.wait_stored(1, 1)
+        before = w.stack.sql("SELECT max(t0) FROM inbox")[0][0].timestamp()
+        wait_for("the next window", lambda: time.time() > before + 10.5)
+        w.order("events", 3)
+        w.wait_stored(1, 4)
+        alone = w.stack.sql("SELECT t0 FROM inbox ORDER BY rcv DESC LIMIT 1")[0][0]
+        assert alone.timestamp() > before
+        # grace of sealing: collector/store/store.c
+        wait_for("its row", lambda: w.stack.sql("SELECT 1 FROM compaction WHERE t0 = %s AND shard >= 0", alone), 90, 0.5)
+        assert w.stack.sql("SELECT count(*) FROM inbox AS i LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer"
+                           " WHERE a.done IS NULL OR i.rcv > a.done") == [(0,)]
+        w.end()

@@ -297,6 +297,29 @@ static void a_replay_skips_what_is_sealed(void **state unused_arg)
 	window_set_free(&ws);
 }
 
+static void a_batch_without_samples_has_its_window_sealed(void **state unused_arg)
+{
+	struct window_set *ws = set_new();
+	struct sealed s = {.n = 0};
+
+	assert_int_equal(window_stored(ws, BASE, 5000), 0);
+	assert_int_equal(window_stored(ws, BASE, 4000), 0);
+	assert_int_equal(add(ws, 7, BASE + WIN, 6000, 1), 0);
+	assert_int_equal(window_oldest(ws), BASE);
+	assert_int_equal(window_last_received(ws, BASE), 5000);
+	assert_int_equal(window_oldest_received(ws), 6000); /* the inbox is not kept for it */
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
+	assert_int_equal(s.n, 0);
+	assert_int_equal(window_oldest(ws), BASE + WIN);
+	assert_int_equal(window_stored(ws, BASE, 7000), 0); /* while that is under way */
+	window_seal_done(ws, 6500);
+	assert_int_equal(window_oldest(ws), BASE);
+	assert_int_equal(window_set_cut(ws, BASE, 7000), 0);
+	assert_int_equal(window_oldest(ws), BASE + WIN);
+	assert_int_equal(window_last_received(ws, BASE), 0);
+	window_set_free(&ws);
+}
+
 static void counters_that_restart_count_from_zero(void **state unused_arg)
 {
 	struct window_set *ws = set_new();
@@ -329,6 +352,7 @@ int main(void)
 		cmocka_unit_test(a_process_costs_no_more_than_its_columns),
 		cmocka_unit_test(what_another_stored_is_taken_back),
 		cmocka_unit_test(a_replay_skips_what_is_sealed),
+		cmocka_unit_test(a_batch_without_samples_has_its_window_sealed),
 		cmocka_unit_test(counters_that_restart_count_from_zero),
 		cmocka_unit_test(windows_start_on_the_grid),
 	};
