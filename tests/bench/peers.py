@@ -4,12 +4,14 @@ makes it read every process once a second, on loopback or with no network at all
 
 A peer that samples only when it is asked has 'ask', which asks once and returns what it said."""
 
-import contextlib
-import random
+import pathlib
 import socket
 import struct
 import sys
 import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/demo"))
+from ports import free_port  # noqa: E402
 
 APPS_PLUGIN = "/usr/lib/netdata/plugins.d/apps.plugin"
 PSUTIL_LOOP = """
@@ -22,14 +24,6 @@ while True:
             pass
     time.sleep(1)
 """
-
-
-def free_port():
-    """Below 32768, where zabbix_agentd wants its port."""
-    while True:
-        with socket.socket() as s, contextlib.suppress(OSError):
-            s.bind(("127.0.0.1", random.randrange(10000, 32768)))
-            return s.getsockname()[1]
 
 
 class Peer:

@@ -11,14 +11,17 @@ import email
 import email.policy
 import json
 import os
+import pathlib
 import signal
-import socket
 import ssl
 import sys
 import threading
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/demo"))
+from ports import free_port  # noqa: E402
 
 
 class Handler:
@@ -95,12 +98,6 @@ class Sink:
     def envelopes(self):
         names = sorted((f for f in os.listdir(self.folder) if f.endswith(".json")), key=lambda f: int(f[:-5]))
         return [json.load(open(f"{self.folder}/{n}")) for n in names]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def main():
