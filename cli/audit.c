@@ -25,6 +25,39 @@ static void chain_row(struct table *t, const json_t *a)
 	cell_text(t, a, "why");
 }
 
+static void journal_row(struct table *t, const json_t *j)
+{
+	cell_text(t, j, "host");
+	cell_number(t, j, "last");
+	cell_number(t, j, "untold");
+	cell_number(t, j, "breaks");
+	cell_text(t, j, "why");
+}
+
+/* Hosts whose own journal of actions does not fit, or has records that nothing told of. */
+static int print_journals(struct cli *c, const json_t *answer)
+{
+	static const char *const headings[] = {"HOST",    ">JOURNAL", ">UNTOLD",
+					       ">BREAKS", "WHY",      NULL};
+	struct table t;
+	unsigned n = 0;
+	const json_t *j;
+	size_t i;
+
+	table_init(&t, headings);
+	json_array_foreach (json_object_get(answer, "journals"), i, j) {
+		if (!json_integer_value(json_object_get(j, "untold")) &&
+		    !json_integer_value(json_object_get(j, "breaks")))
+			continue;
+		journal_row(&t, j);
+		n++;
+	}
+	if (n)
+		return cli_print_table(c, &t);
+	table_fini(&t);
+	return 0;
+}
+
 /* Follows the chain of hashes; a cut at its end shows only against a head that was kept. */
 static int verify(struct cli *c)
 {
@@ -45,6 +78,8 @@ static int verify(struct cli *c)
 		table_init(&t, headings);
 		chain_row(&t, answer);
 		code = cli_print_table(c, &t);
+		if (!code)
+			code = print_journals(c, answer);
 	}
 	if (!code && !json_is_true(json_object_get(answer, "ok")))
 		code = CLI_FAILED;

@@ -22,6 +22,7 @@
 #include "collector/fleet/restore.h"
 #include "collector/fleet/session.h"
 #include "collector/incident.h"
+#include "collector/journal_mail.h"
 #include "collector/kill_alert.h"
 #include "collector/leader.h"
 #include "collector/notify/mail.h"
@@ -144,10 +145,20 @@ static void on_kill(void *arg, struct host *h, const struct wire_kill *k, int64_
 	kill_alerts_told(c->kills, h, k, kill_id, t_us);
 }
 
+/* What a host did by itself; also after a replay, nothing is taken twice. */
+static void on_action_told(void *arg, struct host *h, const struct wire_event *e)
+{
+	struct collector *c = arg;
+
+	if (c->dispatch)
+		dispatch_told(c->dispatch, h->host_id, e);
+}
+
 static const struct ingest_ops ingest_ops = {.on_process = on_process,
 					     .on_host = on_host,
 					     .on_exit = on_exit_of,
-					     .on_kill = on_kill};
+					     .on_kill = on_kill,
+					     .on_action = on_action_told};
 
 /* ---- connections ---- */
 
@@ -294,6 +305,15 @@ static void on_action_tripped(void *arg, const struct action_row *row)
 		breaker_mail(c->mailer, row);
 }
 
+static void on_journal_broken(void *arg, const char *host, const char *why)
+{
+	struct collector *c = arg;
+
+	MAGIC_CHECK(c, COLLECTOR_MAGIC);
+	if (c->mailer)
+		journal_mail(c->mailer, host, why);
+}
+
 /* ---- making the parts, in the order in which they need each other ---- */
 
 static int make_dispatch(struct collector *c, struct error *err)
@@ -320,6 +340,7 @@ static int make_dispatch(struct collector *c, struct error *err)
 			.asked = on_action_asked,
 			.waits = on_action_waits,
 			.tripped = on_action_tripped,
+			.journal_broken = on_journal_broken,
 			.arg = c},
 	};
 

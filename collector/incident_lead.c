@@ -9,6 +9,7 @@
 #include "collector/kill_alert.h"
 #include "collector/store/store_alert.h"
 #include "collector/store/store_breaker.h"
+#include "collector/store/store_journal.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -61,7 +62,8 @@ static void on_rows(void *arg, int rc, const struct db_result *r, const struct e
 		struct alert_row row;
 
 		store_alert_row(r, n, &row);
-		if (!kill_alert_is_key(row.key) && !store_breaker_is_key(row.key))
+		if (!kill_alert_is_key(row.key) && !store_breaker_is_key(row.key) &&
+		    !store_journal_is_key(row.key))
 			incident_adopt(all, &row);
 	}
 	for_each(all, go_on);

@@ -9,6 +9,7 @@
 #include "collector/kill_alert.h"
 #include "collector/store/store_alert.h"
 #include "collector/store/store_breaker.h"
+#include "collector/store/store_journal.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -341,7 +342,8 @@ static void on_alerts(void *arg, int rc, const struct db_result *r, const struct
 		json_t *doc;
 
 		store_alert_row(r, n, &row);
-		if (kill_alert_is_key(row.key) || store_breaker_is_key(row.key))
+		if (kill_alert_is_key(row.key) || store_breaker_is_key(row.key) ||
+		    store_journal_is_key(row.key))
 			continue;
 		doc = json_loads(row.doc, 0, NULL);
 		i = take_up(all, &row, json_object_get(doc, "state"));

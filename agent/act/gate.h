@@ -16,6 +16,7 @@
 #include "agent/act/journal.h"
 #include "agent/act/options.h"
 #include "proto/command.h"
+#include "proto/host_news.h"
 
 struct gate {
 	const struct act_options *options;
@@ -27,6 +28,11 @@ struct gate {
 /* Always gives a result, with its place in the journal; now_us is the wall clock. */
 void gate_submit(struct gate *g, const struct command_request *request, int64_t now_us,
 		 struct command_result *ret);
+/*
+ * What the journal tells beside results, after what the asker says it has kept; that is remembered
+ * in JOURNAL.told, which is the host's place where it stopped. Nothing while somebody acts.
+ */
+void gate_tell(struct gate *g, uint64_t kept, struct host_news *ret);
 /* What root asks for. */
 struct gate_wish {
 	const struct action *action;

@@ -67,14 +67,23 @@ void leashes_unlock(int *lock)
 static int take_line(struct leashes *l, const char *line, const uint8_t boot_id[16])
 {
 	struct leash *one = &l->at[l->n];
-	char boot[33], mine[33];
+	char boot[33], mine[33], id[33];
 
 	if (l->n == LEASHES_MAX)
 		return -ENOSPC;
 	*one = (struct leash){.n = 0};
-	if (sscanf(line, "%32s %31s %" SCNd64 " %" SCNd64 " %" SCNd64 " %2047[^\n]", boot,
-		   one->file, &one->before, &one->set, &one->until_us, one->folder) != 6 ||
-	    one->folder[0] != '/' || !str_starts(one->file, "memory.") || strchr(one->file, '/'))
+	if (sscanf(line,
+		   "%32s %31s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %32s %" SCNu32
+		   " %2047[^\n]",
+		   boot, one->file, &one->before, &one->set, &one->until_us, &one->since_us, id,
+		   &one->pid, one->folder) == 9) {
+		if (str_unhex(one->id, sizeof(one->id), id) < 0)
+			return -EBADMSG;
+	} else if (sscanf(line, "%32s %31s %" SCNd64 " %" SCNd64 " %" SCNd64 " %2047[^\n]", boot,
+			  one->file, &one->before, &one->set, &one->until_us, one->folder) != 6) {
+		return -EBADMSG; /* the second is of memherd before 0.2 */
+	}
+	if (one->folder[0] != '/' || !str_starts(one->file, "memory.") || strchr(one->file, '/'))
 		return -EBADMSG;
 	str_hex(mine, boot_id, 16);
 	l->n += strcmp(boot, mine) == 0;
@@ -111,14 +120,18 @@ int leashes_load(struct leashes *l, const char *path, struct error *err)
 static int save(const struct leashes *l, struct error *err)
 {
 	auto_buf struct buf text = BUF_INIT(TEXT_MAX);
-	char boot[33];
+	char boot[33], id[33];
 
 	str_hex(boot, l->boot_id, 16);
 	for (unsigned i = 0; i < l->n; i++) {
 		const struct leash *o = &l->at[i];
 
-		buf_printf(&text, "%s %s %" PRId64 " %" PRId64 " %" PRId64 " %s\n", boot, o->file,
-			   o->before, o->set, o->until_us, o->folder);
+		str_hex(id, o->id, sizeof(o->id));
+		buf_printf(&text,
+			   "%s %s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s %" PRIu32
+			   " %s\n",
+			   boot, o->file, o->before, o->set, o->until_us, o->since_us, id, o->pid,
+			   o->folder);
 	}
 	if (buf_status(&text) < 0)
 		return error_set(err, -ENOMEM, "no memory for '%s'", l->path);
@@ -177,33 +190,55 @@ static const char *reason_of(struct leash *o, int64_t boot_us)
 	return leash_judge(&o->sights[0], &o->sights[o->n - 1]);
 }
 
+static void tell_end(const struct leashes *l, const struct leash *o, int64_t boot_us,
+		     const char *what, const char *why)
+{
+	char text[256], span[STR_UNIT_SIZE];
+
+	if (!l->on_end)
+		return;
+	if (o->since_us > 0)
+		snprintf(text, sizeof(text), "%s after %s: %s", what,
+			 str_duration(span, MAX_OF(boot_us - o->since_us, (int64_t)0)), why);
+	else
+		snprintf(text, sizeof(text), "%s: %s", what, why);
+	l->on_end(l->arg, o, text);
+}
+
 /* What somebody else has set meanwhile is theirs. */
-static void take_back(const struct leash *o, const char *why)
+static void take_back(const struct leashes *l, const struct leash *o, int64_t boot_us,
+		      const char *why)
 {
 	struct error err = {""};
 	int64_t now;
 
 	if (cgroup_number(o->folder, o->file, &now) < 0) {
 		log_info("limit cgroup='%s' event=gone", o->folder);
+		tell_end(l, o, boot_us, "over", "its cgroup is gone");
 		return;
 	}
 	if (now / 4096 != o->set / 4096) {
 		log_warn("limit cgroup='%s' file=%s event=left why='it was changed by somebody "
 			 "else'",
 			 o->folder, o->file);
+		tell_end(l, o, boot_us, "over", "it was changed by somebody else, and is left");
 		return;
 	}
-	if (cgroup_set(o->folder, o->file, o->before, &err) < 0)
+	if (cgroup_set(o->folder, o->file, o->before, &err) < 0) {
 		log_error("limit cgroup='%s' error='%s'", o->folder, err.msg);
-	else
-		log_warn("limit cgroup='%s' file=%s event=taken_back why='%s'", o->folder, o->file,
-			 why);
+		tell_end(l, o, boot_us, "could not be taken back", err.msg);
+		return;
+	}
+	log_warn("limit cgroup='%s' file=%s event=taken_back why='%s'", o->folder, o->file, why);
+	tell_end(l, o, boot_us, "taken back", why);
 }
 
 /* What others have added since; what was seen of those that are known stays. */
 static int refresh(struct leashes *l, struct error *err)
 {
 	struct leashes *now = calloc(1, sizeof(*now));
+	leash_end *on_end = l->on_end;
+	void *arg = l->arg;
 	int rc;
 
 	if (!now)
@@ -218,6 +253,8 @@ static int refresh(struct leashes *l, struct error *err)
 		memcpy(now->at[i].sights, was->sights, sizeof(was->sights));
 	}
 	*l = *now;
+	l->on_end = on_end;
+	l->arg = arg;
 	free(now);
 	return rc;
 }
@@ -234,7 +271,7 @@ static void turn(struct leashes *l, int64_t boot_us, const char *all)
 		const char *why = all ? all : reason_of(&l->at[i], boot_us);
 
 		if (why)
-			take_back(&l->at[i], why);
+			take_back(l, &l->at[i], boot_us, why);
 		else if (kept++ != i)
 			l->at[kept - 1] = l->at[i];
 	}
@@ -253,5 +290,5 @@ void leashes_turn(struct leashes *l, int64_t boot_us)
 
 void leashes_drop(struct leashes *l, const char *why)
 {
-	turn(l, 0, why);
+	turn(l, clock_boot_us(), why);
 }

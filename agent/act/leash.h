@@ -35,11 +35,19 @@ struct leash {
 	int64_t before;             /* what stood there; INT64_MAX = no limit */
 	int64_t set;
 	int64_t until_us; /* boot clock */
+	int64_t since_us; /* boot clock; 0 = not known, set by memherd before 0.2 */
+	uint8_t id[16];   /* of the command that set it */
+	uint32_t pid;     /* which it was set for */
 	unsigned n;       /* sights, the newest last */
 	struct leash_sight sights[LEASH_WINDOW + 1];
 };
 
+/* What became of a limit, as a clause: 'taken back after 12 s: its time is over'. */
+typedef void leash_end(void *arg, const struct leash *one, const char *what);
+
 struct leashes {
+	leash_end *on_end; /* NULL = nobody wants to know */
+	void *arg;
 	char path[LEASH_PATH_SIZE]; /* of the file */
 	uint8_t boot_id[16];
 	unsigned n;

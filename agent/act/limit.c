@@ -74,6 +74,9 @@ static int find(const struct process *p, const struct action_order *o, struct cg
 	if (rc < 0)
 		return rc;
 	one->set = o->params[LIMIT_BYTES] & ~(int64_t)4095;
+	one->since_us = clock_boot_us();
+	one->pid = (uint32_t)p->pid;
+	memcpy(one->id, o->command_id, sizeof(one->id));
 	one->until_us = clock_boot_us() + o->params[LIMIT_TTL] * USEC_PER_SEC;
 	(void)str_copy(one->file, sizeof(one->file), file);
 	(void)str_copy(one->folder, sizeof(one->folder), place->folder);

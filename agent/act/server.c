@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "proto/host_news.h"
 
 #define CLIENTS_MAX 16
 #define BACKLOG     8
@@ -203,6 +204,17 @@ static int send_answer(int to, const uint8_t answer[COMMAND_RESULT_SIZE], int bo
 	return sendmsg(to, &msg, MSG_NOSIGNAL) == COMMAND_RESULT_SIZE ? 0 : -EPIPE;
 }
 
+/* A question for what the journal tells, answered likewise. */
+static int tell_news(const struct server *s, int fd, uint64_t kept)
+{
+	uint8_t answer[HOST_NEWS_SIZE];
+	struct host_news news;
+
+	gate_tell(s->gate, kept, &news);
+	host_news_pack(answer, &news);
+	return send(fd, answer, sizeof(answer), MSG_NOSIGNAL) == HOST_NEWS_SIZE ? 0 : -EPIPE;
+}
+
 /* One datagram, one answer; -EPIPE when the connection is of no more use. */
 static int serve(struct server *s, int fd)
 {
@@ -210,10 +222,13 @@ static int serve(struct server *s, int fd)
 	struct command_result result;
 	uint8_t answer[COMMAND_RESULT_SIZE];
 	auto_close int body = -1;
+	uint64_t kept;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_TRUNC);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+	if (n > 0 && host_news_asked(&request, (size_t)n, &kept) == 0)
+		return tell_news(s, fd, kept);
 	if (n != (ssize_t)sizeof(request)) {
 		if (n > 0)
 			log_warn("peer sent %zd bytes, expected %zu", n, sizeof(request));

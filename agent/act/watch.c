@@ -14,15 +14,74 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/act/journal.h"
 #include "agent/act/leash.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
 
-#define TURN_MS 1000
-#define FDS_MAX 256 /* at its start memherd-actd has a few */
+#define TURN_MS      1000
+#define LAST_WAIT_US (2 * USEC_PER_SEC)
+#define FDS_MAX      256 /* at its start memherd-actd has a few */
 
-static _Noreturn void watch(struct leashes *l, pid_t parent)
+/* What became of limits, until it stands in the journal, which whoever acts holds meanwhile. */
+struct notes {
+	const char *journal;
+	unsigned n;
+	struct journal_entry at[LEASHES_MAX];
+};
+
+static void on_end(void *arg, const struct leash *one, const char *what)
+{
+	struct notes *notes = arg;
+	struct journal_entry *e;
+
+	if (notes->n == LEASHES_MAX)
+		return;
+	e = &notes->at[notes->n++];
+	*e = (struct journal_entry){
+		.t_wall_us = clock_wall_us(),
+		.action = COMMAND_LIMIT,
+		.note = true,
+		.pid = one->pid,
+		.result = {.status = COMMAND_DONE,
+			   .rss_before = -1,
+			   .rss_after = -1,
+			   .swap_before = -1,
+			   .swap_after = -1},
+	};
+	memcpy(e->id, one->id, sizeof(e->id));
+	memcpy(e->result.id, one->id, sizeof(e->result.id));
+	(void)str_copy(e->result.detail, sizeof(e->result.detail), what);
+}
+
+static void write_notes(struct notes *notes, int64_t wait_us)
+{
+	struct journal *j = NULL;
+	struct error err = {""};
+	unsigned written = 0;
+	int rc;
+
+	if (!notes->n)
+		return;
+	rc = journal_open(notes->journal, &j, &err);
+	if (rc == 0)
+		rc = journal_lock(j, wait_us, &err);
+	if (rc == 0) {
+		while (rc == 0 && written < notes->n) {
+			rc = journal_append(j, &notes->at[written], &err);
+			written += rc == 0;
+		}
+		journal_unlock(j);
+	}
+	if (rc < 0 && rc != -EBUSY)
+		log_warn("limits error='%s'", err.msg);
+	journal_free(&j);
+	notes->n -= written;
+	memmove(notes->at, notes->at + written, notes->n * sizeof(notes->at[0]));
+}
+
+static _Noreturn void watch(struct leashes *l, struct notes *notes, pid_t parent)
 {
 	sigset_t set;
 	struct pollfd stop = {.events = POLLIN};
@@ -39,27 +98,39 @@ static _Noreturn void watch(struct leashes *l, pid_t parent)
 	if (stop.fd < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
 		_exit(1);
 	(void)prctl(PR_SET_NAME, "memherd-limits");
-	while (getppid() == parent && poll(&stop, 1, TURN_MS) == 0)
+	while (getppid() == parent && poll(&stop, 1, TURN_MS) == 0) {
 		leashes_turn(l, clock_boot_us());
+		write_notes(notes, 0);
+	}
 	leashes_drop(l, "memherd-actd has ended");
+	write_notes(notes, LAST_WAIT_US);
 	_exit(0);
 }
 
 int watch_start(const char *journal, struct error *err)
 {
 	struct leashes *l = calloc(1, sizeof(*l));
+	struct notes *notes = calloc(1, sizeof(*notes));
 	pid_t parent = getpid();
 	pid_t pid;
 	int fd;
 
-	if (!l)
+	if (!l || !notes) {
+		free(l);
+		free(notes);
 		return error_set(err, -ENOMEM, "no memory for limits");
+	}
+	notes->journal = journal;
+	l->on_end = on_end;
+	l->arg = notes;
 	leashes_path(l->path, journal);
 	leashes_drop(l, "memherd-actd had ended without notice");
+	write_notes(notes, LAST_WAIT_US);
 	pid = fork();
 	if (pid == 0)
-		watch(l, parent);
+		watch(l, notes, parent);
 	free(l);
+	free(notes);
 	if (pid < 0)
 		return error_sys(err, -errno, "cannot start the watcher of limits");
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/link/credentials.h"
+#include "agent/link/diary.h"
 #include "agent/link/disk.h"
 #include "agent/link/greeting.h"
 #include "agent/link/intake.h"
@@ -62,6 +63,7 @@ struct link {
 	int64_t keyframe_asked_us;
 
 	struct relay *relay;
+	struct diary *diary;
 	uint8_t results[RELAY_QUEUE][COMMAND_RESULT_SIZE]; /* that could not be sent yet */
 	size_t n_results;
 
@@ -653,6 +655,18 @@ static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_u
 	keep(l, WIRE_CENSUS, false, t_wall_us, body, len);
 }
 
+/* What the host did by itself goes the way of all events. */
+static void on_diary(void *arg, const struct wire_event *e)
+{
+	struct link *l = arg;
+	auto_buf struct buf b = BUF_INIT(RECORD_MAX_BODY);
+
+	MAGIC_CHECK(l, MAGIC);
+	wire_pack_event(&b, e);
+	if (buf_status(&b) == 0)
+		keep(l, WIRE_EVENT, false, e->t_wall_us, b.data, b.len);
+}
+
 static const struct relay_ops relay_ops = {.start = on_start, .done = on_result, .body = on_body};
 
 static void on_trouble(void *arg, const char *why)
@@ -715,7 +729,8 @@ int link_new(struct event_base *base, const struct agent_options *o, const struc
 				     .first_us = o->reconnect_first}};
 	l->deadline = evtimer_new(base, on_deadline, l);
 	if (!l->deadline || lanes_init(&l->lanes, start->epochs, (size_t)o->spool_memory) < 0 ||
-	    relay_new(base, o->actd_socket, &relay_ops, l, &l->relay) < 0) {
+	    relay_new(base, o->actd_socket, &relay_ops, l, &l->relay) < 0 ||
+	    diary_new(base, o->actd_socket, on_diary, l, &l->diary) < 0) {
 		link_free(&l);
 		return error_set(err, -ENOMEM, "no memory for the link");
 	}
@@ -740,6 +755,7 @@ void link_free(struct link **l)
 	tls_ctx_free(&p->tls);
 	intake_free(&p->intake);
 	relay_free(&p->relay);
+	diary_free(&p->diary);
 	disk_free(&p->disk);
 	lanes_fini(&p->lanes);
 	if (p->deadline)

@@ -8,6 +8,7 @@
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
 #include "collector/store/store_audit.h"
+#include "collector/store/store_journal.h"
 #include "common/str.h"
 
 static void write_entry(struct json_writer *w, const struct audit_row *a)
@@ -53,7 +54,8 @@ void audit_list(struct call *c)
 
 /* ---- the chain, from its first row on ---- */
 
-#define VERIFY_PAGE 1000
+#define VERIFY_PAGE  1000
+#define JOURNALS_MAX 1000
 
 struct verifying {
 	struct audit_chain chain;
@@ -61,11 +63,48 @@ struct verifying {
 	bool wanted;   /* a head that was kept elsewhere is looked for */
 	bool found;
 	uint8_t head[SHA256_SIZE];
+	struct error why; /* empty = it holds */
 };
 
-static void tell_chain(struct call *c, const struct error *why)
+static void write_journal(struct json_writer *w, const struct journal_row *j)
+{
+	char head[2 * COMMAND_LINK_SIZE + 1];
+
+	str_hex(head, j->head, sizeof(j->head));
+	jw_object(w);
+	jw_k_id(w, "host_id", j->host_id);
+	jw_k_str(w, "host", j->host);
+	jw_k_int(w, "last", j->last);
+	jw_k_str(w, "head", head);
+	jw_k_time(w, "told", j->told_us);
+	jw_k_int(w, "untold", j->untold);
+	jw_k_int(w, "breaks", j->breaks);
+	jw_k_str(w, "why", *j->why ? j->why : NULL);
+	jw_object_end(w);
+}
+
+/* What the hosts told of their own journals. */
+static void write_journals(struct json_writer *w, const struct db_result *r)
+{
+	bool ok = true;
+
+	jw_key(w, "journals");
+	jw_array(w);
+	for (size_t i = 0; i < db_rows(r); i++) {
+		struct journal_row j;
+
+		store_journal_row(r, i, &j);
+		ok = ok && !j.breaks;
+		write_journal(w, &j);
+	}
+	jw_array_end(w);
+	jw_k_bool(w, "journals_ok", ok);
+}
+
+static void tell_chain(struct call *c, const struct db_result *journals)
 {
 	const struct verifying *v = c->kept;
+	const struct error *why = *v->why.msg ? &v->why : NULL;
 	struct json_writer *w = &c->json;
 	char head[2 * SHA256_SIZE + 1];
 
@@ -79,8 +118,29 @@ static void tell_chain(struct call *c, const struct error *why)
 	else
 		jw_k_null(w, "holds_head");
 	jw_k_str(w, "why", why ? why->msg : NULL);
+	write_journals(w, journals);
 	jw_object_end(w);
 	call_reply(c, 200);
+}
+
+static void on_journals(void *arg, int rc, const struct db_result *r,
+			const struct error *err unused_arg)
+{
+	struct call *c = call_of(arg);
+
+	if (rc < 0)
+		call_fail_db(c, rc);
+	else
+		tell_chain(c, r);
+}
+
+static void ask_journals(struct call *c)
+{
+	struct db *db = api_db(c->api);
+	int rc = db ? store_journal_state(db, JOURNALS_MAX, on_journals, c) : -ENOTCONN;
+
+	if (rc < 0)
+		call_fail_db(c, rc);
 }
 
 static void verify_next(struct call *c);
@@ -90,23 +150,22 @@ static void on_page(void *arg, int rc, const struct db_result *r,
 {
 	struct call *c = call_of(arg);
 	struct verifying *v = c->kept;
-	struct error why = {""};
 	size_t n = rc < 0 ? 0 : db_rows(r);
 
 	for (size_t i = 0; i < n && rc >= 0; i++) {
 		struct audit_row row;
 
 		store_audit_row(r, i, &row);
-		rc = audit_chain_check(&v->chain, &row, &why);
+		rc = audit_chain_check(&v->chain, &row, &v->why);
 		v->after = row.audit_id;
 		v->found |= v->wanted && memcmp(v->chain.head, v->head, SHA256_SIZE) == 0;
 	}
-	if (rc == -EBADMSG && *why.msg)
-		tell_chain(c, &why);
+	if (rc == -EBADMSG && *v->why.msg)
+		ask_journals(c);
 	else if (rc < 0)
 		call_fail_db(c, rc);
 	else if (n < VERIFY_PAGE)
-		tell_chain(c, NULL);
+		ask_journals(c);
 	else
 		verify_next(c);
 }

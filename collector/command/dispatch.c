@@ -11,6 +11,7 @@
 #include "collector/command/ledger.h"
 #include "collector/command/params.h"
 #include "collector/command/route.h"
+#include "collector/command/told.h"
 #include "collector/command/verify.h"
 #include "collector/fleet/registry.h"
 #include "common/clock.h"
@@ -56,6 +57,7 @@ struct dispatch {
 	struct route *route;
 	struct verify *verify;
 	struct breaker *breaker;
+	struct told *told;
 	bool leads;
 	bool expiring;
 };
@@ -601,12 +603,22 @@ static int hold(struct dispatch *d, const struct action_row *row)
 	return 0;
 }
 
+static void tell_journal(struct dispatch *d, const struct action_row *row)
+{
+	struct told_item item = {.host_id = row->host_id, .run = row->journal};
+
+	memcpy(item.cmd_id, row->cmd_id, sizeof(item.cmd_id));
+	told_add(d->told, &item);
+}
+
 static void on_finished(void *arg, int rc, const struct action_row *row,
 			const struct command_request *body unused_arg, const struct error *err)
 {
 	struct dispatch *d = arg;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (rc == 0 || rc == -ENOENT)
+		tell_journal(d, row);
 	if (rc == 0) {
 		tell_end(d, row);
 		return;
@@ -638,6 +650,7 @@ int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_
 		.swap_before = r.swap_before,
 		.swap_after = r.swap_after,
 		.held_us = r.held_us,
+		.journal = r.journal,
 	};
 	row.verify_next_us = row.done_us + d->config.stages_s[0] * USEC_PER_SEC;
 	memcpy(row.cmd_id, r.id, sizeof(row.cmd_id));
@@ -647,6 +660,18 @@ int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_
 	if (is_passing(rc))
 		rc = hold(d, &row);
 	return rc < 0 ? error_sys(err, rc, "cannot store a result") : 0;
+}
+
+void dispatch_told(struct dispatch *d, int32_t host_id, const struct wire_event *e)
+{
+	struct told_item item;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (told_of_event(host_id, e, &item))
+		told_add(d->told, &item);
+	else
+		log_warn("host=%d event=ignored why=\"it tells of an action what makes no sense\"",
+			 host_id);
 }
 
 static void store_held(struct dispatch *d)
@@ -704,6 +729,7 @@ static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *
 	if (!db_ready(d->config.db))
 		return;
 	store_held(d);
+	told_turn(d->told);
 	if (!d->expiring && d->leads)
 		expire_next(d);
 	route_turn(d->route, d->config.remediation, d->leads);
@@ -776,6 +802,22 @@ static int make_breaker(struct dispatch *d)
 	return breaker_new(&config, &d->breaker);
 }
 
+static void on_broken(void *arg, const char *host, const char *why)
+{
+	struct dispatch *d = arg;
+
+	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (d->config.ops.journal_broken)
+		d->config.ops.journal_broken(d->config.ops.arg, host, why);
+}
+
+static int make_told(struct dispatch *d)
+{
+	const struct told_config config = {.db = d->config.db, .broken = on_broken, .arg = d};
+
+	return told_new(&config, &d->told);
+}
+
 int dispatch_new(struct event_base *base, const struct dispatch_config *c, struct dispatch **ret,
 		 struct error *err)
 {
@@ -794,7 +836,7 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 	ledger_init(&d->ledger, c->db, &c->limits);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
 	if (!d->timer || event_add(d->timer, &every) < 0 || make_route(d) < 0 ||
-	    make_verify(d) < 0 || make_breaker(d) < 0) {
+	    make_verify(d) < 0 || make_breaker(d) < 0 || make_told(d) < 0) {
 		dispatch_free(&d);
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	}
@@ -817,6 +859,7 @@ void dispatch_free(struct dispatch **slot)
 	route_free(&d->route);
 	verify_free(&d->verify);
 	breaker_free(&d->breaker);
+	told_free(&d->told);
 	DL_FOREACH_SAFE (d->askers, a, next_asker)
 		asker_free(a);
 	DL_FOREACH_SAFE (d->held, h, next)

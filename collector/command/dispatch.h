@@ -35,6 +35,7 @@ struct db;
 struct dispatch;
 struct event_base;
 struct registry;
+struct wire_event;
 
 struct dispatch_ops {
 	/* Puts a signed command on the host's connection. -ENOTCONN: it is not connected. */
@@ -56,6 +57,8 @@ struct dispatch_ops {
 	/* While we lead: a rule's action stands still for a while, row->detail says why. May be
 	 * NULL. */
 	void (*tripped)(void *arg, const struct action_row *row);
+	/* A host's journal does not fit what it told before. May be NULL. */
+	void (*journal_broken)(void *arg, const char *host, const char *why);
 	void *arg;
 };
 
@@ -130,6 +133,8 @@ void dispatch_host_up(struct dispatch *d, int32_t host_id);
  * cannot be stored now and the command stays open. */
 int dispatch_result(struct dispatch *d, int32_t host_id, const void *data, size_t len,
 		    struct error *err) must_use;
+/* What a host did that no result tells: an event of kind 'action'. It may be told again. */
+void dispatch_told(struct dispatch *d, int32_t host_id, const struct wire_event *e);
 /* Whether results that came in elsewhere are asked for, and what is over expired. At first yes. */
 void dispatch_lead(struct dispatch *d, bool leads);
 /* The kill switch at run time. */

@@ -91,6 +91,15 @@ static json_t *measure(int64_t v)
 	return v < 0 ? json_null() : json_integer(v);
 }
 
+static json_t *journal_doc(const struct command_span *s)
+{
+	char head[2 * COMMAND_LINK_SIZE + 1];
+
+	str_hex(head, s->head, sizeof(s->head));
+	return json_pack("{s:I, s:I, s:s}", "last", (json_int_t)s->last, "records",
+			 (json_int_t)s->records, "head", head);
+}
+
 static char *audit_doc(const struct action_row *row, const char *by)
 {
 	char id[UUID_TEXT_SIZE];
@@ -113,6 +122,8 @@ static char *audit_doc(const struct action_row *row, const char *by)
 		json_object_set_new(doc, "requested_by", json_string(row->actor));
 	if (*row->approved_by)
 		json_object_set_new(doc, "approved_by", json_string(row->approved_by));
+	if (row->journal.last)
+		json_object_set_new(doc, "journal", journal_doc(&row->journal));
 	text = json_dumps(doc, JSON_COMPACT);
 	json_decref(doc);
 	return text;
@@ -136,12 +147,14 @@ static int on_head(void *arg, struct db_tx *tx, const struct db_result *r)
 static int on_row(void *arg, struct db_tx *tx, const struct db_result *r)
 {
 	struct entry *e = arg;
+	const struct command_span journal = e->row.journal;
 	auto_free char *doc = NULL;
 
 	MAGIC_CHECK(e, ENTRY_MAGIC);
 	if (db_rows(r) != 1)
 		return e->verdict = -ENOENT;
 	store_command_row(r, 0, &e->row);
+	e->row.journal = journal;
 	target_of(&e->row, e->target, sizeof(e->target));
 	doc = audit_doc(&e->row, e->by);
 	return doc ? store_audit_head(tx, doc, on_head) : -ENOMEM;

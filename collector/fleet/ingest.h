@@ -25,8 +25,9 @@ struct ingest_ops {
 	/* Before the process leaves the registry. */
 	void (*on_exit)(void *arg, struct host *h, struct process *p, int64_t t_us);
 	/*
-	 * The four below are told once for what is news: not for what a connection brings again,
-	 * not while replaying, and a kill not again when the agent tells it a second time.
+	 * Those below, but for on_action, are told once for what is news: not for what a connection
+	 * brings again, not while replaying, and a kill not again when the agent tells it a second
+	 * time.
 	 */
 	void (*on_kill)(void *arg, struct host *h, const struct wire_kill *k, int64_t kill_id,
 			int64_t t_us);
@@ -34,6 +35,9 @@ struct ingest_ops {
 			 const struct death *d, int64_t t_us);
 	/* h->posture is the new one, unless there was no memory for it. */
 	void (*on_posture)(void *arg, struct host *h, const struct wire_posture *p, int64_t t_us);
+	/* An event of kind 'action': what a host did by itself. Also of what a connection brings
+	 * again; not while replaying. */
+	void (*on_action)(void *arg, struct host *h, const struct wire_event *e);
 	/* p, which the census is of, has it already; NULL when it is not known (yet). */
 	void (*on_census)(void *arg, struct host *h, struct process *p, const struct wire_census *c,
 			  int64_t census_id, int64_t t_us);

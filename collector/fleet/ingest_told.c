@@ -41,6 +41,8 @@ int ingest_take_event(struct taking *k, const struct wire_rec *r, struct error *
 	t_us = ingest_time(k->stream, e.t_wall_us);
 	if (death_of(&e, boot_id, &d))
 		take_death(k, &e, boot_id, &d, t_us);
+	if (k->pack && e.kind == WIRE_EVENT_ACTION && k->in->ops->on_action)
+		k->in->ops->on_action(k->in->arg, k->host, &e);
 	if (k->pack && is_news(&e, &d))
 		pack_event(k->pack, e.pid ? identity_process(boot_id, e.pid, e.start_ticks) : 0, &e,
 			   t_us);

@@ -52,6 +52,7 @@ struct action_row {
 	char approved_by[COMMAND_ACTOR_SIZE];
 	bool has_request_hash;
 	uint8_t request_hash[SHA256_SIZE];
+	struct command_span journal; /* of a result that comes in; not of the table's row */
 };
 
 void store_command_row(const struct db_result *r, size_t i, struct action_row *ret);

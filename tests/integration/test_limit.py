@@ -4,6 +4,7 @@ that is over, when it throttles, and when memherd-actd is stopped or killed."""
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +135,12 @@ def test_it_is_set_for_a_time(actd, daemon, target):
     wait_for(lambda: target.limit() is None, 6)
     wait_for(lambda: state.read_text() == "")
     assert "event=taken_back why='its time is over'" in daemon.said()
+    # the journal knows it, of the action that had set it
+    wait_for(lambda: " note limit " in actd.run("journal").stdout, 5)
+    items = json.loads(actd.run("journal", "--json").stdout)["items"]
+    done, note = items[-2:]
+    assert (done["kind"], note["kind"]) == ("done", "note") and done["id"] == note["id"] and note["pid"] == target.pid
+    assert re.fullmatch(r"taken back after [678](\.\d)? s: its time is over", note["detail"]), note
 
 
 def test_one_set_anew_goes_back_to_what_was_first(actd, daemon, target):
@@ -151,6 +158,7 @@ def test_the_end_of_actd_takes_it_back(actd, daemon, target, sig):
     assert limit(actd, target, "--bytes", "200MiB", "--for", "1h")[0] == 0
     daemon.stop(sig)
     wait_for(lambda: target.limit() is None, 5)
+    wait_for(lambda: re.search(r"note limit .* taken back after .*: memherd-actd has ended", actd.run("journal").stdout), 5)
 
 
 def test_what_was_left_is_taken_back_at_the_start(actd, daemon, target):

@@ -206,6 +206,8 @@ class Stack:
             "command_key": self.path("root", "command.pub"),
             "host_uuid_file": self.path("root", "host_uuid"),
             "journal": self.path("root", "journal"),
+            "stop_file": self.path("root", "stop"),
+            "maintenance_file": self.path("root", "maintenance"),
             "client_user": agent_user(),
         })
         self.start("actd", BIN / "memherd-actd", "run", "-c", self.path("actd.conf"))

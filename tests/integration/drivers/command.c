@@ -9,6 +9,9 @@
  *   up HOST | down HOST | remediation 0|1 | verify
  *   issue HOST PROC ACTION DRY_RUN KEY|- HASH EXPIRES_S   HASH: one digit, all bytes of the hash
  *   result HOST ID STATUS BEFORE AFTER DETAIL...           STATUS: COMMAND_STATUS_LIST's number
+ *   chain HOST ID LAST RECORDS BEFORE HEAD   a result that tells where the host's journal stands
+ *   told HOST WHAT LAST RECORDS BEFORE HEAD ID TEXT...     an event of kind 'action'
+ *                                          BEFORE, HEAD: a number, all bytes of the hash
  *   hosts N                                hosts 3 .. N, up, each with process HOST * 100
  *   ask ACTOR HOST PROC ACTION [approve]   issue of a rule, which may mark it
  *   approve ID BY | cancel ID BY
@@ -33,6 +36,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "proto/wire.h"
 
 struct driver {
 	struct event_base *base;
@@ -319,6 +323,57 @@ static void take_result(struct driver *d, const char *line)
 	printf("result rc=%d %s\n", rc, err.msg);
 }
 
+static void take_chain(struct driver *d, const char *line)
+{
+	struct command_result r = {.status = COMMAND_DONE, .swap_before = -1, .swap_after = -1};
+	struct command_span *j = &r.journal;
+	uint8_t raw[COMMAND_RESULT_SIZE];
+	struct error err = {""};
+	char id[64];
+	int host_id, before, head, rc;
+
+	if (sscanf(line, "chain %d %63s %" SCNu64 " %u %d %d", &host_id, id, &j->last, &j->records,
+		   &before, &head) != 6 ||
+	    uuid_parse(r.id, id) < 0)
+		return;
+	memset(j->before, before, sizeof(j->before));
+	memset(j->head, head, sizeof(j->head));
+	command_result_pack(raw, &r);
+	rc = dispatch_result(d->dispatch, host_id, raw, sizeof(raw), &err);
+	printf("result rc=%d %s\n", rc, err.msg);
+}
+
+static void take_told(struct driver *d, const char *line)
+{
+	const char *keys[] = {"what", "record", "records", "before", "head",
+			      "id",   "action", "status",  "pid",    "dry_run"};
+	char what[32], last[32], records[32], before[40], head[40], id[64], text[200] = "";
+	const char *values[] = {what, last, records, before, head, id, "limit", "done", "77", "no"};
+	struct wire_event e = {.t_wall_us = clock_wall_us(),
+			       .kind = WIRE_EVENT_ACTION,
+			       .text = text,
+			       .keys = keys,
+			       .values = values,
+			       .n_details = ARRAY_SIZE(keys)};
+	uint8_t bytes[COMMAND_LINK_SIZE];
+	int host_id, b, h;
+
+	if (sscanf(line, "told %d %31s %31s %31s %d %d %63s %199[^\n]", &host_id, what, last,
+		   records, &b, &h, id, text) < 7)
+		return;
+	memset(bytes, b, sizeof(bytes));
+	str_hex(before, bytes, sizeof(bytes));
+	memset(bytes, h, sizeof(bytes));
+	str_hex(head, bytes, sizeof(bytes));
+	dispatch_told(d->dispatch, host_id, &e);
+}
+
+static void on_broken(void *arg unused_arg, const char *host, const char *why)
+{
+	printf("broken host=%s %s\n", host, why);
+	fflush(stdout);
+}
+
 static void add_host(struct driver *d, int32_t host_id, const char *name)
 {
 	const struct wire_process info = {.pid = 4000u + (uint32_t)host_id,
@@ -425,6 +480,10 @@ static void obey(struct driver *d, const char *line)
 		return;
 	} else if (str_starts(line, "issue ")) {
 		issue(d, line);
+	} else if (str_starts(line, "chain ")) {
+		take_chain(d, line);
+	} else if (str_starts(line, "told ")) {
+		take_told(d, line);
 	} else if (str_starts(line, "result ")) {
 		take_result(d, line);
 	} else {
@@ -465,6 +524,7 @@ int main(int argc, char **argv)
 			.verified = on_verdict,
 			.tripped = on_tripped,
 			.waits = on_waits,
+			.journal_broken = on_broken,
 			.arg = &d},
 	};
 	struct standdown_limits *l = &config.limits;
