@@ -170,12 +170,16 @@ static bool is_passing(int rc)
 	return rc == -ENOTCONN || rc == -EPIPE || rc == -EINPROGRESS || rc == -ENOBUFS;
 }
 
+static void begin_first(struct told *t);
+
 static void on_done(void *arg, int rc, const struct db_result *r unused_arg,
 		    const struct error *err)
 {
 	struct entry *e = arg;
+	struct told *t;
 
 	MAGIC_CHECK(e, ENTRY_MAGIC);
+	t = e->told;
 	e->under_way = false;
 	if (rc >= 0) {
 		tell(e);
@@ -186,6 +190,7 @@ static void on_done(void *arg, int rc, const struct db_result *r unused_arg,
 			 e->item.host_id, e->item.run.last, err ? err->msg : strerror(-rc));
 	}
 	entry_free(e);
+	begin_first(t);
 }
 
 static void begin(struct entry *e)
@@ -208,7 +213,13 @@ static void begin(struct entry *e)
 		e->under_way = true;
 }
 
-/* ---- the queue ---- */
+/* ---- the queue: one after the other, as they came ---- */
+
+static void begin_first(struct told *t)
+{
+	if (t->entries && !t->entries->under_way)
+		begin(t->entries);
+}
 
 void told_add(struct told *t, const struct told_item *item)
 {
@@ -228,17 +239,13 @@ void told_add(struct told *t, const struct told_item *item)
 	*e = (struct entry){.magic = ENTRY_MAGIC, .told = t, .item = *item};
 	DL_APPEND(t->entries, e);
 	t->n++;
-	begin(e);
+	begin_first(t);
 }
 
 void told_turn(struct told *t)
 {
-	struct entry *e;
-
 	MAGIC_CHECK(t, TOLD_MAGIC);
-	DL_FOREACH (t->entries, e)
-		if (!e->under_way)
-			begin(e);
+	begin_first(t);
 }
 
 int told_new(const struct told_config *c, struct told **ret)

@@ -126,6 +126,9 @@ def test_a_limit_that_was_taken_back_is_told_of_its_action(stack, tmp_path):
 
 def test_a_journal_that_was_replaced_is_told(stack, process):
     """By whoever wants nothing to be there: moved away, it begins anew."""
+    for _ in range(2):
+        act(stack, "trim", process.pid)
+    wait_for("both to be told", lambda: journal(stack) and journal(stack)["untold"] == 0, 40)
     stack.programs.pop("actd").stop()
     journal_file = stack.path("root", "journal")
     before = journal(stack)["last"]
