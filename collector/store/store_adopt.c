@@ -14,6 +14,7 @@
 
 #include "collector/store/store_inner.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/sign.h"
 #include "common/str.h"
@@ -64,6 +65,7 @@ static void on_ended(void *arg, int rc, const struct db_result *r, const struct 
 
 	(void)r;
 	MAGIC_CHECK(s, STORE_MAGIC);
+	FAILPOINT("adopt.ended");
 	if (rc < 0) {
 		give_up(s, err && *err->msg ? err->msg : strerror(-rc));
 		return;
@@ -120,6 +122,7 @@ void store_adopt_sealed(struct store *s, int rc)
 		give_up(s, "it is back");
 		return;
 	}
+	FAILPOINT("adopt.sealed");
 	s->adopt.sealed++;
 	s->stats.adopted++;
 	end_when_sealed(s);
@@ -154,6 +157,7 @@ static void on_page(void *arg, int rc, const struct db_result *r, const struct e
 	struct store *s = arg;
 
 	MAGIC_CHECK(s, STORE_MAGIC);
+	FAILPOINT("adopt.page");
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++)
 		give(s, r, i);
 	if (rc == 0 && !s->adopt.ops.whole(s->adopt.ops.arg))
@@ -206,6 +210,7 @@ static void on_begun(void *arg, int rc, const struct db_result *r, const struct 
 		give_up(s, err && *err->msg ? err->msg : strerror(-rc));
 		return;
 	}
+	FAILPOINT("adopt.begun");
 	log_info("store=adopt collector=%d name=%s state=reading", s->adopt.writer, s->adopt.name);
 	s->adopt.read = s->adopt.from_us == INT64_MAX;
 	if (s->adopt.read)

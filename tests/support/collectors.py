@@ -45,6 +45,21 @@ CREATE TRIGGER prove AFTER INSERT ON mail FOR EACH ROW EXECUTE FUNCTION prove();
 CREATE TRIGGER prove AFTER INSERT ON command FOR EACH ROW WHEN (NEW.actor LIKE 'rule:%') EXECUTE FUNCTION prove();
 """
 
+GRACE = 30  # of sealing: collector/store/store.c
+# How often a process was seen, by the chunks: points of its RSS, each time once.
+SEEN = """
+SELECT t, count(*) FROM (
+    SELECT c.t0 + ms * interval '1 ms' AS t
+      FROM chunk AS c, LATERAL unnest(mh_col(c.d, -1, c.n)) AS ms
+     WHERE c.host_id = %s AND c.proc_id = %s) AS s
+ GROUP BY t ORDER BY t
+"""
+# What of a writer's batches is in no chunk.
+UNSEALED = """
+SELECT count(*) FROM inbox AS i LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer
+ WHERE i.writer = %s AND (a.done IS NULL OR i.rcv > a.done)
+"""
+
 
 def process_of(stack, host_id, pid):
     """As this collector shows it, or None."""
@@ -248,3 +263,45 @@ def run(seed, kills):
         print(f"SEED={seed} kills={kills} commands={commands} {found}")
         assert commands, refused
         return found
+
+
+# ---- what is in chunks ----
+
+
+def started(pair):
+    """The process that is watched, and its ids by host."""
+    pid = pair.target().pid
+    a = pair.stacks[0]
+    return pid, {h: int(wait_for("the process", lambda h=h: process_of(a, h, pid), 60)["id"].split("-")[-1])
+                 for h in (1, 2)}
+
+
+OPEN = """
+SELECT i.t0::text, i.writer, i.host_id, i.epoch, i.seq, i.last, i.rcv::text, a.done::text, now()::text
+  FROM inbox AS i LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer
+ WHERE i.rcv < to_timestamp(%s) AND (a.done IS NULL OR i.rcv > a.done) ORDER BY i.rcv
+"""
+
+
+def seal_everything(pair, until):
+    """Every batch received before that time is in chunks."""
+    try:
+        wait_for("all of it in chunks", lambda: not pair.sql(OPEN, until), GRACE + 70, 0.5)
+    except TimeoutError as e:
+        logs = [s.programs["collector"].log.read_text()[-3000:] for s in pair.stacks]
+        raise TimeoutError("\n".join([str(e), *map(str, pair.sql(OPEN, until)), *logs])) from None
+
+
+def check(pair, proc, host_id, since, until):
+    """A sample a second, each once, no hole."""
+    rows = [(t.timestamp(), n) for t, n in pair.sql(SEEN, host_id, proc)]
+    assert rows and {n for _, n in rows} == {1}, [r for r in rows if r[1] != 1]
+    times = [t for t, _ in rows if since <= t < until]
+    assert len(times) > (until - since) * 0.8, (len(times), until - since)
+    holes = [(x, y) for x, y in zip(times, times[1:]) if y - x > 4]
+    assert not holes and times[0] - since < 4 and until - times[-1] < 4, holes
+    bad = pair.sql("SELECT * FROM stream_account WHERE NOT ok")
+    assert not bad, bad
+    # Rollups count what the chunks hold.
+    assert pair.sql("SELECT sum(n) FROM rollup_1h WHERE host_id = %s AND proc_id = %s", host_id, proc) == pair.sql(
+        "SELECT sum(n) FROM chunk WHERE host_id = %s AND proc_id = %s", host_id, proc)
