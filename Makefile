@@ -174,17 +174,17 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(TESTS)),$(eval $(call test_rules,$(t))
 
 # What an integration test needs to call in C: one file, one program, under $(B)/drivers.
 DRIVERS := $(patsubst tests/integration/drivers/%.c,$(B)/drivers/%,$(wildcard tests/integration/drivers/*.c))
-driver_uses := $(foreach c,collector agent python proto common,$(call lib,$(c)))
+driver_uses := $(foreach c,collector agent act python proto common,$(call lib,$(c)))
 $(B)/drivers/%: tests/integration/drivers/%.c $(driver_uses) | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,DRIVER,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(driver_uses) $(LIBS_all)
 
-.PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm check-soak check-pg hooks
+.PHONY: check check-all check-unit check-integration check-browser check-fault check-asan check-tsan tests check-vm check-soak check-inject check-pg hooks
 check: ## every test that gates a change; ends 'N passed, N failed'
 	$(Q)tools/deps
 	$(Q)$(MAKE) -j2 all tests
 	$(Q)tools/run-tests unit fuzz-replay layers integration browser
-check-all: check check-asan check-fault check-soak ## the long ones too
+check-all: check check-asan check-fault check-soak check-inject ## the long ones too
 tests: $(TEST_BINS) $(DRIVERS) ## build the unit tests and the integration tests' drivers
 check-unit: tests ## unit tests, one binary a module
 	$(Q)B=$(B) tools/run-tests unit
@@ -203,6 +203,9 @@ check-pg: all $(DRIVERS) ## the store's tests on the newest PostgreSQLs of Debia
 	$(Q)BIN=$(CURDIR)/build B=$(B) tools/check-pg
 check-soak: all $(B)/drivers/soak ## a day of rounds and minutes of the whole agent: memory and descriptors stay (root; SOAK_SECONDS=300)
 	$(Q)B=$(B) tools/run-tests soak
+check-inject: all $(B)/drivers/inject ## thousands of calls into busy processes, and workers killed at any moment and edge: none is harmed (root; INJECTIONS=2000 KILLS=300)
+	$(Q)$(MAKE) -j2 VARIANT=fault build/fault-gcc/drivers/inject
+	$(Q)B=$(B) tools/run-tests inject
 # An exit code of its own: a report is never the failure that a test expects of a program.
 check-asan: export ASAN_OPTIONS := exitcode=86
 check-asan: ## unit and integration tests under address and undefined sanitizers

@@ -133,28 +133,6 @@ int interpreter_find(pid_t pid, const struct maps *m, struct interpreter *ret, s
 	return 0;
 }
 
-/* Its thread state, among those of the main interpreter. */
-static int find_thread(const struct interpreter *in, uint64_t fs, uint64_t *ret)
-{
-	const struct layout *l = &in->runtime.layout;
-	pid_t pid = in->runtime.pid;
-	uint64_t at;
-	int rc = memory_read_u64(pid, in->address + l->interpreter.threads_head, &at);
-
-	for (int i = 0; rc == 0 && at && i < THREADS_MAX; i++) {
-		uint64_t id;
-
-		rc = memory_read_u64(pid, at + l->thread.thread_id, &id);
-		if (rc == 0 && id == fs) {
-			*ret = at;
-			return 0;
-		}
-		if (rc == 0)
-			rc = memory_read_u64(pid, at + l->thread.next, &at);
-	}
-	return rc < 0 ? rc : -ENOENT;
-}
-
 /* The thread state that has the GIL, 0 for none. */
 static int read_holder(const struct interpreter *in, uint64_t *ret)
 {
@@ -178,10 +156,37 @@ static int read_holder(const struct interpreter *in, uint64_t *ret)
 	return rc;
 }
 
+/*
+ * 1 when a thread state of this thread has the GIL, 0 when none has, -ENOENT when it has none. Up
+ * to 3.11 a state that is made for a new thread has the id of its maker until that one runs, so
+ * that a thread may seem to have two.
+ */
+static int thread_holds(const struct interpreter *in, uint64_t fs, uint64_t holder)
+{
+	const struct layout *l = &in->runtime.layout;
+	pid_t pid = in->runtime.pid;
+	bool found = false;
+	uint64_t at;
+	int rc = memory_read_u64(pid, in->address + l->interpreter.threads_head, &at);
+
+	for (int i = 0; rc == 0 && at && i < THREADS_MAX; i++) {
+		uint64_t id;
+
+		rc = memory_read_u64(pid, at + l->thread.thread_id, &id);
+		found |= rc == 0 && id == fs;
+		if (rc == 0 && id == fs && at == holder)
+			return 1;
+		if (rc == 0)
+			rc = memory_read_u64(pid, at + l->thread.next, &at);
+	}
+	if (rc < 0)
+		return rc;
+	return found ? 0 : -ENOENT;
+}
+
 int interpreter_check_main(const struct interpreter *in, uint64_t fs, struct error *err)
 {
 	uint64_t main_thread;
-	uint64_t mine = 0;
 	uint64_t holder = 0;
 	int rc = memory_read_u64(in->runtime.pid,
 				 in->runtime.address + in->runtime.layout.runtime.main_thread,
@@ -191,12 +196,11 @@ int interpreter_check_main(const struct interpreter *in, uint64_t fs, struct err
 		return error_set(err, -ENOTSUP,
 				 "the interpreter's main thread is not the process's first");
 	if (rc == 0)
-		rc = find_thread(in, fs, &mine);
-	if (rc == 0)
 		rc = read_holder(in, &holder);
-	if (rc == -ENOENT)
-		return error_set(err, -ENOTSUP, "its main thread is not the interpreter's");
-	if (rc < 0)
-		return error_sys(err, rc, "cannot read who has the GIL");
-	return holder == mine ? -EAGAIN : 0;
+	if (rc == 0)
+		rc = thread_holds(in, fs, holder);
+	/* the list may have been changed by others while it was read */
+	if (rc == 1 || rc == -ENOENT)
+		return -EAGAIN;
+	return rc < 0 ? error_sys(err, rc, "cannot read who has the GIL") : 0;
 }

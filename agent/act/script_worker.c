@@ -25,6 +25,16 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+/*
+ * Where a thread must stand for a call, asked again when it has stopped: between our look and the
+ * stop it may have come back from its call and gone on to wait for the GIL, or run.
+ */
+enum where {
+	ANYWHERE,
+	IN_CALL, /* not a lock's, and without the GIL: the call takes it */
+	IN_LOCK, /* in the wait of a lock, a condition, a semaphore */
+};
+
 struct running {
 	const struct script_job *job;
 	struct script_report *report;
@@ -36,8 +46,8 @@ struct running {
 	struct interpreter in;
 	struct page page;
 	struct remote remote;
-	bool runs;      /* the thread that is checked runs, wherever in the interpreter */
-	bool needs_gil; /* of the thread that is checked: the call takes it */
+	bool runs;        /* the thread that is checked runs, wherever in the interpreter */
+	enum where where; /* must the thread that is checked be */
 };
 
 static void pause_ns(long ns)
@@ -58,7 +68,9 @@ static int on_check(void *arg, const struct tracee_state *s, struct error *err)
 #ifdef __x86_64__
 	if (r->runs && !interpreter_may_queue(&r->in, s->regs.rip))
 		return -EAGAIN;
-	if (r->needs_gil)
+	if (r->where != ANYWHERE && (r->where == IN_LOCK) != (s->regs.orig_rax == SYS_futex))
+		return -EAGAIN;
+	if (r->where == IN_CALL)
 		return interpreter_check_main(&r->in, s->regs.fs_base, err);
 #else
 	(void)s;
@@ -160,15 +172,6 @@ static struct remote_call call_now(const struct running *r, uint64_t fn, uint64_
 	};
 }
 
-/*
- * May the main thread take the GIL where it sleeps? Not in 3.12: two of some 3000 targets of 3.12.1
- * then ran on without a thread state and crashed, why is not known.
- */
-static bool may_enter(const struct running *r)
-{
-	return r->in.runtime.layout.minor != 12;
-}
-
 static void told(struct running *r, const char *how)
 {
 	(void)str_copy(r->report->carrier, sizeof(r->report->carrier), how);
@@ -192,35 +195,48 @@ static int by_runner(struct running *r, int round, const struct remote_call *c, 
 	return rc;
 }
 
-/* One try: 0 when the script is on its way (or would be). */
-static int try_once(struct running *r, int round, struct error *err)
+static int by_main(struct running *r, enum where where, const struct remote_call *c,
+		   struct error *err)
+{
+	int rc;
+
+	r->where = where;
+	rc = remote_by_sleeper(&r->remote, r->pid, c, err);
+	r->where = ANYWHERE;
+	return rc;
+}
+
+/* The main thread was seen asleep. */
+static int by_asleep(struct running *r, const struct blocked *seen, struct error *err)
 {
 	bool look = r->job->script->look_only;
-	struct remote_call c = call_pending(r, false);
+	struct remote_call c;
+
+	if (waits_for_lock(seen)) {
+		told(r, "its main thread, which waits for a lock and is woken");
+		c = call_pending(r, true);
+		return look ? 0 : by_main(r, IN_LOCK, &c, err);
+	}
+	told(r, "its main thread, which sleeps in a system call");
+	c = call_now(r, r->in.run_simple_string, r->page.address + PAGE_BOOT);
+	return look ? 0 : by_main(r, IN_CALL, &c, err);
+}
+
+/* One try: 0 when the script is on its way (or would be). What takes the GIL is for the main thread
+ * asleep alone: a thread that has it would give it away, one that waits for it wait for itself. */
+static int try_once(struct running *r, int round, struct error *err)
+{
+	const struct remote_call c = call_pending(r, false);
+	bool look = r->job->script->look_only;
 	struct blocked seen;
 	pid_t tid;
 	int rc = thread_look(r->pid, r->pid, &r->libc, &r->maps, &seen);
 
-	r->needs_gil = false;
-	if (rc == 0 && waits_for_lock(&seen)) {
-		told(r, "its main thread, which waits for a lock and is woken");
-		c = call_pending(r, true);
-		return look ? 0 : remote_by_sleeper(&r->remote, r->pid, &c, err);
-	}
-	if (rc == 0 && !may_enter(r)) {
-		told(r, "its main thread, when it comes back from its system call");
-		return look ? 0 : remote_by_sleeper(&r->remote, r->pid, &c, err);
-	}
-	if (rc == 0) {
-		told(r, "its main thread, which sleeps in a system call");
-		c = call_now(r, r->in.run_simple_string, r->page.address + PAGE_BOOT);
-		r->needs_gil = true;
-		rc = look ? 0 : remote_by_sleeper(&r->remote, r->pid, &c, err);
-		r->needs_gil = false;
-		/* it may have slept in C with the GIL: others can queue */
-		if (rc != -EAGAIN)
-			return rc;
-	}
+	if (rc == 0)
+		rc = by_asleep(r, &seen, err);
+	/* it may have woken, or sleep in C with the GIL: others can queue */
+	if (rc != -EAGAIN)
+		return rc;
 	if (hold_state(r->pid, r->pid) == 'R') {
 		told(r, "its main thread, between two instructions");
 		if (look)
@@ -229,9 +245,7 @@ static int try_once(struct running *r, int round, struct error *err)
 		if (rc != -EAGAIN)
 			return rc;
 	}
-	if (look)
-		return -EAGAIN;
-	if (round < RUNNER_TRY / 2)
+	if (look || round < RUNNER_TRY / 2)
 		return -EAGAIN;
 	told(r, "its main thread, as soon as it runs Python");
 	return remote_by_any_sleeper(&r->remote, r->pid, &c, &tid, err);
@@ -272,15 +286,13 @@ static void kick(struct running *r, int kicks)
 	}
 	if (thread_look(r->pid, r->pid, &r->libc, &r->maps, &seen) < 0)
 		return;
-	if (waits_for_lock(&seen)) {
-		(void)!remote_wake(&r->remote, r->pid, NULL);
+	if (!waits_for_lock(&seen)) {
+		(void)!by_main(r, IN_CALL, &c, NULL);
 		return;
 	}
-	if (!may_enter(r))
-		return;
-	r->needs_gil = true;
-	(void)!remote_by_sleeper(&r->remote, r->pid, &c, NULL);
-	r->needs_gil = false;
+	r->where = IN_LOCK;
+	(void)!remote_wake(&r->remote, r->pid, NULL);
+	r->where = ANYWHERE;
 }
 
 /* ---- waiting for it ---- */

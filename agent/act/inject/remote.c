@@ -92,7 +92,8 @@ static int stop_sleeper(struct remote *r, pid_t tid, struct tracee_state *s, str
 		rc = stop(r, tid, err);
 	if (rc < 0)
 		return rc;
-	if (tracee_get(tid, s) < 0 || !thread_at_safe_point(r->pid, s, r->libc, &seen))
+	if (tracee_get(tid, s) < 0 || !thread_at_safe_point(r->pid, s, r->libc, &seen) ||
+	    tracee_has_signal(r->pid, tid))
 		rc = -EAGAIN;
 	else
 		rc = r->check ? r->check(r->arg, s, err) : 0;

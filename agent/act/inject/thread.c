@@ -66,7 +66,8 @@ static int redirect(pid_t pid, pid_t tid, const struct libc *l, const struct map
 	struct tracee_state h;
 	int rc;
 
-	if (tracee_get(tid, &h) < 0 || !thread_at_safe_point(pid, &h, l, seen))
+	if (tracee_get(tid, &h) < 0 || !thread_at_safe_point(pid, &h, l, seen) ||
+	    tracee_has_signal(pid, tid))
 		return -EAGAIN;
 	rc = frame_build(&h.regs, h.mask, h.xstate, h.xstate_len, l->restorer, f, err);
 	if (rc < 0)
@@ -112,8 +113,10 @@ int thread_send(pid_t pid, pid_t tid, const struct libc *l, const struct maps *m
 		else
 			rc = error_set(err, -ESRCH, "process %d is another one now", (int)pid);
 	} else if (rc == -ETIMEDOUT) {
-		return error_set(err, -ETIMEDOUT, "thread %d did not stop within %d ms", (int)tid,
-				 TRACEE_STOP_WAIT_US / 1000);
+		/* it will: left to our end, it would tell the program of an interruption */
+		rc = tracee_drop(pid, tid, err);
+		*ret_held_us = clock_boot_us() - start;
+		return rc;
 	} else {
 		rc = -EAGAIN;
 	}

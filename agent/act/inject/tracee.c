@@ -17,6 +17,7 @@
 #include "agent/act/inject/safepoint.h"
 #include "agent/python/memory.h"
 #include "common/clock.h"
+#include "common/failpoint.h"
 #include "common/fs.h"
 
 #define STOP_STEP_NS 20000
@@ -56,6 +57,7 @@ int tracee_seize(pid_t tid, unsigned long options, struct error *err)
 			return -EAGAIN;
 		return error_sys(err, -errno, "cannot attach to thread %d", (int)tid);
 	}
+	FAILPOINT("inject.seized");
 	return ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ? -EAGAIN : 0;
 }
 
@@ -68,6 +70,7 @@ int tracee_poll(pid_t tid)
 		return got < 0 ? -errno : -EINPROGRESS;
 	if (!WIFSTOPPED(status))
 		return -ESRCH;
+	FAILPOINT("inject.stopped");
 	if (status >> 16 == PTRACE_EVENT_STOP)
 		return WSTOPSIG(status) == SIGTRAP ? 0 : 1;
 	if (ptrace(PTRACE_CONT, tid, NULL, (void *)(long)WSTOPSIG(status)) < 0)
@@ -102,7 +105,9 @@ int tracee_drop(pid_t pid, pid_t tid, struct error *err)
 
 void tracee_let_go(pid_t tid)
 {
+	FAILPOINT("inject.let_go");
 	ptrace(PTRACE_DETACH, tid, NULL, NULL);
+	FAILPOINT("inject.gone");
 }
 
 void tracee_leave(pid_t pid, pid_t tid)
@@ -142,8 +147,10 @@ int tracee_enter(pid_t tid, const struct tracee_state *old, struct user_regs_str
 	uint64_t blocked = old->mask | ~faults;
 	struct iovec iov = {.iov_base = regs, .iov_len = sizeof(*regs)};
 
+	FAILPOINT("inject.framed");
 	if (ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &iov) < 0)
 		return -EIO;
+	FAILPOINT("inject.entered");
 	/* From here the thread makes the call, also when we die now; that it might then take a
 	 * signal inside of it is no worse than what every signal does to it. */
 	if (ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(blocked), &blocked) < 0)
@@ -181,7 +188,7 @@ bool tracee_in_user(pid_t pid, pid_t tid, const struct tracee_state *s)
 	       !in_restartable(pid, tid);
 }
 
-static bool has_signal_waiting(pid_t pid, pid_t tid)
+bool tracee_has_signal(pid_t pid, pid_t tid)
 {
 	char text[STATUS_SIZE];
 	uint64_t masks[3] = {0};
@@ -213,7 +220,7 @@ void tracee_hide_stop(pid_t pid, pid_t tid)
 
 	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &iov) < 0 || regs.cs != CS_64BIT ||
 	    (int64_t)regs.rax != -EINTR || !fails_interrupted((int64_t)regs.orig_rax, regs.rsi) ||
-	    has_signal_waiting(pid, tid))
+	    tracee_has_signal(pid, tid))
 		return;
 	regs.rip -= 2;
 	regs.rax = regs.orig_rax;
@@ -228,6 +235,11 @@ bool tracee_in_call(pid_t pid unused_arg, const struct tracee_state *s unused_ar
 
 bool tracee_in_user(pid_t pid unused_arg, pid_t tid unused_arg,
 		    const struct tracee_state *s unused_arg)
+{
+	return false;
+}
+
+bool tracee_has_signal(pid_t pid unused_arg, pid_t tid unused_arg)
 {
 	return false;
 }

@@ -65,6 +65,9 @@ bool tracee_in_user(pid_t pid, pid_t tid, const struct tracee_state *s);
  * Not where a signal waits: then the program must know.
  */
 void tracee_hide_stop(pid_t pid, pid_t tid);
+/* Does a signal wait that it will take? Then its call is over, and is not to be made anew. True
+ * when that cannot be read. */
+bool tracee_has_signal(pid_t pid, pid_t tid) must_use;
 
 /* Is [low, sp) in the one writable mapping that sp is in? Below it lies a guard page. */
 bool tracee_has_room(const struct maps *m, uint64_t low, uint64_t sp);
