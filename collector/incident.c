@@ -163,13 +163,33 @@ const struct process *incident_target(const struct incidents *all, const struct 
 	return best;
 }
 
-/* Did the rule mark its action as one that a person has to approve? */
-static bool wants_approval(const struct incident *i)
+/* The level at which the rule acts; NULL: it has none. */
+static const struct rule_level_def *acting_level(const struct incident *i)
 {
 	for (unsigned n = 0; n < i->rule->n_levels; n++)
 		if (i->rule->levels[n].level == RULE_TRIM)
-			return i->rule->levels[n].approve;
-	return false;
+			return &i->rule->levels[n];
+	return NULL;
+}
+
+/* What the rule says is done there, with its parameters. */
+static int ask_for(struct incidents *all, const struct incident *i, const struct process *p,
+		   const char *actor, struct error *err)
+{
+	const struct rule_level_def *l = acting_level(i);
+	struct action_request r = {
+		.host_id = i->host_id,
+		.proc_id = p->proc_id,
+		.action = command_action_word(l ? l->action : COMMAND_TRIM),
+		.actor = actor,
+		.reason = i->rule->why,
+		.approve = l && l->approve,
+		.alert_id = i->alert_id,
+	};
+
+	if (l)
+		memcpy(r.params, l->params, sizeof(r.params));
+	return dispatch_issue(all->dispatch, &r, NULL, NULL, err);
 }
 
 static void act(struct incidents *all, struct incident *i)
@@ -185,19 +205,10 @@ static void act(struct incidents *all, struct incident *i)
 		return;
 	snprintf(actor, sizeof(actor), "rule:%s", i->rule->name);
 	if (p)
-		rc = dispatch_issue(all->dispatch,
-				    &(struct action_request){.host_id = i->host_id,
-							     .proc_id = p->proc_id,
-							     .action = command_action_word(
-								     COMMAND_TRIM),
-							     .actor = actor,
-							     .reason = i->rule->why,
-							     .approve = wants_approval(i),
-							     .alert_id = i->alert_id},
-				    NULL, NULL, &err);
+		rc = ask_for(all, i, p, actor, &err);
 	if (rc == 0)
 		return;
-	log_warn("alert=%lld host=%d rule=%s trim not asked for error=\"%s\"",
+	log_warn("alert=%lld host=%d rule=%s action not asked for error=\"%s\"",
 		 (long long)i->alert_id, i->host_id, i->rule->name, err.msg);
 	/* The engine may not be called from within its own callback: the sweep tells it. */
 	i->act_failed = true;

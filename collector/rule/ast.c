@@ -200,6 +200,8 @@ void rule_print_rule(struct buf *b, const struct rule_set *set, const struct rul
 			buf_printf(b, " max %u per ", l->max);
 			print_duration(b, l->max_us);
 			buf_puts(b, l->approve ? " approve" : "");
+			if (l->do_text)
+				buf_printf(b, " do \"%s\"", l->do_text);
 		}
 		buf_puts(b, ";\n");
 	}

@@ -12,6 +12,7 @@
 #include "common/arena.h"
 #include "common/buf.h"
 #include "common/error.h"
+#include "proto/command.h"
 
 #define RULE_NAME_MAX  64
 #define RULE_MAX       256       /* rules in a set */
@@ -89,6 +90,11 @@ struct rule_level_def {
 	unsigned max; /* actions per max_us, RULE_ACTIONS at most */
 	int64_t max_us;
 	bool approve; /* each action waits for a person's approval */
+	/* What is done, with its parameters as the host takes them; do_text: as it was written,
+	 * NULL = nothing was, a trim. */
+	enum command_action action;
+	int64_t params[COMMAND_PARAMS];
+	const char *do_text;
 };
 
 enum rule_missing { RULE_MISSING_HOLD, RULE_MISSING_FIRE, RULE_MISSING_CLEAR };

@@ -226,6 +226,7 @@ static int parse_level(struct rule_parser *p, struct rule_condition *common)
 		.on = *common,
 		.max = TRIM_MAX,
 		.max_us = TRIM_MAX_US,
+		.action = COMMAND_TRIM,
 	};
 	rc = rule_parser_advance(p);
 	if (rc == 0)
@@ -234,6 +235,8 @@ static int parse_level(struct rule_parser *p, struct rule_condition *common)
 		rc = parse_max(p, l);
 	if (rc == 0)
 		rc = parse_approve(p, l);
+	if (rc == 0)
+		rc = rule_parse_do(p, l);
 	if (rc < 0)
 		return rc;
 	if (!l->on.when && (r->missing != RULE_MISSING_FIRE || l->on.clear))

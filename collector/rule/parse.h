@@ -21,7 +21,7 @@
 int rule_set_parse(struct rule_set *set, const char *origin, const char *text, size_t len,
 		   struct error *err) must_use;
 
-/* ---- between parse.c and parse_expr.c ---- */
+/* ---- between parse.c, parse_expr.c and parse_do.c ---- */
 
 struct rule_parser {
 	struct rule_lexer lexer;
@@ -38,6 +38,8 @@ struct rule_parser {
 int rule_parse_expr(struct rule_parser *p, const struct rule_node **ret) must_use;
 /* The same, which must be a condition. */
 int rule_parse_condition(struct rule_parser *p, const struct rule_node **ret) must_use;
+/* 'do "ACTION NAME=VALUE ..."' of a level that acts, where the next token says so. */
+int rule_parse_do(struct rule_parser *p, struct rule_level_def *l) must_use;
 
 int rule_parser_advance(struct rule_parser *p) must_use;
 bool rule_parser_at_word(const struct rule_parser *p, const char *word);

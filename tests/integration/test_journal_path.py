@@ -16,13 +16,18 @@ from stack import BIN, Stack, wait_for  # noqa: E402
 from test_limit import Target, V1  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="needs root on x86-64")
-POLICY = "".join(f"allow {w} uid>=0 container={c}\n" for w in ("trim", "limit") for c in ("yes", "no"))
+POLICY = "".join(f"allow {w} uid>=0 container={c}\n" for w in ("trim", "limit", "gc") for c in ("yes", "no"))
+RULES = """rule tidy on process where cmdline ~ "*please tidy up*" {
+	why "it asked for it"; warmup 0s;
+	level trim when rss > 1MiB do "gc generation=1";
+}
+"""
 SLEEPER = "import sys; print('ready', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture(scope="module")
 def stack():
-    with Stack(policy=POLICY) as s:
+    with Stack(policy=POLICY, rules=RULES) as s:
         yield s.up()
 
 
@@ -105,6 +110,19 @@ def test_the_hosts_kill_switch_is_told(stack, process):
     assert a["state"] == "refused" and "until 2999-01-01T00:00Z" in a["detail"]
     stack.path("root", "maintenance").unlink()
     assert [e["details"]["state"] for e in audit(stack, "command.end")][-2:] == ["refused", "refused"]
+
+
+def test_a_rule_gives_parameters_to_what_it_does(stack):
+    p = subprocess.Popen([sys.executable, "-c", SLEEPER, "please tidy up"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        wait_for("the rule", lambda: any(a["actor"] == "rule:tidy" and a["done"] for a in stack.items("/actions")), 60)
+        a = next(a for a in stack.items("/actions") if a["actor"] == "rule:tidy")
+        assert (a["type"], a["pid"], a["params"]) == ("gc", p.pid, {"generation": 1}), a
+        assert a["state"] in ("done", "ineffective"), a  # it has no garbage
+        assert a["detail"].startswith("gc.collect(1) found"), a
+    finally:
+        p.kill()
+        p.communicate()
 
 
 @pytest.mark.skipif(not V1.is_dir(), reason="needs memory cgroups v1")

@@ -44,6 +44,7 @@ static const char full[] =
 	"  level log;\n"
 	"  level mail when tto(rss, 25% of host.total, 1h) < 2h for 1m;\n"
 	"  level trim when rss/limit > 90% max 2 per 1h approve\n"
+	"    do \"limit bytes=512MiB for=20min kind=max\"\n"
 	"}\n"
 	"rule two on host { level mail when available / total < 5% or -swap_used * 2 < -1GiB }\n";
 
@@ -72,6 +73,10 @@ static void whole_rules_are_understood(void **state unused_arg)
 	assert_int_equal(r->levels[1].on.clear_us, RULE_CLEAR_US);
 	assert_int_equal(r->levels[2].max, 2);
 	assert_int_equal(r->levels[2].max_us, 3600000000);
+	assert_int_equal(r->levels[2].action, COMMAND_LIMIT);
+	assert_int_equal(r->levels[2].params[0], 512 << 20);
+	assert_int_equal(r->levels[2].params[1], 1200);
+	assert_int_equal(r->levels[2].params[2], 1);
 	assert_int_equal(r->measure->op, RULE_OP_CALL);
 	assert_int_equal(r->measure->type, RULE_BYTE_RATE);
 	assert_false(r->lower_is_worse);
@@ -192,6 +197,23 @@ static const struct {
 	{"rule x on process { level log when rss > 1G max 2 per 1h }", "'max' limits actions"},
 	{"rule x on process { level log when rss > 1G approve }", "'approve' is of actions"},
 	{"rule x on process { level trim when rss > 1G approve approve }", "expected ';' or '}'"},
+	{"rule x on process { level mail when rss > 1G do \"gc\" }",
+	 "'do' is of the level that acts, not of 'mail'"},
+	{"rule x on process { level trim when rss > 1G do gc }",
+	 "expected an action in quotes, found 'gc'"},
+	{"rule x on process { level trim when rss > 1G do \"restart\" }",
+	 "t.rules:1:49: a rule does 'trim', 'gc', 'limit', not 'restart'"},
+	{"rule x on process { level trim when rss > 1G do \"\" }", "'limit', not ''"},
+	{"rule x on process { level trim when rss > 1G do \"gc generation\" }",
+	 "'generation': expected NAME=VALUE"},
+	{"rule x on process { level trim when rss > 1G do \"gc generation=9\" }",
+	 "gc: 'generation' is 9, but at most 2"},
+	{"rule x on process { level trim when rss > 1G do \"gc bytes=9\" }", "bytes"},
+	{"rule x on process { level trim when rss > 1G do \"limit for=10min\" }",
+	 "limit: 'bytes' must be given"},
+	{"rule x on process { level trim when rss > 1G do \"trim seconds=1\" }", "trim"},
+	{"rule x on process { level trim when rss > 1G do \"gc\" do \"gc\" }",
+	 "expected ';' or '}'"},
 	{"rule x on process { level trim when rss > 1G max 0 per 1h }",
 	 "whole number from 1 to 16"},
 	{"rule x on process { level trim when rss > 1G max 2 in 1h }",
