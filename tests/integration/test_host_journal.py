@@ -128,3 +128,26 @@ def test_what_makes_no_sense_is_left_out(pg, d, line):  # noqa: F811
     cid = act(d, 2, 2, 0, 2)
     wait_for(lambda: runs(pg) == [(1, 1, 2)])
     assert audit(pg) == ["command.issue", "command.end"] and cid
+
+
+@pytest.mark.parametrize("change,ours", [
+    ("", True),
+    ("params = jsonb_set(params, '{kind}', '\"high\"')", False),
+    ("params = jsonb_set(params, '{bytes}', '1048576')", False),
+    ("params = jsonb_set(params, '{for}', '60')", False),
+    ("state = 'refused'", False),
+    ("dry_run = true", False),
+    ("created = now() + interval '1 hour'", False),
+    ("host_id = 2", False),
+    ("proc_id = 12", False),
+])
+def test_a_kill_at_a_limit_of_ours_says_so(pg, d, change, ours):  # noqa: F811
+    act(d, 2, 2, 0, 2)
+    pg.query("UPDATE command SET action = 'limit', params = '{\"kind\": \"max\", \"bytes\": 209719000, \"for\": 600}',"
+             " created = now() - interval '2 min', done = now() - interval '2 min'")
+    if change:
+        pg.query("UPDATE command SET " + change)
+    ((said, cid),) = pg.query("SELECT mh_own_limit(1, '/x', 209719000 / 4096 * 4096, 100, now()), cmd_id::text FROM command")
+    assert said == (f"; the limit was set by memherd action {cid}, asked for by token:ops" if ours else "")
+    # of the whole host's memory nobody set a limit
+    assert pg.query("SELECT mh_own_limit(1, '', NULL, 100, now())") == [("",)]
