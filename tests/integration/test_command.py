@@ -2,6 +2,7 @@
 """Dispatch, its audit chain and the alert table against a real PostgreSQL."""
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -222,6 +223,24 @@ def test_a_bad_request_is_named_and_leaves_nothing(pg, d, change, rc, says):
     line = d.ask(f"issue {r['host']} {r['proc']} {r['action']} {r['dry']} {r['key']} {r['digest']} {r['expires']}", "issued")
     assert line.startswith(f"issued rc={rc} ") and says in line
     assert pg.query("SELECT count(*) FROM command") == [(0,)] and audit(pg) == []
+
+
+def words():
+    with open(os.path.join(ROOT, "proto/command.h")) as f:
+        return re.findall(r'X\(\w+, \d+, "([\w-]+)"\)', f.read())
+
+
+@pytest.mark.parametrize("word", words())
+def test_the_kill_switch_stops_each_action(pg, d, word):
+    """Of people and of rules, dry runs too; nothing is stored, so nothing can be sent later."""
+    d.say("up 1")
+    d.say("remediation 0")
+    off = "issued rc=-1 remediation is switched off on this collector"
+    for line in (f"issue 1 100 {word} 0 - 1 0", f"issue 1 100 {word} 1 - 1 0", f"ask rule:leak 1 100 {word}"):
+        assert d.ask(line, "issued") == off, line
+    assert pg.query("SELECT count(*) FROM command") == [(0,)]
+    d.say("remediation 1")
+    assert d.silent("send", 0.2)
 
 
 def test_the_kill_switch_stops_new_and_waiting_ones(pg, d):
