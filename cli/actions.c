@@ -161,8 +161,9 @@ int command_cancel(struct cli *c)
 	"trim calls malloc_trim inside the running process '%s': it is held for about a\n" \
 	"millisecond, its allocator locks while it works."
 #define RESTART_ASKS                                                                              \
-	"restart ends the process '%s' and has whoever supervises it start it again: its whole\n" \
-	"systemd unit or container; --dry-run tells who that is."
+	"restart ends the process '%s' and has whoever supervises it start it again: a worker of\n" \
+	"gunicorn, uWSGI or celery alone, else its whole systemd unit or container; --dry-run\n"   \
+	"tells who that is and what the work at hand sees of it."
 
 #define GC_ASKS                                                                                   \
 	"gc has the process '%s' run gc.collect(): all its Python stands still meanwhile, some\n" \

@@ -15,7 +15,7 @@
 static const struct action actions[] = {
 	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
 	 trim_run},
-	{COMMAND_RESTART, "restart", "have it started again by systemd, its engine or its parent",
+	{COMMAND_RESTART, "restart", "have it started again by its server's master, its supervisor or its parent",
 	 restart_run},
 	{COMMAND_GC, "gc", "gc.collect() in a Python process", gc_run},
 	{COMMAND_GC_THRESHOLD, "gc-threshold", "gc.set_threshold() in a Python process",

@@ -19,7 +19,7 @@ static const struct conf_option options[] = {
 	 .help = "this host's id, written by 'memherd-agent enroll'; only root may write it"},
 	{FIELD(journal), .preset = "/var/lib/memherd-actd/journal",
 	 .help = "what was done, so that it is done once; beside it, .limits: what is to be taken "
-		 "back"},
+		 "back, .ending: workers that were told to end and have not yet"},
 	{FIELD(stop_file), .preset = "/etc/memherd/stop",
 	 .help = "the kill switch: while this file is there nothing is done, dry runs included"},
 	{FIELD(maintenance_file), .preset = "/etc/memherd/maintenance",

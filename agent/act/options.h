@@ -16,7 +16,8 @@ struct act_options {
 	char *policy;
 	char *command_key;
 	char *host_uuid_file;
-	char *journal; /* with .limits behind it: limits that are to be taken back */
+	char *journal; /* with .limits behind it: limits that are to be taken back; .ending:
+			  ending.h */
 	char *stop_file;
 	char *maintenance_file;
 	char *client_user;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/str.h"
 
@@ -79,6 +80,7 @@ int process_parse_status(const char *text, struct process *p)
 	const char *seccomp = status_line(text, "Seccomp");
 	const char *tracer = status_line(text, "TracerPid");
 	const char *features = status_line(text, "x86_Thread_features");
+	const char *caught = status_line(text, "SigCgt");
 	int traced = 0;
 
 	if (!uid || sscanf(uid, "%*u %" SCNu32, &p->uid) != 1)
@@ -86,6 +88,8 @@ int process_parse_status(const char *text, struct process *p)
 	if (!tracer || sscanf(tracer, "%d", &traced) != 1)
 		return -EBADMSG;
 	p->tracer = traced;
+	if (caught && sscanf(caught, "%" SCNx64, &p->caught) != 1)
+		return -EBADMSG;
 	/* Absent from a kernel without seccomp. */
 	if (seccomp && sscanf(seccomp, "%u", &p->seccomp) != 1)
 		return -EBADMSG;
@@ -275,14 +279,47 @@ bool process_alive(const struct process *p)
 	return poll(&fd, 1, 0) == 0;
 }
 
-int process_start_ticks(pid_t pid, uint64_t *ret)
+bool process_ends_until(const struct process *p, int64_t until_us)
+{
+	for (;;) {
+		struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};
+		int64_t left_us = until_us - clock_boot_us();
+
+		if (left_us <= 0)
+			return !process_alive(p);
+		if (poll(&fd, 1, (int)(left_us / 1000) + 1) > 0)
+			return true;
+	}
+}
+
+bool process_catches(const struct process *p, int signal)
+{
+	return p->caught >> (signal - 1) & 1;
+}
+
+int process_signal(const struct process *p, int signal, struct error *err)
+{
+	if (syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0) == 0)
+		return 0;
+	if (errno == ESRCH)
+		return error_set(err, -ESRCH, "process %d ended by itself", (int)p->pid);
+	return error_sys(err, -errno, "cannot send signal %d to process %d", signal, (int)p->pid);
+}
+
+int process_stat(pid_t pid, struct process *ret)
 {
 	char text[TEXT_SIZE];
-	struct process p = {0};
 	int rc = read_proc(pid, "stat", text, sizeof(text));
 
-	if (rc >= 0)
-		rc = process_parse_stat(text, &p);
+	*ret = (struct process){.pid = pid, .pidfd = -1};
+	return rc < 0 ? rc : process_parse_stat(text, ret);
+}
+
+int process_start_ticks(pid_t pid, uint64_t *ret)
+{
+	struct process p;
+	int rc = process_stat(pid, &p);
+
 	if (rc < 0)
 		return rc;
 	*ret = p.start_ticks;

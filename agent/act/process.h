@@ -30,6 +30,7 @@ struct process {
 	bool wide;         /* a 64-bit program */
 	unsigned seccomp;  /* 0 none, 1 strict, 2 filter */
 	pid_t tracer;      /* 0 = none */
+	uint64_t caught;   /* signals that it has a handler for: bit 0 is SIGHUP */
 	char comm[PROCESS_COMM_SIZE];
 	char exe[PROCESS_PATH_SIZE];    /* without ' (deleted)'; "" for a kernel thread */
 	char cgroup[PROCESS_PATH_SIZE]; /* v2, or v1's name=systemd, or v1's memory */
@@ -46,9 +47,16 @@ int process_open(pid_t pid, struct process *ret, struct error *err) must_use;
 void process_fini(struct process *p);
 /* False once it has ended. */
 bool process_alive(const struct process *p);
+/* Waits; false when it has not ended by then (clock_boot_us()). */
+bool process_ends_until(const struct process *p, int64_t until_us);
+bool process_catches(const struct process *p, int signal);
+/* Through the pidfd: never to whoever has the pid by now. -ESRCH: it ended by itself. */
+int process_signal(const struct process *p, int signal, struct error *err) must_use;
 /* -ENOTSUP: it has ended, another one traces it, or nothing can be done in it (strict seccomp). */
 int process_check_traceable(const struct process *p, struct error *err) must_use;
 int process_start_ticks(pid_t pid, uint64_t *ret) must_use;
+/* What /proc/PID/stat alone tells: cheap; the other fields are 0. */
+int process_stat(pid_t pid, struct process *ret) must_use;
 int process_memory(const struct process *p, struct process_memory *ret, struct error *err) must_use;
 /* This boot's id, the other half of a process's identity. */
 int process_boot_id(uint8_t ret[16], struct error *err) must_use;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/act/action.h"
 #include "agent/act/successor.h"
@@ -15,7 +16,7 @@ _Static_assert(RESTART_END_US < RESTART_BACK_US && RESTART_ASKED_US < RESTART_BA
 
 typedef int restart_way(struct restart *r, bool dry_run, struct error *err);
 
-static restart_way *way_of(const struct process *p)
+static restart_way *way_of_kind(const struct process *p)
 {
 	switch (p->supervisor.kind) {
 	case SUPERVISOR_UNIT:
@@ -29,6 +30,42 @@ static restart_way *way_of(const struct process *p)
 		break;
 	}
 	return NULL;
+}
+
+/* Celery's main process ends, once its tasks are done: only where somebody is known to start it
+ * again. */
+static bool comes_back(const struct process *p, const struct pool *pool)
+{
+	if (p->supervisor.kind == SUPERVISOR_BARE)
+		return false;
+	return p->supervisor.kind != SUPERVISOR_PARENT || strcmp(pool->parent.comm, "runsv") == 0 ||
+	       strcmp(pool->parent.comm, "s6-supervise") == 0;
+}
+
+/* The narrowest way first: one worker, one server, one program, all of the unit. NULL and a
+ * reason. */
+static restart_way *way_of(const struct process *p, const struct pool *pool, struct error *err)
+{
+	restart_way *way = NULL;
+
+	if (pool->role == POOL_UNFIT)
+		error_set(err, -EPERM, "%s is left alone: %s", pool_word(pool), pool->why);
+	else if (pool->role == POOL_WORKER)
+		return restart_worker;
+	else if (pool->role == POOL_MASTER && pool->server != PROGRAM_CELERY)
+		way = restart_master;
+	else if (pool->role == POOL_MASTER && !comes_back(p, pool))
+		error_set(err, -EPERM,
+			  "the main process of celery would end, and nobody is known who starts it "
+			  "again: neither systemd nor supervisord; its workers can be replaced");
+	else
+		way = way_of_kind(p);
+	if (way && p->supervisor.kind == SUPERVISOR_OTHER)
+		way = NULL;
+	if (!way && !*err->msg)
+		error_set(err, -EPERM, "restarted by %s, which memherd does not ask",
+			  p->supervisor.name);
+	return way;
 }
 
 /* Who is there now. -EIO: nobody. */
@@ -49,6 +86,11 @@ static void say_done(const struct restart *r, const struct successor *now,
 
 	ret->rss_after = now->memory.rss;
 	ret->swap_after = now->memory.swap;
+	if (r->process->pid == now->pid) {
+		action_say(ret, COMMAND_DONE, "reloaded by %s: %s; it has %s", r->by, r->said,
+			   str_bytes(is, now->memory.rss));
+		return;
+	}
 	action_say(ret, COMMAND_DONE,
 		   "restarted by %s: process %d with %s in place of %d with %s%s%s", r->by,
 		   (int)now->pid, str_bytes(is, now->memory.rss), (int)r->process->pid,
@@ -63,8 +105,9 @@ static void say_failed(const struct restart *r, int rc, const char *why, struct 
 
 	if (!r->acted) {
 		action_say(ret,
-			   rc == -ENOENT || rc == -EINVAL || rc == -EPERM ? COMMAND_REFUSED
-									  : COMMAND_FAILED,
+			   rc == -ENOENT || rc == -EINVAL || rc == -EPERM || rc == -EBUSY
+				   ? COMMAND_REFUSED
+				   : COMMAND_FAILED,
 			   "%s", why);
 		return;
 	}
@@ -73,17 +116,32 @@ static void say_failed(const struct restart *r, int rc, const char *why, struct 
 	action_say(ret, lives ? COMMAND_UNKNOWN : COMMAND_FAILED, "%s", why);
 }
 
-static void say_dry(const struct restart *r, struct command_result *ret)
+static void say_dry(const struct restart *r, restart_way *way, struct command_result *ret)
 {
 	char rss[STR_UNIT_SIZE];
 
 	str_bytes(rss, ret->rss_before);
-	if (r->process->supervisor.kind == SUPERVISOR_BARE)
+	if (way == restart_bare && r->process->supervisor.kind == SUPERVISOR_BARE)
 		action_say(ret, COMMAND_DRY_RUN,
 			   "would get SIGTERM; nobody is known who starts it again; RSS is %s",
 			   rss);
 	else
-		action_say(ret, COMMAND_DRY_RUN, "would be restarted by %s; RSS is %s", r->by, rss);
+		action_say(ret, COMMAND_DRY_RUN, "would be %s by %s%s%s; RSS is %s",
+			   way == restart_master ? "reloaded" : "restarted", r->by,
+			   *r->plan ? ": " : "", r->plan, rss);
+}
+
+/* Its workers are others; the process is the one that it was. */
+static int do_reload(struct restart *r, struct command_result *ret, struct error *err)
+{
+	struct successor now = {.pid = r->process->pid};
+	int rc = restart_master(r, false, err);
+
+	if (rc == 0)
+		rc = process_memory(r->process, &now.memory, err);
+	if (rc == 0)
+		say_done(r, &now, ret);
+	return rc;
 }
 
 static int do_it(struct restart *r, restart_way *way, struct command_result *ret, struct error *err)
@@ -92,8 +150,11 @@ static int do_it(struct restart *r, restart_way *way, struct command_result *ret
 	struct successor now;
 	int rc;
 
-	successor_expect(&like, r->process);
+	if (way == restart_master)
+		return do_reload(r, ret, err);
+	successor_expect(&like, r->process, way == restart_worker);
 	rc = way(r, false, err);
+	like.only = r->came;
 	if (rc == 0)
 		rc = see_who_came(r, &like, &now, err);
 	if (rc == 0)
@@ -104,17 +165,16 @@ static int do_it(struct restart *r, restart_way *way, struct command_result *ret
 void restart_run(const struct process *p, const struct action_order *o, struct command_result *ret)
 {
 	struct restart r = {.process = p, .options = o->options, .began_us = clock_boot_us()};
-	restart_way *way = way_of(p);
+	auto_pool struct pool pool = {.parent = {.pidfd = -1}};
 	struct process_memory before;
 	struct error err = {""};
-	int rc;
+	restart_way *way = NULL;
+	int rc = pool_find(p, &pool, &err);
 
-	if (!way) {
-		action_say(ret, COMMAND_REFUSED, "restarted by %s, which memherd does not ask",
-			   p->supervisor.name);
-		return;
-	}
-	if (process_memory(p, &before, &err) < 0) {
+	r.pool = &pool;
+	if (rc == 0)
+		way = way_of(p, &pool, &err);
+	if (!way || process_memory(p, &before, &err) < 0) {
 		action_say(ret, COMMAND_REFUSED, "%s", err.msg);
 		return;
 	}
@@ -125,5 +185,5 @@ void restart_run(const struct process *p, const struct action_order *o, struct c
 	if (rc < 0)
 		say_failed(&r, rc, err.msg, ret);
 	else if (o->dry_run)
-		say_dry(&r, ret);
+		say_dry(&r, way, ret);
 }

@@ -26,13 +26,16 @@ static size_t read_arguments(pid_t pid, char out[SUCCESSOR_ARGUMENTS])
 	return n > 0 ? (size_t)n : 0;
 }
 
-void successor_expect(struct successor_like *l, const struct process *before)
+void successor_expect(struct successor_like *l, const struct process *before, bool sibling)
 {
 	*l = (struct successor_like){
 		.before = before,
+		.parent = sibling || before->supervisor.kind == SUPERVISOR_PARENT ? before->parent
+										  : 0,
+		.same_line = before->supervisor.kind == SUPERVISOR_BARE,
 		.since = (uint64_t)clock_boot_us() * (uint64_t)sysconf(_SC_CLK_TCK) / USEC_PER_SEC,
 	};
-	if (before->supervisor.kind == SUPERVISOR_BARE)
+	if (l->same_line)
 		l->len = read_arguments(before->pid, l->arguments);
 }
 
@@ -41,11 +44,13 @@ static bool takes_its_place(const struct successor_like *l, const struct process
 	const struct process *before = l->before;
 	char arguments[SUCCESSOR_ARGUMENTS];
 
+	if (l->only)
+		return p->pid == l->only;
 	if (strcmp(p->exe, before->exe) != 0 || strcmp(p->cgroup, before->cgroup) != 0)
 		return false;
-	if (before->supervisor.kind == SUPERVISOR_PARENT)
-		return p->parent == before->parent;
-	if (before->supervisor.kind != SUPERVISOR_BARE)
+	if (l->parent && p->parent != l->parent)
+		return false;
+	if (!l->same_line)
 		return true;
 	return p->uid == before->uid && read_arguments(p->pid, arguments) == l->len &&
 	       memcmp(arguments, l->arguments, l->len) == 0;

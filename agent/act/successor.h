@@ -19,14 +19,18 @@ struct successor {
 /* Who is looked for. */
 struct successor_like {
 	const struct process *before;
+	pid_t parent;   /* whose child it is, 0 = anybody's */
+	pid_t only;     /* nobody but this one, 0 = whoever fits */
+	bool same_line; /* its user and its arguments count */
 	uint64_t since; /* in ticks as process.start_ticks: whoever comes later began here or after
 			 */
 	size_t len;     /* of its arguments, where they count */
 	char arguments[SUCCESSOR_ARGUMENTS];
 };
 
-/* While the process that is to be replaced is still there. */
-void successor_expect(struct successor_like *l, const struct process *before);
+/* While the process that is to be replaced is still there. sibling: its place is taken by another
+ * child of its parent. */
+void successor_expect(struct successor_like *l, const struct process *before, bool sibling);
 /*
  * The largest of them. Waits for the first one until until_us (clock_boot_us()), and then settle_us
  * for it to load what it needs. -ENOENT: nobody came.

@@ -3,7 +3,7 @@
 
 #include <ctype.h>
 
-#include "agent/sense/span.h"
+#include "common/span.h"
 
 #define SHORT_ID 12 /* as container tools print it */
 

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
-#include "agent/sense/span.h"
+#include "common/span.h"
 
 #define MOUNTINFO_MAX ((size_t)64 * 1024)
 #define FILE_MAX      4096

@@ -9,7 +9,7 @@
 #include "agent/sense/containers.h"
 #include "agent/sense/procdir.h"
 #include "agent/sense/procfs.h"
-#include "agent/sense/program.h"
+#include "agent/python/program.h"
 #include "proto/wire.h"
 
 struct description {

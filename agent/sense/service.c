@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/sense/service.h"
 
-#include "agent/sense/span.h"
+#include "common/span.h"
 
 /* The innermost unit of a path. */
 static bool find_unit(const char *path, struct span *ret)

@@ -19,7 +19,7 @@
 
 #include "agent/sense/container.h"
 #include "agent/sense/procfs.h"
-#include "agent/sense/program.h"
+#include "agent/python/program.h"
 
 struct service_hint {
 	const struct procfs_cgroup *cgroup;

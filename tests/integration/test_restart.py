@@ -15,6 +15,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools/demo"))
 sys.path.insert(0, str(ROOT / "tests/support"))
+from actd import Actd  # noqa: E402
 from docker import Docker, Unusable  # noqa: E402
 from stack import BIN, Stack, wait_for  # noqa: E402
 
@@ -169,24 +170,6 @@ def test_restarts_are_bounded_although_each_makes_another_process(stack, master)
 
 
 # ---- memherd-actd alone ----
-
-class Actd:
-    def __init__(self, folder, policy, **options):
-        self.folder = folder
-        folder.chmod(0o700)
-        (folder / "policy").write_text(policy)
-        (folder / "policy").chmod(0o600)
-        self.options = {"policy": folder / "policy", "journal": folder / "journal", **options}
-
-    def restart(self, pid, *args):
-        line = [BIN / "memherd-actd"]
-        for k, v in self.options.items():
-            line += ["-o", f"{k}={v}"]
-        r = subprocess.run([*map(str, line), "restart", str(pid), "--json", *args], capture_output=True, text=True,
-                           timeout=60, check=False)
-        assert r.stdout, r.stderr
-        return r.returncode, json.loads(r.stdout)
-
 
 # Nobody's child; and somebody who starts it again.
 ORPHAN = """

@@ -39,14 +39,19 @@ static void status_gives_what_forbids_a_call(void **state unused_arg)
 {
 	struct process p = {0};
 	struct process_memory m;
-	const char *text = "Name:\tx\nTracerPid:\t42\nUid:\t1\t33\t3\t4\nVmRSS:\t  2048 kB\n"
-			   "VmSwap:\t 16 kB\nSeccomp:\t2\nx86_Thread_features:\tshstk wrss\n";
+	const char *text =
+		"Name:\tx\nTracerPid:\t42\nUid:\t1\t33\t3\t4\nVmRSS:\t  2048 kB\n"
+		"VmSwap:\t 16 "
+		"kB\nSigCgt:\t0000000008314a07\nSeccomp:\t2\nx86_Thread_features:\tshstk wrss\n";
 
 	assert_int_equal(process_parse_status(text, &p), 0);
 	assert_int_equal(p.uid, 33);
 	assert_int_equal(p.tracer, 42);
 	assert_int_equal(p.seccomp, 2);
 	assert_true(p.shadow_stack);
+	assert_int_equal(p.caught, 0x08314a07);
+	assert_true(process_catches(&p, SIGHUP));
+	assert_false(process_catches(&p, SIGKILL));
 	assert_int_equal(process_parse_memory(text, &m), 0);
 	assert_int_equal(m.rss, 2048 * 1024);
 	assert_int_equal(m.swap, 16 * 1024);

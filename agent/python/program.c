@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/sense/program.h"
+#include "agent/python/program.h"
 
 #include <ctype.h>
 
-#include "agent/sense/span.h"
+#include "common/span.h"
 
 #define CMDLINE_MAX 4096
 
@@ -340,4 +340,77 @@ enum program_kin program_kin(const struct program *p)
 		return span_find(arg, "resource_tracker") ? PROGRAM_HELPER : PROGRAM_SPAWNED;
 	}
 	return PROGRAM_OWN;
+}
+
+/* ---- servers ---- */
+
+static bool has_arg(struct args a, const char *word)
+{
+	struct span arg;
+
+	while (next_arg(&a, &arg))
+		if (span_is(arg, word))
+			return true;
+	return false;
+}
+
+/* The file or module that the interpreter runs; *a stands behind it. */
+static struct span find_script(struct args *a)
+{
+	struct span arg;
+
+	(void)next_arg(a, &arg); /* the interpreter */
+	while (next_arg(a, &arg)) {
+		if (span_is(arg, "-m"))
+			return next_arg(a, &arg) ? arg : (struct span){"", 0};
+		if (span_is(arg, "-c") || span_is(arg, "-"))
+			break;
+		if (span_is(arg, "-W") || span_is(arg, "-X")) {
+			if (!next_arg(a, &arg))
+				break;
+			continue;
+		}
+		if (arg.len && !is_option(arg))
+			return span_base(arg);
+	}
+	return (struct span){"", 0};
+}
+
+static enum program_server server_named(struct span name, struct args behind)
+{
+	/* as 'python -m' takes them, too */
+	if (span_is(name, "gunicorn") || span_is(name, "gunicorn.app.wsgiapp"))
+		return PROGRAM_GUNICORN;
+	if (span_is(name, "celery") && has_arg(behind, "worker"))
+		return PROGRAM_CELERY;
+	if (span_is(name, "supervisord") || span_is(name, "supervisor.supervisord"))
+		return PROGRAM_SUPERVISORD;
+	return PROGRAM_NO_SERVER;
+}
+
+enum program_server program_server(const struct program *p)
+{
+	struct args a = args_of(p);
+	struct args first = a;
+	struct span exe = exe_base(p);
+	struct span arg = {"", 0};
+	struct title title;
+
+	(void)next_arg(&first, &arg);
+	/* 'uwsgi-core' is Debian's; 'uWSGI worker 1' a title of its own */
+	if (span_starts(exe, "uwsgi"))
+		return PROGRAM_UWSGI;
+	if (*p->exe && !is_python(exe))
+		return PROGRAM_NO_SERVER;
+	if (span_starts(arg, "uWSGI "))
+		return PROGRAM_UWSGI;
+	if (title_of(p, &title)) {
+		if (span_is(title.head, "gunicorn"))
+			return PROGRAM_GUNICORN;
+		return span_is(title.head, "celery") ? PROGRAM_CELERY : PROGRAM_NO_SERVER;
+	}
+	if (!*p->exe && !is_python(span_base(arg)))
+		return PROGRAM_NO_SERVER;
+	arg = find_script(&a);
+	return server_named(arg, a);
 }

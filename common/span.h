@@ -2,8 +2,8 @@
 /*
  * span.h - a piece of a path or of a command line: bytes with a length, inside the caller's text.
  */
-#ifndef MEMHERD_AGENT_SENSE_SPAN_H
-#define MEMHERD_AGENT_SENSE_SPAN_H
+#ifndef MEMHERD_COMMON_SPAN_H
+#define MEMHERD_COMMON_SPAN_H
 
 #include <stdbool.h>
 #include <stdio.h>

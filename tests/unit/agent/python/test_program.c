@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/sense/program.h"
+#include "agent/python/program.h"
 
 #include "common/str.h"
 #include "tests/support/test.h"
@@ -135,12 +135,53 @@ static void multiprocessing_is_known_by_its_command(void **state unused_arg)
 	assert_int_equal(program_kin(&p), PROGRAM_OWN);
 }
 
+static void a_server_is_told_by_title_or_arguments(void **state unused_arg)
+{
+	static const char *const python = "/usr/bin/python3.11";
+	static const struct {
+		const char *exe;
+		const char *args;
+		enum program_server server;
+	} rows[] = {
+		{python, "python3|/usr/bin/gunicorn|-w|4|shop:app", PROGRAM_GUNICORN},
+		{python, "python3|-W|ignore|-m|gunicorn|shop:app", PROGRAM_GUNICORN},
+		{python, "gunicorn: master [shop:app]", PROGRAM_GUNICORN},
+		{"", "python3|/usr/bin/gunicorn|shop:app", PROGRAM_GUNICORN},
+		{"", "vi|/usr/bin/gunicorn|shop:app", PROGRAM_NO_SERVER},
+		{"/bin/vi", "gunicorn: worker [x]", PROGRAM_NO_SERVER},
+		{python, "python3|/srv/gunicorn/app.py", PROGRAM_NO_SERVER},
+		{python, "python3|-c|gunicorn", PROGRAM_NO_SERVER},
+		{python, "python3|-W|gunicorn", PROGRAM_NO_SERVER},
+		{python, "python3|-m", PROGRAM_NO_SERVER},
+		{python, "python3", PROGRAM_NO_SERVER},
+		{python, "", PROGRAM_NO_SERVER},
+		{"/usr/bin/uwsgi-core", "uwsgi|--master", PROGRAM_UWSGI},
+		{"/srv/venv/bin/uwsgi (deleted)", "uWSGI worker 1", PROGRAM_UWSGI},
+		{python, "uWSGI worker 1", PROGRAM_UWSGI},
+		{python, "python3|-m|celery|-A|shop|worker|-c|2", PROGRAM_CELERY},
+		{python, "python3|/usr/bin/celery|-A|shop|beat", PROGRAM_NO_SERVER},
+		{python, "[celeryd: celery@host:ForkPoolWorker-1]", PROGRAM_CELERY},
+		{python, "[celery beat]", PROGRAM_NO_SERVER},
+		{python, "/usr/bin/python3|/usr/bin/supervisord|-n", PROGRAM_SUPERVISORD},
+		{python, "/usr/bin/python3|-m|supervisor.supervisord", PROGRAM_SUPERVISORD},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct program p = program(rows[i].exe, rows[i].args);
+
+		if (program_server(&p) != rows[i].server)
+			fail_msg("'%s' '%s': %d", rows[i].exe, rows[i].args,
+				 (int)program_server(&p));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(programs_name_themselves),
 		cmocka_unit_test(titles_tell_roles),
 		cmocka_unit_test(multiprocessing_is_known_by_its_command),
+		cmocka_unit_test(a_server_is_told_by_title_or_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

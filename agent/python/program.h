@@ -7,8 +7,8 @@
  * file name. Titles that a program gives itself count ('gunicorn: worker [shop]'). Pure; all of it
  * is hostile text.
  */
-#ifndef MEMHERD_AGENT_SENSE_PROGRAM_H
-#define MEMHERD_AGENT_SENSE_PROGRAM_H
+#ifndef MEMHERD_AGENT_PYTHON_PROGRAM_H
+#define MEMHERD_AGENT_PYTHON_PROGRAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,5 +33,16 @@ enum program_kin {
 	PROGRAM_SPAWNED, /* runs what its parent runs */
 };
 enum program_kin program_kin(const struct program *p);
+
+/* The servers whose processes can be replaced one by one, and who starts programs again. */
+enum program_server {
+	PROGRAM_NO_SERVER,
+	PROGRAM_GUNICORN,
+	PROGRAM_UWSGI,
+	PROGRAM_CELERY, /* 'celery worker': not its scheduler, not its monitor */
+	PROGRAM_SUPERVISORD,
+};
+/* Which of them the process runs, as its title or its arguments say: a claim, no proof. */
+enum program_server program_server(const struct program *p);
 
 #endif
