@@ -57,7 +57,8 @@ static restart_way *way_of(const struct process *p, const struct pool *pool, str
 	else if (pool->role == POOL_MASTER && !comes_back(p, pool))
 		error_set(err, -EPERM,
 			  "the main process of celery would end, and nobody is known who starts it "
-			  "again: neither systemd nor supervisord; its workers can be replaced");
+			  "again: no systemd, container engine, runit or s6; its workers can be "
+			  "replaced");
 	else
 		way = way_of_kind(p);
 	if (way && p->supervisor.kind == SUPERVISOR_OTHER)

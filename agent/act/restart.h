@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * restart.h - the action 'restart': whoever supervises the process starts it again. A worker of an
- * application server alone, by its master; a master has its workers replaced; a program of
- * supervisord's by that; a unit by systemd, a container by its engine; a process with none of them
- * gets SIGTERM, never SIGKILL, and somebody else is watched starting another. Tells who came back,
- * and what it takes.
+ * application server alone, by its master; a master has its workers replaced; a unit by systemd, a
+ * container by its engine; a process with none of them gets SIGTERM, never SIGKILL, and somebody
+ * else is watched starting another. Tells who came back, and what it takes.
  *
  * restart.c decides and tells; each way of doing it is one file. All of it ends within
  * COMMAND_LIMIT_SEC.
