@@ -175,6 +175,19 @@ int command_cancel(struct cli *c)
 	"limit bounds the memory of the whole cgroup of '%s' for a time: above it the kernel\n" \
 	"slows it down, or with --kind max kills; --dry-run tells what would be set."
 
+#define RECLAIM_ASKS                                                                            \
+	"reclaim has the kernel take memory from the whole cgroup of '%s': what is needed of\n" \
+	"it is read from disk or swap again."
+#define OOM_SCORE_ASKS                                                                     \
+	"oom-score changes how early the kernel kills the process '%s' when memory runs\n" \
+	"out; it does not outlive the process."
+#define SHED_ASKS                                                                                \
+	"shed asks the service of '%s' to give memory back by the hook that the host's policy\n" \
+	"names: it may serve less for a while."
+#define DROP_CACHES_ASKS                                                                       \
+	"drop-caches throws the caches of the whole host '%s' away: every service reads its\n" \
+	"files from disk again, and it rarely helps; --dry-run says why."
+
 #define TRACE_ASKS                                                                                \
 	"snapshot traces the allocations of the process '%s' for some seconds: each takes some\n" \
 	"times longer meanwhile, and a block that lives some hundred bytes more."
@@ -360,6 +373,26 @@ int command_gc_unfreeze(struct cli *c)
 int command_limit(struct cli *c)
 {
 	return act(c, "limit", LIMIT_ASKS);
+}
+
+int command_reclaim(struct cli *c)
+{
+	return act(c, "reclaim", RECLAIM_ASKS);
+}
+
+int command_oom_score(struct cli *c)
+{
+	return act(c, "oom-score", OOM_SCORE_ASKS);
+}
+
+int command_shed(struct cli *c)
+{
+	return act(c, "shed", SHED_ASKS);
+}
+
+int command_drop_caches(struct cli *c)
+{
+	return act(c, "drop-caches", DROP_CACHES_ASKS);
 }
 
 /* An option that is a parameter of another action by that name. */

@@ -11,10 +11,16 @@
 #include "common/log.h"
 #include "common/str.h"
 
+/* pid 0: the whole host. */
+static const char *target_of(const struct action_row *row)
+{
+	return *row->process ? row->process : row->pid ? "a process" : "the whole host";
+}
+
 void approval_mail(struct mailer *m, const struct action_row *row)
 {
 	char subject[2 * ACTION_NAME_SIZE + 64], thread[16 + UUID_TEXT_SIZE];
-	char how[COMMAND_DETAIL_SIZE], id[UUID_TEXT_SIZE];
+	char how[COMMAND_DETAIL_SIZE], id[UUID_TEXT_SIZE], pid[24] = "";
 	char text[2 * ACTION_NAME_SIZE + ACTION_PARAMS_SIZE + COMMAND_DETAIL_SIZE + 512];
 	struct error err = {""};
 	const struct mail_notice n = {.subject = subject,
@@ -27,17 +33,19 @@ void approval_mail(struct mailer *m, const struct action_row *row)
 
 	uuid_text(id, row->cmd_id);
 	approval_text(row, how);
+	if (row->pid)
+		snprintf(pid, sizeof(pid), " (pid %d)", row->pid);
 	snprintf(subject, sizeof(subject), "[memherd] %s of %s on %s waits for approval",
-		 row->action, *row->process ? row->process : "a process", row->host);
+		 row->action, target_of(row), row->host);
 	snprintf(thread, sizeof(thread), "approval.%s", id);
 	for (char *c = thread; *c; c++)
 		if (*c == '-')
 			*c = '.';
 	snprintf(text, sizeof(text),
-		 "%s asked for %s of %s (pid %d) on %s%s%s.\nReason: %s\n\nIt %s.\n"
+		 "%s asked for %s of %s%s on %s%s%s.\nReason: %s\n\nIt %s.\n"
 		 "Somebody else than who asked has to approve it; until then nothing is done.\n",
-		 row->actor, row->action, *row->process ? row->process : "a process", row->pid,
-		 row->host, strcmp(row->params, "{}") == 0 ? "" : ", with ",
+		 row->actor, row->action, target_of(row), pid, row->host,
+		 strcmp(row->params, "{}") == 0 ? "" : ", with ",
 		 strcmp(row->params, "{}") == 0 ? "" : row->params,
 		 *row->reason ? row->reason : "none was given", how);
 	rc = mail_notice(m, &n, &err);

@@ -73,6 +73,18 @@ static const struct {
 	{SYS_listen, NAMES},
 };
 
+/* All that CONFINE_POSTER may: memory, a connection, the clock, its end. */
+static const unsigned allowed[] = {
+	SYS_read,      SYS_write,      SYS_close,        SYS_connect,       SYS_getsockopt,
+	SYS_sendto,    SYS_recvfrom,   SYS_ppoll,        SYS_brk,           SYS_mmap,
+	SYS_munmap,    SYS_mremap,     SYS_madvise,      SYS_mprotect,      SYS_futex,
+	SYS_exit,      SYS_exit_group, SYS_rt_sigreturn, SYS_clock_gettime, SYS_restart_syscall,
+	SYS_getrandom, SYS_getpid,     SYS_gettid,
+#ifdef SYS_poll
+	SYS_poll,
+#endif
+};
+
 #define SKIP_UNLESS_N(k, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, (n))
 #define LOAD(field)         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define SKIP_UNLESS(k)      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), 0, 1) /* the next one */
@@ -81,7 +93,9 @@ static const struct {
 #define RETURN(action)      BPF_STMT(BPF_RET | BPF_K, (action))
 #define DENY                RETURN(SECCOMP_RET_ERRNO | EPERM)
 
-#define MOST (2 * ARRAY_SIZE(denied) + 16)
+#define ALLOW RETURN(SECCOMP_RET_ALLOW)
+
+#define MOST (2 * (ARRAY_SIZE(denied) + ARRAY_SIZE(allowed)) + 16)
 
 /* The family is an int, so its half of the 64-bit argument is all that the kernel looks at; we are
  * little-endian on both machines. */
@@ -90,6 +104,21 @@ static unsigned short only_local_sockets(struct sock_filter *out, unsigned short
 	out[n++] = (struct sock_filter)SKIP_UNLESS_N(SYS_socket, 3);
 	out[n++] = (struct sock_filter)LOAD(args[0]);
 	out[n++] = (struct sock_filter)SKIP_IF(AF_UNIX);
+	out[n++] = (struct sock_filter)DENY;
+	return n;
+}
+
+static unsigned short only_what_is_allowed(struct sock_filter *out, unsigned short n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
+		out[n++] = (struct sock_filter)SKIP_UNLESS(allowed[i]);
+		out[n++] = (struct sock_filter)ALLOW;
+	}
+	out[n++] = (struct sock_filter)SKIP_UNLESS_N(SYS_socket, 4);
+	out[n++] = (struct sock_filter)LOAD(args[0]);
+	out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0);
+	out[n++] = (struct sock_filter)SKIP_UNLESS(AF_INET6);
+	out[n++] = (struct sock_filter)ALLOW;
 	out[n++] = (struct sock_filter)DENY;
 	return n;
 }
@@ -104,6 +133,8 @@ static unsigned short assemble(enum confine_role role, struct sock_filter out[MO
 	out[n++] = (struct sock_filter)LOAD(nr);
 	out[n++] = (struct sock_filter)SKIP_IF_BELOW(X32_BIT);
 	out[n++] = (struct sock_filter)DENY;
+	if (role == CONFINE_POSTER)
+		return only_what_is_allowed(out, n);
 	for (size_t i = 0; i < ARRAY_SIZE(denied); i++) {
 		if (!(denied[i].roles & (1u << role)))
 			continue;

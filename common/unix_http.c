@@ -89,6 +89,13 @@ static int read_all(int fd, struct buf *b, int64_t until_us)
 	}
 }
 
+int unix_http_exchange(int fd, const char *request, int64_t until_us, struct buf *b)
+{
+	int r = send_all(fd, request, strlen(request), until_us);
+
+	return r < 0 ? r : read_all(fd, b, until_us);
+}
+
 int unix_http_ask(const char *socket_path, const char *request, int64_t deadline_us, struct buf *b,
 		  struct error *err)
 {
@@ -98,9 +105,7 @@ int unix_http_ask(const char *socket_path, const char *request, int64_t deadline
 
 	if (fd < 0)
 		return error_sys(err, fd, "cannot reach '%s'", socket_path);
-	r = send_all(fd, request, strlen(request), until_us);
-	if (r == 0)
-		r = read_all(fd, b, until_us);
+	r = unix_http_exchange(fd, request, until_us, b);
 	return r < 0 ? error_sys(err, r, "no whole answer from '%s'", socket_path) : 0;
 }
 
@@ -112,10 +117,10 @@ int unix_http_parse(const void *answer, size_t len, size_t *ret_body, struct err
 	int status = 0;
 
 	if (!end || memcmp(s, "HTTP/1.", 7) != 0 || s[8] != ' ')
-		return error_set(err, -EBADMSG, "the engine's answer is not HTTP");
+		return error_set(err, -EBADMSG, "the answer is not HTTP");
 	for (int i = 9; i < 12; i++) {
 		if (s[i] < '0' || s[i] > '9')
-			return error_set(err, -EBADMSG, "the engine's answer has no status");
+			return error_set(err, -EBADMSG, "the answer has no status");
 		status = status * 10 + (s[i] - '0');
 	}
 	*ret_body = (size_t)(end + 4 - s);

@@ -18,6 +18,9 @@
  */
 int unix_http_ask(const char *socket_path, const char *request, int64_t deadline_us, struct buf *b,
 		  struct error *err) must_use;
+/* The same on a connection that is there already, in non-blocking mode; until_us: boot clock. The
+ * -errno alone. */
+int unix_http_exchange(int fd, const char *request, int64_t until_us, struct buf *b) must_use;
 /* Pure: the status, 200 and the like, and where the body begins. -EBADMSG for what is not HTTP. */
 int unix_http_parse(const void *answer, size_t len, size_t *ret_body, struct error *err) must_use;
 

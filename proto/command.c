@@ -107,6 +107,11 @@ int command_action_find(const char *word)
 	return -1;
 }
 
+bool command_action_of_host(unsigned action)
+{
+	return action == COMMAND_DROP_CACHES;
+}
+
 const char *command_status_word(unsigned status)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)

@@ -36,7 +36,11 @@
 	X(GC_FREEZE, 6, "gc-freeze")       \
 	X(GC_UNFREEZE, 7, "gc-unfreeze")   \
 	X(TRACEMALLOC, 8, "tracemalloc")   \
-	X(LIMIT, 16, "limit")
+	X(LIMIT, 16, "limit")              \
+	X(RECLAIM, 17, "reclaim")          \
+	X(DROP_CACHES, 18, "drop-caches")  \
+	X(OOM_SCORE, 19, "oom-score")      \
+	X(SHED, 20, "shed")
 
 /* No action takes longer: memherd-actd gives up on it then, and who waits for its answer waits that
  * long for each of two (one may be asked by hand just before). */
@@ -70,7 +74,7 @@ struct command {
 	bool dry_run;
 	uint8_t boot_id[16]; /* with pid and start_ticks: the process, never its successor */
 	uint32_t pid;
-	uint64_t start_ticks;
+	uint64_t start_ticks;             /* both zero: the whole host */
 	int64_t issued_us;                /* wall clock */
 	int64_t expires_us;               /* wall clock; at most 10 min after issued */
 	uint64_t counter;                 /* rises with each command of a key */
@@ -110,6 +114,8 @@ bool command_result_acted(const struct command_result *r);
 const char *command_action_word(unsigned action); /* NULL for none */
 int command_action_find(const char *word);        /* -1 for none */
 const char *command_status_word(unsigned status);
+/* Is it done to the whole host? Then pid and start_ticks are zero. */
+bool command_action_of_host(unsigned action);
 
 void command_pack(uint8_t out[COMMAND_SIZE], const struct command *c);
 /* -EBADMSG: wrong size or magic, unknown action, a flag or string that is not well formed, a

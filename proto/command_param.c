@@ -90,6 +90,38 @@ static const struct command_param rows[] = {
 		.words = "high|max",
 		.help = "slow down above it (cgroup v2), or kill",
 	},
+	{
+		.action = COMMAND_RECLAIM,
+		.name = "bytes",
+		.unit = COMMAND_UNIT_BYTES,
+		.required = true,
+		.min = 1 << 20,
+		.max = 1LL << 46,
+		.help = "how much is to be given back",
+	},
+	{
+		.action = COMMAND_DROP_CACHES,
+		.name = "kind",
+		.unit = COMMAND_UNIT_WORD,
+		.max = 2,
+		.words = "pagecache|slab|both",
+		.help = "cached files, cached names, or both",
+	},
+	{
+		.action = COMMAND_OOM_SCORE,
+		.name = "score",
+		.required = true,
+		.min = -999,
+		.max = 1000,
+		.help = "oom_score_adj: the higher, the sooner it is killed",
+	},
+	{
+		.action = COMMAND_OOM_SCORE,
+		.name = "for",
+		.unit = COMMAND_UNIT_SECONDS,
+		.max = 86400,
+		.help = "how long; then it is taken back; 0 = it stays until it ends",
+	},
 };
 
 const struct command_param *command_param_at(enum command_action action, size_t i)

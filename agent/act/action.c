@@ -6,27 +6,41 @@
 #include <string.h>
 
 #include "agent/act/census.h"
+#include "agent/act/drop_caches.h"
 #include "agent/act/gc.h"
 #include "agent/act/limit.h"
+#include "agent/act/oom_score.h"
+#include "agent/act/reclaim.h"
 #include "agent/act/restart.h"
+#include "agent/act/shed.h"
 #include "agent/act/tracemalloc.h"
 #include "agent/act/trim.h"
 
 static const struct action actions[] = {
 	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
-	 trim_run},
-	{COMMAND_RESTART, "restart", "have it started again by its server's master, its supervisor or its parent",
-	 restart_run},
-	{COMMAND_GC, "gc", "gc.collect() in a Python process", gc_run},
+	 trim_run, 0},
+	{COMMAND_RESTART, "restart",
+	 "have it started again by its server's master, its supervisor or its parent", restart_run,
+	 0},
+	{COMMAND_GC, "gc", "gc.collect() in a Python process", gc_run, 0},
 	{COMMAND_GC_THRESHOLD, "gc-threshold", "gc.set_threshold() in a Python process",
-	 gc_threshold_run},
+	 gc_threshold_run, 0},
 	{COMMAND_GC_FREEZE, "gc-freeze", "gc.freeze(): what is there is collected no more",
-	 gc_freeze_run},
-	{COMMAND_GC_UNFREEZE, "gc-unfreeze", "gc.unfreeze() in a Python process", gc_unfreeze_run},
-	{COMMAND_LIMIT, "limit", "limit the memory of its cgroup for a time", limit_run},
+	 gc_freeze_run, 0},
+	{COMMAND_GC_UNFREEZE, "gc-unfreeze", "gc.unfreeze() in a Python process", gc_unfreeze_run,
+	 0},
+	{COMMAND_LIMIT, "limit", "limit the memory of its cgroup for a time", limit_run, 0},
 	{COMMAND_TRACEMALLOC, "tracemalloc", "which lines of a Python program allocate what stays",
-	 tracemalloc_run},
-	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run},
+	 tracemalloc_run, 0},
+	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run, 0},
+	{COMMAND_RECLAIM, "reclaim", "have the kernel take memory from its cgroup now", reclaim_run,
+	 0},
+	{COMMAND_DROP_CACHES, "drop-caches", "throw the host's caches away, once an hour at most",
+	 drop_caches_run, DROP_CACHES_REST_US},
+	{COMMAND_OOM_SCORE, "oom-score", "who is killed first: set its oom_score_adj",
+	 oom_score_run, 0},
+	{COMMAND_SHED, "shed", "ask it to shed memory by the hook that the policy names", shed_run,
+	 0},
 };
 
 const struct action *action_at(size_t i)

@@ -21,6 +21,8 @@ struct action_order {
 	const uint8_t *command_id; /* 16 bytes */
 	const char *actor;         /* who asked: 'rule:NAME', 'token:NAME' */
 	const int64_t *params;     /* COMMAND_PARAMS, within their bounds */
+	bool may_lower;            /* the policy says lower=yes, or was not asked */
+	int poster;                /* poster_start()'s, -1 = none */
 	struct buf *body;          /* where it puts what it made, NULL = not wanted */
 };
 
@@ -28,9 +30,11 @@ struct action {
 	enum command_action number;
 	const char *name;
 	const char *help;
-	/* Fills status, measures and detail. The process is open, and allowed by the policy. */
+	/* Fills status, measures and detail. The process is open, and allowed by the policy; NULL
+	 * for an action on the whole host. */
 	void (*run)(const struct process *p, const struct action_order *o,
 		    struct command_result *ret);
+	int64_t rest_us; /* between two, whatever the policy says; 0 = none */
 };
 
 /* NULL for none. */

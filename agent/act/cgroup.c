@@ -143,7 +143,7 @@ int64_t cgroup_word(const char *folder, const char *file, const char *word)
 	return -1;
 }
 
-static int64_t host_swap(void)
+int64_t cgroup_host_swap(void)
 {
 	char text[8192];
 	const char *at;
@@ -167,7 +167,7 @@ int cgroup_figures(const struct cgroup_place *c, struct cgroup_figures *ret, str
 	    cache < 0 || ret->anon < 0)
 		return error_set(err, -ENOENT, "cannot read what cgroup '%.200s' uses", c->path);
 	ret->working_set = MAX_OF(ret->usage - cache, (int64_t)0);
-	ret->swap_room = host_swap();
+	ret->swap_room = cgroup_host_swap();
 	if (c->v2 && cgroup_number(c->folder, "memory.swap.max", &limit) == 0 &&
 	    limit != INT64_MAX && cgroup_number(c->folder, "memory.swap.current", &used) == 0)
 		ret->swap_room = MIN_OF(ret->swap_room, MAX_OF(limit - used, (int64_t)0));

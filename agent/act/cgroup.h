@@ -34,6 +34,8 @@ int cgroup_of(pid_t pid, struct cgroup_place *ret, struct error *err) must_use;
 int cgroup_check_own(const struct cgroup_place *c, const char *self, struct error *err) must_use;
 int cgroup_figures(const struct cgroup_place *c, struct cgroup_figures *ret,
 		   struct error *err) must_use;
+/* Free swap of the host in bytes; 0 = none. */
+int64_t cgroup_host_swap(void);
 /* A number of one of its files; INT64_MAX for 'max' and v1's largest. -ENOENT. */
 int cgroup_number(const char *folder, const char *file, int64_t *ret) must_use;
 /* The number behind a word at a line's begin of one of its files: 'high' of memory.events. 'full'

@@ -68,7 +68,7 @@ static uint32_t subject_of(const struct command *c, const struct process *p)
 	uint32_t subject = 0;
 	int n;
 
-	if (c->action != COMMAND_RESTART)
+	if (c->action != COMMAND_RESTART || !p)
 		return 0;
 	if (*p->supervisor.name)
 		n = snprintf(text, sizeof(text), "%d %s", (int)p->supervisor.kind,
@@ -99,14 +99,19 @@ static int check_quiet(const struct policy_verdict *v, int64_t now_us, struct er
 static int check_rate(const struct gate *g, const struct command *c, const struct process *p,
 		      const struct policy_verdict *v, int64_t now_us, struct error *err)
 {
+	const struct action *a = action_find(c->action);
 	char text[STR_UNIT_SIZE];
 	int64_t last;
 	struct journal_entry like = {.action = c->action,
 				     .pid = c->pid,
-				     .start_ticks = p->start_ticks,
+				     .start_ticks = c->start_ticks,
 				     .subject = subject_of(c, p)};
 	unsigned n = journal_count(g->journal, &like, now_us - v->max_window_us, &last);
 
+	if (a && last && now_us - last < a->rest_us)
+		return error_set(err, -EPERM, "last done %s ago, and %s wants a rest of %s",
+				 str_duration(text, MAX_OF(now_us - last, (int64_t)0)), a->name,
+				 str_duration((char[STR_UNIT_SIZE]){0}, a->rest_us));
 	/* 'last' may lie ahead of a clock that was set back: then it counts as now. */
 	if (v->cooldown_us && last && now_us - last < v->cooldown_us)
 		return error_set(err, -EPERM, "last done %s ago, policy line %u wants a rest of %s",
@@ -120,7 +125,7 @@ static int check_rate(const struct gate *g, const struct command *c, const struc
 }
 
 static int check_policy(const struct gate *g, const struct command *c, const struct process *p,
-			bool no_policy, int64_t now_us, struct error *err)
+			bool no_policy, int64_t now_us, bool *ret_may_lower, struct error *err)
 {
 	struct policy *policy = NULL;
 	struct policy_verdict v;
@@ -136,8 +141,9 @@ static int check_policy(const struct gate *g, const struct command *c, const str
 		return rc;
 	if (!v.allowed)
 		return error_set(err, -EPERM, "not allowed: %s", v.why);
+	*ret_may_lower = no_policy || v.lower;
 	/* A dry run changes nothing, disturbs nobody and uses nothing up. */
-	if (no_policy || c->dry_run)
+	if (c->dry_run)
 		return 0;
 	rc = check_quiet(&v, now_us, err);
 	return rc < 0 ? rc : check_rate(g, c, p, &v, now_us, err);
@@ -151,12 +157,22 @@ static int check_identity(const struct command *c, const struct process *p, stru
 	if (rc < 0)
 		return rc;
 	if (memcmp(boot_id, c->boot_id, sizeof(boot_id)) != 0)
-		return error_set(err, -ESRCH, "the command speaks of a process before this boot");
-	if (p->start_ticks != c->start_ticks)
+		return error_set(err, -ESRCH, "the command speaks of %s before this boot",
+				 p ? "a process" : "this host");
+	if (p && p->start_ticks != c->start_ticks)
 		return error_set(err, -ESRCH,
 				 "process %u is not the one that was meant: its pid was reused",
 				 c->pid);
 	return 0;
+}
+
+/* A host has no pid and no start: a command that names one means something else. */
+static int check_host(const struct command *c, struct error *err)
+{
+	if (!c->pid && !c->start_ticks)
+		return 0;
+	return error_set(err, -EPERM, "%s is done to the whole host, not to process %u",
+			 command_action_word(c->action), c->pid);
 }
 
 /* p: NULL = it is not known. */
@@ -176,8 +192,8 @@ static void fill_entry(struct journal_entry *e, const struct command *c, const s
 	memcpy(e->id, c->id, sizeof(e->id));
 }
 
-static int act(struct gate *g, const struct command *c, const struct process *p, int64_t now_us,
-	       struct command_result *r, struct error *err)
+static int act(struct gate *g, const struct command *c, const struct process *p, bool may_lower,
+	       int64_t now_us, struct command_result *r, struct error *err)
 {
 	const struct action *a = action_find(c->action);
 	const struct action_order order = {
@@ -187,6 +203,8 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 		.command_id = c->id,
 		.actor = c->actor,
 		.params = c->params,
+		.may_lower = may_lower,
+		.poster = g->poster,
 		.body = g->body,
 	};
 	struct journal_entry e;
@@ -207,35 +225,40 @@ static int execute(struct gate *g, const struct command *c, bool no_policy, int6
 		   struct command_result *r)
 {
 	auto_process struct process p = {.pidfd = -1};
+	bool of_host = command_action_of_host(c->action);
+	bool may_lower = false;
 	struct journal_entry e;
 	struct error err = {""};
 	struct command_result told;
+	const struct process *known = NULL;
 	int rc = halt_check(g->options, c->dry_run, now_us, &err);
-	bool known;
 
 	/* Told apart from what cannot be read: pid 1 may be closed to us in a container. */
-	if (rc == 0 && c->pid == 1)
+	if (rc == 0 && of_host)
+		rc = check_host(c, &err);
+	else if (rc == 0 && c->pid == 1)
 		rc = error_set(&err, -EPERM, "not allowed: pid 1 is never touched");
-	if (rc == 0)
+	else if (rc == 0)
 		rc = process_open((pid_t)c->pid, &p, &err);
-	known = rc == 0;
+	if (rc == 0 && !of_host)
+		known = &p;
 	if (rc == 0)
-		rc = check_identity(c, &p, &err);
+		rc = check_identity(c, known, &err);
 	if (rc == 0)
-		rc = check_policy(g, c, &p, no_policy, now_us, &err);
+		rc = check_policy(g, c, known, no_policy, now_us, &may_lower, &err);
 	if (rc == 0)
-		rc = act(g, c, &p, now_us, r, &err);
+		rc = act(g, c, known, may_lower, now_us, r, &err);
 	if (rc < 0)
 		action_say(r, COMMAND_REFUSED, "%s", err.msg);
 	/* Refusals are kept too: the same command later must get the same answer. */
-	fill_entry(&e, c, known ? &p : NULL, now_us);
+	fill_entry(&e, c, known, now_us);
 	e.done = true;
 	e.result = *r;
 	if (journal_append(g->journal, &e, &err) < 0)
 		log_error("journal error='%s'", err.msg);
 	if (journal_find(g->journal, c->id, &told) == 0)
 		r->journal = told.journal;
-	log_result(c, known ? &p : NULL, r);
+	log_result(c, known, r);
 	if (rc == 0 && r->status != COMMAND_DONE && r->status != COMMAND_DRY_RUN)
 		rc = -EIO;
 	return rc;
@@ -305,7 +328,8 @@ int gate_by_hand(struct gate *g, const struct gate_wish *wish, int64_t now_us,
 	random_bytes(c.id, sizeof(c.id));
 	*ret = no_result(c.id);
 	rc = process_boot_id(c.boot_id, &err);
-	if (rc == 0 && process_start_ticks(wish->pid, &c.start_ticks) < 0)
+	if (rc == 0 && !command_action_of_host(c.action) &&
+	    process_start_ticks(wish->pid, &c.start_ticks) < 0)
 		rc = error_set(&err, -ESRCH, "no process %d", (int)wish->pid);
 	if (rc == 0)
 		rc = journal_lock(g->journal, LOCK_WAIT_US, &err);

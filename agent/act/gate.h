@@ -21,6 +21,7 @@
 struct gate {
 	const struct act_options *options;
 	struct journal *journal;
+	int poster;       /* poster_start()'s, -1 = none */
 	bool by_hand;     /* set by gate_by_hand for as long as it takes */
 	struct buf *body; /* what the last action made beside its result; NULL = not wanted */
 };
@@ -36,7 +37,7 @@ void gate_tell(struct gate *g, uint64_t kept, struct host_news *ret);
 /* What root asks for. */
 struct gate_wish {
 	const struct action *action;
-	pid_t pid;
+	pid_t pid; /* 0: the whole host */
 	bool dry_run;
 	bool no_policy;
 	int64_t params[COMMAND_PARAMS];

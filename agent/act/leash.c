@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "agent/act/oom_score.h"
 #include "agent/act/process.h"
 #include "common/buf.h"
 #include "common/clock.h"
@@ -36,6 +37,31 @@ const char *leash_judge(const struct leash_sight *a, const struct leash_sight *b
 	    (b->events - a->events) * USEC_PER_SEC >= us * EVENTS_A_SEC)
 		return "it was held up at the limit over 50 times a second";
 	return NULL;
+}
+
+/* ---- what is on a leash: a file of a cgroup, or a process's oom_score_adj ---- */
+
+static bool is_score(const struct leash *o)
+{
+	return strcmp(o->file, OOM_SCORE_FILE) == 0;
+}
+
+static int number_of(const struct leash *o, int64_t *ret)
+{
+	return is_score(o) ? oom_score_read(o->folder, ret, NULL)
+			   : cgroup_number(o->folder, o->file, ret);
+}
+
+static int put(const struct leash *o, int64_t value, struct error *err)
+{
+	return is_score(o) ? oom_score_write(o->folder, value, err)
+			   : cgroup_set(o->folder, o->file, value, err);
+}
+
+/* The kernel keeps limits in pages. */
+static bool is_as_set(const struct leash *o, int64_t now)
+{
+	return is_score(o) ? now == o->set : now / 4096 == o->set / 4096;
 }
 
 /* ---- the file: one line a leash ---- */
@@ -83,7 +109,8 @@ static int take_line(struct leashes *l, const char *line, const uint8_t boot_id[
 			  one->file, &one->before, &one->set, &one->until_us, one->folder) != 6) {
 		return -EBADMSG; /* the second is of memherd before 0.2 */
 	}
-	if (one->folder[0] != '/' || !str_starts(one->file, "memory.") || strchr(one->file, '/'))
+	if (one->folder[0] != '/' || strchr(one->file, '/') ||
+	    (!str_starts(one->file, "memory.") && !is_score(one)))
 		return -EBADMSG;
 	str_hex(mine, boot_id, 16);
 	l->n += strcmp(boot, mine) == 0;
@@ -161,7 +188,24 @@ int leashes_add(struct leashes *l, const struct leash *one, struct error *err)
 	at->before = was.before;
 	rc = save(l, err);
 	if (rc == 0)
-		rc = cgroup_set(one->folder, one->file, one->set, err);
+		rc = put(one, one->set, err);
+	return rc;
+}
+
+int leashes_put(const char *journal, const struct leash *one, struct error *err)
+{
+	char path[LEASH_PATH_SIZE];
+	struct leashes *l = calloc(1, sizeof(*l));
+	int lock, rc;
+
+	leashes_path(path, journal);
+	lock = l ? leashes_lock(path, err) : error_set(err, -ENOMEM, "no memory");
+	rc = lock < 0 ? lock : leashes_load(l, path, err);
+
+	if (rc == 0)
+		rc = leashes_add(l, one, err);
+	leashes_unlock(&lock);
+	free(l);
 	return rc;
 }
 
@@ -184,6 +228,8 @@ static const char *reason_of(struct leash *o, int64_t boot_us)
 {
 	if (boot_us >= o->until_us)
 		return "its time is over";
+	if (is_score(o))
+		return NULL;
 	if (o->n == ARRAY_SIZE(o->sights))
 		memmove(o->sights, o->sights + 1, --o->n * sizeof(o->sights[0]));
 	o->sights[o->n++] = look(o, boot_us);
@@ -212,19 +258,20 @@ static void take_back(const struct leashes *l, const struct leash *o, int64_t bo
 	struct error err = {""};
 	int64_t now;
 
-	if (cgroup_number(o->folder, o->file, &now) < 0) {
+	if (number_of(o, &now) < 0) {
 		log_info("limit cgroup='%s' event=gone", o->folder);
-		tell_end(l, o, boot_us, "over", "its cgroup is gone");
+		tell_end(l, o, boot_us, "over",
+			 is_score(o) ? "the process is gone" : "its cgroup is gone");
 		return;
 	}
-	if (now / 4096 != o->set / 4096) {
+	if (!is_as_set(o, now)) {
 		log_warn("limit cgroup='%s' file=%s event=left why='it was changed by somebody "
 			 "else'",
 			 o->folder, o->file);
 		tell_end(l, o, boot_us, "over", "it was changed by somebody else, and is left");
 		return;
 	}
-	if (cgroup_set(o->folder, o->file, o->before, &err) < 0) {
+	if (put(o, o->before, &err) < 0) {
 		log_error("limit cgroup='%s' error='%s'", o->folder, err.msg);
 		tell_end(l, o, boot_us, "could not be taken back", err.msg);
 		return;

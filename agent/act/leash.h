@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * leash.h - limits that memherd has set and has to take back: when their time is over, when they
- * throttle what they were set on, and after its own end. Each stands in a file of root's before it
- * is set; cgroups forget theirs with the boot, so those of another boot are only dropped.
+ * leash.h - limits (and oom_score_adj) that memherd has set and has to take back: when their time
+ * is over, when they throttle what they were set on, and after its own end. Each stands in a file
+ * of root's before it is set; cgroups forget theirs with the boot, so those of another boot are
+ * only dropped.
  *
  * A limit that freezes is told by the kernel within seconds, not by an OOM kill, which never comes:
  * tasks sleep in reclaim (memory.pressure 'full') and are held up at the limit again and again
@@ -30,9 +31,9 @@ struct leash_sight {
 };
 
 struct leash {
-	char folder[CGROUP_PATH_SIZE];
-	char file[LEASH_FILE_SIZE]; /* 'memory.high' */
-	int64_t before;             /* what stood there; INT64_MAX = no limit */
+	char folder[CGROUP_PATH_SIZE]; /* of a process oom_score_place()'s */
+	char file[LEASH_FILE_SIZE];    /* 'memory.high', OOM_SCORE_FILE */
+	int64_t before;                /* what stood there; INT64_MAX = no limit */
 	int64_t set;
 	int64_t until_us; /* boot clock */
 	int64_t since_us; /* boot clock; 0 = not known, set by memherd before 0.2 */
@@ -70,6 +71,8 @@ int leashes_load(struct leashes *l, const char *path, struct error *err) must_us
 int leashes_add(struct leashes *l, const struct leash *one, struct error *err) must_use;
 /* Reads the file anew, looks at each, takes back what has to be; once a second. Logs each. */
 void leashes_turn(struct leashes *l, int64_t boot_us);
+/* Locks, reads and adds: what an action calls. */
+int leashes_put(const char *journal, const struct leash *one, struct error *err) must_use;
 /* Takes back all of them. */
 void leashes_drop(struct leashes *l, const char *why);
 

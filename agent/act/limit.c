@@ -2,7 +2,6 @@
 #include "agent/act/limit.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/act/leash.h"
@@ -86,23 +85,6 @@ static int find(const struct process *p, const struct action_order *o, struct cg
 	return check_before(one, err);
 }
 
-static int put_on_leash(const char *journal, const struct leash *one, struct error *err)
-{
-	char path[LEASH_PATH_SIZE];
-	struct leashes *l = calloc(1, sizeof(*l));
-	int lock, rc;
-
-	leashes_path(path, journal);
-	lock = l ? leashes_lock(path, err) : error_set(err, -ENOMEM, "no memory");
-	rc = lock < 0 ? lock : leashes_load(l, path, err);
-
-	if (rc == 0)
-		rc = leashes_add(l, one, err);
-	leashes_unlock(&lock);
-	free(l);
-	return rc;
-}
-
 static void say(const struct cgroup_place *place, const struct leash *one, const char *verb,
 		int64_t ttl_s, enum command_status status, struct command_result *r)
 {
@@ -133,7 +115,7 @@ void limit_run(const struct process *p, const struct action_order *o, struct com
 		say(&place, &one, "would set", o->params[LIMIT_TTL], COMMAND_DRY_RUN, r);
 		return;
 	}
-	if (put_on_leash(o->options->journal, &one, &err) < 0) {
+	if (leashes_put(o->options->journal, &one, &err) < 0) {
 		action_say(r, COMMAND_FAILED, "%s", err.msg);
 		return;
 	}

@@ -14,6 +14,7 @@
 #include "agent/act/gate.h"
 #include "agent/act/journal_verify.h"
 #include "agent/act/policy.h"
+#include "agent/act/poster.h"
 #include "agent/act/server.h"
 #include "agent/act/trace_print.h"
 #include "agent/act/watch.h"
@@ -40,6 +41,7 @@ struct arguments {
 	bool verify;
 	const char *params[PARAM_NAMES_MAX]; /* by command_param_name()'s place; NULL = not said */
 	int64_t top;
+	int poster; /* poster_start()'s, -1 = none */
 	const char *command;
 	const char *target;
 };
@@ -50,7 +52,8 @@ static void usage_of(FILE *out, const struct action *a)
 	const struct command_param *p;
 	char preset[COMMAND_PARAM_TEXT_SIZE];
 
-	fprintf(out, "  %-12s PID %s\n", a->name, a->help);
+	fprintf(out, "  %-12s %s %s\n", a->name, command_action_of_host(a->number) ? "   " : "PID",
+		a->help);
 	for (size_t i = 0; (p = command_param_at(a->number, i)); i++) {
 		fprintf(out, "                   --%s %s  %s", p->name, p->words ? p->words : "N",
 			p->help);
@@ -220,10 +223,10 @@ static int open_journal(const struct act_options *o, struct journal **ret, struc
 	return rc < 0 ? rc : journal_open(o->journal, ret, err);
 }
 
-static int run(const struct act_options *o)
+static int run(const struct act_options *o, int poster)
 {
 	auto_buf struct buf body = BUF_INIT(CENSUS_BODY_MAX);
-	struct gate gate = {.options = o, .body = &body};
+	struct gate gate = {.options = o, .body = &body, .poster = poster};
 	struct policy *policy = NULL;
 	struct passwd *user = getpwnam(o->client_user);
 	struct error err;
@@ -293,14 +296,18 @@ static void print_result(const struct action *a, pid_t pid, const struct command
 			 const struct buf *body, const struct arguments *args)
 {
 	if (!args->json) {
+		char of[16] = "";
+
+		if (pid)
+			snprintf(of, sizeof(of), " %d", (int)pid);
 		fprintf(r->status == COMMAND_DONE || r->status == COMMAND_DRY_RUN ? stdout : stderr,
-			"%s %d: %s: %s\n", a->name, (int)pid, command_status_word(r->status),
-			r->detail);
+			"%s%s: %s: %s\n", a->name, of, command_status_word(r->status), r->detail);
 		print_body(a, body, args);
 		return;
 	}
-	printf("{\"action\": \"%s\", \"pid\": %d, \"status\": \"%s\", \"detail\": ", a->name,
-	       (int)pid, command_status_word(r->status));
+	printf("{\"action\": \"%s\"", a->name);
+	print_json_number("pid", pid ? pid : -1);
+	printf(", \"status\": \"%s\", \"detail\": ", command_status_word(r->status));
 	print_json_text(r->detail);
 	print_json_number("rss_before_bytes", r->rss_before);
 	print_json_number("rss_after_bytes", r->rss_after);
@@ -325,11 +332,30 @@ static int take_params(const struct arguments *args, enum command_action action,
 	return rc < 0 ? rc : command_params_check(action, params, err);
 }
 
+/* 0 for the whole host. */
+static int take_target(const struct arguments *args, const struct action *a, int64_t *ret_pid,
+		       struct error *err)
+{
+	bool of_host = command_action_of_host(a->number);
+
+	*ret_pid = 0;
+	if (of_host && args->target)
+		return error_set(err, -EINVAL, "%s '%s': it is done to the whole host", a->name,
+				 args->target);
+	if (of_host)
+		return 0;
+	if (!args->target || str_parse_int(args->target, ret_pid) < 0 || *ret_pid < 1 ||
+	    *ret_pid > INT32_MAX)
+		return error_set(err, -EINVAL, "%s '%s': expected a process id", a->name,
+				 args->target ? args->target : "");
+	return 0;
+}
+
 static int by_hand(const struct act_options *o, const struct action *a,
 		   const struct arguments *args)
 {
 	auto_buf struct buf body = BUF_INIT(CENSUS_BODY_MAX);
-	struct gate gate = {.options = o, .body = &body};
+	struct gate gate = {.options = o, .body = &body, .poster = args->poster};
 	struct gate_wish wish = {
 		.action = a,
 		.dry_run = args->dry_run,
@@ -342,11 +368,8 @@ static int by_hand(const struct act_options *o, const struct action *a,
 
 	if (take_params(args, a->number, wish.params, &err) < 0)
 		return complain(EXIT_USAGE, &err);
-	if (!args->target || str_parse_int(args->target, &pid) < 0 || pid < 1 || pid > INT32_MAX) {
-		error_set(&err, -EINVAL, "%s '%s': expected a process id", a->name,
-			  args->target ? args->target : "");
+	if (take_target(args, a, &pid, &err) < 0)
 		return complain(EXIT_USAGE, &err);
-	}
 	if (open_journal(o, &gate.journal, &err) < 0)
 		return complain(EXIT_FAILED, &err);
 	wish.pid = (pid_t)pid;
@@ -416,14 +439,18 @@ static int dispatch(const struct act_options *o, struct arguments *a)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return complain(EXIT_FAILED, (error_sys(&err, -errno, "no_new_privs"), &err));
+	if (!action || action->number == COMMAND_SHED)
+		a->poster = poster_start(&err);
+	if ((!action || action->number == COMMAND_SHED) && a->poster < 0)
+		return complain(EXIT_FAILED, &err);
 	if (confine(CONFINE_ACT, &err) < 0) /* a fence behind the unit's: go on without it */
 		log_warn("confine=no error=\"%s\"", err.msg);
-	return action ? by_hand(o, action, a) : run(o);
+	return action ? by_hand(o, action, a) : run(o, a->poster);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments args = {.top = TOP_TYPES};
+	struct arguments args = {.top = TOP_TYPES, .poster = -1};
 	struct act_options options = {0};
 	struct error err;
 	int rc = parse_arguments(argc, argv, &args);
@@ -435,5 +462,7 @@ int main(int argc, char **argv)
 	else
 		rc = dispatch(&options, &args);
 	conf_fini(&act_options_table, &options);
+	if (args.poster >= 0)
+		close(args.poster);
 	return rc;
 }

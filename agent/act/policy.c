@@ -51,6 +51,8 @@ struct line {
 	bool names_uid;
 	bool names_container;
 	bool names_bare;
+	bool lower;
+	struct hook hook; /* of a 'shed' line: it judges nothing */
 	unsigned max;
 	int64_t max_window_us;
 	int64_t cooldown_us;
@@ -106,11 +108,24 @@ static bool matches_any(const char *const *globs, size_t n, const char *text)
 	return false;
 }
 
+/* What is done to a whole unit, or bears on who of the host is killed. */
+static bool is_of_unit(const char *action)
+{
+	static const char *const words[] = {"restart", "limit", "reclaim", "oom-score", "shed"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(action, words[i]) == 0)
+			return true;
+	return false;
+}
+
 static const char *always_denied(const char *action, const struct process *p)
 {
-	const struct supervisor *s = &p->supervisor;
-	const char *program = strrchr(p->exe, '/');
+	const struct supervisor *s = p ? &p->supervisor : NULL;
+	const char *program = p ? strrchr(p->exe, '/') : NULL;
 
+	if (!p)
+		return NULL;
 	if (p->pid <= 1)
 		return "pid 1 is never touched";
 	if (p->kernel_thread)
@@ -121,16 +136,21 @@ static const char *always_denied(const char *action, const struct process *p)
 	    matches_any(denied_programs, ARRAY_SIZE(denied_programs),
 			program ? program + 1 : p->exe))
 		return "a program that is always left alone";
-	if ((strcmp(action, "restart") == 0 || strcmp(action, "limit") == 0) &&
-	    s->kind == SUPERVISOR_UNIT &&
+	if (is_of_unit(action) && s->kind == SUPERVISOR_UNIT &&
 	    matches_any(denied_units, ARRAY_SIZE(denied_units), s->name))
-		return "a unit that is never restarted or limited";
+		return "a unit that is never restarted, limited, reclaimed from or asked to shed";
 	return NULL;
 }
 
+/* p: NULL = the whole host, which is nobody's. */
 static bool term_holds(const struct term *t, const struct process *p)
 {
+	if (!p)
+		return t->key == KEY_MAX || t->key == KEY_COOLDOWN || t->key == KEY_QUIET;
 	switch (t->key) {
+	case KEY_UNIT:
+		return p->supervisor.kind == SUPERVISOR_UNIT &&
+		       fnmatch(t->glob, p->supervisor.name, 0) == 0;
 	case KEY_UID:
 		if (t->op == OP_EQ)
 			return p->uid == t->number;
@@ -147,6 +167,7 @@ static bool term_holds(const struct term *t, const struct process *p)
 		return t->number || p->seccomp != 2;
 	case KEY_BARE:
 		return (p->supervisor.kind == SUPERVISOR_BARE) == (bool)t->number;
+	case KEY_LOWER:
 	case KEY_MAX:
 	case KEY_COOLDOWN:
 	case KEY_QUIET:
@@ -163,13 +184,23 @@ static bool is_harmless(const char *action)
 	return strcmp(action, "trim") == 0 || strcmp(action, "census") == 0;
 }
 
+static bool terms_hold(const struct line *l, const struct process *p)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (!term_holds(&l->terms[i], p))
+			return false;
+	return true;
+}
+
 static bool line_matches(const struct line *l, const char *action, const struct process *p)
 {
 	bool restart = strcmp(action, "restart") == 0;
 	bool any = strcmp(l->action, "*") == 0 && (!l->allow || is_harmless(action));
 
-	if (!any && strcmp(l->action, action) != 0)
+	if (l->hook.kind || (!any && strcmp(l->action, action) != 0))
 		return false;
+	if (!p)
+		return terms_hold(l, p);
 	/* Root's processes and containers' are allowed only by a line that speaks of them. */
 	if (l->allow && p->uid == 0 && !l->names_uid)
 		return false;
@@ -178,10 +209,20 @@ static bool line_matches(const struct line *l, const char *action, const struct 
 	/* Who ends what nobody starts again makes an outage. */
 	if (l->allow && restart && p->supervisor.kind == SUPERVISOR_BARE && !l->names_bare)
 		return false;
-	for (size_t i = 0; i < l->n; i++)
-		if (!term_holds(&l->terms[i], p))
-			return false;
-	return true;
+	return terms_hold(l, p);
+}
+
+int policy_hook(const struct policy *policy, const struct process *facts, struct hook *ret)
+{
+	for (size_t i = 0; i < policy->n; i++) {
+		const struct line *l = &policy->lines[i];
+
+		if (!l->hook.kind || !terms_hold(l, facts))
+			continue;
+		*ret = l->hook;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 void policy_judge(const struct policy *p, const char *action, const struct process *facts,
@@ -202,6 +243,7 @@ void policy_judge(const struct policy *p, const char *action, const struct proce
 		ret->allowed = l->allow;
 		ret->line = l->number;
 		ret->max = l->max;
+		ret->lower = l->lower;
 		ret->max_window_us = l->max_window_us;
 		ret->cooldown_us = l->cooldown_us;
 		ret->quiet_from = l->quiet_from;
@@ -302,21 +344,43 @@ static int parse_yes_no(const struct parse *ps, struct term *t, const char *valu
 	return 0;
 }
 
+static bool is_of_host(const char *action)
+{
+	const struct action *a = action_find_name(action);
+
+	return a && command_action_of_host(a->number);
+}
+
 static int parse_value(const struct parse *ps, struct line *l, struct term *t, const char *value)
 {
+	int rc;
+
 	if (!*value)
 		return refuse(ps, "%s has no value", key_words[t->key]);
 	if (t->op != OP_EQ && t->key != KEY_UID)
 		return refuse(ps, "%s takes '=' only", key_words[t->key]);
-	if (!l->allow && (t->key == KEY_MAX || t->key == KEY_COOLDOWN || t->key == KEY_QUIET))
-		return refuse(ps, "%s has no meaning on a deny line", key_words[t->key]);
+	if (!l->allow && (t->key == KEY_MAX || t->key == KEY_COOLDOWN || t->key == KEY_QUIET ||
+			  t->key == KEY_LOWER))
+		return refuse(ps, "%s has no meaning on a %s line", key_words[t->key],
+			      *l->action ? "deny" : "shed");
+	if (is_of_host(l->action) && t->key != KEY_MAX && t->key != KEY_COOLDOWN &&
+	    t->key != KEY_QUIET)
+		return refuse(ps, "%s has no meaning for %s, which is done to the whole host",
+			      key_words[t->key], l->action);
 	switch (t->key) {
+	case KEY_LOWER:
+		if (strcmp(l->action, "oom-score") != 0)
+			return refuse(ps, "%s has a meaning for oom-score alone", "lower");
+		rc = parse_yes_no(ps, t, value);
+		l->lower = rc == 0 && t->number;
+		return rc;
 	case KEY_UID:
 		l->names_uid = true;
 		return parse_number(ps, t, value);
 	case KEY_EXE:
 	case KEY_COMM:
 	case KEY_CGROUP:
+	case KEY_UNIT:
 		t->glob = value;
 		return 0;
 	case KEY_CONTAINER:
@@ -370,6 +434,40 @@ static int parse_term(const struct parse *ps, struct line *l, char *word)
 	return parse_value(ps, l, &l->terms[l->n - 1], value);
 }
 
+/* 'shed unit=shop.service signal=USR1': which, and how; it allows nothing. */
+static int parse_hook(const struct parse *ps, char **save, struct line *l)
+{
+	bool named = false;
+	char *word;
+	int rc = 0;
+
+	l->action = "";
+	while (rc == 0 && (word = strtok_r(NULL, " \t", save))) {
+		size_t n = strcspn(word, "=<>");
+		enum hook_kind kind = hook_find(word, n);
+		struct error why;
+
+		if (kind && word[n] == '=' && l->hook.kind)
+			return refuse(ps, "'%s': a shed line has one hook", word);
+		if (kind && word[n] == '=') {
+			if (hook_parse(kind, word + n + 1, &l->hook, &why) < 0)
+				return refuse(ps, "%s", why.msg);
+			continue;
+		}
+		rc = parse_term(ps, l, word);
+		named = named || (rc == 0 && (l->terms[l->n - 1].key == KEY_UNIT ||
+					      l->terms[l->n - 1].key == KEY_CGROUP ||
+					      l->terms[l->n - 1].key == KEY_EXE));
+	}
+	if (rc < 0)
+		return rc;
+	if (!named)
+		return refuse(ps, "'%s' needs unit=, cgroup= or exe=: whose hook it is", "shed");
+	if (!l->hook.kind)
+		return refuse(ps, "'%s' needs signal=, http= or unix=", "shed");
+	return 0;
+}
+
 static int parse_line(const struct parse *ps, char *text, struct line *l)
 {
 	char *save = NULL;
@@ -377,9 +475,11 @@ static int parse_line(const struct parse *ps, char *text, struct line *l)
 
 	str_safe(l->shown, sizeof(l->shown), text, strlen(text));
 	word = strtok_r(text, " \t", &save);
-	if (strcmp(word, "allow") != 0 && strcmp(word, "deny") != 0)
-		return refuse(ps, "'%s': expected 'allow', 'deny' or 'maintenance'", word);
 	l->number = ps->line;
+	if (strcmp(word, "shed") == 0)
+		return parse_hook(ps, &save, l);
+	if (strcmp(word, "allow") != 0 && strcmp(word, "deny") != 0)
+		return refuse(ps, "'%s': expected 'allow', 'deny', 'shed' or 'maintenance'", word);
 	l->allow = strcmp(word, "allow") == 0;
 	l->action = strtok_r(NULL, " \t", &save);
 	if (!l->action)

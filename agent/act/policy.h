@@ -18,9 +18,9 @@
  * A line is a verdict, an action or '*' (on allow lines trim and census alone; what ends a process,
  * slows it down or runs code of ours in it must be named), and terms that must all hold; the first
  * line that matches decides and nothing matching denies. '=' takes a shell glob for exe, comm and
- * cgroup ('*' crosses '/'), a number for uid. Some processes, and some units, are denied before the
- * file is asked.
- * Pure, but for policy_load.
+ * cgroup ('*' crosses '/'), a number for uid. A line 'shed' says how a service is asked (hook.h);
+ *it allows nothing. Some processes, and some units, are denied before the file is asked. Pure, but
+ *for policy_load.
  */
 #ifndef MEMHERD_AGENT_ACT_POLICY_H
 #define MEMHERD_AGENT_ACT_POLICY_H
@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/act/hook.h"
 #include "agent/act/process.h"
 #include "common/error.h"
 
@@ -39,6 +40,8 @@
 	X(CGROUP, cgroup, "path of its cgroup, glob")                                      \
 	X(CONTAINER, container, "yes: in another pid or user namespace; default no")       \
 	X(SECCOMP, seccomp, "yes: also processes under a seccomp filter; default yes")     \
+	X(UNIT, unit, "name of its systemd unit, glob")                                    \
+	X(LOWER, lower, "on allow, oom-score: yes: also to less than it has; default no")  \
 	X(BARE, bare, "yes: nobody is known to start it again; restart: default no")       \
 	X(MAX, max, "on allow: how often per process, '6/h' or '1/d' ('min', 'h' or 'd')") \
 	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")                    \
@@ -52,6 +55,7 @@ struct policy_verdict {
 	unsigned max;  /* times per max_window_us, 0 = no bound */
 	int64_t max_window_us;
 	int64_t cooldown_us; /* 0 = none */
+	bool lower;          /* an oom_score_adj may be lowered */
 	int quiet_from;      /* minutes of the day; both the same = no quiet hours */
 	int quiet_to;
 	char why[256]; /* one clause: 'line 3: deny *' */
@@ -65,11 +69,16 @@ int policy_parse(const char *where, const char *text, struct policy **ret,
 int policy_load(const char *path, struct policy **ret, struct error *err) must_use;
 void policy_free(struct policy **p);
 
-/* policy may be NULL: then only what is always denied is judged, and the rest is allowed. */
+/* policy may be NULL: then only what is always denied is judged, and the rest is allowed. facts may
+ * be NULL: an action on the whole host, to which no term about a process holds. */
 void policy_judge(const struct policy *p, const char *action, const struct process *facts,
 		  struct policy_verdict *ret);
 /* -EPERM when one of its lines says that there is maintenance now (wall clock). Pure. */
 int policy_maintenance(const struct policy *p, int64_t now_us, struct error *err) must_use;
+/* How a process lets itself be asked to shed memory: the first 'shed' line whose terms hold.
+ * -ENOENT. */
+int policy_hook(const struct policy *policy, const struct process *facts,
+		struct hook *ret) must_use;
 /* Is that minute of the day one in which the line that allowed it wants quiet? Pure. */
 bool policy_is_quiet(const struct policy_verdict *v, int minute);
 

@@ -16,6 +16,7 @@
 
 #include "agent/act/journal.h"
 #include "agent/act/leash.h"
+#include "agent/act/oom_score.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -41,7 +42,8 @@ static void on_end(void *arg, const struct leash *one, const char *what)
 	e = &notes->at[notes->n++];
 	*e = (struct journal_entry){
 		.t_wall_us = clock_wall_us(),
-		.action = COMMAND_LIMIT,
+		.action =
+			strcmp(one->file, OOM_SCORE_FILE) == 0 ? COMMAND_OOM_SCORE : COMMAND_LIMIT,
 		.note = true,
 		.pid = one->pid,
 		.result = {.status = COMMAND_DONE,

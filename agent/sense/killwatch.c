@@ -207,7 +207,12 @@ void killwatch_action(struct killwatch *k, const struct record_action *a)
 		what = VERDICT_ACTION_CENSUS;
 		break;
 	case COMMAND_LIMIT:
+	case COMMAND_RECLAIM:
+	case COMMAND_OOM_SCORE:
+	case COMMAND_DROP_CACHES:
 		/* Who dies of it is killed by the kernel, and the dossier names the cgroup. */
+	case COMMAND_SHED:
+		/* What a program does when it is asked is its own doing. */
 		return;
 	}
 	oom_own_action(k->oom, a->pid, a->start_ticks, what, a->id);

@@ -82,8 +82,13 @@ void action_write(struct json_writer *w, const struct action_row *a)
 	jw_k_bool(w, "dry_run", a->dry_run);
 	jw_k_id(w, "host_id", a->host_id);
 	jw_k_str(w, "host", a->host);
-	jw_k_id(w, "process_id", a->proc_id);
-	jw_k_int(w, "pid", a->pid);
+	if (a->pid) {
+		jw_k_id(w, "process_id", a->proc_id);
+		jw_k_int(w, "pid", a->pid);
+	} else {
+		jw_k_null(w, "process_id");
+		jw_k_null(w, "pid");
+	}
 	jw_k_str(w, "comm", a->process);
 	jw_k_str(w, "actor", a->actor);
 	jw_k_str(w, "reason", a->reason);
@@ -272,6 +277,10 @@ static const struct action_type types[] = {
 	{"gc-threshold", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-freeze", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-unfreeze", SCOPE_ACT_TRIM, "act:trim"},
+	{"reclaim", SCOPE_ACT_LIMIT, "act:limit"},
+	{"drop-caches", SCOPE_ACT_LIMIT, "act:limit"},
+	{"oom-score", SCOPE_ACT_LIMIT, "act:limit"},
+	{"shed", SCOPE_ACT_TRIM, "act:trim"},
 };
 
 static const struct action_type *type_of(const char *type)
@@ -331,21 +340,39 @@ static bool take_expiry(struct call *c, int64_t *ret_us)
 	return false;
 }
 
+/* A process, or of an action on the whole host the host; false when the call has been ended. */
+static bool take_target(struct call *c, struct action_request *req, const char *target)
+{
+	bool of_host = command_action_of_host((unsigned)command_action_find(req->action));
+	const struct host *h = of_host ? view_find_host(c->api->ctx.registry, target) : NULL;
+	const struct process *p = of_host ? NULL : find_target(c->api->ctx.registry, target);
+
+	if (h) {
+		req->host_id = h->host_id;
+		return true;
+	}
+	if (p) {
+		req->host_id = p->host_id;
+		req->proc_id = p->proc_id;
+		return true;
+	}
+	if (of_host)
+		call_fail(c, 404, "there is no host '%.200s' (%s takes HOST)", target, req->action);
+	else
+		call_fail(c, 404, "there is no process '%.200s' (HOST:PID or HOST/SERVICE)",
+			  target);
+	return false;
+}
+
 static void issue(struct call *c, struct action_request *req, const char *target)
 {
-	const struct process *p = find_target(c->api->ctx.registry, target);
 	struct error err = {.msg = ""};
 	const void *body;
 	size_t len;
 	int rc;
 
-	if (!p) {
-		call_fail(c, 404, "there is no process '%.200s' (HOST:PID or HOST/SERVICE)",
-			  target);
+	if (!take_target(c, req, target))
 		return;
-	}
-	req->host_id = p->host_id;
-	req->proc_id = p->proc_id;
 	req->actor = c->who.name;
 	body = http_request_body(c->req, &len);
 	sha256(req->request_hash, body, len);

@@ -205,7 +205,7 @@ static void fill_row(struct action_row *row, const struct dispatch *d,
 	*row = (struct action_row){
 		.host_id = r->host_id,
 		.dry_run = r->dry_run,
-		.proc_id = r->proc_id,
+		.proc_id = p->proc_id,
 		.pid = (int32_t)p->pid,
 		.alert_id = r->alert_id,
 		.fence = (int64_t)d->config.fence,
@@ -250,9 +250,12 @@ static int params_told(struct action_row *row, const struct command *cmd, struct
 	return 0;
 }
 
-static int find_target(const struct dispatch *d, int32_t host_id, int64_t proc_id,
-		       const struct host **ret_host, const struct process **ret_process,
-		       struct error *err)
+/* In the place of a process: of no pid, no start and no service. */
+static const struct process whole_host = {.service = (char *)(uintptr_t) ""};
+
+static int find_target(const struct dispatch *d, const char *action, int32_t host_id,
+		       int64_t proc_id, const struct host **ret_host,
+		       const struct process **ret_process, struct error *err)
 {
 	struct host *h = registry_find_host(d->config.registry, host_id);
 	const struct process *p;
@@ -262,7 +265,9 @@ static int find_target(const struct dispatch *d, int32_t host_id, int64_t proc_i
 	if (h->connected && !h->act)
 		return error_set(err, -EOPNOTSUPP, "no memherd-actd answers on host '%s'",
 				 h->name ? h->name : "");
-	p = registry_find_process(h, proc_id);
+	p = command_action_of_host((unsigned)command_action_find(action))
+		    ? &whole_host
+		    : registry_find_process(h, proc_id);
 	if (!p)
 		return error_set(err, -ESRCH, "no process %" PRId64 " lives on host '%s'", proc_id,
 				 h->name ? h->name : "");
@@ -282,7 +287,7 @@ static int prepare(const struct dispatch *d, const struct action_request *r, int
 	int rc = check_expiry(d, r, now_us, &expires_us, err);
 
 	if (rc == 0)
-		rc = find_target(d, r->host_id, r->proc_id, &h, &p, err);
+		rc = find_target(d, r->action, r->host_id, r->proc_id, &h, &p, err);
 	if (rc < 0)
 		return rc;
 	fill_row(row, d, r, p, now_us, expires_us);
@@ -467,7 +472,7 @@ static int prepare_approval(const struct dispatch *d, struct action_row *row, st
 	const struct process *p;
 	int64_t params[COMMAND_PARAMS];
 	json_t *told;
-	int rc = find_target(d, row->host_id, row->proc_id, &h, &p, err);
+	int rc = find_target(d, row->action, row->host_id, row->proc_id, &h, &p, err);
 
 	if (rc < 0)
 		return rc;

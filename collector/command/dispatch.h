@@ -80,7 +80,7 @@ struct dispatch_config {
 
 struct action_request {
 	int32_t host_id;
-	int64_t proc_id;
+	int64_t proc_id;    /* of no meaning for an action on the whole host */
 	const char *action; /* COMMAND_ACTION_LIST's words */
 	bool dry_run;
 	const char *actor;              /* 'token:ops', 'rule:frag' */

@@ -83,7 +83,10 @@ static void on_done(void *arg, int rc, const struct db_result *r unused_arg,
 
 static void target_of(const struct action_row *row, char *out, size_t size)
 {
-	snprintf(out, size, "%s:%d", *row->host ? row->host : "host", row->pid);
+	if (row->pid)
+		snprintf(out, size, "%s:%d", *row->host ? row->host : "host", row->pid);
+	else
+		snprintf(out, size, "%s", *row->host ? row->host : "host");
 }
 
 static json_t *measure(int64_t v)

@@ -8,7 +8,8 @@
 #include "proto/command_param.h"
 
 /* What a rule may ask for: nothing that ends a process, and nothing that only looks. */
-static const enum command_action allowed[] = {COMMAND_TRIM, COMMAND_GC, COMMAND_LIMIT};
+static const enum command_action allowed[] = {COMMAND_TRIM, COMMAND_GC, COMMAND_LIMIT,
+					      COMMAND_RECLAIM, COMMAND_SHED};
 
 static int find_action(struct rule_parser *p, const char *word, enum command_action *ret)
 {

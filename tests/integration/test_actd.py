@@ -602,7 +602,7 @@ class Collector:
         self.counter += 1
         now = int(time.time() * 1e6)
         f = dict(action=1, id=uuid.uuid4().bytes, host=self.host.bytes, boot=boot_id(), pid=pid, dry=0,
-                 ticks=start_ticks(pid), issued=now, expires=now + 60_000_000,
+                 ticks=start_ticks(pid) if pid else 0, issued=now, expires=now + 60_000_000,
                  counter=self.counter, fence=5, params=(0, 0, 0), domain=b"memherd-cmd-v1")
         f.update(change)
         body = struct.pack("<4sIB3x16s16s16sIQqqQQ48s64s3q16x", b"MHC1", f["action"], f["dry"], f["id"],

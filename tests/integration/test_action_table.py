@@ -28,10 +28,16 @@ ACTIONS = {
     "gc-freeze": (6, (0, 0, 0), "gc-freeze takes no parameter"),
     "gc-unfreeze": (7, (0, 0, 0), "gc-unfreeze takes no parameter"),
     "limit": (16, (1 << 40, 60, 0), "limit: 'bytes' is 9, but at least"),
+    "reclaim": (17, (1 << 40, 0, 0), "reclaim: 'bytes' is 9, but at least"),
+    "drop-caches": (18, (0, 0, 0), "drop-caches: 'kind' is one of"),
+    "oom-score": (19, (999, 0, 0), "oom-score takes no further parameter"),
+    "shed": (20, (0, 0, 0), "shed takes no parameter"),
 }
-REQUIRED = {"limit": ["--bytes", "1TiB"], "gc-threshold": ["--young", "600"]}  # by hand
+REQUIRED = {"limit": ["--bytes", "1TiB"], "reclaim": ["--bytes", "1TiB"], "oom-score": ["--score", "999"], "gc-threshold": ["--young", "600"]}  # by hand
 # Whose good command takes more than a process: it is carried out there.
-ELSEWHERE = {"restart": "test_restart.py", "limit": "test_limit.py"}
+ELSEWHERE = {"restart": "test_restart.py", "limit": "test_limit.py", "reclaim": "test_reclaim.py", "oom-score": "test_reclaim.py",
+             "shed": "test_reclaim.py", "drop-caches": "test_reclaim.py"}
+OF_HOST = {"drop-caches"}  # their command has neither pid nor start
 
 TARGET = """
 import gc, sys, time
@@ -74,6 +80,8 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
     number, params, says_params = ACTIONS[word]
     bare = "".join(f"allow {word} uid>=0 bare=yes container={c}\n" for c in ("yes", "no"))
     plain = "".join(f"allow {word} uid>=0 container={c}LIMIT\n" for c in ("yes", "no"))
+    if word in OF_HOST:
+        bare, plain = "", f"allow {word}LIMIT\n"
     actd.policy(plain.replace("LIMIT", "") + bare)
     collector = Collector(actd.folder)
     (tmp_path / "other").mkdir(mode=0o700)
@@ -87,7 +95,8 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
     link = Link(actd.path("socket"))
 
     def command(**change):
-        return collector.command(p.pid, **{"action": number, "params": params, **change})
+        whose = {"ticks": 0} if word in OF_HOST else {}
+        return collector.command(0 if word in OF_HOST else p.pid, **{"action": number, "params": params, **whose, **change})
 
     now = int(time.time() * 1e6)
     good = command()
@@ -101,7 +110,9 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
         ("too far ahead", command(expires=now + 3600_000_000), "10 min ahead"),
         ("replayed counter", command(counter=0), "counter 0 is not above"),
         ("before this boot", command(boot=bytes(16)), "before this boot"),
-        ("pid reused", command(ticks=reused), "its pid was reused"),
+        ("pid reused", command(ticks=reused), "is done to the whole host" if word in OF_HOST else "its pid was reused"),
+        ("another kind of target", collector.command(p.pid if word in OF_HOST else 0, action=number, params=params, ticks=0),
+         "is done to the whole host" if word in OF_HOST else "no process 0"),
         ("parameters", command(params=(9, 9, -9)), says_params),
         ("unknown action", command(action=250, params=(0, 0, 0)), "unknown action 250"),
     ]:
@@ -118,7 +129,7 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
     open(actd.path("stop"), "w").close()
     refused(command(), "stopped: nothing is done while")
     refused(command(dry=1), "stopped: nothing is done while")
-    by_hand = actd.run(word, p.pid, "--no-policy", *REQUIRED.get(word, []))
+    by_hand = actd.run(word, *([] if word in OF_HOST else [p.pid]), "--no-policy", *REQUIRED.get(word, []))
     assert by_hand.returncode == 3 and "stopped: nothing is done while" in by_hand.stderr, by_hand
     os.unlink(actd.path("stop"))
     with open(actd.path("maintenance"), "w") as f:
@@ -135,7 +146,7 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
     assert "the chain holds" in actd.run("journal", "--verify").stdout
 
     status, detail, answer = link.ask(command(dry=1))
-    assert status == "dry_run" or word in ("restart", "trim", "limit"), detail
+    assert status == "dry_run" or word in ("restart", "trim", "limit", "reclaim", "shed"), detail
     assert p.poll() is None
     # stale fence, after a newer one was seen in a dry run
     link.ask(command(dry=1, fence=7))

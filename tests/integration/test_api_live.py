@@ -33,7 +33,7 @@ RULES = """rule big on process where cmdline ~ "*/api_leak.py*" {
 }
 """
 POLICY = ("allow trim uid>=1000 exe=/usr/bin/python3* max=100/h cooldown=1s\n"
-          "allow gc uid>=1000 exe=/usr/bin/python3*\nallow gc-unfreeze uid>=1000 exe=/usr/bin/python3*\ndeny *\n")
+          "allow drop-caches\nallow gc uid>=1000 exe=/usr/bin/python3*\nallow gc-unfreeze uid>=1000 exe=/usr/bin/python3*\ndeny *\n")
 HOSTILE = 'od"d\\na me.py'
 ENDED = {"done", "failed", "ineffective", "expired", "cancelled", "refused", "unknown"}
 STATES = ENDED | {"waiting_approval", "queued", "sent", "running"}
@@ -556,6 +556,22 @@ def test_action_gc(stack, admin, host):
     end = admin.ended(action["id"])
     assert end["state"] in ("done", "ineffective") and end["detail"].startswith("gc.collect(1) found "), end
     assert stack.leak.alive()
+
+
+def test_action_on_the_whole_host(stack, admin, host):
+    """A dry run all the way: it has no process, and nothing that has one is taken for it."""
+    status, _, action = admin.act(host["name"], type="drop-caches", dry_run=True)
+    assert status == 202 and action["pid"] is None and action["process_id"] is None and action["params"] == {"kind": "pagecache"}
+    end = admin.ended(action["id"])
+    assert end["state"] == "done" and "It rarely helps" in end["detail"] and end["rss_before_bytes"] > 0, end
+    assert any(r["target"] == host["name"] and r["details"].get("id") == action["id"] for r in audit(admin))
+    for type, target, says in (("drop-caches", f"{host['name']}:{stack.leak.pid}", "drop-caches takes HOST"), ("drop-caches", "nobody", "no host"),
+                               ("trim", host["name"], "no process")):
+        status, _, problem = admin.act(target, type=type, dry_run=True)
+        assert status == 404 and says in problem["detail"], problem
+    reader = token_client(stack, admin, "trimmer", ["read", "act:trim"])
+    status, _, problem = reader.act(host["name"], type="drop-caches", dry_run=True)
+    assert status == 403 and "act:limit" in problem["detail"], problem
 
 
 def test_action_pages(stack, admin, host):

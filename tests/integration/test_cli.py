@@ -417,6 +417,9 @@ def test_parameters_are_flags(collector):
     (("gc-threshold", "--young", "5000", "--old", "7"), "gc-threshold", {"young": 5000, "old": 7}),
     (("snapshot", "--kind", "tracemalloc", "--seconds", "9s", "--dry-run"), "tracemalloc", {"seconds": 9}),
     (("gc-freeze",), "gc-freeze", None), (("gc-unfreeze",), "gc-unfreeze", None),
+    (("reclaim", "--bytes", "64MiB"), "reclaim", {"bytes": 64 << 20}), (("shed",), "shed", None),
+    (("oom-score", "--score", "-100", "--for", "10min"), "oom-score", {"score": -100, "for": 600}),
+    (("drop-caches", "--kind", "slab"), "drop-caches", {"kind": "slab"}), (("drop-caches",), "drop-caches", None),
 ])
 def test_the_collector_is_told(collector, args, action, params):
     collector.say("POST", "/actions", dict(ACTION, type=action, state="done"), 202)
@@ -430,6 +433,8 @@ def test_the_collector_is_told(collector, args, action, params):
     (("gc", "web-1:42", "--yes", "--generation", "3"), "'generation' is 3, but at most 2"),
     (("census", "web-1:42", "--now", "--yes", "--method", "fast"), "'method' is 'fast', but one of fitting|snapshot|stopped|live"),
     (("trim", "web-1:42", "--yes", "--method", "live"), "trim takes no --method"),
+    (("oom-score", "web-1:42", "--yes", "--score", "-1000"), "'score' is -1000, but at least -999"),
+    (("drop-caches", "web-1", "--yes", "--kind", "max"), "'kind' is 'max', but one of pagecache|slab|both"),
 ])
 def test_wrong_parameters_are_told_before_anything_is_asked(collector, args, says):
     tell_process(collector)

@@ -108,6 +108,14 @@ class Daemon:
         return self.process.wait(10)
 
 
+def watcher_of(daemon):
+    def name(pid):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    children = pathlib.Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+    wait_for(lambda: "memherd-limits" in map(name, children.read_text().split()))
+    return next(int(pid) for pid in children.read_text().split() if name(pid) == "memherd-limits")
+
+
 @pytest.fixture
 def daemon(actd):
     d = Daemon(actd)
@@ -164,9 +172,9 @@ def test_the_end_of_actd_takes_it_back(actd, daemon, target, sig):
 def test_what_was_left_is_taken_back_at_the_start(actd, daemon, target):
     """The watcher is killed too: as after a crash of both."""
     assert limit(actd, target, "--bytes", "200MiB", "--for", "1h")[0] == 0
-    children = pathlib.Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
+    watcher = watcher_of(daemon)
     daemon.process.send_signal(signal.SIGSTOP)
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(watcher, signal.SIGKILL)
     daemon.process.kill()
     daemon.process.wait()
     assert target.limit() == 200 * MIB
@@ -178,8 +186,8 @@ def test_what_was_left_is_taken_back_at_the_start(actd, daemon, target):
 
 
 def test_without_its_watcher_actd_ends(actd, daemon, target):
-    children = pathlib.Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    watcher = watcher_of(daemon)
+    os.kill(watcher, signal.SIGKILL)
     assert daemon.process.wait(5) == 1
     assert "the watcher of limits has ended" in daemon.said()
 

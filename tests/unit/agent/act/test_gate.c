@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// link: -Wl,--wrap=trim_run
+// link: -Wl,--wrap=trim_run -Wl,--wrap=drop_caches_run
 /* Every way a command can be wrong, against a real process: only the valid cell acts. */
 #include "agent/act/gate.h"
 
@@ -29,6 +29,17 @@ void __wrap_trim_run(const struct process *p, const struct action_order *o,
 	acted += !o->dry_run;
 	dry += o->dry_run;
 	action_say(r, o->dry_run ? COMMAND_DRY_RUN : COMMAND_DONE, "gave back 1 MiB of 2 MiB");
+}
+
+void __wrap_drop_caches_run(const struct process *p, const struct action_order *o,
+			    struct command_result *r);
+void __wrap_drop_caches_run(const struct process *p, const struct action_order *o,
+			    struct command_result *r)
+{
+	assert_null(p);
+	acted += !o->dry_run;
+	dry += o->dry_run;
+	action_say(r, o->dry_run ? COMMAND_DRY_RUN : COMMAND_DONE, "threw away the page cache");
 }
 
 struct place {
@@ -307,7 +318,7 @@ static void the_policy_and_its_rates_hold(void **state)
 	write_text(p->options.policy, "nonsense\n");
 	c = valid(p);
 	r = submit(p, &c);
-	expect_refusal(&r, "expected 'allow', 'deny' or 'maintenance'");
+	expect_refusal(&r, "expected 'allow', 'deny', 'shed' or 'maintenance'");
 	write_text(p->options.policy,
 		   "allow trim uid>=0 max=2/h\nallow trim uid>=0 container=yes max=2/h\n");
 	for (int i = 0; i < 2; i++) {
@@ -409,6 +420,74 @@ static void each_answer_tells_where_the_journal_stands(void **state)
 	assert_memory_equal(again.journal.head, r.journal.head, COMMAND_LINK_SIZE);
 }
 
+static struct command of_host(struct place *p)
+{
+	struct command c = valid(p);
+
+	c.action = COMMAND_DROP_CACHES;
+	c.pid = 0;
+	c.start_ticks = 0;
+	return c;
+}
+
+static void the_whole_host_is_no_process(void **state)
+{
+	struct place *p = *state;
+	struct command c = of_host(p);
+	struct command_result r;
+
+	write_text(p->options.policy, "allow drop-caches\n");
+	c.pid = (uint32_t)p->child;
+	r = submit(p, &c);
+	expect_refusal(&r, "drop-caches is done to the whole host, not to process");
+	c = of_host(p);
+	c.start_ticks = 1;
+	r = submit(p, &c);
+	expect_refusal(&r, "done to the whole host");
+	c = of_host(p);
+	c.boot_id[0] ^= 1;
+	r = submit(p, &c);
+	expect_refusal(&r, "this host before this boot");
+	c = of_host(p);
+	c.action = COMMAND_TRIM;
+	r = submit(p, &c);
+	expect_refusal(&r, "no process 0");
+	write_text(p->options.policy, "allow * uid>=0\n");
+	c = of_host(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "no line of the policy allows it");
+}
+
+static void the_caches_are_dropped_once_an_hour(void **state)
+{
+	struct place *p = *state;
+	struct command c = of_host(p);
+	struct gate_wish wish = {.action = action_find(COMMAND_DROP_CACHES), .no_policy = true};
+	struct command_result r;
+	struct error err;
+
+	write_text(p->options.policy, "allow drop-caches\n");
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+	assert_int_equal(acted, 1);
+	acted = 0;
+	/* memherd-actd starts anew */
+	journal_free(&p->gate.journal);
+	assert_int_equal(journal_open(p->options.journal, &p->gate.journal, &err), 0);
+	c = of_host(p);
+	r = submit(p, &c);
+	expect_refusal(&r, "and drop-caches wants a rest of 60 min");
+	assert_int_equal(gate_by_hand(&p->gate, &wish, clock_wall_us(), &r), -EPERM);
+	expect_refusal(&r, "wants a rest of 60 min");
+	wish.dry_run = true;
+	assert_int_equal(gate_by_hand(&p->gate, &wish, clock_wall_us(), &r), 0);
+	assert_int_equal(dry, 1);
+	wish.dry_run = false;
+	assert_int_equal(gate_by_hand(&p->gate, &wish, clock_wall_us() + 3601 * USEC_PER_SEC, &r),
+			 0);
+	assert_int_equal(acted, 1);
+}
+
 static void without_a_key_nothing_is_done(void **state)
 {
 	struct place *p = *state;
@@ -445,6 +524,8 @@ int main(void)
 		TEST(a_stop_file_stops_all),
 		TEST(maintenance_lets_dry_runs_pass),
 		TEST(each_answer_tells_where_the_journal_stands),
+		TEST(the_whole_host_is_no_process),
+		TEST(the_caches_are_dropped_once_an_hour),
 		TEST(without_a_key_nothing_is_done),
 	};
 

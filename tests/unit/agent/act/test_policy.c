@@ -147,7 +147,8 @@ static void a_restart_is_allowed_by_name_only(void **state unused_arg)
 		{"allow restart cgroup=*/gunicorn.service uid=1000", true, false},
 	};
 	static const char *const named[] = {"limit",     "gc",          "gc-threshold",
-					    "gc-freeze", "gc-unfreeze", "tracemalloc"};
+					    "gc-freeze", "gc-unfreeze", "tracemalloc",
+					    "reclaim",   "oom-score",   "shed"};
 	struct process unit = worker();
 	struct process bare = worker();
 	struct process master = worker();
@@ -197,6 +198,9 @@ static void some_units_are_never_restarted(void **state unused_arg)
 			fail_msg("%s", units[i]);
 		/* A trim leaves the unit as it is. */
 		assert_true(judge_action("allow trim", "trim", &p).allowed);
+		assert_false(judge_action("allow reclaim", "reclaim", &p).allowed);
+		assert_false(judge_action("allow oom-score", "oom-score", &p).allowed);
+		assert_false(judge_action("allow shed", "shed", &p).allowed);
 	}
 }
 
@@ -281,8 +285,8 @@ static void a_mistake_names_file_and_line(void **state unused_arg)
 		const char *text;
 		const char *says;
 	} rows[] = {
-		{"permit trim", "p:1: 'permit': expected 'allow', 'deny' or 'maintenance'"},
-		{"maintenances", "'maintenances': expected 'allow', 'deny' or 'maintenance'"},
+		{"permit trim", "p:1: 'permit': expected 'allow', 'deny', 'shed' or 'maintenance'"},
+		{"maintenances", "'maintenances': expected 'allow', 'deny', 'shed' or 'maintenance'"},
 		{"maintenance soon", "'soon': expected from=TIME or until=TIME"},
 		{"maintenance until", "'until': expected from=TIME or until=TIME"},
 		{"maintenance until=", "'until=': expected a time such as 2026-12-01T06:00Z"},
@@ -319,6 +323,24 @@ static void a_mistake_names_file_and_line(void **state unused_arg)
 		{"allow trim container=perhaps", "expected yes or no"},
 		{"deny trim max=1/h", "no meaning on a deny line"},
 		{"allow trim exe=\x1b[2J", "unprintable"},
+		{"allow trim lower=yes", "lower has a meaning for oom-score alone"},
+		{"allow * lower=yes", "lower has a meaning for oom-score alone"},
+		{"allow oom-score lower=1000", "lower '1000': expected yes or no"},
+		{"deny oom-score lower=yes", "no meaning on a deny line"},
+		{"allow drop-caches uid>=0", "uid has no meaning for drop-caches"},
+		{"deny drop-caches exe=*", "exe has no meaning for drop-caches"},
+		{"shed signal=USR1", "needs unit=, cgroup= or exe="},
+		{"shed uid=1000 signal=USR1", "needs unit=, cgroup= or exe="},
+		{"shed", "needs unit=, cgroup= or exe="},
+		{"shed unit=a.service", "needs signal=, http= or unix="},
+		{"shed unit=a.service signal=USR1 http=127.0.0.1:1/", "a shed line has one hook"},
+		{"shed unit=a.service signal=KILL", "p:1: signal 'KILL': expected HUP, USR1"},
+		{"shed unit=a.service signal=", "signal '': expected"},
+		{"shed unit=a.service http=10.0.0.1:80/x", "expected 127.0.0.1:PORT/PATH"},
+		{"shed unit=a.service unix=x:/y", "expected /SOCKET:/PATH"},
+		{"shed unit=a.service signal>=USR1", "unknown word 'signal>=USR1'"},
+		{"shed unit=a.service signal=USR1 max=1/h", "no meaning on a shed line"},
+		{"shed unit=a.service hook=x", "unknown word 'hook=x'"},
 		{"allow trim uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 uid=1 "
 		 "uid=1 uid=1 uid=1 uid=1 uid=1 uid=1",
 		 "more than 16 terms"},
@@ -331,6 +353,87 @@ static void a_mistake_names_file_and_line(void **state unused_arg)
 		assert_null(policy);
 		assert_says(err, rows[i].says);
 	}
+}
+
+static void the_whole_host_is_nobodys(void **state unused_arg)
+{
+	static const struct {
+		const char *text;
+		bool allowed;
+	} rows[] = {
+		{"allow drop-caches", true},
+		{"allow drop-caches max=1/d cooldown=2h quiet=22:00-06:00", true},
+		{"allow *", false},
+		{"allow * uid>=0 container=yes", false},
+		{"deny *\nallow drop-caches", false},
+		{"deny * uid=0\nallow drop-caches", true},
+		{"deny drop-caches\nallow drop-caches", false},
+		{"allow trim", false},
+		{"", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (judge_action(rows[i].text, "drop-caches", NULL).allowed != rows[i].allowed)
+			fail_msg("'%s'", rows[i].text);
+	assert_int_equal(judge_action("allow drop-caches max=1/d", "drop-caches", NULL).max, 1);
+}
+
+static void a_score_is_lowered_by_a_word_of_its_own(void **state unused_arg)
+{
+	struct process p = worker();
+
+	assert_false(judge_action("allow oom-score", "oom-score", &p).lower);
+	assert_false(judge_action("allow oom-score lower=no", "oom-score", &p).lower);
+	assert_true(judge_action("allow oom-score lower=yes", "oom-score", &p).lower);
+	assert_true(judge_action("allow oom-score lower=yes", "oom-score", &p).allowed);
+	assert_false(judge_action("allow *\nallow oom-score", "oom-score", &p).lower);
+}
+
+static int hook_of(const char *text, const struct process *p, struct hook *h)
+{
+	struct policy *policy = NULL;
+	struct error err = {""};
+	int rc;
+
+	if (policy_parse("policy", text, &policy, &err) < 0)
+		fail_msg("'%s': %s", text, err.msg);
+	rc = policy_hook(policy, p, h);
+	policy_free(&policy);
+	return rc;
+}
+
+static void a_hook_is_its_services_own(void **state unused_arg)
+{
+	struct process p = worker();
+	struct hook h;
+
+	supervisor_of_cgroup(p.cgroup, &p.supervisor);
+	assert_int_equal(hook_of("shed unit=gunicorn.service signal=USR1", &p, &h), 0);
+	assert_int_equal(h.kind, HOOK_SIGNAL);
+	assert_int_equal(hook_of("shed unit=gunicorn*.service comm=gunicorn signal=USR1", &p, &h),
+			 0);
+	assert_int_equal(hook_of("shed unit=shop.service signal=USR1", &p, &h), -ENOENT);
+	assert_int_equal(hook_of("shed unit=gunicorn.service uid=0 signal=USR1", &p, &h), -ENOENT);
+	assert_int_equal(hook_of("allow shed unit=gunicorn.service", &p, &h), -ENOENT);
+	/* the first that holds */
+	assert_int_equal(hook_of("shed unit=x.service signal=HUP\nshed exe=*/python3* "
+				 "http=[::1]:81/a\nshed exe=* signal=HUP",
+				 &p, &h),
+			 0);
+	assert_int_equal(h.kind, HOOK_HTTP);
+	assert_true(h.v6);
+	assert_int_equal(h.port, 81);
+	/* it allows nothing */
+	assert_false(judge_action("shed unit=gunicorn.service signal=USR1", "shed", &p).allowed);
+	assert_true(judge_action("shed unit=gunicorn.service signal=USR1\nallow shed "
+				 "unit=gunicorn.service",
+				 "shed", &p)
+			    .allowed);
+	/* a user's own manager is not believed */
+	strcpy(p.cgroup,
+	       "/user.slice/user-1000.slice/user@1000.service/app.slice/gunicorn.service");
+	supervisor_of_cgroup(p.cgroup, &p.supervisor);
+	assert_int_equal(hook_of("shed unit=gunicorn.service signal=USR1", &p, &h), -ENOENT);
 }
 
 static void every_failed_allocation_is_told(void **state unused_arg)
@@ -365,6 +468,9 @@ int main(void)
 		cmocka_unit_test(some_are_never_touched),
 		cmocka_unit_test(maintenance_holds_between_its_times),
 		cmocka_unit_test(a_mistake_names_file_and_line),
+		cmocka_unit_test(the_whole_host_is_nobodys),
+		cmocka_unit_test(a_score_is_lowered_by_a_word_of_its_own),
+		cmocka_unit_test(a_hook_is_its_services_own),
 		cmocka_unit_test(every_failed_allocation_is_told),
 	};
 
