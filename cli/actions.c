@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is done: trim, restart, actions. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -129,7 +130,7 @@ int command_actions(struct cli *c)
 }
 
 /* A word on an action that waits; the answer is the action. */
-static int tell(struct cli *c, const char *word)
+static int tell(struct cli *c, const char *word, json_t *body)
 {
 	json_t *action = NULL;
 	char escaped[128];
@@ -139,21 +140,60 @@ static int tell(struct cli *c, const char *word)
 	if (rest_escape(c->rest, c->args[0], escaped, sizeof(escaped)) < 0)
 		return cli_usage(word);
 	snprintf(path, sizeof(path), "/actions/%s/%s", escaped, word);
-	code = cli_ask(c, &(struct rest_request){.method = "POST", .path = path}, &action);
+	code = cli_ask(c, &(struct rest_request){.method = "POST", .path = path, .body = body},
+		       &action);
 	if (!code)
 		code = cli_print_action(c, action);
 	json_decref(action);
 	return code;
 }
 
+/* The approver's own signature on what waits, as the body of his approval. */
+static int sign_waiting(struct cli *c, json_t **ret_body)
+{
+	json_t *action = NULL, *process = NULL;
+	uint8_t id[16];
+	char path[96];
+	char warrant[CLI_WARRANT_SIZE];
+	int code = get_action(c, c->args[0], &action);
+
+	if (code)
+		return code;
+	snprintf(path, sizeof(path), "/processes/%.40s",
+		 field_text(action, "process_id") ? field_text(action, "process_id") : "0");
+	if (!field_text(action, "type") || !field_text(action, "id") ||
+	    uuid_parse(id, field_text(action, "id")) < 0)
+		code = CLI_FAILED;
+	if (!code)
+		code = cli_get(c, path, &process);
+	if (!code)
+		code = cli_warrant(c,
+				   &(struct cli_wish){.type = field_text(action, "type"),
+						      .id = id,
+						      .process = process,
+						      .params = json_object_get(action, "params")},
+				   warrant);
+	if (!code)
+		*ret_body = json_pack("{s:s}", "warrant", warrant);
+	json_decref(process);
+	json_decref(action);
+	return code;
+}
+
 int command_approve(struct cli *c)
 {
-	return tell(c, "approve");
+	json_t *body = NULL;
+	int code = c->sign_key ? sign_waiting(c, &body) : CLI_OK;
+
+	if (!code)
+		code = tell(c, "approve", body);
+	json_decref(body);
+	return code;
 }
 
 int command_cancel(struct cli *c)
 {
-	return tell(c, "cancel");
+	return tell(c, "cancel", NULL);
 }
 
 /* What a person is asked before a running process is touched; one %s. */
@@ -282,6 +322,33 @@ static void say_waiting(const json_t *action)
 			id, id);
 }
 
+/* An operator's own signature, on the process that the target means now. */
+static int sign_wish(struct cli *c, const char *type, json_t *params, json_t *body)
+{
+	json_t *process = NULL;
+	uint8_t id[16];
+	char warrant[CLI_WARRANT_SIZE];
+	char target[64];
+	int code = cli_target(c, c->args[0], &process);
+
+	if (code)
+		return code;
+	random_bytes(id, sizeof(id));
+	id[6] = (uint8_t)((id[6] & 0x0f) | 0x40); /* RFC 9562: version 4 */
+	id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+	code = cli_warrant(
+		c, &(struct cli_wish){.type = type, .id = id, .process = process, .params = params},
+		warrant);
+	snprintf(target, sizeof(target), "%.20s:%" PRId64,
+		 field_text(process, "host_id") ? field_text(process, "host_id") : "0",
+		 (int64_t)json_integer_value(json_object_get(process, "pid")));
+	if (!code && (json_object_set_new(body, "warrant", json_string(warrant)) < 0 ||
+		      json_object_set_new(body, "target", json_string(target)) < 0))
+		code = CLI_FAILED;
+	json_decref(process);
+	return code;
+}
+
 int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 {
 	uint8_t random[16];
@@ -309,7 +376,12 @@ int cli_act(struct cli *c, const char *type, const char *question, json_t **ret)
 	}
 	if (json_object_size(params))
 		json_object_set(body, "params", params);
+	code = c->sign_key && !c->dry_run ? sign_wish(c, type, params, body) : CLI_OK;
 	json_decref(params);
+	if (code) {
+		json_decref(body);
+		return code;
+	}
 	code = cli_ask(c,
 		       &(struct rest_request){.method = "POST",
 					      .path = "/actions",

@@ -70,10 +70,13 @@ const struct cli_command cli_commands[] = {
 	 "why a Python process grows: verdict, evidence, where its memory is, what to do"},
 	{"actions", 0, 2, command_actions, "[[show] ACTION] [--limit N]",
 	 "what was done to processes and what it gained"},
-	{"approve", 1, 1, command_approve, "ACTION",
+	{"approve", 1, 1, command_approve, "ACTION [--sign-key FILE [--ttl 1h]]",
 	 "let an action go ahead that waits for a second person"},
 	{"cancel", 1, 1, command_cancel, "ACTION",
 	 "give up an action that waits for approval or for its host"},
+	{"keygen", 1, 1, command_keygen, "FILE",
+	 "an operator's key for --sign-key, made where there is none; prints its public half for "
+	 "hosts' /etc/memherd/operators/NAME.pub"},
 	{"audit", 0, 2, command_audit, "[verify [HEAD]] [--limit N]",
 	 "who did what, the oldest first; verify follows its chain of hashes, and looks for a head "
 	 "that was kept"},

@@ -11,6 +11,7 @@
 
 #include "cli/rest.h"
 #include "cli/table.h"
+#include "proto/command.h"
 #include "proto/command_param.h"
 
 /* Promised to scripts. */
@@ -42,8 +43,9 @@ struct cli {
 	const char *reason;
 	const char *limit;
 	const char *top;
-	bool diff;        /* with the census before, or with the one named */
-	const char *base; /* NULL: the one before */
+	const char *sign_key; /* a file: what is asked for is signed with it, too */
+	bool diff;            /* with the census before, or with the one named */
+	const char *base;     /* NULL: the one before */
 	bool now;
 	const char *kind;                   /* of a snapshot */
 	const char *params[CLI_PARAMS_MAX]; /* by command_param_name()'s place; NULL = not said */
@@ -87,6 +89,7 @@ int command_explain(struct cli *c);
 int command_actions(struct cli *c);
 int command_approve(struct cli *c);
 int command_cancel(struct cli *c);
+int command_keygen(struct cli *c);
 int command_audit(struct cli *c);
 int command_breakers(struct cli *c);
 int command_enroll_token(struct cli *c);
@@ -119,6 +122,17 @@ int cli_print_table(const struct cli *c, struct table *t);
  * failure too: what has come of it.
  */
 int cli_act(struct cli *c, const char *type, const char *question, json_t **ret) must_use;
+/* What an operator's own signature is asked for: an action with that id, of that process as REST
+ * tells it, with these members of params (the rest preset). */
+struct cli_wish {
+	const char *type;
+	const uint8_t *id; /* 16 bytes */
+	const json_t *process;
+	json_t *params; /* may be NULL */
+};
+#define CLI_WARRANT_SIZE 385 /* hex digits of command_warrant, NUL */
+/* Signs it with --sign-key; says what on stderr. */
+int cli_warrant(struct cli *c, const struct cli_wish *wish, char out[CLI_WARRANT_SIZE]) must_use;
 /* The action as a table, or as it came. */
 int cli_print_action(struct cli *c, const json_t *action);
 /* Did it end as done? */

@@ -30,6 +30,7 @@ enum {
 	OPT_DIFF,
 	OPT_NOW,
 	OPT_KIND,
+	OPT_SIGN_KEY,
 	OPT_PARAM, /* and the name's place; the last */
 };
 
@@ -51,6 +52,7 @@ static const struct option fixed[] = {
 	{"diff", optional_argument, NULL, OPT_DIFF},
 	{"now", no_argument, NULL, OPT_NOW},
 	{"kind", required_argument, NULL, OPT_KIND},
+	{"sign-key", required_argument, NULL, OPT_SIGN_KEY},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 };
@@ -88,6 +90,9 @@ static void usage(FILE *out)
 		fprintf(out, "  %-13s %s\n  %-13s   %s\n", k->name, k->help, "", k->usage);
 	fputs("\n  --json             print what REST answered\n"
 	      "  --url URL          collector (MEMHERD_URL, default " DEFAULT_URL ")\n"
+	      "  --sign-key FILE    sign an action with an operator's key, too (with --ttl 1h), "
+	      "for\n"
+	      "                     hosts whose policy says signed=yes\n"
 	      "  --token-file FILE  bearer token (MEMHERD_TOKEN, default " DEFAULT_TOKEN_FILE ")\n"
 	      "  --version, --help\n\n"
 	      "Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 unreachable, "
@@ -151,6 +156,9 @@ static void take_option(struct cli *c, struct place *at, int opt)
 		break;
 	case OPT_KIND:
 		c->kind = optarg;
+		break;
+	case OPT_SIGN_KEY:
+		c->sign_key = optarg;
 		break;
 	case OPT_NOW:
 		c->now = true;

@@ -230,13 +230,11 @@ static const struct sessions_ops sessions_ops = {.on_hello = on_hello,
 						 .on_disconnected = on_disconnected,
 						 .on_result = on_result};
 
-static int send_command(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
-			const uint8_t signature[SIGN_SIZE])
+static int send_command(void *arg, int32_t host_id, const struct command_request *request)
 {
 	struct collector *c = arg;
 
-	return sessions_send_command(c->sessions, host_id, body, COMMAND_SIZE, signature,
-				     SIGN_SIZE);
+	return sessions_send_command(c->sessions, host_id, request);
 }
 
 static void count_action(struct collector_stats *s, const struct action_row *row)

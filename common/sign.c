@@ -84,24 +84,30 @@ static int load_file(const char *path, EVP_PKEY **ret, struct error *err)
 	return 0;
 }
 
-int sign_key_open(const char *path, struct sign_key **ret, struct error *err)
+int sign_key_load(const char *path, struct sign_key **ret, struct error *err)
 {
 	auto_free struct sign_key *k = calloc(1, sizeof(*k));
-	int rc = 0;
+	int rc;
 
 	if (!k)
 		return error_set(err, -ENOMEM, "no memory for key '%s'", path);
+	rc = load_file(path, &k->pkey, err);
+	if (rc < 0)
+		return rc;
+	*ret = take_ptr(k);
+	return 0;
+}
+
+int sign_key_open(const char *path, struct sign_key **ret, struct error *err)
+{
+	int rc = 0;
+
 	if (access(path, F_OK) < 0) {
 		if (errno != ENOENT)
 			return error_sys(err, -errno, "cannot look at '%s'", path);
 		rc = make_file(path, err);
 	}
-	if (rc == 0)
-		rc = load_file(path, &k->pkey, err);
-	if (rc < 0)
-		return rc;
-	*ret = take_ptr(k);
-	return 0;
+	return rc < 0 ? rc : sign_key_load(path, ret, err);
 }
 
 void sign_key_free(struct sign_key **k)

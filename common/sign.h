@@ -17,6 +17,8 @@ struct sign_key;
 
 /* Makes path (PEM, 0600) at the first call, then loads it. */
 int sign_key_open(const char *path, struct sign_key **ret, struct error *err) must_use;
+/* The same, of a file that must be there. */
+int sign_key_load(const char *path, struct sign_key **ret, struct error *err) must_use;
 void sign_key_free(struct sign_key **k);
 int sign_key_public(const struct sign_key *k, uint8_t pub[SIGN_KEY_SIZE]) must_use;
 /* Signs domain || data: the domain keeps a signature from being used for anything else. */

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/sign.h"
 #include "common/str.h"
 #include "proto/command_param.h"
 
-#define COMMAND_MAGIC "MHC1"
-#define RESULT_MAGIC  "MHR1"
-#define MAGIC_SIZE    4
+#define COMMAND_MAGIC   "MHC1"
+#define RESULT_MAGIC    "MHR1"
+#define STATEMENT_MAGIC "MHO1"
+#define MAGIC_SIZE      4
 
 enum field_kind {
 	FIELD_BYTES,  /* as they are */
@@ -54,7 +56,23 @@ static const struct field command_fields[] = {
 	FIELD(NUMBER, command, params[0]),
 	FIELD(NUMBER, command, params[1]),
 	FIELD(NUMBER, command, params[2]),
-	SPARE_AFTER(4 + 8 + 48 + 4 + 40 + 48 + 64 + 24, COMMAND_SIZE),
+	SPARE_AFTER(4 + 8 + 48 + 4 + 40 + 48 + 64 + 24 + COMMAND_WARRANT_HASH_SIZE, COMMAND_SIZE),
+	FIELD(BYTES, command, warrant_hash),
+};
+
+static const struct field statement_fields[] = {
+	FIELD(NUMBER, command_statement, action),
+	FIELD(BYTES, command_statement, id),
+	FIELD(BYTES, command_statement, host_uuid),
+	FIELD(BYTES, command_statement, boot_id),
+	FIELD(NUMBER, command_statement, pid),
+	FIELD(NUMBER, command_statement, start_ticks),
+	FIELD(NUMBER, command_statement, issued_us),
+	FIELD(NUMBER, command_statement, expires_us),
+	FIELD(NUMBER, command_statement, params[0]),
+	FIELD(NUMBER, command_statement, params[1]),
+	FIELD(NUMBER, command_statement, params[2]),
+	SPARE_AFTER(4 + 4 + 48 + 4 + 24 + 24, COMMAND_STATEMENT_SIZE),
 };
 
 #define SPAN_AT (4 + 4 + 16 + 48 + 384)
@@ -276,6 +294,59 @@ int command_unpack(const void *data, size_t len, struct command *ret, struct err
 		return -EBADMSG;
 	*ret = c;
 	return 0;
+}
+
+void command_statement_pack(uint8_t out[COMMAND_STATEMENT_SIZE], const struct command_statement *s)
+{
+	pack(out, STATEMENT_MAGIC, statement_fields, ARRAY_SIZE(statement_fields), s);
+}
+
+int command_statement_unpack(const uint8_t data[COMMAND_STATEMENT_SIZE],
+			     struct command_statement *ret, struct error *err)
+{
+	struct command_statement s = {0};
+	int rc = unpack(data, STATEMENT_MAGIC, statement_fields, ARRAY_SIZE(statement_fields), &s,
+			err);
+
+	if (rc < 0)
+		return rc;
+	if (!command_action_word(s.action))
+		return error_set(err, -EBADMSG, "statement asks for unknown action %u",
+				 (unsigned)s.action);
+	if (command_params_check(s.action, s.params, err) < 0)
+		return -EBADMSG;
+	if (s.issued_us < 0 || s.expires_us <= s.issued_us ||
+	    s.expires_us - s.issued_us > COMMAND_STATEMENT_LIFE_US)
+		return error_set(err, -EBADMSG, "statement is not good for at most 24 hours");
+	*ret = s;
+	return 0;
+}
+
+int command_statement_fits(const struct command_statement *s, const struct command *c,
+			   struct error *err)
+{
+	const char *what = NULL;
+
+	if (memcmp(s->host_uuid, c->host_uuid, sizeof(s->host_uuid)) != 0)
+		what = "for another host";
+	else if (memcmp(s->boot_id, c->boot_id, sizeof(s->boot_id)) != 0 || s->pid != c->pid ||
+		 s->start_ticks != c->start_ticks)
+		what = "for another process";
+	else if (s->action != c->action)
+		what = "for another action";
+	else if (memcmp(s->params, c->params, sizeof(s->params)) != 0)
+		what = "for other parameters";
+	else if (memcmp(s->id, c->id, sizeof(s->id)) != 0)
+		what = "for another command";
+	return what ? error_set(err, -EACCES, "the operator's signature is %s", what) : 0;
+}
+
+void command_warrant_hash(uint8_t out[COMMAND_WARRANT_HASH_SIZE], const struct command_warrant *o)
+{
+	uint8_t hash[SHA256_SIZE];
+
+	sha256(hash, o, sizeof(*o));
+	memcpy(out, hash, COMMAND_WARRANT_HASH_SIZE);
 }
 
 void command_result_pack(uint8_t out[COMMAND_RESULT_SIZE], const struct command_result *r)

@@ -10,6 +10,7 @@
 #define MEMHERD_PROTO_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -25,6 +26,12 @@
 #define COMMAND_SPAN_SIZE 44
 
 #define COMMAND_PARAMS 3
+
+/* What an operator signs with a key that no collector has: command_statement. */
+#define COMMAND_WARRANT_DOMAIN    "memherd-warrant-v1"
+#define COMMAND_STATEMENT_SIZE    128
+#define COMMAND_STATEMENT_LIFE_US (24 * 3600 * 1000000LL) /* the longest */
+#define COMMAND_WARRANT_HASH_SIZE 8
 
 /* X(NAME, number, word): what may be asked. Parameters: command_param.c. */
 #define COMMAND_ACTION_LIST(X)             \
@@ -82,6 +89,31 @@ struct command {
 	char actor[COMMAND_ACTOR_SIZE];   /* 'rule:frag', 'token:ops' */
 	char reason[COMMAND_REASON_SIZE]; /* for the host's log */
 	int64_t params[COMMAND_PARAMS];   /* what command_param.h says of the action; else zero */
+	/* command_warrant_hash() of what comes along; zero = nothing does. An older memherd-actd
+	 * knows no such bytes and refuses the command. */
+	uint8_t warrant_hash[COMMAND_WARRANT_HASH_SIZE];
+};
+
+/*
+ * That an operator wants this done: what a command says that does not depend on the collector. The
+ * id is the command's, so that a host's journal, which runs an id once, refuses it twice.
+ */
+struct command_statement {
+	uint8_t id[16];
+	uint8_t host_uuid[16];
+	enum command_action action;
+	uint8_t boot_id[16];
+	uint32_t pid;
+	uint64_t start_ticks;
+	int64_t issued_us;
+	int64_t expires_us; /* at most COMMAND_STATEMENT_LIFE_US after issued */
+	int64_t params[COMMAND_PARAMS];
+};
+
+/* As it travels beside a command, and is stored. */
+struct command_warrant {
+	uint8_t statement[COMMAND_STATEMENT_SIZE];
+	uint8_t signature[64];
 };
 
 /*
@@ -134,11 +166,24 @@ bool command_result_split(uint8_t result[COMMAND_RESULT_SIZE], uint8_t journal[C
 void command_result_join(uint8_t result[COMMAND_RESULT_SIZE],
 			 const uint8_t journal[COMMAND_SPAN_SIZE]);
 
-/* What link sends to memherd-actd over its SOCK_SEQPACKET socket: one datagram, one answer of
- * COMMAND_RESULT_SIZE bytes. */
+void command_statement_pack(uint8_t out[COMMAND_STATEMENT_SIZE], const struct command_statement *s);
+/* -EBADMSG as command_unpack, and for a life that ends before it begins or is too long. */
+int command_statement_unpack(const uint8_t data[COMMAND_STATEMENT_SIZE],
+			     struct command_statement *ret, struct error *err) must_use;
+/* Is it of this command? -EACCES names what differs. Times are not looked at. */
+int command_statement_fits(const struct command_statement *s, const struct command *c,
+			   struct error *err) must_use;
+void command_warrant_hash(uint8_t out[COMMAND_WARRANT_HASH_SIZE], const struct command_warrant *o);
+
+/* What link sends to memherd-actd over its SOCK_SEQPACKET socket: one datagram, with or without the
+ * operator's part, and one answer of COMMAND_RESULT_SIZE bytes. */
 struct command_request {
 	uint8_t body[COMMAND_SIZE];
 	uint8_t signature[64];
+	struct command_warrant warrant;
+	bool has_warrant; /* not sent */
 };
+#define COMMAND_REQUEST_SIZE        offsetof(struct command_request, warrant)
+#define COMMAND_REQUEST_SIGNED_SIZE offsetof(struct command_request, has_warrant)
 
 #endif

@@ -180,7 +180,11 @@ int wire_unpack_command(struct arena *a, const uint8_t *data, size_t len, struct
 	*ret = (struct wire_command){
 		.body = rules_blob(&r, m->body, 1, COMMAND_BODY_MAX, "body"),
 		.signature = rules_blob(&r, m->signature, 0, SIGNATURE_SIZE, "signature"),
+		.warrant = rules_blob(&r, m->warrant, 0, sizeof(struct command_warrant), "warrant"),
 	};
+	rules_demand(&r, !m->warrant.len || m->warrant.len == sizeof(struct command_warrant),
+		     "'warrant' has %zu bytes, expected %zu", m->warrant.len,
+		     sizeof(struct command_warrant));
 	rules_demand(&r, !m->signature.len || m->signature.len == SIGNATURE_SIZE,
 		     "'signature' has %zu bytes, expected %d", m->signature.len, SIGNATURE_SIZE);
 	return r.code;

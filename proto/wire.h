@@ -366,6 +366,7 @@ struct wire_blob {
 struct wire_command {
 	struct wire_blob body;
 	struct wire_blob signature;
+	struct wire_blob warrant; /* command_warrant; empty = none */
 };
 
 struct wire_command_result {

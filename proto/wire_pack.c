@@ -243,6 +243,7 @@ void wire_pack_command(struct buf *b, const struct wire_command *m)
 {
 	put_bytes(b, 1, m->body.data, m->body.len);
 	put_bytes(b, 2, m->signature.data, m->signature.len);
+	put_bytes(b, 4, m->warrant.data, m->warrant.len);
 }
 
 void wire_pack_command_result(struct buf *b, const struct wire_command_result *m)

@@ -41,16 +41,23 @@ int authority_load(const char *key_path, const char *uuid_path, struct authority
 	return 0;
 }
 
-int authority_verify(const struct authority *a, const struct command_request *r,
-		     struct command *ret, struct error *err)
+int authority_check(const struct authority *a, const struct command_request *r, struct error *err)
 {
-	struct command c;
 	int rc = sign_check(a->key, COMMAND_DOMAIN, r->body, sizeof(r->body), r->signature);
 
 	if (rc == -EBADMSG)
 		return error_set(err, -EACCES, "the signature is not of this host's command key");
+	return rc < 0 ? error_sys(err, rc, "cannot check the signature") : 0;
+}
+
+int authority_verify(const struct authority *a, const struct command_request *r,
+		     struct command *ret, struct error *err)
+{
+	struct command c;
+	int rc = authority_check(a, r, err);
+
 	if (rc < 0)
-		return error_sys(err, rc, "cannot check the signature");
+		return rc;
 	rc = command_unpack(r->body, sizeof(r->body), &c, err);
 	if (rc < 0)
 		return rc;

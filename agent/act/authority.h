@@ -21,6 +21,9 @@ struct authority {
 /* Reads the key (64 hex digits, a file of root's) and the host's uuid (text). */
 int authority_load(const char *key_path, const char *uuid_path, struct authority *ret,
 		   struct error *err) must_use;
+/* The signature alone: -EACCES. */
+int authority_check(const struct authority *a, const struct command_request *r,
+		    struct error *err) must_use;
 /* -EACCES for a wrong signature or host, -EBADMSG for bytes that are signed and make no sense. */
 int authority_verify(const struct authority *a, const struct command_request *r,
 		     struct command *ret, struct error *err) must_use;

@@ -34,7 +34,7 @@ static struct command_result no_result(const uint8_t id[16])
 	return r;
 }
 
-static void log_result(const struct command *c, const struct process *p,
+static void log_result(const struct command *c, const struct process *p, const char *signer,
 		       const struct command_result *r)
 {
 	char id[33];
@@ -44,15 +44,16 @@ static void log_result(const struct command *c, const struct process *p,
 				       : LOG_LEVEL_WARN;
 
 	str_hex(id, r->id, sizeof(r->id));
-	log_line(level,
-		 "command=%s action=%s params='%s' pid=%u comm='%s' uid=%d actor='%s' reason='%s' "
-		 "status=%s "
-		 "rss_before=%lld rss_after=%lld held_us=%lld detail='%s'",
-		 id, command_action_word(c->action),
-		 command_params_text(params, c->action, c->params), c->pid, p ? p->comm : "",
-		 p ? (int)p->uid : -1, c->actor, c->reason, command_status_word(r->status),
-		 (long long)r->rss_before, (long long)r->rss_after, (long long)r->held_us,
-		 r->detail);
+	log_line(
+		level,
+		"command=%s action=%s params='%s' pid=%u comm='%s' uid=%d actor='%s' operator='%s' "
+		"reason='%s' status=%s "
+		"rss_before=%lld rss_after=%lld held_us=%lld detail='%s'",
+		id, command_action_word(c->action),
+		command_params_text(params, c->action, c->params), c->pid, p ? p->comm : "",
+		p ? (int)p->uid : -1, c->actor, signer, c->reason, command_status_word(r->status),
+		(long long)r->rss_before, (long long)r->rss_after, (long long)r->held_us,
+		r->detail);
 }
 
 /*
@@ -145,6 +146,11 @@ static int check_policy(const struct gate *g, const struct command *c, const str
 	/* A dry run changes nothing, disturbs nobody and uses nothing up. */
 	if (c->dry_run)
 		return 0;
+	if (v.signed_only && !g->by_hand && !*g->signer)
+		return error_set(
+			err, -EPERM,
+			"policy line %u wants an operator's signature (memherd --sign-key)",
+			v.line);
 	rc = check_quiet(&v, now_us, err);
 	return rc < 0 ? rc : check_rate(g, c, p, &v, now_us, err);
 }
@@ -258,23 +264,38 @@ static int execute(struct gate *g, const struct command *c, bool no_policy, int6
 		log_error("journal error='%s'", err.msg);
 	if (journal_find(g->journal, c->id, &told) == 0)
 		r->journal = told.journal;
-	log_result(c, known, r);
+	log_result(c, known, g->by_hand ? "" : g->signer, r);
 	if (rc == 0 && r->status != COMMAND_DONE && r->status != COMMAND_DRY_RUN)
 		rc = -EIO;
+	return rc;
+}
+
+/* Both signatures, over the exact bytes, before one field is read. */
+static int verify(struct gate *g, const struct command_request *request, int64_t now_us,
+		  struct command *c, struct error *err)
+{
+	struct authority authority;
+	int rc = authority_load(g->options->command_key, g->options->host_uuid_file, &authority,
+				err);
+
+	if (rc == 0)
+		rc = authority_check(&authority, request, err);
+	if (rc == 0 && request->has_warrant)
+		rc = operators_check(g->options->operators, &request->warrant, g->signer, err);
+	if (rc == 0)
+		rc = authority_verify(&authority, request, c, err);
+	if (rc == 0)
+		rc = operators_agree(request, c, now_us, journal_reach(g->journal), err);
 	return rc;
 }
 
 static int admit(struct gate *g, const struct command_request *request, int64_t now_us,
 		 struct command *c, struct command_result *r, struct error *err)
 {
-	struct authority authority;
 	uint64_t counter;
 	uint64_t fence;
-	int rc = authority_load(g->options->command_key, g->options->host_uuid_file, &authority,
-				err);
+	int rc = verify(g, request, now_us, c, err);
 
-	if (rc == 0)
-		rc = authority_verify(&authority, request, c, err);
 	if (rc < 0)
 		return rc;
 	*r = no_result(c->id);
@@ -293,6 +314,7 @@ void gate_submit(struct gate *g, const struct command_request *request, int64_t 
 	char id[33];
 	int rc = journal_lock(g->journal, LOCK_WAIT_US, &err);
 
+	g->signer[0] = '\0';
 	if (rc == 0) {
 		rc = admit(g, request, now_us, &c, &r, &err);
 		if (rc == 0)

@@ -3,7 +3,7 @@
  * gate.h - the one way to an action. Both doors, the socket and the command line, come through
  * here, so that nothing acts without identity, policy and journal:
  *
- *	signature -> host -> seen before? -> fresh -> stopped? -> which process -> policy -> rate
+ *	signatures -> host -> seen before? -> fresh -> stopped? -> which process -> policy -> rate
  *	  -> journal 'started' -> action -> journal 'done'
  *
  * The owner of the log lines about commands. Policy and keys are read at each request: an edit
@@ -14,6 +14,7 @@
 
 #include "agent/act/action.h"
 #include "agent/act/journal.h"
+#include "agent/act/operators.h"
 #include "agent/act/options.h"
 #include "proto/command.h"
 #include "proto/host_news.h"
@@ -21,8 +22,9 @@
 struct gate {
 	const struct act_options *options;
 	struct journal *journal;
-	int poster;       /* poster_start()'s, -1 = none */
-	bool by_hand;     /* set by gate_by_hand for as long as it takes */
+	int poster;                      /* poster_start()'s, -1 = none */
+	bool by_hand;                    /* set by gate_by_hand for as long as it takes */
+	char signer[OPERATOR_NAME_SIZE]; /* who signed the command under way; '' = nobody */
 	struct buf *body; /* what the last action made beside its result; NULL = not wanted */
 };
 

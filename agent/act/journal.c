@@ -397,6 +397,11 @@ static bool is_alike(const struct journal_entry *e, const struct journal_entry *
 	return e->subject || (e->pid == like->pid && e->start_ticks == like->start_ticks);
 }
 
+int64_t journal_reach(const struct journal *j)
+{
+	return j->n == JOURNAL_KEEP ? j->entries[0].t_wall_us : 0;
+}
+
 unsigned journal_count(const struct journal *j, const struct journal_entry *like, int64_t since_us,
 		       int64_t *ret_last_us)
 {

@@ -55,6 +55,9 @@ int journal_find(const struct journal *j, const uint8_t id[16],
 		 struct command_result *ret) must_use;
 /* The highest counter and fence ever seen here. */
 void journal_highest(const struct journal *j, uint64_t *ret_counter, uint64_t *ret_fence);
+/* When the oldest of the commands that are known was, once older ones have been forgotten; else 0.
+ */
+int64_t journal_reach(const struct journal *j);
 /* How often this action was carried out on this subject since then, and when last (0 = never). Of
  * 'like' action, subject, pid and start_ticks count. */
 unsigned journal_count(const struct journal *j, const struct journal_entry *like, int64_t since_us,

@@ -17,6 +17,9 @@ static const struct conf_option options[] = {
 	 .help = "64 hex digits: the collector's public key for commands; only root may write it"},
 	{FIELD(host_uuid_file), .preset = "/etc/memherd/host_uuid",
 	 .help = "this host's id, written by 'memherd-agent enroll'; only root may write it"},
+	{FIELD(operators), .preset = "/etc/memherd/operators",
+	 .help = "folder of *.pub, each with 64 hex digits: who may sign what the policy wants "
+		 "signed (signed=yes); only root may write it"},
 	{FIELD(journal), .preset = "/var/lib/memherd-actd/journal",
 	 .help = "what was done, so that it is done once; beside it, .limits: what is to be taken "
 		 "back, .ending: workers that were told to end and have not yet"},

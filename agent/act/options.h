@@ -18,6 +18,7 @@ struct act_options {
 	char *host_uuid_file;
 	char *journal; /* with .limits behind it: limits that are to be taken back; .ending:
 			  ending.h */
+	char *operators;
 	char *stop_file;
 	char *maintenance_file;
 	char *client_user;

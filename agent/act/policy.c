@@ -53,6 +53,7 @@ struct line {
 	bool names_bare;
 	bool lower;
 	struct hook hook; /* of a 'shed' line: it judges nothing */
+	bool signed_only;
 	unsigned max;
 	int64_t max_window_us;
 	int64_t cooldown_us;
@@ -168,6 +169,7 @@ static bool term_holds(const struct term *t, const struct process *p)
 	case KEY_BARE:
 		return (p->supervisor.kind == SUPERVISOR_BARE) == (bool)t->number;
 	case KEY_LOWER:
+	case KEY_SIGNED:
 	case KEY_MAX:
 	case KEY_COOLDOWN:
 	case KEY_QUIET:
@@ -246,6 +248,7 @@ void policy_judge(const struct policy *p, const char *action, const struct proce
 		ret->lower = l->lower;
 		ret->max_window_us = l->max_window_us;
 		ret->cooldown_us = l->cooldown_us;
+		ret->signed_only = l->signed_only;
 		ret->quiet_from = l->quiet_from;
 		ret->quiet_to = l->quiet_to;
 		snprintf(ret->why, sizeof(ret->why), "policy line %u: %s", l->number, l->shown);
@@ -360,7 +363,7 @@ static int parse_value(const struct parse *ps, struct line *l, struct term *t, c
 	if (t->op != OP_EQ && t->key != KEY_UID)
 		return refuse(ps, "%s takes '=' only", key_words[t->key]);
 	if (!l->allow && (t->key == KEY_MAX || t->key == KEY_COOLDOWN || t->key == KEY_QUIET ||
-			  t->key == KEY_LOWER))
+			  t->key == KEY_LOWER || t->key == KEY_SIGNED))
 		return refuse(ps, "%s has no meaning on a %s line", key_words[t->key],
 			      *l->action ? "deny" : "shed");
 	if (is_of_host(l->action) && t->key != KEY_MAX && t->key != KEY_COOLDOWN &&
@@ -391,6 +394,10 @@ static int parse_value(const struct parse *ps, struct line *l, struct term *t, c
 		return parse_yes_no(ps, t, value);
 	case KEY_SECCOMP:
 		return parse_yes_no(ps, t, value);
+	case KEY_SIGNED:
+		rc = parse_yes_no(ps, t, value);
+		l->signed_only = t->number;
+		return rc;
 	case KEY_MAX:
 		return parse_max(ps, value, l);
 	case KEY_COOLDOWN:

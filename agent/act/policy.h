@@ -33,18 +33,19 @@
 #include "common/error.h"
 
 /* X(NAME, word, help): what a term may speak of. */
-#define POLICY_KEY_LIST(X)                                                                 \
-	X(UID, uid, "effective user id, a number; =, >= or <=")                            \
-	X(EXE, exe, "path of the program, glob")                                           \
-	X(COMM, comm, "name of the process, glob")                                         \
-	X(CGROUP, cgroup, "path of its cgroup, glob")                                      \
-	X(CONTAINER, container, "yes: in another pid or user namespace; default no")       \
-	X(SECCOMP, seccomp, "yes: also processes under a seccomp filter; default yes")     \
-	X(UNIT, unit, "name of its systemd unit, glob")                                    \
-	X(LOWER, lower, "on allow, oom-score: yes: also to less than it has; default no")  \
-	X(BARE, bare, "yes: nobody is known to start it again; restart: default no")       \
-	X(MAX, max, "on allow: how often per process, '6/h' or '1/d' ('min', 'h' or 'd')") \
-	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")                    \
+#define POLICY_KEY_LIST(X)                                                                  \
+	X(UID, uid, "effective user id, a number; =, >= or <=")                             \
+	X(EXE, exe, "path of the program, glob")                                            \
+	X(COMM, comm, "name of the process, glob")                                          \
+	X(CGROUP, cgroup, "path of its cgroup, glob")                                       \
+	X(CONTAINER, container, "yes: in another pid or user namespace; default no")        \
+	X(SECCOMP, seccomp, "yes: also processes under a seccomp filter; default yes")      \
+	X(UNIT, unit, "name of its systemd unit, glob")                                     \
+	X(LOWER, lower, "on allow, oom-score: yes: also to less than it has; default no")   \
+	X(BARE, bare, "yes: nobody is known to start it again; restart: default no")        \
+	X(MAX, max, "on allow: how often per process, '6/h' or '1/d' ('min', 'h' or 'd')")  \
+	X(COOLDOWN, cooldown, "on allow: rest between two, a duration")                     \
+	X(SIGNED, signed, "on allow: yes: only with an operator's signature; not dry runs") \
 	X(QUIET, quiet, "on allow: not in these hours of the host's clock, '22:00-06:00'")
 
 struct policy;
@@ -56,6 +57,7 @@ struct policy_verdict {
 	int64_t max_window_us;
 	int64_t cooldown_us; /* 0 = none */
 	bool lower;          /* an oom_score_adj may be lowered */
+	bool signed_only;    /* with an operator's signature */
 	int quiet_from;      /* minutes of the day; both the same = no quiet hours */
 	int quiet_to;
 	char why[256]; /* one clause: 'line 3: deny *' */

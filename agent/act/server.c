@@ -223,17 +223,19 @@ static int serve(struct server *s, int fd)
 	uint8_t answer[COMMAND_RESULT_SIZE];
 	auto_close int body = -1;
 	uint64_t kept;
-	ssize_t n = recv(fd, &request, sizeof(request), MSG_TRUNC);
+	ssize_t n = recv(fd, &request, COMMAND_REQUEST_SIGNED_SIZE, MSG_TRUNC);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
 	if (n > 0 && host_news_asked(&request, (size_t)n, &kept) == 0)
 		return tell_news(s, fd, kept);
-	if (n != (ssize_t)sizeof(request)) {
+	if (n != (ssize_t)COMMAND_REQUEST_SIZE && n != (ssize_t)COMMAND_REQUEST_SIGNED_SIZE) {
 		if (n > 0)
-			log_warn("peer sent %zd bytes, expected %zu", n, sizeof(request));
+			log_warn("peer sent %zd bytes, expected %zu or %zu", n,
+				 COMMAND_REQUEST_SIZE, COMMAND_REQUEST_SIGNED_SIZE);
 		return -EPIPE;
 	}
+	request.has_warrant = n == (ssize_t)COMMAND_REQUEST_SIGNED_SIZE;
 	if (s->gate->body)
 		buf_reset(s->gate->body);
 	gate_submit(s->gate, &request, clock_wall_us(), &result);

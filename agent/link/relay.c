@@ -234,6 +234,7 @@ static int send_first(struct relay *r)
 {
 	const struct timeval limit = {.tv_sec = RELAY_LIMIT_SEC};
 	const struct command_request *q = &r->queue[r->first];
+	size_t size = q->has_warrant ? COMMAND_REQUEST_SIGNED_SIZE : COMMAND_REQUEST_SIZE;
 
 	r->fd = dial(r->path);
 	if (r->fd < 0)
@@ -242,7 +243,7 @@ static int send_first(struct relay *r)
 	if (!r->answer || event_add(r->answer, &limit) < 0)
 		return -ENOMEM;
 	r->ops->start(r->arg, q);
-	if (send(r->fd, q, sizeof(*q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*q))
+	if (send(r->fd, q, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
 		return -EIO;
 	return 0;
 }
@@ -255,14 +256,19 @@ static void start_first(struct relay *r)
 
 int relay_submit(struct relay *r, const struct wire_command *c, struct error *err)
 {
-	struct command_request q;
+	struct command_request q = {.has_warrant = c->warrant.len};
 	uint8_t out[COMMAND_RESULT_SIZE];
 
+	if (c->warrant.len && c->warrant.len != sizeof(q.warrant))
+		return error_set(err, -EBADMSG, "command with an operator's part of %zu bytes",
+				 c->warrant.len);
 	if (c->body.len != sizeof(q.body) || c->signature.len != sizeof(q.signature))
 		return error_set(err, -EBADMSG, "command of %zu bytes with a signature of %zu",
 				 c->body.len, c->signature.len);
 	memcpy(q.body, c->body.data, sizeof(q.body));
 	memcpy(q.signature, c->signature.data, sizeof(q.signature));
+	if (q.has_warrant)
+		memcpy(&q.warrant, c->warrant.data, sizeof(q.warrant));
 	if (r->n == RELAY_QUEUE) {
 		make_result(&q, COMMAND_FAILED, "too many commands wait on this host", out);
 		r->ops->done(r->arg, out);

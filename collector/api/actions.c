@@ -102,6 +102,7 @@ void action_write(struct json_writer *w, const struct action_row *a)
 	jw_k_time(w, "sent", a->sent_us);
 	jw_k_time(w, "done", a->done_us);
 	jw_k_time(w, "approved", a->approved_us);
+	jw_k_bool(w, "warrant", a->has_warrant);
 	jw_k_str(w, "approved_by", a->approved_us ? a->approved_by : NULL);
 	write_measures(w, a);
 	write_detail(w, a);
@@ -248,7 +249,7 @@ static void on_issued(void *arg, int rc, const struct action_row *row, const str
 		call_fail(c, 503,
 			  "it is not known whether this was stored; ask again with the same "
 			  "Idempotency-Key");
-	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT) {
+	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT || rc == -EINVAL) {
 		action_fail(c, rc, err);
 	} else if (rc < 0 || !row) {
 		call_fail_db(c, rc);
@@ -340,6 +341,26 @@ static bool take_expiry(struct call *c, int64_t *ret_us)
 	return false;
 }
 
+bool action_warrant(struct call *c, struct command_warrant *space,
+		    const struct command_warrant **ret)
+{
+	const char *text;
+
+	*ret = NULL;
+	if (!call_string(c, "warrant", "", 2 * sizeof(*space), &text))
+		return false;
+	if (!*text)
+		return true;
+	if (str_unhex((uint8_t *)space, sizeof(*space), text) == 0) {
+		*ret = space;
+		return true;
+	}
+	call_invalid(c, "/warrant",
+		     "'warrant' must be %zu hex digits, as memherd --sign-key makes them",
+		     2 * sizeof(*space));
+	return false;
+}
+
 /* A process, or of an action on the whole host the host; false when the call has been ended. */
 static bool take_target(struct call *c, struct action_request *req, const char *target)
 {
@@ -385,8 +406,9 @@ static void issue(struct call *c, struct action_request *req, const char *target
 
 void action_issue(struct call *c)
 {
-	static const char *const names[] = {"type",    "target",     "params", "reason",
-					    "dry_run", "expires_at", NULL};
+	static const char *const names[] = {"type",    "target",     "params",  "reason",
+					    "dry_run", "expires_at", "warrant", NULL};
+	struct command_warrant warrant;
 	struct action_request req = {0};
 	const char *target;
 
@@ -409,7 +431,8 @@ void action_issue(struct call *c)
 	    !check_type(c, req.action) || !take_params(c, &req) ||
 	    !call_string(c, "target", NULL, TARGET_MAX, &target) ||
 	    !call_string(c, "reason", "", COMMAND_REASON_SIZE - 1, &req.reason) ||
-	    !call_bool(c, "dry_run", false, &req.dry_run) || !take_expiry(c, &req.expires_us))
+	    !call_bool(c, "dry_run", false, &req.dry_run) || !take_expiry(c, &req.expires_us) ||
+	    !action_warrant(c, &warrant, &req.warrant))
 		return;
 	issue(c, &req, target);
 }

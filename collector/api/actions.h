@@ -9,6 +9,9 @@
 #include "collector/store/store_command.h"
 
 void action_write(struct json_writer *w, const struct action_row *a);
+/* The member 'warrant', into space; NULL without one. False: the call has been ended. */
+bool action_warrant(struct call *c, struct command_warrant *space,
+		    const struct command_warrant **ret) must_use;
 /* Ends the call with what dispatch said. */
 void action_fail(struct call *c, int rc, const struct error *err);
 /* Has the caller the scope that this type of action takes? False: the call has been ended. */

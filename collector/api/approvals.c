@@ -43,11 +43,13 @@ static void on_row_to_approve(void *arg, int rc, const struct db_result *r,
 {
 	struct call *c = call_of(arg);
 	struct error err = {.msg = ""};
+	const struct command_warrant *warrant;
+	struct command_warrant space;
 	struct action_row row;
 
-	if (!take_row(c, rc, r, &row))
+	if (!take_row(c, rc, r, &row) || !action_warrant(c, &space, &warrant))
 		return;
-	rc = dispatch_approve(c->api->ctx.dispatch, &row, c->who.name, on_told, c, &err);
+	rc = dispatch_approve(c->api->ctx.dispatch, &row, c->who.name, warrant, on_told, c, &err);
 	if (rc < 0)
 		action_fail(c, rc, &err);
 }
@@ -86,7 +88,10 @@ static void with_row(struct call *c, db_done *go_on)
 
 void action_approve(struct call *c)
 {
-	with_row(c, on_row_to_approve);
+	static const char *const names[] = {"warrant", NULL};
+
+	if (!c->body || call_object(c, names))
+		with_row(c, on_row_to_approve);
 }
 
 void action_cancel(struct call *c)

@@ -173,6 +173,14 @@ static void view_as(struct json_writer *w, const char *name, enum host_metric m,
 	view_metric(w, &info, v);
 }
 
+/* Of a host that has not been here since we began. */
+static bool is_zero(const uint8_t id[16])
+{
+	static const uint8_t none[16];
+
+	return memcmp(id, none, sizeof(none)) == 0;
+}
+
 void view_host(struct json_writer *w, struct host *h, int64_t now_us, unsigned more)
 {
 	int64_t tto = host_time_to_oom_us(h, now_us);
@@ -182,6 +190,8 @@ void view_host(struct json_writer *w, struct host *h, int64_t now_us, unsigned m
 	jw_object(w);
 	jw_k_id(w, "id", h->host_id);
 	jw_k_str(w, "uuid", uuid);
+	uuid_text(uuid, h->boot_id);
+	view_text(w, "boot_id", is_zero(h->boot_id) ? NULL : uuid);
 	jw_k_str(w, "name", h->name);
 	jw_k_bool(w, "connected", registry_host_is_up(h));
 	view_text(w, "collector", h->holder);

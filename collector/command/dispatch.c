@@ -80,7 +80,7 @@ static int send_to_host(struct dispatch *d, int32_t host_id, const uint8_t cmd_i
 {
 	const struct dispatch_ops *ops = &d->config.ops;
 	char id[UUID_TEXT_SIZE];
-	int rc = ops->send(ops->arg, host_id, request->body, request->signature);
+	int rc = ops->send(ops->arg, host_id, request);
 
 	uuid_text(id, cmd_id);
 	if (rc < 0) {
@@ -276,6 +276,33 @@ static int find_target(const struct dispatch *d, const char *action, int32_t hos
 	return 0;
 }
 
+/* What an operator signed is of this action, and lasts: no longer than it does the action. Whose it
+ * is the host knows. */
+static int take_warrant(struct action_row *row, struct command *cmd,
+			const struct command_warrant *o, int64_t now_us, struct error *err)
+{
+	struct command_statement s;
+
+	if (!o)
+		return 0;
+	if (command_statement_unpack(o->statement, &s, err) < 0)
+		return -EINVAL;
+	if (strcmp(row->state, ACTION_WAITING) != 0) {
+		memcpy(row->cmd_id, s.id, sizeof(row->cmd_id));
+		memcpy(cmd->id, s.id, sizeof(cmd->id));
+	}
+	if (command_statement_fits(&s, cmd, err) < 0)
+		return -EINVAL;
+	if (s.expires_us <= now_us)
+		return error_set(err, -EINVAL, "the operator's signature has expired");
+	row->has_warrant = true;
+	row->warrant = *o;
+	row->expires_us = MIN_OF(row->expires_us, s.expires_us);
+	cmd->expires_us = row->expires_us;
+	command_warrant_hash(cmd->warrant_hash, o);
+	return 0;
+}
+
 /* The registry's pointers are good until the loop turns: row and command take what they need. */
 static int prepare(const struct dispatch *d, const struct action_request *r, int64_t now_us,
 		   struct action_row *row, struct command *cmd, const char **ret_service,
@@ -294,7 +321,8 @@ static int prepare(const struct dispatch *d, const struct action_request *r, int
 	fill_command(cmd, row, h, p);
 	*ret_service = p->service;
 	memcpy(cmd->params, r->params, sizeof(cmd->params));
-	return params_told(row, cmd, err);
+	rc = take_warrant(row, cmd, r->warrant, now_us, err);
+	return rc < 0 ? rc : params_told(row, cmd, err);
 }
 
 static void asker_free(struct asker *a)
@@ -383,7 +411,7 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 	if (rc == -EEXIST) {
 		error_set(&taken, rc, "this idempotency key was used for another request");
 		err = &taken;
-	} else if (rc < 0 && !is_judgement(rc)) {
+	} else if (rc < 0 && rc != -EINVAL && !is_judgement(rc)) {
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
 	}
 	if (rc == 0)
@@ -466,7 +494,8 @@ static void on_approved(void *arg, int rc, const struct action_row *row,
 
 /* The same process still, the same parameters, a new time to expire. */
 static int prepare_approval(const struct dispatch *d, struct action_row *row, struct command *cmd,
-			    const char **ret_service, struct error *err)
+			    const struct command_warrant *warrant, const char **ret_service,
+			    struct error *err)
 {
 	const struct host *h;
 	const struct process *p;
@@ -488,7 +517,7 @@ static int prepare_approval(const struct dispatch *d, struct action_row *row, st
 	cmd->issued_us = row->approved_us;
 	memcpy(cmd->params, params, sizeof(cmd->params));
 	*ret_service = p->service;
-	return 0;
+	return take_warrant(row, cmd, warrant, row->approved_us, err);
 }
 
 static int check_approver(const struct action_row *row, const char *by, struct error *err)
@@ -508,7 +537,8 @@ static int check_approver(const struct action_row *row, const char *by, struct e
 }
 
 int dispatch_approve(struct dispatch *d, const struct action_row *waiting, const char *by,
-		     dispatch_done *done, void *arg, struct error *err)
+		     const struct command_warrant *warrant, dispatch_done *done, void *arg,
+		     struct error *err)
 {
 	struct action_row row = *waiting;
 	struct command cmd = {.pid = 0};
@@ -517,11 +547,13 @@ int dispatch_approve(struct dispatch *d, const struct action_row *waiting, const
 	int rc;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	if (!warrant && waiting->has_warrant)
+		warrant = &waiting->warrant;
 	if (!d->config.remediation)
 		return error_set(err, -EPERM, SWITCHED_OFF);
 	rc = check_approver(&row, by, err);
 	if (!rc)
-		rc = prepare_approval(d, &row, &cmd, &service, err);
+		rc = prepare_approval(d, &row, &cmd, warrant, &service, err);
 	if (rc < 0)
 		return rc;
 	(void)str_copy(row.approved_by, sizeof(row.approved_by), by);

@@ -39,8 +39,7 @@ struct wire_event;
 
 struct dispatch_ops {
 	/* Puts a signed command on the host's connection. -ENOTCONN: it is not connected. */
-	int (*send)(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
-		    const uint8_t signature[SIGN_SIZE]);
+	int (*send)(void *arg, int32_t host_id, const struct command_request *request);
 	/* An action has ended (its row is committed). May be NULL. */
 	void (*finished)(void *arg, const struct action_row *row);
 	/* While we lead: a rule's action has ended, here or at another collector. Told more than
@@ -92,14 +91,16 @@ struct action_request {
 	int64_t alert_id;               /* 0 = none */
 	const char *idempotency_key;    /* NULL = none (rules) */
 	uint8_t request_hash[SHA256_SIZE];
+	const struct command_warrant *warrant; /* what an operator signed; NULL = nothing */
 };
 
 /*
  * rc 0: row is new. rc 1: row is what the same key gave before. Else row is NULL and rc is -EEXIST
- * (the key stands for another request), -EBUSY (an action that is no dry run is under way on the
- * process, and this is none either), -EBUSY, -EDQUOT or -EAGAIN of standdown_judge() with its
- * message, -ESTALE (a rule's, and we lead no longer), -EINPROGRESS (the
- * commit's outcome is not known: ask again with the same key) or the database's error.
+ * (the key stands for another request), -EINVAL (its operator's signature was used), -EBUSY (an
+ * action that is no dry run is under way on the process, and this is none either), -EBUSY, -EDQUOT
+ * or -EAGAIN of standdown_judge() with its message, -ESTALE (a rule's, and we lead no longer),
+ * -EINPROGRESS (the commit's outcome is not known: ask again with the same key) or the database's
+ * error.
  */
 typedef void dispatch_done(void *arg, int rc, const struct action_row *row,
 			   const struct error *err);
@@ -116,13 +117,15 @@ void dispatch_free(struct dispatch **d);
 int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_done *done,
 		   void *arg, struct error *err) must_use;
 /*
- * A second person's word for what waits; row is how it was read, by the approver's name. 0: done
+ * A second person's word for what waits; row is how it was read, by the approver's name, operator
+ * what he signed, or NULL: what the row has. 0: done
  * will be called, with -ENOENT when it waits no longer, else as of dispatch_issue. Or as
  * dispatch_issue, and -EALREADY: it does not wait, -EACCES: by asked for it, -ESRCH: its process
  * has ended.
  */
 int dispatch_approve(struct dispatch *d, const struct action_row *row, const char *by,
-		     dispatch_done *done, void *arg, struct error *err) must_use;
+		     const struct command_warrant *warrant, dispatch_done *done, void *arg,
+		     struct error *err) must_use;
 /* Gives up what waits for approval or for its host. 0: done will be called, with -ENOENT when it
  * does neither. */
 int dispatch_cancel(struct dispatch *d, const struct action_row *row, const char *by,

@@ -123,6 +123,8 @@ static char *audit_doc(const struct action_row *row, const char *by)
 		json_object_set_new(doc, "verdict", json_string(row->verdict));
 	if (*by)
 		json_object_set_new(doc, "requested_by", json_string(row->actor));
+	if (row->has_warrant)
+		json_object_set_new(doc, "warrant_signed", json_true());
 	if (*row->approved_by)
 		json_object_set_new(doc, "approved_by", json_string(row->approved_by));
 	if (row->journal.last)
@@ -182,6 +184,18 @@ static int on_key(void *arg, struct db_tx *tx unused_arg, const struct db_result
 		e->verdict = -EEXIST;
 	}
 	return -EEXIST;
+}
+
+/* An operator chose the id: his statement is good once. */
+static int on_known(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+
+	MAGIC_CHECK(e, ENTRY_MAGIC);
+	if (!db_rows(r))
+		return 0;
+	return e->verdict = error_set(&e->why, -EINVAL,
+				      "this operator's signature was used for an action already");
 }
 
 /* The audit table's lock puts issuers in a row: what is not there now does not come meanwhile. */
@@ -253,6 +267,8 @@ static int on_counter(void *arg, struct db_tx *tx, const struct db_result *r)
 		return -EBADMSG;
 	e->row.counter = db_int(r, 0, 0);
 	e->cmd.counter = (uint64_t)e->row.counter;
+	e->request.has_warrant = e->row.has_warrant;
+	e->request.warrant = e->row.warrant;
 	command_pack(e->request.body, &e->cmd);
 	rc = sign_make(e->sign, COMMAND_DOMAIN, e->request.body, sizeof(e->request.body),
 		       e->request.signature);
@@ -321,6 +337,8 @@ static int issue_steps(struct entry *e, struct db_tx *tx)
 
 	if (e->has_key)
 		rc = store_command_by_key(tx, e->row.host_id, e->row.actor, e->key, on_key);
+	if (rc == 0 && e->row.has_warrant)
+		rc = store_command_known(tx, &e->row, on_known);
 	if (rc == 0)
 		rc = judge_steps(e, tx);
 	if (rc == 0)

@@ -26,7 +26,8 @@ struct ledger {
 
 /*
  * rc 0: written, row is how it stands now (in failure: as it was handed in). rc 1 (issue): the key
- * had led to row already. -EEXIST (issue): the key stands for another request. -EBUSY (issue):
+ * had led to row already. -EEXIST (issue): the key stands for another request.
+ * -EINVAL (issue): its operator's signature was used already. -EBUSY (issue):
  * another action is under way on the process; that, -EDQUOT and -EAGAIN (issue): as
  * standdown_judge() has it, with its message. -ENOENT (finish, expire): nothing to do. Else the
  * database's error. body is the signed command (issue, rc 0), else NULL. From the loop, once.

@@ -667,16 +667,22 @@ void sessions_resume(struct sessions *all)
 	}
 }
 
-int sessions_send_command(struct sessions *all, int32_t host_id, const void *body, size_t len,
-			  const void *signature, size_t signature_len)
+int sessions_send_command(struct sessions *all, int32_t host_id,
+			  const struct command_request *request)
 {
 	struct session *s = streaming_of(all, host_id);
 	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
+	struct wire_command m = {
+		.body = {request->body, sizeof(request->body)},
+		.signature = {request->signature, sizeof(request->signature)},
+	};
 
 	if (!s)
 		return -ENOTCONN;
-	wire_pack_command(&b, &(struct wire_command){.body = {body, len},
-						     .signature = {signature, signature_len}});
+	if (request->has_warrant)
+		m.warrant = (struct wire_blob){(const uint8_t *)&request->warrant,
+					       sizeof(request->warrant)};
+	wire_pack_command(&b, &m);
 	return send_frame(s, FRAME_COMMAND, &b);
 }
 

@@ -15,6 +15,7 @@
 
 #include "collector/fleet/ingest.h"
 #include "collector/fleet/listener.h"
+#include "proto/command.h"
 #include "proto/wire.h"
 
 #define SESSION_HELLO_SEC    5
@@ -61,8 +62,8 @@ void sessions_ack(struct sessions *all, int32_t host_id, uint64_t epoch, uint64_
 /* The store has room again. */
 void sessions_resume(struct sessions *all);
 /* -ENOTCONN when the host is not streaming. */
-int sessions_send_command(struct sessions *all, int32_t host_id, const void *body, size_t len,
-			  const void *signature, size_t signature_len) must_use;
+int sessions_send_command(struct sessions *all, int32_t host_id,
+			  const struct command_request *request) must_use;
 /* Closes the host's connection, if any, with a reason for it. */
 void sessions_drop(struct sessions *all, int32_t host_id, enum wire_goaway_reason reason);
 const struct sessions_stats *sessions_stats(const struct sessions *all);

@@ -11,6 +11,11 @@ static struct db_param measure_or_null(int64_t v)
 	return v < 0 ? DB_P_NULL : DB_P_INT8(v);
 }
 
+static struct db_param warrant_or_null(const struct action_row *row)
+{
+	return row->has_warrant ? DB_P_BYTES(&row->warrant, sizeof(row->warrant)) : DB_P_NULL;
+}
+
 static int64_t time_of(const struct db_result *r, size_t i, unsigned col)
 {
 	return db_is_null(r, i, col) ? 0 : db_time(r, i, col);
@@ -66,6 +71,7 @@ void store_command_row(const struct db_result *r, size_t i, struct action_row *r
 	(void)str_copy(ret->history, sizeof(ret->history), db_text(r, i, 29));
 	ret->approved_us = time_of(r, i, 30);
 	(void)str_copy(ret->approved_by, sizeof(ret->approved_by), db_text(r, i, 31));
+	ret->has_warrant = bytes_of(r, i, 32, &ret->warrant, sizeof(ret->warrant));
 	ret->has_request_hash = bytes_of(r, i, 24, ret->request_hash, sizeof(ret->request_hash));
 }
 
@@ -133,9 +139,17 @@ int store_command_add(struct db_tx *tx, const struct action_row *row, const char
 		DB_P_TEXT(key),
 		key ? DB_P_BYTES(row->request_hash, SHA256_SIZE) : DB_P_NULL,
 		DB_P_JSON(row->params),
+		warrant_or_null(row),
 	};
 
 	return db_tx_query(tx, Q_COMMAND_ADD, params, ARRAY_SIZE(params), check);
+}
+
+int store_command_known(struct db_tx *tx, const struct action_row *row, db_check *check)
+{
+	const struct db_param params[] = {DB_P_UUID(row->cmd_id)};
+
+	return db_tx_query(tx, Q_COMMAND_KNOWN, params, ARRAY_SIZE(params), check);
 }
 
 int store_command_waiting(struct db_tx *tx, const struct action_row *row, int64_t now_us,
@@ -160,6 +174,7 @@ int store_command_approve(struct db_tx *tx, const struct action_row *row,
 		DB_P_TIME(row->expires_us),
 		DB_P_TIME(row->approved_us),
 		DB_P_TEXT(row->approved_by),
+		warrant_or_null(row),
 	};
 
 	return db_tx_query(tx, Q_COMMAND_APPROVE, params, ARRAY_SIZE(params), check);
@@ -214,6 +229,8 @@ int store_command_body(const struct db_result *r, size_t i, struct command_body 
 	    !bytes_of(r, i, 2, ret->request.signature, sizeof(ret->request.signature)))
 		return -EBADMSG;
 	ret->host_id = (int32_t)db_int(r, i, 3);
+	ret->request.has_warrant =
+		bytes_of(r, i, 4, &ret->request.warrant, sizeof(ret->request.warrant));
 	return 0;
 }
 

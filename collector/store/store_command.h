@@ -50,6 +50,8 @@ struct action_row {
 	char history[ACTION_HISTORY_SIZE]; /* what the same gave before; '' = nothing known */
 	int64_t approved_us;               /* 0 = needed no second person, or not yet */
 	char approved_by[COMMAND_ACTOR_SIZE];
+	bool has_warrant;
+	struct command_warrant warrant;
 	bool has_request_hash;
 	uint8_t request_hash[SHA256_SIZE];
 	struct command_span journal; /* of a result that comes in; not of the table's row */
@@ -89,11 +91,13 @@ int store_counter_next(struct db_tx *tx, const char *name, db_check *check) must
  * approval. Gives the row. */
 int store_command_add(struct db_tx *tx, const struct action_row *row, const char *key,
 		      const struct command_request *signed_body, db_check *check) must_use;
+/* A row when there is a command of that id already, else none. */
+int store_command_known(struct db_tx *tx, const struct action_row *row, db_check *check) must_use;
 /* A row while it waits for approval and is not over, else none. */
 int store_command_waiting(struct db_tx *tx, const struct action_row *row, int64_t now_us,
 			  db_check *check) must_use;
-/* Takes counter, fence, expires_us, approved_us and approved_by of row; gives the row, or none when
- * it waits no longer. */
+/* Takes counter, fence, expires_us, approved_us, approved_by and warrant of row; gives the row, or
+ * none when it waits no longer. */
 int store_command_approve(struct db_tx *tx, const struct action_row *row,
 			  const struct command_request *signed_body, db_check *check) must_use;
 /* Gives the row, or none when it neither waits for approval nor, since before before_us, for its

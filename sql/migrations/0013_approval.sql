@@ -4,6 +4,7 @@
 ALTER TABLE command ALTER body DROP NOT NULL, ALTER signature DROP NOT NULL;
 ALTER TABLE command ADD approved timestamptz; -- when a second person let it go ahead; NULL = none was needed, or not yet
 ALTER TABLE command ADD approved_by text;
+ALTER TABLE command ADD warrant bytea; -- what an operator signed, with his signature: struct command_warrant
 ALTER TABLE command ADD CONSTRAINT command_unsigned CHECK ((state <> 'waiting_approval') OR (body IS NULL AND signature IS NULL));
 CREATE INDEX command_waiting ON command (expires) WHERE state = 'waiting_approval';
 

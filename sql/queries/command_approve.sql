@@ -2,7 +2,8 @@
 -- Once: what waits no longer gives no row.
 UPDATE command AS c
 SET state = 'queued', counter = $3::int8, fence = $4::int8, body = $5::bytea, signature = $6::bytea,
-    expires = $7::timestamptz, approved = $8::timestamptz, approved_by = $9::text
+    expires = $7::timestamptz, approved = $8::timestamptz, approved_by = $9::text,
+    warrant = $10::bytea
 WHERE c.host_id = $1::int4 AND c.cmd_id = $2::uuid AND c.state = 'waiting_approval' AND c.expires > $8::timestamptz
 RETURNING
     c.host_id::int4, c.cmd_id::uuid, c.action::text, c.state::text, c.dry_run::bool, c.proc_id::int8, c.pid::int4,
@@ -12,4 +13,4 @@ RETURNING
     c.created::timestamptz, c.expires::timestamptz, c.sent::timestamptz, c.done::timestamptz,
     c.rss_before::int8, c.rss_after::int8, c.swap_before::int8, c.swap_after::int8, c.held_us::int8,
     c.detail::text, c.request_hash::bytea, c.params::text, coalesce(c.effects::text, '')::text, coalesce(c.verdict, '')::text,
-    c.verify_next::timestamptz, c.history::text, c.approved::timestamptz, coalesce(c.approved_by, '')::text
+    c.verify_next::timestamptz, c.history::text, c.approved::timestamptz, coalesce(c.approved_by, '')::text, c.warrant::bytea

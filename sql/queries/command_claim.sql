@@ -6,5 +6,5 @@ WITH claimed AS (
        SET state = 'sent', sent = clock_timestamp(), sent_by = $4::int2
      WHERE host_id = ANY ($1::int4[]) AND state = 'queued' AND coalesce(approved, created) < $3::timestamptz
        AND expires > $2::timestamptz
-    RETURNING cmd_id, body, signature, host_id, counter)
-SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4 FROM claimed ORDER BY counter
+    RETURNING cmd_id, body, signature, host_id, counter, warrant)
+SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4, warrant::bytea FROM claimed ORDER BY counter

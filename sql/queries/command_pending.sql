@@ -10,5 +10,5 @@ WITH pending AS (
                 WHERE o.host_id = $1::int4 AND o.state IN ('queued', 'sent', 'running') AND o.expires > $2::timestamptz
                 ORDER BY o.counter LIMIT $3::int4)
        AND state IN ('queued', 'sent', 'running')
-    RETURNING cmd_id, body, signature, host_id, counter)
-SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4 FROM pending ORDER BY counter
+    RETURNING cmd_id, body, signature, host_id, counter, warrant)
+SELECT cmd_id::uuid, body::bytea, signature::bytea, host_id::int4, warrant::bytea FROM pending ORDER BY counter

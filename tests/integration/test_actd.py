@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """memherd-actd against real processes: it gives memory back, and never harms what it touches."""
 import glob
+import hashlib
 import json
 import os
 import re
@@ -39,7 +40,7 @@ class Actd:
         os.chown(self.path("policy"), uid, uid)
 
     def command(self, *args):
-        options = ["policy", "journal", "command_key=key", "socket", "host_uuid_file=uuid", "stop_file=stop",
+        options = ["policy", "journal", "operators", "command_key=key", "socket", "host_uuid_file=uuid", "stop_file=stop",
                    "maintenance_file=maintenance"]
         line = [ACTD]
         for o in options:
@@ -598,22 +599,35 @@ class Collector:
             with open(os.path.join(folder, name), "w") as f:
                 f.write(text + "\n")
 
-    def command(self, pid, **change):
+    def sign(self, domain, body):
+        message = os.path.join(self.folder, "message")
+        with open(message, "wb") as out:
+            out.write(domain + body)
+        return subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", self.key, "-rawin", "-in",
+                               message], check=True, capture_output=True).stdout
+
+    def warrant(self, pid, **change):
+        """What an operator signs, with his signature; as agent/act/operators.h has it."""
+        now = int(time.time() * 1e6)
+        f = dict(action=1, id=uuid.uuid4().bytes, host=self.host.bytes, boot=boot_id(), pid=pid, ticks=start_ticks(pid),
+                 issued=now, expires=now + 600_000_000, params=(0, 0, 0), domain=b"memherd-warrant-v1")
+        f.update(change)
+        statement = struct.pack("<4sI16s16s16sIQqq3q20x", b"MHO1", f["action"], f["id"], f["host"], f["boot"], f["pid"],
+                                f["ticks"], f["issued"], f["expires"], *f["params"])
+        return f["id"], statement + self.sign(f["domain"], statement)
+
+    def command(self, pid, warrant=b"", **change):
         self.counter += 1
         now = int(time.time() * 1e6)
         f = dict(action=1, id=uuid.uuid4().bytes, host=self.host.bytes, boot=boot_id(), pid=pid, dry=0,
                  ticks=start_ticks(pid) if pid else 0, issued=now, expires=now + 60_000_000,
                  counter=self.counter, fence=5, params=(0, 0, 0), domain=b"memherd-cmd-v1")
         f.update(change)
-        body = struct.pack("<4sIB3x16s16s16sIQqqQQ48s64s3q16x", b"MHC1", f["action"], f["dry"], f["id"],
+        body = struct.pack("<4sIB3x16s16s16sIQqqQQ48s64s3q8x8s", b"MHC1", f["action"], f["dry"], f["id"],
                            f["host"], f["boot"], f["pid"], f["ticks"], f["issued"], f["expires"],
-                           f["counter"], f["fence"], b"token:test", b"integration", *f["params"])
-        message = os.path.join(self.folder, "message")
-        with open(message, "wb") as out:
-            out.write(f["domain"] + body)
-        sig = subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", self.key, "-rawin", "-in",
-                              message], check=True, capture_output=True).stdout
-        return body + sig
+                           f["counter"], f["fence"], b"token:test", b"integration", *f["params"],
+                           hashlib.sha256(warrant).digest()[:8] if warrant else b"")
+        return body + self.sign(f["domain"], body) + warrant
 
 
 STATUS = {1: "done", 2: "dry_run", 3: "refused", 4: "failed", 5: "unknown"}

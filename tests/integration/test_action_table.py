@@ -178,3 +178,68 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
         assert int(said["frozen"]) > 100
         expected["frozen"] = said["frozen"]
     assert said == expected
+
+
+# an operator signs what is done to a process, not to a whole host: such a line is refused
+@pytest.mark.parametrize("word", [w for w in ACTIONS if w not in OF_HOST])
+def test_what_the_policy_wants_signed_needs_an_operator(actd, daemon, spawn, word, tmp_path):  # noqa: F811
+    """A stolen command key alone does nothing; an operator's signature is good for one act, once."""
+    number, params, _ = ACTIONS[word]
+    actd.policy("".join(f"allow {word} uid>=0 container={c} {b}signed=yes\n" for c in ("yes", "no") for b in ("bare=yes ", "")))
+    collector = Collector(actd.folder)
+    people = []
+    for name in ("operator", "stranger"):
+        (tmp_path / name).mkdir(mode=0o700)
+        people.append(Collector(str(tmp_path / name)))
+        people[-1].host = collector.host
+    operator, stranger = people
+    p = spawn("/usr/bin/python3", "-c", TARGET)
+    other = spawn("/usr/bin/python3", "-c", TARGET)
+    daemon()
+    link = Link(actd.path("socket"))
+
+    def command(who=operator, **change):
+        ident, warrant = who.warrant(change.pop("pid", p.pid), **{"action": number, "params": params, **change})
+        return collector.command(p.pid, warrant, action=number, params=params, id=ident)
+
+    now = int(time.time() * 1e6)
+    os.mkdir(actd.path("operators"), 0o755)
+    status, detail, _ = link.ask(command())
+    assert status == "refused" and "no operator's key lies in" in detail
+    os.rename(tmp_path / "operator" / "key", tmp_path / "operators" / "ann.pub")
+    good = command()
+    another = 2 if number == 1 else 1
+    for name, request, says in [
+        ("the collector alone", collector.command(p.pid, action=number, params=params), "wants an operator's signature"),
+        ("wrong key", command(stranger), "is not of a key in"),
+        ("the collector's key", command(collector), "is not of a key in"),
+        ("wrong domain", command(domain=b"memherd-cmd-v1"), "is not of a key in"),
+        ("changed", good[:330] + bytes([good[330] ^ 1]) + good[331:], "is not of a key in"),
+        ("other host", command(host=uuid.uuid4().bytes), "for another host"),
+        ("other process", command(pid=other.pid, ticks=start_ticks(other.pid)), "for another process"),
+        ("its pid used before", command(ticks=start_ticks(p.pid) - 1), "for another process"),
+        ("before this boot", command(boot=bytes(16)), "for another process"),
+        ("other action", command(action=another, params=(0, 0, 0)), "for another action"),
+        ("expired", command(issued=now - 7200_000_000, expires=now - 1), "has expired"),
+        ("signed for longer than a day", command(expires=now + 100_000_000_000), "24 hours"),
+        ("taken off", good[:320], "did not come along"),
+        ("only the operator", bytes(320) + good[320:], "not of this host's command key"),
+    ]:
+        status, detail, _ = link.ask(request)
+        assert status == "refused" and says in detail, (name, detail)
+    ident, warrant = operator.warrant(p.pid, action=number, params=params)
+    status, detail, _ = link.ask(collector.command(p.pid, warrant, action=number, params=params))
+    assert status == "refused" and "for another command" in detail, detail
+    assert p.poll() is None
+    if word in ELSEWHERE:
+        p.stdin.close()
+        assert dict(pair.split("=") for pair in p.stdout.read().split()) == UNTOUCHED
+        return
+    status, detail, answer = link.ask(collector.command(p.pid, warrant, action=number, params=params, id=ident))
+    assert status == "done", detail
+    # again, under a new number of the collector's: the first answer, and nothing is done
+    assert link.ask(collector.command(p.pid, warrant, action=number, params=params, id=ident))[2] == answer
+    assert actd.run("journal").stdout.count(uuid.UUID(bytes=ident).hex) <= 2
+    p.stdin.close()
+    said = dict(pair.split("=") for pair in p.stdout.read().split())
+    assert p.wait(20) == 0 and (word != "gc" or said["full"] == "1"), said

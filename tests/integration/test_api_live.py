@@ -33,7 +33,7 @@ RULES = """rule big on process where cmdline ~ "*/api_leak.py*" {
 }
 """
 POLICY = ("allow trim uid>=1000 exe=/usr/bin/python3* max=100/h cooldown=1s\n"
-          "allow drop-caches\nallow gc uid>=1000 exe=/usr/bin/python3*\nallow gc-unfreeze uid>=1000 exe=/usr/bin/python3*\ndeny *\n")
+          "allow drop-caches\nallow gc uid>=1000 exe=/usr/bin/python3*\nallow gc-unfreeze uid>=1000 exe=/usr/bin/python3*\nallow gc-freeze uid>=1000 exe=/usr/bin/python3* signed=yes\ndeny *\n")
 HOSTILE = 'od"d\\na me.py'
 ENDED = {"done", "failed", "ineffective", "expired", "cancelled", "refused", "unknown"}
 STATES = ENDED | {"waiting_approval", "queued", "sent", "running"}
@@ -546,6 +546,31 @@ def test_action_waits_for_a_second_person(stack, admin, host):
     assert action["state"] == "waiting_approval"
     status, _, cancelled = admin.post(f"/actions/{action['id']}/cancel")
     assert status == 200 and cancelled["state"] == "cancelled" and cancelled["detail"] == "cancelled by admin"
+
+
+def test_action_signed_by_an_operator(stack, admin, host):
+    """All the way from the command line: the collector alone is refused, an operator's signature has it done, once."""
+    key, target = stack.path("ann.pem"), f"{host['name']}:{stack.leak.pid}"
+    env = {**os.environ, "MEMHERD_URL": f"http://127.0.0.1:{stack.http}", "MEMHERD_TOKEN": stack.token}
+
+    def cli(*argv):
+        return subprocess.run([BIN / "memherd", *argv], env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    stack.path("root/operators").mkdir(mode=0o755)
+    stack.path("root/operators/ann.pub").write_text(cli("keygen", key).stdout)
+    r = cli("gc-freeze", target, "--yes", "--wait")
+    assert r.returncode == 3 and "wants an operator's signature" in r.stdout, r
+    r = cli("gc-freeze", target, "--yes", "--wait", "--json", "--sign-key", key)
+    action = json.loads(r.stdout)
+    assert r.returncode == 0 and action["state"] == "done" and action["warrant"], r
+    # its signature, kept by whoever has the database, is good for nothing else and not again
+    (kept,), = stack.sql(f"SELECT encode(warrant, 'hex') FROM command WHERE cmd_id = '{action['id']}'")
+    for change, says in (({}, "used for an action already"), ({"type": "gc", "params": {"generation": 1}}, "for another action"),
+                         ({"target": f"{host['name']}:{stack.odd.pid}"}, "for another process"), ({"warrant": "00"}, "384 hex"),
+                         ({"warrant": "0" * 384}, "does not begin with 'MHO1'")):
+        status, _, problem = admin.act(**{"type": "gc-freeze", "target": target, "warrant": kept, **change})
+        assert status == 422 and says in problem["detail"], problem
+    assert any(r["details"].get("warrant_signed") for r in audit(admin) if r["action"] == "command.issue")
 
 
 def test_action_gc(stack, admin, host):

@@ -6,9 +6,11 @@ import json
 import os
 import pathlib
 import pty
+import struct
 import subprocess
 import sys
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -467,6 +469,45 @@ def test_what_waits_says_how_to_go_on(collector):
     collector.say("POST", "/actions", dict(ACTION, state="waiting_approval"), 202)
     r = run(collector, "restart", "web-1:42", "--yes")
     assert r.returncode == 0 and f"memherd approve {ACTION['id']}" in r.stderr
+
+
+def test_an_operator_signs_what_is_asked_for(collector, tmp_path):
+    """The statement that agent/act/operators.h tells of, checked with the openssl program."""
+    key = tmp_path / "ann.pem"
+    pub = run(collector, "keygen", key)
+    assert pub.returncode == 0 and run(collector, "keygen", key).stdout == pub.stdout and len(pub.stdout.strip()) == 64, pub.stderr
+    assert key.stat().st_mode & 0o777 == 0o600 and collector.asked == []
+    host, boot = uuid.uuid4(), uuid.uuid4()
+    process = {"id": "7", "host_id": "3", "host": "web-1", "pid": 42, "start_ticks": "9876543210", "comm": "api"}
+    collector.say("GET", "/hosts/web-1/processes", {"items": [process], "next_cursor": None})
+    collector.say("GET", "/processes/7", process)
+    collector.say("GET", "/hosts/3", {"id": "3", "name": "web-1", "uuid": str(host), "boot_id": str(boot)})
+    waiting = dict(ACTION, state="waiting_approval", type="limit", process_id="7", params={"bytes": 64 << 20, "for": 60, "kind": "max"})
+    collector.say("POST", "/actions", waiting, 202)
+    collector.say("GET", "/actions/" + ACTION["id"], waiting)
+    collector.say("POST", f"/actions/{ACTION['id']}/approve", dict(ACTION, state="sent"))
+
+    def signed(*argv):
+        r = run(collector, *argv, "--sign-key", key)
+        assert r.returncode == 0 and "signing limit" in r.stderr and str(host) in r.stderr, r.stderr
+        body = json.loads(next(a for a in reversed(collector.asked) if a[0] == "POST")[3])
+        raw = bytes.fromhex(body["warrant"])
+        statement, signature = raw[:128], raw[128:]
+        (tmp_path / "message").write_bytes(b"memherd-warrant-v1" + statement)
+        (tmp_path / "sig").write_bytes(signature)
+        subprocess.run(["openssl", "pkeyutl", "-verify", "-inkey", key, "-rawin", "-in", tmp_path / "message", "-sigfile", tmp_path / "sig"],
+                       check=True, capture_output=True)
+        return body, struct.unpack("<4sI16s16s16sIQqq3q20x", statement)
+
+    body, s = signed("limit", "web-1:42", "--bytes", "64MiB", "--yes", "--ttl", "2h")
+    assert body["target"] == "3:42" and s[:2] == (b"MHO1", 16)
+    assert s[3:7] == (host.bytes, boot.bytes, 42, 9876543210) and s[8] - s[7] == 7200_000_000 and s[9:] == (64 << 20, 600, 0)
+    assert signed("limit", "web-1:42", "--bytes", "64MiB", "--yes")[1][2] != s[2], "another id each time"
+    body, s = signed("approve", ACTION["id"])
+    assert set(body) == {"warrant"} and s[2] == uuid.UUID(ACTION["id"]).bytes and s[9:] == (64 << 20, 60, 1)
+    for argv, says in ((("--ttl", "25h", "--sign-key", key), "expected 1s to 24h"), (("--sign-key", tmp_path / "none"), "none")):
+        r = run(collector, "limit", "web-1:42", "--bytes", "64MiB", "--yes", *argv)
+        assert r.returncode == 2 and says in r.stderr, r.stderr
 
 
 def test_a_reason_that_is_no_text_is_refused(collector):

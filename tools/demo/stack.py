@@ -206,6 +206,7 @@ class Stack:
             "command_key": self.path("root", "command.pub"),
             "host_uuid_file": self.path("root", "host_uuid"),
             "journal": self.path("root", "journal"),
+            "operators": self.path("root", "operators"),
             "stop_file": self.path("root", "stop"),
             "maintenance_file": self.path("root", "maintenance"),
             "client_user": agent_user(),

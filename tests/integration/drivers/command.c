@@ -49,8 +49,7 @@ struct driver {
 	size_t len;
 };
 
-static int on_send(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
-		   const uint8_t signature[SIGN_SIZE])
+static int on_send(void *arg, int32_t host_id, const struct command_request *q)
 {
 	struct driver *d = arg;
 	struct host *h = registry_find_host(&d->registry, host_id);
@@ -61,7 +60,8 @@ static int on_send(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
 
 	if (!h || !h->connected)
 		return -ENOTCONN;
-	if (command_unpack(body, COMMAND_SIZE, &c, &err) < 0 || sign_key_public(d->key, pub) < 0) {
+	if (command_unpack(q->body, COMMAND_SIZE, &c, &err) < 0 ||
+	    sign_key_public(d->key, pub) < 0) {
 		printf("send bad %s\n", err.msg);
 		return 0;
 	}
@@ -70,7 +70,7 @@ static int on_send(void *arg, int32_t host_id, const uint8_t body[COMMAND_SIZE],
 	       " fence=%" PRIu64 " signed=%d mine=%d actor=%s\n",
 	       host_id, id, command_action_word(c.action), c.dry_run, c.pid, c.start_ticks,
 	       c.counter, c.fence,
-	       sign_check(pub, COMMAND_DOMAIN, body, COMMAND_SIZE, signature) == 0,
+	       sign_check(pub, COMMAND_DOMAIN, q->body, COMMAND_SIZE, q->signature) == 0,
 	       memcmp(c.host_uuid, h->uuid, 16) == 0 && memcmp(c.boot_id, h->boot_id, 16) == 0,
 	       c.actor);
 	return 0;
@@ -279,7 +279,8 @@ static void on_word_row(void *arg, int rc, const struct db_result *r,
 		rc = db_rows(r) == 1 ? 0 : -ENOENT;
 	if (rc == 0) {
 		store_command_row(r, 0, &row);
-		rc = w->approve ? dispatch_approve(w->d->dispatch, &row, w->by, on_told, w->d, &err)
+		rc = w->approve ? dispatch_approve(w->d->dispatch, &row, w->by, NULL, on_told, w->d,
+						   &err)
 				: dispatch_cancel(w->d->dispatch, &row, w->by, on_told, w->d, &err);
 	}
 	if (rc < 0)

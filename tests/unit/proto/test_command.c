@@ -66,6 +66,10 @@ static void the_layout_does_not_move(void **state unused_arg)
 	assert_memory_equal(bytes + 232, "\xfe\xff\xff\xff\xff\xff\xff\xff", 8);
 	for (size_t i = 240; i < COMMAND_SIZE; i++)
 		assert_int_equal(bytes[i], 0);
+	memset(c.warrant_hash, 0xd4, sizeof(c.warrant_hash));
+	command_pack(bytes, &c);
+	for (size_t i = 240; i < COMMAND_SIZE; i++)
+		assert_int_equal(bytes[i], i < 248 ? 0 : 0xd4);
 }
 
 static void a_command_comes_back(void **state unused_arg)
@@ -188,7 +192,7 @@ static void what_is_not_well_formed_is_refused(void **state unused_arg)
 		{"'actor'", 104, 0xff},
 		{"'actor'", 104 + 20, 'x'},
 		{"'reason'", 153, 0x07},
-		{"'spare bytes'", 255, 1},
+		{"'spare bytes'", 247, 1},
 		{"'spare bytes'", 240, 1},
 		{"trim takes no parameter", 216, 1},
 		{"trim takes no further parameter", 239, 0x80},
@@ -234,6 +238,107 @@ static void words_and_numbers_agree(void **state unused_arg)
 	assert_null(command_status_word(77));
 }
 
+static struct command_statement sample_statement(void)
+{
+	struct command c = sample();
+	struct command_statement s = {.action = COMMAND_LIMIT,
+				      .pid = c.pid,
+				      .start_ticks = c.start_ticks,
+				      .issued_us = 1764000000000000,
+				      .expires_us = 1764003600000000,
+				      .params = {64 << 20, 600, 1}};
+
+	memcpy(s.id, c.id, sizeof(s.id));
+	memcpy(s.host_uuid, c.host_uuid, sizeof(s.host_uuid));
+	memcpy(s.boot_id, c.boot_id, sizeof(s.boot_id));
+	return s;
+}
+
+static void a_statement_comes_back(void **state unused_arg)
+{
+	static const uint8_t head[] = {'M', 'H', 'O', '1', 16, 0, 0, 0, 0xa1};
+	struct command_statement s = sample_statement();
+	struct command_statement got;
+	uint8_t bytes[COMMAND_STATEMENT_SIZE];
+	struct error err = {""};
+
+	command_statement_pack(bytes, &s);
+	assert_memory_equal(bytes, head, sizeof(head));
+	assert_memory_equal(bytes + 24, s.host_uuid, 16);
+	assert_memory_equal(bytes + 56, "\x04\x03\x02\x01\x88\x77", 6);
+	assert_memory_equal(bytes + 84, "\x00\x00\x00\x04\x00\x00\x00\x00\x58\x02", 10);
+	for (size_t i = 108; i < sizeof(bytes); i++)
+		assert_int_equal(bytes[i], 0);
+	if (command_statement_unpack(bytes, &got, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_memory_equal(got.id, s.id, sizeof(s.id));
+	assert_memory_equal(got.boot_id, s.boot_id, sizeof(s.boot_id));
+	assert_int_equal(got.start_ticks, s.start_ticks);
+	assert_int_equal(got.issued_us, s.issued_us);
+	assert_int_equal(got.expires_us, s.expires_us);
+	assert_memory_equal(got.params, s.params, sizeof(s.params));
+}
+
+static void a_statement_that_is_not_well_formed_is_refused(void **state unused_arg)
+{
+	static const struct {
+		const char *says;
+		size_t at;
+		uint8_t value;
+	} rows[] = {
+		{"does not begin", 3, '2'}, {"unknown action", 4, 99}, {"'spare bytes'", 127, 1},
+		{"'spare bytes'", 108, 1},  {"limit: 'for'", 99, 1},   {"24 hours", 75, 0x80},
+		{"24 hours", 83, 0x7f},     {"24 hours", 83, 0x80},
+	};
+	struct command_statement s = sample_statement();
+	struct command_statement got;
+	uint8_t bytes[COMMAND_STATEMENT_SIZE];
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		command_statement_pack(bytes, &s);
+		bytes[rows[i].at] = rows[i].value;
+		assert_int_equal(command_statement_unpack(bytes, &got, &err), -EBADMSG);
+		assert_says(err, rows[i].says);
+	}
+	s.expires_us = s.issued_us;
+	command_statement_pack(bytes, &s);
+	assert_int_equal(command_statement_unpack(bytes, &got, &err), -EBADMSG);
+	s.expires_us = s.issued_us + COMMAND_STATEMENT_LIFE_US + 1;
+	command_statement_pack(bytes, &s);
+	assert_int_equal(command_statement_unpack(bytes, &got, &err), -EBADMSG);
+}
+
+static void a_statement_is_of_one_command(void **state unused_arg)
+{
+	static const struct {
+		const char *says;
+		size_t at;
+	} rows[] = {
+		{"another host", offsetof(struct command, host_uuid) + 15},
+		{"another process", offsetof(struct command, boot_id)},
+		{"another process", offsetof(struct command, pid)},
+		{"another process", offsetof(struct command, start_ticks) + 7},
+		{"another action", offsetof(struct command, action)},
+		{"other parameters", offsetof(struct command, params) + 23},
+		{"another command", offsetof(struct command, id) + 8},
+	};
+	struct command_statement s = sample_statement();
+	struct command good = sample();
+	struct error err;
+
+	good.action = s.action;
+	memcpy(good.params, s.params, sizeof(good.params));
+	assert_int_equal(command_statement_fits(&s, &good, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct command c = good;
+
+		((uint8_t *)&c)[rows[i].at] ^= 1;
+		assert_int_equal(command_statement_fits(&s, &c, &err), -EACCES);
+		assert_says(err, rows[i].says);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +351,9 @@ int main(void)
 		cmocka_unit_test(what_is_not_well_formed_is_refused),
 		cmocka_unit_test(a_result_with_an_unknown_status_is_refused),
 		cmocka_unit_test(words_and_numbers_agree),
+		cmocka_unit_test(a_statement_comes_back),
+		cmocka_unit_test(a_statement_that_is_not_well_formed_is_refused),
+		cmocka_unit_test(a_statement_is_of_one_command),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

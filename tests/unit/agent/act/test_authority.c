@@ -43,7 +43,7 @@ static void late_early_and_old_are_stale(void **state unused_arg)
 static void zeroes_are_no_signature(void **state unused_arg)
 {
 	struct authority a = {{0}, {0}};
-	struct command_request r = {{0}, {0}};
+	struct command_request r = {.has_warrant = false};
 	struct command c;
 	struct error err;
 

@@ -44,7 +44,7 @@ void __wrap_drop_caches_run(const struct process *p, const struct action_order *
 
 struct place {
 	char dir[32];
-	char names[6][64];
+	char names[7][64];
 	struct act_options options;
 	struct gate gate;
 	struct sign_key *key;
@@ -105,6 +105,7 @@ static int setup(void **state)
 	p->options.stop_file = name_in(p, 4, "stop");
 	p->options.maintenance_file = name_in(p, 5, "maintenance");
 	write_keys(p);
+	p->options.operators = name_in(p, 6, "operators");
 	write_text(p->options.policy, "allow trim uid>=0\nallow trim uid>=0 container=yes\n");
 	assert_int_equal(journal_open(p->options.journal, &p->gate.journal, &err), 0);
 	p->gate.options = &p->options;
@@ -122,8 +123,18 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = {"policy", "key",   "uuid", "journal",    "journal.lock",
-					    "a.pem",  "b.pem", "stop", "maintenance"};
+	static const char *const files[] = {"policy",
+					    "key",
+					    "uuid",
+					    "journal",
+					    "journal.lock",
+					    "operators/ann.pub",
+					    "operators/bob.pub",
+					    "operators/notes.txt",
+					    "a.pem",
+					    "b.pem",
+					    "stop",
+					    "maintenance"};
 	struct place *p = *state;
 	char path[64];
 
@@ -137,6 +148,7 @@ static int teardown(void **state)
 		snprintf(path, sizeof(path), "%s/%s", p->dir, files[i]);
 		unlink(path);
 	}
+	rmdir(p->options.operators);
 	rmdir(p->dir);
 	free(p);
 	return 0;
@@ -165,7 +177,7 @@ static struct command valid(struct place *p)
 static struct command_request sign(const struct sign_key *key, const char *domain,
 				   const struct command *c)
 {
-	struct command_request r;
+	struct command_request r = {.has_warrant = false};
 
 	command_pack(r.body, c);
 	assert_int_equal(sign_make(key, domain, r.body, sizeof(r.body), r.signature), 0);
@@ -240,6 +252,221 @@ static void a_wrong_signature_is_refused(void **state)
 		gate_submit(&p->gate, &r, clock_wall_us(), &result);
 		expect_refusal(&result, "signature");
 	}
+}
+
+/* ---- what an operator signs ---- */
+
+#define SIGNED "allow trim uid>=0 signed=yes\nallow trim uid>=0 container=yes signed=yes\n"
+
+static void write_operator(struct place *p, const char *name, const struct sign_key *key)
+{
+	uint8_t pub[SIGN_KEY_SIZE];
+	char hex[2 * SIGN_KEY_SIZE + 1];
+	char path[96];
+
+	mkdir(p->options.operators, 0755);
+	snprintf(path, sizeof(path), "%s/%s", p->options.operators, name);
+	assert_int_equal(sign_key_public(key, pub), 0);
+	str_hex(hex, pub, sizeof(pub));
+	write_text(path, hex);
+}
+
+static struct command_statement statement_of(const struct command *c)
+{
+	struct command_statement s = {.action = c->action,
+				      .pid = c->pid,
+				      .start_ticks = c->start_ticks,
+				      .issued_us = c->issued_us,
+				      .expires_us = c->issued_us + 3600 * USEC_PER_SEC};
+
+	memcpy(s.id, c->id, sizeof(s.id));
+	memcpy(s.host_uuid, c->host_uuid, sizeof(s.host_uuid));
+	memcpy(s.boot_id, c->boot_id, sizeof(s.boot_id));
+	memcpy(s.params, c->params, sizeof(s.params));
+	return s;
+}
+
+/* The command with the operator's part; the collector's signature is good. */
+static struct command_result submit_signed(struct place *p, const struct command *command,
+					   const struct command_statement *s,
+					   const struct sign_key *key, const char *domain)
+{
+	struct command c = *command;
+	struct command_request q;
+	struct command_warrant w;
+	struct command_result r;
+
+	command_statement_pack(w.statement, s);
+	assert_int_equal(sign_make(key, domain, w.statement, sizeof(w.statement), w.signature), 0);
+	command_warrant_hash(c.warrant_hash, &w);
+	q = sign(p->key, COMMAND_DOMAIN, &c);
+	q.warrant = w;
+	q.has_warrant = true;
+	gate_submit(&p->gate, &q, clock_wall_us(), &r);
+	return r;
+}
+
+static struct command_result submit_good(struct place *p, const struct command *c)
+{
+	struct command_statement s = statement_of(c);
+
+	return submit_signed(p, c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+}
+
+static void what_the_policy_wants_signed_needs_an_operator(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+
+	write_text(p->options.policy, SIGNED);
+	r = submit(p, &c);
+	expect_refusal(&r, "policy line 1 wants an operator's signature");
+	c = valid(p);
+	r = submit_good(p, &c);
+	expect_refusal(&r, "no operator's key lies in");
+	write_operator(p, "ann.pub", p->key);
+	write_operator(p, "bob.pub", p->other_key);
+	write_operator(p, "notes.txt", p->key);
+	c = valid(p);
+	c.dry_run = true;
+	r = submit(p, &c);
+	assert_int_equal(r.status, COMMAND_DRY_RUN);
+	c = valid(p);
+	r = submit_good(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+	assert_int_equal(acted, 1);
+	assert_string_equal(p->gate.signer, "bob");
+	r = submit_good(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+	assert_int_equal(acted, 1);
+	/* The same statement under a new number: the id tells. */
+	c.counter = ++p->counter;
+	r = submit_good(p, &c);
+	assert_int_equal(acted, 1);
+	c = valid(p);
+	acted = dry = 0;
+	r = submit(p, &c);
+	expect_refusal(&r, "wants an operator's signature");
+}
+
+static void an_operators_signature_is_of_one_act(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_statement s = statement_of(&c);
+	struct command_result r;
+
+	write_text(p->options.policy, SIGNED);
+	write_operator(p, "bob.pub", p->other_key);
+	r = submit_signed(p, &c, &s, p->key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "is not of a key in");
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_DOMAIN);
+	expect_refusal(&r, "is not of a key in");
+	s.host_uuid[0] ^= 1;
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "for another host");
+	s = statement_of(&c);
+	s.start_ticks++;
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "for another process");
+	s = statement_of(&c);
+	s.action = COMMAND_GC_FREEZE;
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "for another action");
+	s = statement_of(&c);
+	s.id[5] ^= 1;
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "for another command");
+	s = statement_of(&c);
+	s.issued_us -= 7200 * USEC_PER_SEC;
+	s.expires_us = clock_wall_us() - 1;
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "operator's signature has expired");
+	s = statement_of(&c);
+	s.issued_us += 120 * USEC_PER_SEC;
+	r = submit_signed(p, &c, &s, p->other_key, COMMAND_WARRANT_DOMAIN);
+	expect_refusal(&r, "signed in the future");
+	r = submit_good(p, &c);
+	assert_int_equal(r.status, COMMAND_DONE);
+}
+
+static void what_comes_along_is_what_the_command_says(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_statement s = statement_of(&c);
+	struct command_request q;
+	struct command_result r;
+
+	write_operator(p, "bob.pub", p->other_key);
+	/* Taken off on the way. */
+	memset(c.warrant_hash, 7, sizeof(c.warrant_hash));
+	r = submit(p, &c);
+	expect_refusal(&r, "did not come along");
+	/* Put on on the way. */
+	memset(c.warrant_hash, 0, sizeof(c.warrant_hash));
+	q = sign(p->key, COMMAND_DOMAIN, &c);
+	q.has_warrant = true;
+	command_statement_pack(q.warrant.statement, &s);
+	assert_int_equal(sign_make(p->other_key, COMMAND_WARRANT_DOMAIN, q.warrant.statement,
+				   sizeof(q.warrant.statement), q.warrant.signature),
+			 0);
+	gate_submit(&p->gate, &q, clock_wall_us(), &r);
+	expect_refusal(&r, "does not speak of");
+	/* Nonsense that is signed well. */
+	memset(q.warrant.statement, 'x', sizeof(q.warrant.statement));
+	assert_int_equal(sign_make(p->other_key, COMMAND_WARRANT_DOMAIN, q.warrant.statement,
+				   sizeof(q.warrant.statement), q.warrant.signature),
+			 0);
+	command_warrant_hash(c.warrant_hash, &q.warrant);
+	command_pack(q.body, &c);
+	assert_int_equal(sign_make(p->key, COMMAND_DOMAIN, q.body, sizeof(q.body), q.signature), 0);
+	gate_submit(&p->gate, &q, clock_wall_us(), &r);
+	expect_refusal(&r, "does not begin with 'MHO1'");
+}
+
+static void bad_keys_refuse_by_name(void **state)
+{
+	struct place *p = *state;
+	struct command c = valid(p);
+	struct command_result r;
+	char path[96];
+
+	write_operator(p, "bob.pub", p->key);
+	snprintf(path, sizeof(path), "%s/bob.pub", p->options.operators);
+	write_text(path, "short");
+	r = submit_good(p, &c);
+	expect_refusal(&r, "bob.pub' does not hold 64 hex digits");
+	assert_int_equal(chmod(path, 0666), 0);
+	r = submit_good(p, &c);
+	expect_refusal(&r, path);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(chmod(p->options.operators, 0777), 0);
+	r = submit_good(p, &c);
+	expect_refusal(&r, p->options.operators);
+}
+
+/* Who has the collector's key could push the one that was done out of the journal. */
+static void what_the_journal_may_have_forgotten_is_refused(void **state)
+{
+	struct command c = {.warrant_hash = {0}};
+	struct command_request q = {.has_warrant = true};
+	struct command_statement s = {.action = COMMAND_TRIM,
+				      .issued_us = 1000 * USEC_PER_SEC,
+				      .expires_us = 2000 * USEC_PER_SEC};
+	struct error err;
+
+	assert_non_null(*state);
+	c.action = s.action;
+	command_statement_pack(q.warrant.statement, &s);
+	command_warrant_hash(c.warrant_hash, &q.warrant);
+	assert_int_equal(operators_agree(&q, &c, 1500 * USEC_PER_SEC, 0, &err), 0);
+	assert_int_equal(operators_agree(&q, &c, 1500 * USEC_PER_SEC, 900 * USEC_PER_SEC, &err), 0);
+	assert_int_equal(operators_agree(&q, &c, 1500 * USEC_PER_SEC, 940 * USEC_PER_SEC, &err),
+			 -ESTALE);
+	assert_says(err, "sign anew");
+	assert_int_equal(operators_agree(&q, &c, 2000 * USEC_PER_SEC, 0, &err), -ESTALE);
 }
 
 static void what_does_not_fit_is_refused(void **state)
@@ -519,6 +746,11 @@ int main(void)
 		TEST(a_dry_run_only_tells),
 		TEST(a_wrong_signature_is_refused),
 		TEST(what_does_not_fit_is_refused),
+		TEST(what_the_policy_wants_signed_needs_an_operator),
+		TEST(an_operators_signature_is_of_one_act),
+		TEST(what_comes_along_is_what_the_command_says),
+		TEST(bad_keys_refuse_by_name),
+		TEST(what_the_journal_may_have_forgotten_is_refused),
 		TEST(counters_and_fences_only_rise),
 		TEST(the_policy_and_its_rates_hold),
 		TEST(a_stop_file_stops_all),

@@ -897,7 +897,7 @@ static int take_request(struct world *w, int listener, struct command_request *q
 		for (int i = 0; i < 20; i++) {
 			ssize_t n = recv(fd, q, sizeof(*q), 0);
 
-			if (n == sizeof(*q))
+			if (n == COMMAND_REQUEST_SIZE)
 				return fd;
 			if (n == 0)
 				break;

@@ -22,6 +22,7 @@ struct play {
 	int listener;
 	const void *body; /* what the next answer brings along */
 	size_t len;
+	const struct command_warrant *warrant; /* goes with the command; NULL = none does */
 	int seals;
 	unsigned starts;
 	unsigned results;
@@ -89,7 +90,10 @@ static void on_client(evutil_socket_t listener, short what unused_arg, void *arg
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	int file = -1;
 
-	assert_int_equal(recv(fd, &request, sizeof(request), 0), sizeof(request));
+	assert_int_equal(recv(fd, &request, sizeof(request), 0),
+			 p->warrant ? COMMAND_REQUEST_SIGNED_SIZE : COMMAND_REQUEST_SIZE);
+	if (p->warrant)
+		assert_memory_equal(&request.warrant, p->warrant, sizeof(*p->warrant));
 	command_result_pack(answer, &result);
 	if (p->body) {
 		struct cmsghdr *head = (struct cmsghdr *)(void *)control;
@@ -151,7 +155,10 @@ static unsigned count_fds(void)
 static void submit(struct play *p, const void *body, size_t len)
 {
 	uint8_t bytes[COMMAND_SIZE] = {0};
-	struct wire_command c = {.body = {bytes, sizeof(bytes)}, .signature = {bytes, 64}};
+	struct wire_command c = {.body = {bytes, sizeof(bytes)},
+				 .signature = {bytes, 64},
+				 .warrant = {(const uint8_t *)p->warrant,
+					     p->warrant ? sizeof(*p->warrant) : 0}};
 	struct event *client = event_new(p->base, p->listener, EV_READ | EV_PERSIST, on_client, p);
 	unsigned before = p->results;
 	unsigned fds = count_fds();
@@ -235,10 +242,32 @@ static void test_what_is_no_sealed_census_is_refused(void **state)
 	assert_int_equal(p->bodies, 1);
 }
 
+static void test_what_an_operator_signed_goes_along(void **state)
+{
+	struct play *p = *state;
+	struct command_warrant w;
+	uint8_t bytes[COMMAND_SIZE] = {0};
+	const struct wire_command wrong = {.body = {bytes, sizeof(bytes)},
+					   .signature = {bytes, 64},
+					   .warrant = {bytes, sizeof(w) - 1}};
+	struct error err;
+
+	for (size_t i = 0; i < sizeof(w); i++)
+		((uint8_t *)&w)[i] = (uint8_t)i;
+	p->warrant = &w;
+	submit(p, NULL, 0);
+	p->warrant = NULL;
+	submit(p, NULL, 0);
+	assert_int_equal(relay_submit(p->relay, &wrong, &err), -EBADMSG);
+	assert_says(err, "191 bytes");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_census_comes_before_its_answer, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_what_an_operator_signed_goes_along, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_an_answer_alone_is_as_before, set_up,
 						tear_down),

@@ -415,17 +415,28 @@ static void commands_go_down_and_results_come_up(void **state)
 	uint8_t whole[COMMAND_RESULT_SIZE], body[COMMAND_RESULT_SIZE], journal[COMMAND_SPAN_SIZE];
 	struct wire_command m;
 	struct error err = {""};
-	uint8_t signature[64] = {1};
+	struct command_request q = {.body = "body",
+				    .signature = {1},
+				    .warrant = {.signature = {9}}};
 
 	arena_init(&a, 65536);
-	assert_int_equal(sessions_send_command(w->all, HOST_ID, "body", 4, signature, 64),
-			 -ENOTCONN);
+	assert_int_equal(sessions_send_command(w->all, HOST_ID, &q), -ENOTCONN);
 	open_stream(w, &w->client);
-	assert_int_equal(sessions_send_command(w->all, HOST_ID, "body", 4, signature, 64), 0);
+	assert_int_equal(sessions_send_command(w->all, HOST_ID, &q), 0);
 	RUN_UNTIL(w->base, w->client.type == FRAME_COMMAND);
 	assert_int_equal(wire_unpack_command(&a, w->client.last.data, w->client.last.len, &m, &err),
 			 0);
+	assert_int_equal(m.body.len, sizeof(q.body));
 	assert_memory_equal(m.body.data, "body", 4);
+	assert_int_equal(m.warrant.len, 0);
+	q.has_warrant = true;
+	w->client.type = 0;
+	assert_int_equal(sessions_send_command(w->all, HOST_ID, &q), 0);
+	RUN_UNTIL(w->base, w->client.type == FRAME_COMMAND);
+	assert_int_equal(wire_unpack_command(&a, w->client.last.data, w->client.last.len, &m, &err),
+			 0);
+	assert_int_equal(m.warrant.len, sizeof(q.warrant));
+	assert_memory_equal(m.warrant.data, &q.warrant, sizeof(q.warrant));
 	/* an agent before 0.2 */
 	wire_pack_command(&b, &(struct wire_command){.body = {(const uint8_t *)"result", 6}});
 	client_send(&w->client, FRAME_COMMAND_RESULT, &b);
