@@ -22,6 +22,7 @@ enum record_kind {
 	RECORD_KILL = 4,
 	RECORD_POSTURE = 5,
 	RECORD_CENSUS = 6,         /* made by memherd-actd, not by sense */
+	RECORD_SNAPSHOT = 7,       /* as that */
 	RECORD_WANT_KEYFRAME = 16, /* link -> sense */
 	RECORD_SELF = 17,          /* sense -> link: struct record_self, its own cost */
 	RECORD_ACTION = 18,        /* link -> sense: struct record_action */

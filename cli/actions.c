@@ -232,6 +232,11 @@ int command_cancel(struct cli *c)
 	"snapshot traces the allocations of the process '%s' for some seconds: each takes some\n" \
 	"times longer meanwhile, and a block that lives some hundred bytes more."
 
+#define SEARCH_ASKS                                                                            \
+	"snapshot has the main thread of '%s' go through all its objects, some 100 ms to 1 s " \
+	"per\n"                                                                                \
+	"million; it does nothing else meanwhile."
+
 static bool confirmed(const struct cli *c, const char *question, const char *target)
 {
 	const char *mark = strstr(question, "%s");
@@ -273,14 +278,15 @@ bool cli_action_done(const json_t *action)
 	return state && strcmp(state, "done") == 0;
 }
 
-/* As REST takes it: a word as it is, else a number in the unit of the action's table. */
+/* As REST takes it: a word or a text as it is, else a number in the unit of the action's table. */
 static json_t *json_of_param(const struct command_param *p, const char *text, struct error *err)
 {
 	int64_t value;
 
 	if (command_param_parse(p, text, &value, err) < 0)
 		return NULL;
-	return p->unit == COMMAND_UNIT_WORD ? json_string(text) : json_integer(value);
+	return p->unit == COMMAND_UNIT_WORD || p->unit == COMMAND_UNIT_TEXT ? json_string(text)
+									    : json_integer(value);
 }
 
 /* What was said of the action's parameters; NULL when that was told to be wrong. */
@@ -477,9 +483,39 @@ static void drop_param(struct cli *c, const char *name)
 			c->params[i] = NULL;
 }
 
+/* Takes one, waits for its end, and shows what was stored. */
+static int snap(struct cli *c, const char *kind, const char *question)
+{
+	json_t *action = NULL;
+	bool done;
+	int code;
+
+	c->wait = true;
+	code = cli_act(c, kind, question, &action);
+	done = !code && !c->dry_run && cli_action_done(action);
+	if (done && c->json)
+		code = cli_print_snapshot_of(c, field_or(action, "id"));
+	else if (action && cli_print_action(c, action) != CLI_OK && !code)
+		code = CLI_FAILED;
+	else if (done) {
+		cli_break();
+		code = cli_print_snapshot_of(c, field_or(action, "id"));
+	}
+	json_decref(action);
+	return code;
+}
+
 /* A census is a snapshot too, under its own name. */
 int command_snapshot(struct cli *c)
 {
+	static const struct {
+		const char *kind;
+		const char *question;
+	} kinds[] = {
+		{"tracemalloc", TRACE_ASKS},
+		{"referrers", SEARCH_ASKS},
+		{"sizes", SEARCH_ASKS},
+	};
 	const char *kind = c->kind ? c->kind : "census";
 
 	drop_param(c, "kind");
@@ -487,10 +523,10 @@ int command_snapshot(struct cli *c)
 		c->now = true;
 		return command_census(c);
 	}
-	if (strcmp(kind, "tracemalloc") == 0) {
-		c->wait = true;
-		return act(c, kind, TRACE_ASKS);
-	}
-	fprintf(stderr, "memherd: --kind '%s': expected census or tracemalloc\n", kind);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(kind, kinds[i].kind) == 0)
+			return snap(c, kind, kinds[i].question);
+	fprintf(stderr, "memherd: --kind '%s': expected census, tracemalloc, referrers or sizes\n",
+		kind);
 	return CLI_USAGE;
 }

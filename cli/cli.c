@@ -30,9 +30,17 @@ const struct cli_command cli_commands[] = {
 	 "HOST:PID|HOST/SERVICE [--dry-run] [--yes] [--wait] [--reason TEXT]",
 	 "have a process started again by systemd, its container engine or its parent"},
 	{"snapshot", 1, 1, command_snapshot,
-	 "HOST:PID|HOST/SERVICE [--kind census|tracemalloc] [--seconds N] [--frames N] [--dry-run] "
-	 "[--yes] [--reason TEXT]",
-	 "a new census, or which lines of a Python program allocate what stays"},
+	 "HOST:PID|HOST/SERVICE [--kind census|tracemalloc|referrers|sizes] [--type T] [--max N] "
+	 "[--seconds N] [--frames N] [--containers N] [--objects N] [--dry-run] [--yes] [--reason "
+	 "TEXT]",
+	 "a new census; which lines of a Python program allocate what stays; who holds the objects "
+	 "of a "
+	 "type; which containers hold most"},
+	{"snapshots", 0, 2, command_snapshots,
+	 "[HOST:PID|HOST/SERVICE] [--kind tracemalloc|referrers|sizes] [--limit N] | show SNAPSHOT "
+	 "[--diff[=SNAPSHOT]] [--top N]",
+	 "what was found in Python processes, the newest first; one of them; what grew since "
+	 "another"},
 	{"gc", 1, 1, command_gc,
 	 "HOST:PID|HOST/SERVICE [--generation 0|1|2] [--dry-run] [--yes] [--wait] [--reason TEXT]",
 	 "gc.collect() in a Python process"},

@@ -75,6 +75,7 @@ int command_ack(struct cli *c);
 int command_trim(struct cli *c);
 int command_restart(struct cli *c);
 int command_snapshot(struct cli *c);
+int command_snapshots(struct cli *c);
 int command_gc(struct cli *c);
 int command_gc_threshold(struct cli *c);
 int command_gc_freeze(struct cli *c);
@@ -135,6 +136,8 @@ struct cli_wish {
 int cli_warrant(struct cli *c, const struct cli_wish *wish, char out[CLI_WARRANT_SIZE]) must_use;
 /* The action as a table, or as it came. */
 int cli_print_action(struct cli *c, const json_t *action);
+/* The snapshot that the action of that id led to, once it has come, as a table or JSON. */
+int cli_print_snapshot_of(struct cli *c, const char *action) must_use;
 /* Did it end as done? */
 bool cli_action_done(const json_t *action);
 

@@ -290,7 +290,8 @@ int command_unpack(const void *data, size_t len, struct command *ret, struct err
 	if (!command_action_word(c.action))
 		return error_set(err, -EBADMSG, "command asks for unknown action %u",
 				 (unsigned)c.action);
-	if (command_params_check(c.action, c.params, err) < 0)
+	if (command_params_check(c.action, c.params, err) < 0 ||
+	    command_text_check(c.action, c.params, c.reason, err) < 0)
 		return -EBADMSG;
 	*ret = c;
 	return 0;
@@ -334,6 +335,8 @@ int command_statement_fits(const struct command_statement *s, const struct comma
 		what = "for another process";
 	else if (s->action != c->action)
 		what = "for another action";
+	else if (command_param_of_text(c->action))
+		what = "not enough: it does not cover what this action is told in words";
 	else if (memcmp(s->params, c->params, sizeof(s->params)) != 0)
 		what = "for other parameters";
 	else if (memcmp(s->id, c->id, sizeof(s->id)) != 0)

@@ -43,6 +43,8 @@
 	X(GC_FREEZE, 6, "gc-freeze")       \
 	X(GC_UNFREEZE, 7, "gc-unfreeze")   \
 	X(TRACEMALLOC, 8, "tracemalloc")   \
+	X(REFERRERS, 9, "referrers")       \
+	X(SIZES, 10, "sizes")              \
 	X(LIMIT, 16, "limit")              \
 	X(RECLAIM, 17, "reclaim")          \
 	X(DROP_CACHES, 18, "drop-caches")  \
@@ -87,7 +89,9 @@ struct command {
 	uint64_t counter;                 /* rises with each command of a key */
 	uint64_t fence;                   /* of the collector that leads */
 	char actor[COMMAND_ACTOR_SIZE];   /* 'rule:frag', 'token:ops' */
-	char reason[COMMAND_REASON_SIZE]; /* for the host's log */
+	/* For the host's log; of an action that takes a text (command_param.h) that text: the reason
+	 * then stays with the collector. */
+	char reason[COMMAND_REASON_SIZE];
 	int64_t params[COMMAND_PARAMS];   /* what command_param.h says of the action; else zero */
 	/* command_warrant_hash() of what comes along; zero = nothing does. An older memherd-actd
 	 * knows no such bytes and refuses the command. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/command_param.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,6 +36,56 @@ static const struct command_param rows[] = {
 		.max = 25,
 		.preset = 5,
 		.help = "of each allocation's traceback",
+	},
+	{
+		.action = COMMAND_REFERRERS,
+		.name = "type",
+		.unit = COMMAND_UNIT_TEXT,
+		.required = true,
+		.min = 1,
+		.max = COMMAND_REASON_SIZE - 1,
+		.help = "whose objects: module.Class, or the end of it",
+	},
+	{
+		.action = COMMAND_REFERRERS,
+		.name = "max",
+		.min = 1,
+		.max = 20,
+		.preset = 5,
+		.help = "of its newest objects",
+	},
+	{
+		.action = COMMAND_REFERRERS,
+		.name = "objects",
+		.min = 1000,
+		.max = 50000000,
+		.preset = 2000000,
+		.help = "refuse a heap of more",
+	},
+	{
+		.action = COMMAND_SIZES,
+		.name = "seconds",
+		.unit = COMMAND_UNIT_SECONDS,
+		.min = 1,
+		.max = 8,
+		.preset = 5,
+		.help = "how long to measure at most",
+	},
+	{
+		.action = COMMAND_SIZES,
+		.name = "containers",
+		.min = 1,
+		.max = 50,
+		.preset = 25,
+		.help = "how many to tell of",
+	},
+	{
+		.action = COMMAND_SIZES,
+		.name = "objects",
+		.min = 1000,
+		.max = 50000000,
+		.preset = 2000000,
+		.help = "refuse a heap of more",
 	},
 	{
 		.action = COMMAND_GC,
@@ -191,6 +242,9 @@ char *command_param_text(char buf[COMMAND_PARAM_TEXT_SIZE], const struct command
 		if (command_param_word(buf, p, value))
 			return buf;
 		break;
+	case COMMAND_UNIT_TEXT:
+		snprintf(buf, COMMAND_PARAM_TEXT_SIZE, "%" PRId64 " bytes", value);
+		return buf;
 	case COMMAND_UNIT_NONE:
 		break;
 	}
@@ -259,6 +313,15 @@ static int parse_word(const struct command_param *p, const char *text, int64_t *
 	return -EINVAL;
 }
 
+/* A name that can be put into a log, a page and a string of Python alike. */
+static bool is_name(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("_.<>", *c) && !(*c & 0x80))
+			return false;
+	return *text && str_is_safe(text, strlen(text));
+}
+
 int command_param_parse(const struct command_param *p, const char *text, int64_t *ret,
 			struct error *err)
 {
@@ -266,6 +329,7 @@ int command_param_parse(const struct command_param *p, const char *text, int64_t
 		[COMMAND_UNIT_NONE] = "a whole number",
 		[COMMAND_UNIT_BYTES] = "a size such as 64MiB",
 		[COMMAND_UNIT_SECONDS] = "a duration of whole seconds such as 10s",
+		[COMMAND_UNIT_TEXT] = "a name such as module.Class",
 	};
 	int64_t value = 0;
 	int rc = -EINVAL;
@@ -285,6 +349,10 @@ int command_param_parse(const struct command_param *p, const char *text, int64_t
 		break;
 	case COMMAND_UNIT_WORD:
 		rc = parse_word(p, text, &value);
+		break;
+	case COMMAND_UNIT_TEXT:
+		rc = is_name(text) ? 0 : -EINVAL;
+		value = (int64_t)strlen(text);
 		break;
 	}
 	if (rc < 0 && p->unit == COMMAND_UNIT_WORD)
@@ -311,7 +379,7 @@ int command_params_set(enum command_action action, const char *name, const char 
 }
 
 char *command_params_text(char buf[COMMAND_PARAMS_SIZE], enum command_action action,
-			  const int64_t params[COMMAND_PARAMS])
+			  const int64_t params[COMMAND_PARAMS], const char *text)
 {
 	const struct command_param *p;
 	char value[COMMAND_PARAM_TEXT_SIZE];
@@ -320,6 +388,32 @@ char *command_params_text(char buf[COMMAND_PARAMS_SIZE], enum command_action act
 	*buf = '\0';
 	for (size_t i = 0; i < COMMAND_PARAMS && (p = command_param_at(action, i)); i++)
 		n += (size_t)snprintf(buf + n, COMMAND_PARAMS_SIZE - n, "%s%s=%s", i ? " " : "",
-				      p->name, command_param_text(value, p, params[i]));
+				      p->name,
+				      p->unit == COMMAND_UNIT_TEXT
+					      ? text
+					      : command_param_text(value, p, params[i]));
 	return buf;
+}
+
+const struct command_param *command_param_of_text(enum command_action action)
+{
+	const struct command_param *p;
+
+	for (size_t i = 0; (p = command_param_at(action, i)); i++)
+		if (p->unit == COMMAND_UNIT_TEXT)
+			return p;
+	return NULL;
+}
+
+int command_text_check(enum command_action action, const int64_t params[COMMAND_PARAMS],
+		       const char *text, struct error *err)
+{
+	const struct command_param *p = command_param_of_text(action);
+	int64_t len;
+	int rc = p ? command_param_parse(p, text, &len, err) : 0;
+
+	if (p && rc == 0 && len != params[command_param_find(action, p->name)])
+		rc = error_set(err, -EINVAL, "%s: '%s' has not the length that was said",
+			       command_action_word(action), p->name);
+	return rc;
 }

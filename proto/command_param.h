@@ -20,6 +20,9 @@ enum command_unit {
 	COMMAND_UNIT_BYTES,   /* flags take 64MiB too */
 	COMMAND_UNIT_SECONDS, /* flags take 5min too */
 	COMMAND_UNIT_WORD,    /* one of words; the number is its place in them */
+	/* A dotted name; the number is its length, the text is in the place of the command's
+	 * reason. One an action at most. */
+	COMMAND_UNIT_TEXT,
 };
 
 struct command_param {
@@ -48,16 +51,22 @@ int command_param_check(const struct command_param *p, int64_t value, struct err
 /* A flag's text, checked: '64MiB', '5min', a word, a number, by the unit. */
 int command_param_parse(const struct command_param *p, const char *text, int64_t *ret,
 			struct error *err) must_use;
-/* Sets the one of that name. */
+/* Sets the one of that name; of a text its length. */
 int command_params_set(enum command_action action, const char *name, const char *text,
 		       int64_t params[COMMAND_PARAMS], struct error *err) must_use;
 
 /* As a person reads it: '64 MiB', 'snapshot', '2'. Returns buf. */
 char *command_param_text(char buf[COMMAND_PARAM_TEXT_SIZE], const struct command_param *p,
 			 int64_t value);
-/* 'high=64 MiB ttl=5 min', "" for none. Returns buf. */
+/* 'high=64 MiB ttl=5 min', "" for none; text: of the parameter that is one. Returns buf. */
 char *command_params_text(char buf[COMMAND_PARAMS_SIZE], enum command_action action,
-			  const int64_t params[COMMAND_PARAMS]);
+			  const int64_t params[COMMAND_PARAMS], const char *text);
+/* The parameter of an action that is a text, or NULL. */
+const struct command_param *command_param_of_text(enum command_action action);
+/* -EINVAL unless the action takes no text, or this is one of the length that params say: letters,
+ * digits, '_', '.', '<', '>' and what is not ASCII, so that no language has a word in it. */
+int command_text_check(enum command_action action, const int64_t params[COMMAND_PARAMS],
+		       const char *text, struct error *err) must_use;
 /* The word of a word's number, into buf; NULL when there is none such. */
 const char *command_param_word(char buf[COMMAND_PARAM_TEXT_SIZE], const struct command_param *p,
 			       int64_t value);

@@ -22,6 +22,7 @@
 #include "proto/census.h"
 #include "proto/kill.h"
 #include "proto/metric.h"
+#include "proto/snapshot.h"
 
 #define WIRE_PROTO 1u
 /* A bit of Hello.features: says in a heartbeat when it leaves, until then acks of ticks may wait.
@@ -45,6 +46,7 @@
 #define WIRE_MAX_LINES        32   /* of a kill: evidence or advice */
 #define WIRE_MAX_FINDINGS     64   /* of a posture */
 #define WIRE_MAX_TYPES        512  /* of a census */
+#define WIRE_MAX_ROWS         256  /* of a snapshot */
 #define WIRE_TYPE_MAX         192  /* a type's name with its module */
 #define WIRE_CODE_MAX         32   /* a finding's word, a cgroup's runtime */
 #define WIRE_SEQ_MAX          INT64_MAX
@@ -55,7 +57,8 @@ enum wire_record {
 	WIRE_GAP = 3,
 	WIRE_KILL = 4,
 	WIRE_POSTURE = 5,
-	WIRE_CENSUS = 6
+	WIRE_CENSUS = 6,
+	WIRE_SNAPSHOT = 7
 };
 
 /* What a process is to its service. */
@@ -334,6 +337,28 @@ struct wire_census {
 	const char *note;
 };
 
+struct wire_snapshot_row {
+	const char *name;
+	const char *about;
+	int64_t values[SNAPSHOT_VALUES_MAX]; /* as snapshot_layout() names them; the rest is 0 */
+};
+
+struct wire_snapshot {
+	int64_t t_wall_us;
+	uint8_t boot_id[16];
+	uint32_t pid;
+	uint64_t start_ticks;
+	enum snapshot_kind kind;
+	enum census_reason reason;
+	bool has_command;
+	uint8_t command_id[16];
+	const char *subject; /* a type; '' = the whole process */
+	int64_t totals[SNAPSHOT_VALUES_MAX];
+	struct wire_snapshot_row *rows; /* the largest first */
+	size_t n_rows;
+	const char *note;
+};
+
 struct wire_gap {
 	uint64_t to_seq;
 	uint32_t records;
@@ -398,7 +423,7 @@ struct wire_enroll_reply {
 };
 
 /* X(name): messages that are a frame, and the bodies of records (tick, event, gap, kill, posture,
- * census). */
+ * census, snapshot). */
 #define WIRE_MESSAGE_LIST(X) \
 	X(hello)             \
 	X(hello_ack)         \
@@ -415,7 +440,8 @@ struct wire_enroll_reply {
 	X(kill)              \
 	X(posture)           \
 	X(census)            \
-	X(command_result)
+	X(command_result)    \
+	X(snapshot)
 
 /*
  * For each: void wire_pack_<name>(struct buf *, const struct wire_<name> *) and

@@ -486,6 +486,32 @@ void wire_pack_census(struct buf *b, const struct wire_census *m)
 	put_string(b, 19, m->note);
 }
 
+void wire_pack_snapshot(struct buf *b, const struct wire_snapshot *m)
+{
+	const struct snapshot_layout *layout = snapshot_layout(m->kind);
+	size_t n_values = layout ? snapshot_names(layout->values) : 0;
+
+	put_sint(b, 1, m->t_wall_us);
+	put_bytes(b, 2, m->boot_id, sizeof(m->boot_id));
+	put_uint(b, 3, m->pid);
+	put_uint(b, 4, m->start_ticks);
+	put_uint(b, 5, m->kind);
+	put_uint(b, 6, m->reason);
+	if (m->has_command)
+		put_bytes(b, 7, m->command_id, sizeof(m->command_id));
+	put_string(b, 8, m->subject);
+	put_sints(b, 9, m->totals, layout ? snapshot_names(layout->totals) : 0);
+	for (size_t i = 0; i < m->n_rows; i++) {
+		size_t at = sub_begin(b, 10);
+
+		put_string(b, 1, m->rows[i].name);
+		put_string(b, 2, m->rows[i].about);
+		put_sints(b, 3, m->rows[i].values, n_values);
+		sub_end(b, at);
+	}
+	put_string(b, 11, m->note);
+}
+
 void wire_pack_gap(struct buf *b, const struct wire_gap *m)
 {
 	put_uint(b, 1, m->to_seq);

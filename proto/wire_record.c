@@ -26,7 +26,7 @@ static struct wire_rec record_of(struct rules *r, const Memherd__Record *m, uint
 		     (unsigned long long)m->seq);
 	rules_demand(r, m->seq > before, "'seq' of %llu does not follow %llu",
 		     (unsigned long long)m->seq, (unsigned long long)before);
-	rules_demand(r, m->kind >= WIRE_TICK && m->kind <= WIRE_CENSUS, "unknown record kind %u",
+	rules_demand(r, m->kind >= WIRE_TICK && m->kind <= WIRE_SNAPSHOT, "unknown record kind %u",
 		     m->kind);
 	return (struct wire_rec){
 		.seq = m->seq,

@@ -11,10 +11,13 @@
 #include "agent/act/limit.h"
 #include "agent/act/oom_score.h"
 #include "agent/act/reclaim.h"
+#include "agent/act/referrers.h"
 #include "agent/act/restart.h"
 #include "agent/act/shed.h"
+#include "agent/act/sizes.h"
 #include "agent/act/tracemalloc.h"
 #include "agent/act/trim.h"
+#include "common/str.h"
 
 static const struct action actions[] = {
 	{COMMAND_TRIM, "trim", "give free heap pages back, by malloc_trim(0) in the process",
@@ -32,6 +35,9 @@ static const struct action actions[] = {
 	{COMMAND_LIMIT, "limit", "limit the memory of its cgroup for a time", limit_run, 0},
 	{COMMAND_TRACEMALLOC, "tracemalloc", "which lines of a Python program allocate what stays",
 	 tracemalloc_run, 0},
+	{COMMAND_REFERRERS, "referrers", "who holds the newest objects of a type in a Python process",
+	 referrers_run, 0},
+	{COMMAND_SIZES, "sizes", "which containers hold most in a Python process", sizes_run, 0},
 	{COMMAND_CENSUS, "census", "count the objects of a Python process by type", census_run, 0},
 	{COMMAND_RECLAIM, "reclaim", "have the kernel take memory from its cgroup now", reclaim_run,
 	 0},
@@ -62,6 +68,13 @@ const struct action *action_find_name(const char *name)
 		if (strcmp(actions[i].name, name) == 0)
 			return &actions[i];
 	return NULL;
+}
+
+enum census_reason action_reason(const struct action_order *o)
+{
+	if (o->by_hand)
+		return CENSUS_REASON_BY_HAND;
+	return str_starts(o->actor, "rule:") ? CENSUS_REASON_RULE : CENSUS_REASON_ASKED;
 }
 
 void action_say(struct command_result *r, enum command_status status, const char *fmt, ...)

@@ -11,6 +11,7 @@
 #include "agent/act/options.h"
 #include "agent/act/process.h"
 #include "common/buf.h"
+#include "proto/census.h"
 #include "proto/command.h"
 
 /* Beyond which process. */
@@ -23,6 +24,7 @@ struct action_order {
 	const int64_t *params;     /* COMMAND_PARAMS, within their bounds */
 	bool may_lower;            /* the policy says lower=yes, or was not asked */
 	int poster;                /* poster_start()'s, -1 = none */
+	const char *text;          /* of the parameter that is one; "" = none is */
 	struct buf *body;          /* where it puts what it made, NULL = not wanted */
 };
 
@@ -43,6 +45,8 @@ const struct action *action_find_name(const char *name);
 /* The i-th row, NULL after the last. */
 const struct action *action_at(size_t i);
 
+/* Who wanted it, for what is stored. */
+enum census_reason action_reason(const struct action_order *o);
 /* Sets the status and the one sentence; a cut sentence is no error. */
 void action_say(struct command_result *r, enum command_status status, const char *fmt, ...)
 	printf_like(3, 4);

@@ -153,18 +153,11 @@ static void say_dry(const struct census_report *report, struct command_result *r
 			   *report->note ? "; " : "", report->note);
 }
 
-static enum census_reason reason_of(const struct action_order *o)
-{
-	if (o->by_hand)
-		return CENSUS_REASON_BY_HAND;
-	return str_starts(o->actor, "rule:") ? CENSUS_REASON_RULE : CENSUS_REASON_ASKED;
-}
-
 void census_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	const struct census_order_by order = {
 		.method = (int)o->params[0] - 1, /* 0 = fitting, then CENSUS_METHOD_LIST */
-		.reason = reason_of(o),
+		.reason = action_reason(o),
 		.command_id = o->by_hand ? NULL : o->command_id,
 		.look_only = o->dry_run,
 	};

@@ -50,8 +50,9 @@ static void log_result(const struct command *c, const struct process *p, const c
 		"reason='%s' status=%s "
 		"rss_before=%lld rss_after=%lld held_us=%lld detail='%s'",
 		id, command_action_word(c->action),
-		command_params_text(params, c->action, c->params), c->pid, p ? p->comm : "",
-		p ? (int)p->uid : -1, c->actor, signer, c->reason, command_status_word(r->status),
+		command_params_text(params, c->action, c->params, c->reason), c->pid,
+		p ? p->comm : "", p ? (int)p->uid : -1, c->actor, signer,
+		command_param_of_text(c->action) ? "" : c->reason, command_status_word(r->status),
 		(long long)r->rss_before, (long long)r->rss_after, (long long)r->held_us,
 		r->detail);
 }
@@ -209,6 +210,7 @@ static int act(struct gate *g, const struct command *c, const struct process *p,
 		.command_id = c->id,
 		.actor = c->actor,
 		.params = c->params,
+		.text = command_param_of_text(c->action) ? c->reason : "",
 		.may_lower = may_lower,
 		.poster = g->poster,
 		.body = g->body,
@@ -347,6 +349,8 @@ int gate_by_hand(struct gate *g, const struct gate_wish *wish, int64_t now_us,
 	int rc;
 
 	memcpy(c.params, wish->params, sizeof(c.params));
+	if (wish->text)
+		(void)str_copy(c.reason, sizeof(c.reason), wish->text);
 	random_bytes(c.id, sizeof(c.id));
 	*ret = no_result(c.id);
 	rc = process_boot_id(c.boot_id, &err);

@@ -43,6 +43,7 @@ struct gate_wish {
 	bool dry_run;
 	bool no_policy;
 	int64_t params[COMMAND_PARAMS];
+	const char *text; /* of the parameter that is one, checked; NULL = none */
 };
 
 /*

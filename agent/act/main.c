@@ -16,7 +16,7 @@
 #include "agent/act/policy.h"
 #include "agent/act/poster.h"
 #include "agent/act/server.h"
-#include "agent/act/trace_print.h"
+#include "agent/act/snapshot_print.h"
 #include "agent/act/watch.h"
 #include "common/clock.h"
 #include "common/confine.h"
@@ -72,7 +72,8 @@ static void usage(FILE *out)
 	for (size_t i = 0; action_at(i); i++)
 		usage_of(out, action_at(i));
 	fputs("  journal      [--verify] [--json]: what was done here, or whether its chain holds\n"
-	      "  snapshot     PID [--kind census|tracemalloc]: the action of that name\n"
+	      "  snapshot     PID [--kind census|tracemalloc|referrers|sizes]: the action of that "
+	      "name\n"
 	      "                   [--dry-run] [--json] [--no-policy]; census: [--top N]\n"
 	      "  check-config     read configuration and policy, tell what is wrong\n"
 	      "  dump-config      print every option\n"
@@ -270,7 +271,7 @@ static void print_json_number(const char *name, int64_t v)
 		printf(", \"%s\": %lld", name, (long long)v);
 }
 
-/* What an action made beside its sentence: a census is all that there is. */
+/* What an action made beside its sentence: a census or a snapshot. */
 static void print_body(const struct action *a, const struct buf *body, const struct arguments *args)
 {
 	struct error err = {""};
@@ -278,11 +279,9 @@ static void print_body(const struct action *a, const struct buf *body, const str
 
 	if (!body->len)
 		return;
-	if (a->number == COMMAND_TRACEMALLOC) {
-		trace_print(stdout, body, args->json);
-		return;
-	}
-	if (args->json) {
+	if (snapshot_layout_of(a->number)) {
+		rc = snapshot_print(stdout, body, args->json, &err);
+	} else if (args->json) {
 		fputs(", \"census\": ", stdout);
 		rc = census_print_json(stdout, body, (size_t)args->top, &err);
 	} else {
@@ -320,15 +319,20 @@ static void print_result(const struct action *a, pid_t pid, const struct command
 }
 
 static int take_params(const struct arguments *args, enum command_action action,
-		       int64_t params[COMMAND_PARAMS], struct error *err)
+		       int64_t params[COMMAND_PARAMS], const char **ret_text, struct error *err)
 {
+	const struct command_param *text = command_param_of_text(action);
 	int rc = 0;
 
 	command_params_preset(action, params);
-	for (size_t i = 0; rc == 0 && i < PARAM_NAMES_MAX; i++)
-		if (args->params[i])
-			rc = command_params_set(action, command_param_name(i), args->params[i],
-						params, err);
+	for (size_t i = 0; rc == 0 && i < PARAM_NAMES_MAX; i++) {
+		if (!args->params[i])
+			continue;
+		if (text && strcmp(text->name, command_param_name(i)) == 0)
+			*ret_text = args->params[i];
+		rc = command_params_set(action, command_param_name(i), args->params[i], params,
+					err);
+	}
 	return rc < 0 ? rc : command_params_check(action, params, err);
 }
 
@@ -366,7 +370,7 @@ static int by_hand(const struct act_options *o, const struct action *a,
 	int64_t pid;
 	int rc;
 
-	if (take_params(args, a->number, wish.params, &err) < 0)
+	if (take_params(args, a->number, wish.params, &wish.text, &err) < 0)
 		return complain(EXIT_USAGE, &err);
 	if (take_target(args, a, &pid, &err) < 0)
 		return complain(EXIT_USAGE, &err);
@@ -401,7 +405,7 @@ static const char *take_param(struct arguments *a, const char *name)
 /* 'snapshot --kind census' is 'census'; of other commands --kind is a parameter. */
 static const struct action *action_of(struct arguments *a)
 {
-	static const char *const kinds[] = {"census", "tracemalloc"};
+	static const char *const kinds[] = {"census", "tracemalloc", "referrers", "sizes"};
 	const char *kind;
 
 	if (strcmp(a->command, "snapshot") != 0)

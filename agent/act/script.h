@@ -26,7 +26,8 @@
 #define SCRIPT_ARGS_SIZE 256
 
 struct script {
-	const char *source; /* of probe/ */
+	const char *prelude; /* put before it; NULL = nothing */
+	const char *source;  /* of probe/ */
 	const char *args;   /* a tuple in Python's words: '(2,)' */
 	int64_t start_us;   /* how long it may take to begin, and to run; 0 = SCRIPT_..._US */
 	int64_t run_us;

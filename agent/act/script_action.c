@@ -30,7 +30,8 @@ static void say_dry(const struct script_action *a, const struct script_report *r
 bool script_act(const struct process *p, const struct action_order *o,
 		const struct script_action *a, struct buf *answer, struct command_result *r)
 {
-	const struct script script = {.source = a->source,
+	const struct script script = {.prelude = a->prelude,
+				      .source = a->source,
 				      .args = a->args,
 				      .start_us = a->start_us,
 				      .run_us = a->run_us,

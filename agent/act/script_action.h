@@ -10,6 +10,7 @@
 #include "agent/act/script.h"
 
 struct script_action {
+	const char *prelude; /* of struct script */
 	const char *source;
 	const char *args;
 	const char *would; /* 'call gc.collect(2)': what a dry run says */

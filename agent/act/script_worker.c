@@ -130,7 +130,8 @@ static int arm(struct running *r, struct error *err)
 {
 	char script[PAGE_SCRIPT_MAX];
 	uint64_t token = 0;
-	int n = snprintf(script, sizeof(script), "ARGS = %s\n%s", r->job->script->args,
+	int n = snprintf(script, sizeof(script), "ARGS = %s\n%s%s", r->job->script->args,
+			 r->job->script->prelude ? r->job->script->prelude : "",
 			 r->job->script->source);
 	int rc;
 

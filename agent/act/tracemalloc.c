@@ -8,6 +8,7 @@
 
 #include "agent/act/probe/probe.h"
 #include "agent/act/script_action.h"
+#include "agent/act/snapshot.h"
 #include "common/clock.h"
 #include "common/str.h"
 
@@ -19,37 +20,6 @@
 #define TOLD      3
 #define OWN_MAX   (INT64_C(256) << 20)
 
-static const char *skip_line(const char *at)
-{
-	at += strcspn(at, "\n");
-	return *at ? at + 1 : at;
-}
-
-bool trace_next(const struct buf *answer, const char **at, struct trace_site *ret)
-{
-	const char *p = *at ? *at : answer->len ? (const char *)answer->data : "";
-	struct trace_site s;
-
-	for (; *p; p = skip_line(p)) {
-		int used = 0;
-
-		if (sscanf(p, "site\t%" SCNd64 "\t%" SCNd64 "\t%" SCNd64 "\t%" SCNd64 "\t%n",
-			   &s.grew, &s.more, &s.size, &s.count, &used) != 4 ||
-		    !used)
-			continue;
-		str_safe(s.place, sizeof(s.place), p + used, strcspn(p + used, "\n"));
-		s.back[0] = '\0';
-		p = skip_line(p);
-		if (str_starts(p, "back\t"))
-			str_safe(s.back, sizeof(s.back), p + 5, strcspn(p + 5, "\n"));
-		*at = p;
-		*ret = s;
-		return true;
-	}
-	*at = p;
-	return false;
-}
-
 bool trace_total(const struct buf *answer, int64_t ret[3])
 {
 	char text[96];
@@ -59,26 +29,32 @@ bool trace_total(const struct buf *answer, int64_t ret[3])
 		      &ret[2]) == 3;
 }
 
-static void say_done(const struct buf *answer, int64_t seconds, struct command_result *r)
+static void say_done(const struct process *p, const struct action_order *o,
+		     const struct buf *answer, struct command_result *r)
 {
+	const struct snapshot_layout *layout = snapshot_layout(SNAPSHOT_TRACEMALLOC);
+	int64_t total[SNAPSHOT_VALUES_MAX] = {0};
 	char text[COMMAND_DETAIL_SIZE];
 	char bytes[STR_UNIT_SIZE];
-	struct trace_site s;
+	struct snapshot_row row;
 	const char *at = NULL;
-	int64_t total[3];
 	size_t n;
 
 	if (!trace_total(answer, total)) {
 		action_say(r, COMMAND_FAILED, "the process's answer is not well formed");
 		return;
 	}
+	total[3] = o->params[0];
 	n = (size_t)snprintf(text, sizeof(text), "in %" PRId64 " s %s%s in %+" PRId64 " blocks",
-			     seconds, total[0] < 0 ? "" : "+", str_bytes(bytes, total[0]),
+			     total[3], total[0] < 0 ? "" : "+", str_bytes(bytes, total[0]),
 			     total[1]);
-	for (int i = 0; i < TOLD && trace_next(answer, &at, &s) && n < sizeof(text); i++)
+	for (int i = 0; i < TOLD && snapshot_row_next(answer, layout, &at, &row) && n < sizeof(text);
+	     i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%.80s +%s (%+" PRId64 ")",
-				      i ? ", " : ": ", s.place, str_bytes(bytes, s.grew), s.more);
+				      i ? ", " : ": ", row.name, str_bytes(bytes, row.values[0]),
+				      row.values[1]);
 	action_say(r, COMMAND_DONE, "%s", text);
+	snapshot_keep(p, o, layout, answer, total, r);
 }
 
 static void wait_seconds(int64_t seconds)
@@ -91,8 +67,7 @@ static void wait_seconds(int64_t seconds)
 void tracemalloc_run(const struct process *p, const struct action_order *o,
 		     struct command_result *r)
 {
-	auto_buf struct buf own = BUF_INIT(SCRIPT_ANSWER + 1);
-	struct buf *answer = o->by_hand && o->body ? o->body : &own;
+	auto_buf struct buf answer = BUF_INIT(SCRIPT_ANSWER + 1);
 	int64_t seconds = o->params[0];
 	char begin_args[64];
 	char end_args[64];
@@ -121,21 +96,20 @@ void tracemalloc_run(const struct process *p, const struct action_order *o,
 	snprintf(would, sizeof(would),
 		 "trace allocations with %" PRId64 " frames for %" PRId64 " s", o->params[1],
 		 seconds);
-	if (!script_act(p, o, &begin, answer, r))
+	if (!script_act(p, o, &begin, &answer, r))
 		return;
 	first = *r;
 	wait_seconds(seconds);
-	if (script_act(p, o, &end, answer, r))
-		say_done(answer, seconds, r);
+	if (script_act(p, o, &end, &answer, r))
+		say_done(p, o, &answer, r);
 	else if (r->status != COMMAND_UNKNOWN)
 		r->status = COMMAND_FAILED;
 	r->rss_before = first.rss_before;
 	r->swap_before = first.swap_before;
 	r->held_us += first.held_us;
 	r->total_us = clock_boot_us() - start;
-	/* It gives nothing back; measured after, it would be told as ineffective. */
 	if (r->status == COMMAND_DONE)
-		r->rss_after = r->swap_after = -1;
+		snapshot_untouched(r);
 	if (r->status == COMMAND_FAILED) {
 		size_t n = strlen(r->detail);
 

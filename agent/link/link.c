@@ -643,16 +643,18 @@ static void on_result(void *arg, const uint8_t result[COMMAND_RESULT_SIZE])
 }
 
 /* What a command made goes the way of events and kills: spooled, and stored once. */
-static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us, const char *why)
+static void on_body(void *arg, enum wire_record kind, const uint8_t *body, size_t len,
+		    int64_t t_wall_us, const char *why)
 {
 	struct link *l = arg;
 
 	MAGIC_CHECK(l, MAGIC);
 	if (!body) {
-		log_warn("link=%016" PRIx64 " census dropped why='%s'", l->id, why);
+		log_warn("link=%016" PRIx64 " %s dropped why='%s'", l->id,
+			 kind == WIRE_CENSUS ? "census" : "snapshot", why);
 		return;
 	}
-	keep(l, WIRE_CENSUS, false, t_wall_us, body, len);
+	keep(l, kind, false, t_wall_us, body, len);
 }
 
 /* What the host did by itself goes the way of all events. */

@@ -160,10 +160,12 @@ static ssize_t receive(int fd, uint8_t *out, size_t size, int *ret_file)
  * What memherd-actd made. It runs as root, but it reads hostile memory: the file must be sealed, of
  * a record's size, and decode as what it is said to be.
  */
-static int read_body(int file, struct buf *b, int64_t *ret_t_wall_us, struct error *err)
+static int read_body(int file, enum wire_record kind, struct buf *b, int64_t *ret_t_wall_us,
+		     struct error *err)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 	auto_arena struct arena arena = {0};
+	struct wire_snapshot snapshot;
 	struct wire_census census;
 	struct stat st;
 	uint8_t *to;
@@ -179,24 +181,39 @@ static int read_body(int file, struct buf *b, int64_t *ret_t_wall_us, struct err
 		return error_set(err, -EIO, "cannot read %lld bytes", (long long)st.st_size);
 	b->len = (size_t)st.st_size;
 	arena_init(&arena, WIRE_BUDGET(b->len));
-	rc = wire_unpack_census(&arena, b->data, b->len, &census, err);
-	if (rc == 0)
-		*ret_t_wall_us = census.t_wall_us;
+	if (kind == WIRE_CENSUS) {
+		rc = wire_unpack_census(&arena, b->data, b->len, &census, err);
+		*ret_t_wall_us = rc == 0 ? census.t_wall_us : 0;
+	} else {
+		rc = wire_unpack_snapshot(&arena, b->data, b->len, &snapshot, err);
+		*ret_t_wall_us = rc == 0 ? snapshot.t_wall_us : 0;
+	}
 	return rc;
+}
+
+/* By the command that is answered. */
+static enum wire_record kind_of(const struct command_request *q)
+{
+	struct command c;
+
+	if (command_unpack(q->body, sizeof(q->body), &c, NULL) == 0 && snapshot_layout_of(c.action))
+		return WIRE_SNAPSHOT;
+	return WIRE_CENSUS;
 }
 
 static void take_body(struct relay *r, int file)
 {
+	enum wire_record kind = kind_of(&r->queue[r->first]);
 	auto_buf struct buf b = BUF_INIT(RECORD_MAX_BODY);
 	struct error err = {""};
 	int64_t t_wall_us = 0;
 
 	if (file < 0)
 		return;
-	if (read_body(file, &b, &t_wall_us, &err) < 0)
-		r->ops->body(r->arg, NULL, 0, 0, err.msg);
+	if (read_body(file, kind, &b, &t_wall_us, &err) < 0)
+		r->ops->body(r->arg, kind, NULL, 0, 0, err.msg);
 	else
-		r->ops->body(r->arg, b.data, b.len, t_wall_us, "");
+		r->ops->body(r->arg, kind, b.data, b.len, t_wall_us, "");
 }
 
 static void on_answer(evutil_socket_t fd, short what, void *arg)

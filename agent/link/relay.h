@@ -28,11 +28,11 @@ struct relay_ops {
 	void (*start)(void *arg, const struct command_request *q);
 	/* Once for each command. */
 	void (*done)(void *arg, const uint8_t result[COMMAND_RESULT_SIZE]);
-	/* Before done, what a command made, an encoded census: at most RECORD_MAX_BODY bytes of a
-	 * file that memherd-actd sealed, and well formed; valid during the call. body is NULL where
-	 * that did not hold, and why says what. */
-	void (*body)(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us,
-		     const char *why);
+	/* Before done, what a command made, an encoded census or snapshot: at most RECORD_MAX_BODY
+	 * bytes of a file that memherd-actd sealed, and well formed; valid during the call. body is
+	 * NULL where that did not hold, and why says what. */
+	void (*body)(void *arg, enum wire_record kind, const uint8_t *body, size_t len,
+		     int64_t t_wall_us, const char *why);
 };
 
 int relay_new(struct event_base *base, const char *socket_path, const struct relay_ops *ops,

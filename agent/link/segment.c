@@ -166,7 +166,7 @@ void segment_pack_record(struct buf *b, uint64_t epoch, const struct segment_rec
 
 static bool known_kind(unsigned kind)
 {
-	return kind >= WIRE_TICK && kind <= WIRE_CENSUS;
+	return kind >= WIRE_TICK && kind <= WIRE_SNAPSHOT;
 }
 
 static bool unpack_gap(const uint8_t *body, size_t len, struct segment_record *r)

@@ -210,6 +210,7 @@ static int rank_of(enum wire_record kind)
 	case WIRE_EVENT:
 	case WIRE_POSTURE:
 	case WIRE_CENSUS:
+	case WIRE_SNAPSHOT:
 		return RANK_EVENT;
 	case WIRE_KILL:
 		return RANK_KILL;

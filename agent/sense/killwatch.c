@@ -201,6 +201,8 @@ void killwatch_action(struct killwatch *k, const struct record_action *a)
 	case COMMAND_GC_FREEZE:
 	case COMMAND_GC_UNFREEZE:
 	case COMMAND_TRACEMALLOC:
+	case COMMAND_REFERRERS:
+	case COMMAND_SIZES:
 		what = VERDICT_ACTION_SCRIPT;
 		break;
 	case COMMAND_CENSUS:

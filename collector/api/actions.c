@@ -274,6 +274,8 @@ static const struct action_type types[] = {
 	{"limit", SCOPE_ACT_LIMIT, "act:limit"},
 	{"census", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
 	{"tracemalloc", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
+	{"referrers", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
+	{"sizes", SCOPE_ACT_SNAPSHOT, "act:snapshot"},
 	{"gc", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-threshold", SCOPE_ACT_TRIM, "act:trim"},
 	{"gc-freeze", SCOPE_ACT_TRIM, "act:trim"},
@@ -319,7 +321,7 @@ static bool take_params(struct call *c, struct action_request *req)
 	struct error err;
 
 	if (params_from_json((enum command_action)command_action_find(req->action),
-			     json_object_get(c->body, "params"), req->params, &err) == 0)
+			     json_object_get(c->body, "params"), req->params, &req->text, &err) == 0)
 		return true;
 	call_invalid(c, "/params", "%s", err.msg);
 	return false;

@@ -39,6 +39,10 @@ void process_types(struct call *c);
 void census_get(struct call *c);
 void census_diff(struct call *c);
 void census_growth(struct call *c);
+/* snapshots.c */
+void snapshot_list(struct call *c);
+void snapshot_get(struct call *c);
+void snapshot_diff(struct call *c);
 /* oom_events.c */
 void oom_event_list(struct call *c);
 void oom_event_get(struct call *c);

@@ -182,7 +182,9 @@ static int check_fields(const struct action_request *r, struct error *err)
 		return error_set(err, -EINVAL, "unknown action '%.40s'",
 				 r->action ? r->action : "");
 	if (command_params_check((enum command_action)command_action_find(r->action), r->params,
-				 err) < 0)
+				 err) < 0 ||
+	    command_text_check((enum command_action)command_action_find(r->action), r->params,
+			       r->text ? r->text : "", err) < 0)
 		return -EINVAL;
 	if (!r->actor || !*r->actor || strlen(r->actor) >= COMMAND_ACTOR_SIZE)
 		return error_set(err, -EINVAL, "the actor's name has 1 to %d bytes",
@@ -243,7 +245,7 @@ static void fill_command(struct command *c, const struct action_row *row, const 
 
 static int params_told(struct action_row *row, const struct command *cmd, struct error *err)
 {
-	auto_free char *text = params_to_json(cmd->action, cmd->params);
+	auto_free char *text = params_to_json(cmd->action, cmd->params, cmd->reason);
 
 	if (!text || !str_copy(row->params, sizeof(row->params), text))
 		return error_set(err, -ENOMEM, "no memory for the parameters");
@@ -321,6 +323,8 @@ static int prepare(const struct dispatch *d, const struct action_request *r, int
 	fill_command(cmd, row, h, p);
 	*ret_service = p->service;
 	memcpy(cmd->params, r->params, sizeof(cmd->params));
+	if (r->text)
+		(void)str_copy(cmd->reason, sizeof(cmd->reason), r->text);
 	rc = take_warrant(row, cmd, r->warrant, now_us, err);
 	return rc < 0 ? rc : params_told(row, cmd, err);
 }
@@ -500,6 +504,7 @@ static int prepare_approval(const struct dispatch *d, struct action_row *row, st
 	const struct host *h;
 	const struct process *p;
 	int64_t params[COMMAND_PARAMS];
+	const char *text = NULL; /* lives in told */
 	json_t *told;
 	int rc = find_target(d, row->action, row->host_id, row->proc_id, &h, &p, err);
 
@@ -507,17 +512,19 @@ static int prepare_approval(const struct dispatch *d, struct action_row *row, st
 		return rc;
 	told = json_loads(row->params, 0, NULL);
 	rc = params_from_json((enum command_action)command_action_find(row->action), told, params,
-			      err);
+			      &text, err);
+	if (rc == 0) {
+		row->approved_us = clock_wall_us();
+		row->expires_us = row->approved_us + DISPATCH_EXPIRES_US;
+		fill_command(cmd, row, h, p);
+		cmd->issued_us = row->approved_us;
+		memcpy(cmd->params, params, sizeof(cmd->params));
+		if (text)
+			(void)str_copy(cmd->reason, sizeof(cmd->reason), text);
+		*ret_service = p->service;
+	}
 	json_decref(told);
-	if (rc < 0)
-		return rc;
-	row->approved_us = clock_wall_us();
-	row->expires_us = row->approved_us + DISPATCH_EXPIRES_US;
-	fill_command(cmd, row, h, p);
-	cmd->issued_us = row->approved_us;
-	memcpy(cmd->params, params, sizeof(cmd->params));
-	*ret_service = p->service;
-	return take_warrant(row, cmd, warrant, row->approved_us, err);
+	return rc < 0 ? rc : take_warrant(row, cmd, warrant, row->approved_us, err);
 }
 
 static int check_approver(const struct action_row *row, const char *by, struct error *err)

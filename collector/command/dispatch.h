@@ -85,6 +85,7 @@ struct action_request {
 	const char *actor;              /* 'token:ops', 'rule:frag' */
 	const char *reason;             /* may be NULL */
 	int64_t params[COMMAND_PARAMS]; /* what is meant: none is filled in */
+	const char *text;               /* of the parameter that is one; NULL = none is */
 	int64_t expires_us;             /* wall clock; 0 = DISPATCH_EXPIRES_US from now; of one that
 					 * waits for approval: until then, 0 = approve_within */
 	bool approve;                   /* needs a second person, whatever the configuration says */

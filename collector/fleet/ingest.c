@@ -206,6 +206,8 @@ static int take_record(struct taking *k, const struct wire_rec *r, uint64_t *ret
 		return ingest_take_posture(k, r, err);
 	case WIRE_CENSUS:
 		return ingest_take_census(k, r, err);
+	case WIRE_SNAPSHOT:
+		return ingest_take_snapshot(k, r, err);
 	}
 	return error_set(err, -EBADMSG, "record %" PRIu64 ": unknown kind %d", r->seq,
 			 (int)r->kind);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ingest_inner.h - the state of ingest, shared by ingest.c and its parts: ingest_tick.c (samples)
- * and ingest_told.c (events, kills, postures, censuses); nobody else includes it.
+ * and ingest_told.c (events, kills, postures, censuses, snapshots); nobody else includes it.
  */
 #ifndef MEMHERD_COLLECTOR_FLEET_INGEST_INNER_H
 #define MEMHERD_COLLECTOR_FLEET_INGEST_INNER_H
@@ -65,6 +65,7 @@ int ingest_take_event(struct taking *k, const struct wire_rec *r, struct error *
 int ingest_take_kill(struct taking *k, const struct wire_rec *r, struct error *err) must_use;
 int ingest_take_posture(struct taking *k, const struct wire_rec *r, struct error *err) must_use;
 int ingest_take_census(struct taking *k, const struct wire_rec *r, struct error *err) must_use;
+int ingest_take_snapshot(struct taking *k, const struct wire_rec *r, struct error *err) must_use;
 /* Of a tick that is in memory already: what of it goes to the store. */
 int ingest_store_tick_again(struct taking *k, const struct wire_rec *r, struct error *err) must_use;
 

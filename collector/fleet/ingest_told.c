@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is told apart from samples: events, ends of processes, kills, the host's posture,
- * censuses. */
+ * censuses, snapshots. */
 #include "collector/fleet/census.h"
 #include "collector/fleet/death.h"
 #include "collector/fleet/dossier.h"
 #include "collector/fleet/ingest_inner.h"
+#include "collector/fleet/snapshot.h"
 #include "proto/identity.h"
 
 /* How a process ended: told to its row. */
@@ -137,5 +138,21 @@ int ingest_take_census(struct taking *k, const struct wire_rec *r, struct error 
 	k->in->stats.censuses++;
 	if (in->ops->on_census)
 		in->ops->on_census(in->arg, k->host, p, &census, c.census_id, t_us);
+	return 0;
+}
+
+int ingest_take_snapshot(struct taking *k, const struct wire_rec *r, struct error *err)
+{
+	auto_snapshot_doc struct snapshot_doc doc = {0};
+	struct wire_snapshot snapshot;
+	int rc = wire_unpack_snapshot(k->arena, r->body, r->len, &snapshot, err);
+
+	if (rc < 0 || !k->pack)
+		return rc;
+	if (snapshot_doc_init(&doc, k->host, &snapshot) < 0)
+		pack_fail(k->pack);
+	else
+		pack_snapshot(k->pack, &snapshot, &doc,
+			      ingest_time(k->stream, snapshot.t_wall_us));
 	return 0;
 }

@@ -34,6 +34,7 @@ struct pack {
 	struct list kills;
 	struct list postures;
 	struct list censuses;
+	struct list snapshots;
 	int event_idx; /* within the record at hand */
 	bool failed;
 };
@@ -84,6 +85,7 @@ void pack_free(struct pack **p)
 	free((*p)->kills.items);
 	free((*p)->postures.items);
 	free((*p)->censuses.items);
+	free((*p)->snapshots.items);
 	buf_fini(&(*p)->bytes);
 	arena_fini(&(*p)->arena);
 	free(*p);
@@ -306,6 +308,32 @@ void pack_census(struct pack *p, const struct wire_census *w, const struct censu
 		  json_loads(c->event, 0, NULL));
 }
 
+void pack_snapshot(struct pack *p, const struct wire_snapshot *w, const struct snapshot_doc *d,
+		   int64_t t_us)
+{
+	struct store_snapshot *s = list_add(p, &p->snapshots, sizeof(*s));
+
+	if (!s)
+		return;
+	*s = (struct store_snapshot){
+		.snapshot_id = d->snapshot_id,
+		.t_us = t_us,
+		.proc_id = d->proc_id,
+		.pid = w->pid,
+		.start_ticks = w->start_ticks,
+		.service = keep(p, d->process ? d->process->service : ""),
+		.comm = keep(p, d->process ? d->process->comm : ""),
+		.kind = snapshot_layout(w->kind)->word,
+		.reason = census_reason_word(w->reason),
+		.subject = keep(p, w->subject),
+		.totals = keep(p, d->totals),
+		.rows = keep(p, d->rows),
+		.note = keep(p, w->note),
+	};
+	if (w->has_command)
+		memcpy(s->command_id, w->command_id, sizeof(s->command_id));
+}
+
 void pack_fail(struct pack *p)
 {
 	p->failed = true;
@@ -403,5 +431,7 @@ int pack_put(struct pack *p, struct store *store)
 	p->batch.n_postures = p->postures.n;
 	p->batch.censuses = p->censuses.items;
 	p->batch.n_censuses = p->censuses.n;
+	p->batch.snapshots = p->snapshots.items;
+	p->batch.n_snapshots = p->snapshots.n;
 	return store_put(store, &p->batch);
 }

@@ -12,6 +12,7 @@
 #include "collector/fleet/death.h"
 #include "collector/fleet/dossier.h"
 #include "collector/fleet/registry.h"
+#include "collector/fleet/snapshot.h"
 #include "collector/store/store.h"
 
 struct pack;
@@ -36,6 +37,8 @@ void pack_posture(struct pack *p, const char *findings, int64_t t_us);
 /* With an event that tells of it. */
 void pack_census(struct pack *p, const struct wire_census *w, const struct census_doc *c,
 		 int64_t t_us);
+void pack_snapshot(struct pack *p, const struct wire_snapshot *w, const struct snapshot_doc *d,
+		   int64_t t_us);
 /* Something of the batch found no memory: it is not put, so that the agent sends it again. */
 void pack_fail(struct pack *p);
 void pack_gap(struct pack *p, uint64_t from, const struct wire_gap *g);

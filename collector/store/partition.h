@@ -27,7 +27,8 @@ struct db_sync;
 	X(ROLLUP_1H, rollup_1h, MONTH)             \
 	X(ROLLUP_1D, rollup_1d, MONTH)             \
 	X(EVENT, event, MONTH)                     \
-	X(CENSUS, census, MONTH)
+	X(CENSUS, census, MONTH)                   \
+	X(SNAPSHOT, snapshot, MONTH)
 
 enum partition_span { PARTITION_HOUR, PARTITION_DAY, PARTITION_MONTH };
 

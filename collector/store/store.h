@@ -234,6 +234,24 @@ struct store_census {
 	const char *note;
 };
 
+/* What Python that was run in a process found, which may not be stored (yet). */
+struct store_snapshot {
+	int64_t snapshot_id; /* identity_census() */
+	int64_t t_us;
+	int64_t proc_id;
+	uint32_t pid;
+	uint64_t start_ticks;
+	const char *service; /* '' = not known, as comm */
+	const char *comm;
+	const char *kind;   /* snapshot_layout()'s word */
+	const char *reason; /* CENSUS_REASON_LIST's word */
+	uint8_t command_id[16];
+	const char *subject; /* a type; '' = the whole process */
+	const char *totals;  /* JSON text: an object, by the layout's names */
+	const char *rows;    /* JSON text: an array of such, the largest first */
+	const char *note;
+};
+
 /* Kept when it differs from the one before. */
 struct store_posture {
 	int64_t t_us;
@@ -292,6 +310,8 @@ struct store_batch {
 	size_t n_postures;
 	const struct store_census *censuses;
 	size_t n_censuses;
+	const struct store_snapshot *snapshots;
+	size_t n_snapshots;
 };
 
 /*

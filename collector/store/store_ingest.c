@@ -89,6 +89,12 @@ static const size_t census_texts[] = {
 	offsetof(struct store_census, types),   offsetof(struct store_census, parts),
 	offsetof(struct store_census, note),
 };
+static const size_t snapshot_texts[] = {
+	offsetof(struct store_snapshot, service), offsetof(struct store_snapshot, comm),
+	offsetof(struct store_snapshot, kind),    offsetof(struct store_snapshot, reason),
+	offsetof(struct store_snapshot, subject), offsetof(struct store_snapshot, totals),
+	offsetof(struct store_snapshot, rows),    offsetof(struct store_snapshot, note),
+};
 static const size_t posture_texts[] = {offsetof(struct store_posture, doc)};
 
 #define COPY_ROWS(b, rows, n, texts) \
@@ -104,6 +110,7 @@ static void copy_batch(struct bump *b, struct store_batch *to)
 	COPY_ROWS(b, to->kills, to->n_kills, kill_texts);
 	COPY_ROWS(b, to->postures, to->n_postures, posture_texts);
 	COPY_ROWS(b, to->censuses, to->n_censuses, census_texts);
+	COPY_ROWS(b, to->snapshots, to->n_snapshots, snapshot_texts);
 	COPY_PLAIN(b, to->exited, to->n_exited);
 	COPY_PLAIN(b, to->cgroups_gone, to->n_cgroups_gone);
 	COPY_PLAIN(b, to->gaps, to->n_gaps);
@@ -159,6 +166,7 @@ static void clamp_events(const struct store *s, struct pending *p)
 	struct store_event *e = (struct store_event *)(void *)p->b.events;
 	struct store_kill *k = (struct store_kill *)(void *)p->b.kills;
 	struct store_census *c = (struct store_census *)(void *)p->b.censuses;
+	struct store_snapshot *f = (struct store_snapshot *)(void *)p->b.snapshots;
 
 	for (size_t i = 0; i < p->b.n_events; i++)
 		e[i].t_us = clamp(p, s->cfg.keep_event_us, e[i].t_us);
@@ -166,6 +174,8 @@ static void clamp_events(const struct store *s, struct pending *p)
 		k[i].t_us = clamp(p, s->cfg.keep_event_us, k[i].t_us);
 	for (size_t i = 0; i < p->b.n_censuses; i++)
 		c[i].t_us = clamp(p, s->cfg.keep_rollup_us, c[i].t_us);
+	for (size_t i = 0; i < p->b.n_snapshots; i++)
+		f[i].t_us = clamp(p, s->cfg.keep_rollup_us, f[i].t_us);
 }
 
 static bool fits(const struct store *s, size_t len, unsigned percent)
@@ -461,6 +471,8 @@ static int add_leaves(struct store *s, struct db_tx *tx)
 			rc = store_need_leaf(s, tx, PARTITION_EVENT, b->kills[k].t_us);
 		for (size_t k = 0; k < b->n_censuses && rc == 0; k++)
 			rc = store_need_leaf(s, tx, PARTITION_CENSUS, b->censuses[k].t_us);
+		for (size_t k = 0; k < b->n_snapshots && rc == 0; k++)
+			rc = store_need_leaf(s, tx, PARTITION_SNAPSHOT, b->snapshots[k].t_us);
 	}
 	return rc;
 }
@@ -477,6 +489,9 @@ static void remember_leaves(struct store *s)
 			partition_remember(&s->partitions, PARTITION_EVENT, b->kills[k].t_us);
 		for (size_t k = 0; k < b->n_censuses; k++)
 			partition_remember(&s->partitions, PARTITION_CENSUS, b->censuses[k].t_us);
+		for (size_t k = 0; k < b->n_snapshots; k++)
+			partition_remember(&s->partitions, PARTITION_SNAPSHOT,
+					   b->snapshots[k].t_us);
 	}
 }
 

@@ -67,6 +67,7 @@ static int64_t horizon(const struct store *s, enum partition_table t, int64_t no
 		/* a batch may hold an event as old as that */
 		return now_us - s->cfg.keep_event_us - 24 * 3600 * USEC_PER_SEC;
 	case PARTITION_CENSUS:
+	case PARTITION_SNAPSHOT:
 		return now_us - s->cfg.keep_rollup_us;
 	case PARTITION_TABLES:
 		break;

@@ -294,6 +294,24 @@ static const struct field census_fields[] = {
 	OF_TEXT(store_census, note),
 };
 
+static const struct field snapshot_fields[] = {
+	OF_HOST(),
+	OF_I64(store_snapshot, snapshot_id),
+	OF_TIME(store_snapshot, t_us),
+	OF_I64(store_snapshot, proc_id),
+	OF_U32(store_snapshot, pid),
+	OF_I64(store_snapshot, start_ticks),
+	OF_TEXT(store_snapshot, service),
+	OF_TEXT(store_snapshot, comm),
+	OF_TEXT(store_snapshot, kind),
+	OF_TEXT(store_snapshot, reason),
+	OF_UUID(store_snapshot, command_id),
+	OF_TEXT(store_snapshot, subject),
+	OF_TEXT(store_snapshot, totals),
+	OF_TEXT(store_snapshot, rows),
+	OF_TEXT(store_snapshot, note),
+};
+
 #define LIST(query, row, list, fields)                                                             \
 	{                                                                                          \
 		query, offsetof(struct store_batch, list), offsetof(struct store_batch, n_##list), \
@@ -312,6 +330,7 @@ static const struct row_list lists[] = {
 	LIST(Q_POSTURE_ADD, store_posture, postures, posture_fields),
 	LIST(Q_CENSUS_TYPE_ADD, store_census, censuses, census_type_fields),
 	LIST(Q_CENSUS_ADD, store_census, censuses, census_fields),
+	LIST(Q_SNAPSHOT_ADD, store_snapshot, snapshots, snapshot_fields),
 };
 
 #define FIELDS_MAX 24

@@ -9,6 +9,9 @@
 
 extern const char probe_boot[];
 extern const char probe_gc[];
+extern const char probe_paths[]; /* put before the two below */
+extern const char probe_referrers[];
+extern const char probe_sizes[];
 extern const char probe_trace_start[];
 extern const char probe_trace_stop[];
 extern const char probe_gc_threshold[];

@@ -48,8 +48,8 @@ def place(key):
 
 lines.append('total\t%d\t%d\t%d' % (total, blocks, own))
 for grew, more, size, count, key in grown[:ARGS[0]]:
-    lines.append('site\t%d\t%d\t%d\t%d\t%s' % (grew, more, size, count, place(key)))
+    lines.append('row\t%d\t%d\t%d\t%d\t%s' % (grew, more, size, count, place(key)))
     of = backs.get(key)
     if of:
         back = max(of, key=of.get)
-        lines.append('back\t' + ' < '.join(place(k) for k in back[1:]))
+        lines.append('about\t' + ' < '.join(place(k) for k in back[1:]))

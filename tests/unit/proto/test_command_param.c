@@ -166,14 +166,52 @@ static void what_is_set_is_told(void **state unused_arg)
 	struct error err;
 
 	command_params_preset(COMMAND_CENSUS, params);
-	assert_string_equal(command_params_text(text, COMMAND_CENSUS, params), "method=fitting");
+	assert_string_equal(command_params_text(text, COMMAND_CENSUS, params, ""),
+			    "method=fitting");
 	assert_int_equal(command_params_set(COMMAND_CENSUS, "method", "stopped", params, &err), 0);
 	assert_int_equal(command_params_check(COMMAND_CENSUS, params, &err), 0);
-	assert_string_equal(command_params_text(text, COMMAND_CENSUS, params), "method=stopped");
+	assert_string_equal(command_params_text(text, COMMAND_CENSUS, params, ""),
+			    "method=stopped");
 	params[1] = 1;
 	assert_int_equal(command_params_check(COMMAND_CENSUS, params, &err), -EINVAL);
 	assert_says(err, "census takes no further parameter");
-	assert_string_equal(command_params_text(text, COMMAND_TRIM, params), "");
+	assert_string_equal(command_params_text(text, COMMAND_TRIM, params, ""), "");
+}
+
+static void a_text_is_a_name_of_the_length_that_is_said(void **state unused_arg)
+{
+	static const char *const good[] = {"dict", "app.Entry", "m.f.<locals>.C",
+					   "app.Gr\xc3\xb6\xc3\x9f"
+					   "e"};
+	static const char *const bad[] = {"",      "a b",  "a'",  "a\\",   "a\n",
+					  "a\x1b", "a\"b", "(a)", "a\xff", "a#"};
+	char text[COMMAND_PARAMS_SIZE];
+	int64_t params[COMMAND_PARAMS];
+	struct error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		command_params_preset(COMMAND_REFERRERS, params);
+		assert_int_equal(command_params_check(COMMAND_REFERRERS, params, &err), -EINVAL);
+		assert_says(err, "'type' must be given");
+		assert_int_equal(command_params_set(COMMAND_REFERRERS, "type", good[i], params,
+						    &err),
+				 0);
+		assert_int_equal(command_params_check(COMMAND_REFERRERS, params, &err), 0);
+		assert_int_equal(command_text_check(COMMAND_REFERRERS, params, good[i], &err), 0);
+		assert_int_equal(command_text_check(COMMAND_REFERRERS, params, "other.AnotherName", &err),
+				 -EINVAL);
+		assert_says(err, "has not the length that was said");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(command_params_set(COMMAND_REFERRERS, "type", bad[i], params,
+						    &err),
+				 -EINVAL);
+	assert_int_equal(command_text_check(COMMAND_TRIM, params, "any text", &err), 0);
+	assert_null(command_param_of_text(COMMAND_SIZES));
+	command_params_preset(COMMAND_REFERRERS, params);
+	assert_int_equal(command_params_set(COMMAND_REFERRERS, "type", "app.E", params, &err), 0);
+	assert_string_equal(command_params_text(text, COMMAND_REFERRERS, params, "app.E"),
+			    "type=app.E max=5 objects=2000000");
 }
 
 int main(void)
@@ -185,6 +223,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_is_named_with_its_bound),
 		cmocka_unit_test(an_action_without_parameters_takes_none),
 		cmocka_unit_test(what_is_set_is_told),
+		cmocka_unit_test(a_text_is_a_name_of_the_length_that_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include "agent/record.h"
 #include "common/clock.h"
+#include "proto/command_param.h"
 #include "tests/support/test.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -24,6 +25,8 @@ struct play {
 	size_t len;
 	const struct command_warrant *warrant; /* goes with the command; NULL = none does */
 	int seals;
+	enum command_action asked; /* 0: nothing that makes sense */
+	enum wire_record kind;
 	unsigned starts;
 	unsigned results;
 	unsigned bodies;
@@ -43,11 +46,13 @@ static void on_done(void *arg, const uint8_t result[COMMAND_RESULT_SIZE] unused_
 	event_base_loopbreak(p->base);
 }
 
-static void on_body(void *arg, const uint8_t *body, size_t len, int64_t t_wall_us, const char *why)
+static void on_body(void *arg, enum wire_record kind, const uint8_t *body, size_t len,
+		    int64_t t_wall_us, const char *why)
 {
 	struct play *p = arg;
 
 	p->order = p->results;
+	p->kind = kind;
 	snprintf(p->why, sizeof(p->why), "%s", why);
 	if (!body) {
 		p->refused++;
@@ -164,6 +169,12 @@ static void submit(struct play *p, const void *body, size_t len)
 	unsigned fds = count_fds();
 	struct error err = {""};
 
+	if (p->asked) {
+		struct command asked = {.action = p->asked, .pid = 77};
+
+		command_params_preset(p->asked, asked.params);
+		command_pack(bytes, &asked);
+	}
 	p->body = body;
 	p->len = len;
 	event_add(client, NULL);
@@ -209,6 +220,37 @@ static void test_a_census_comes_before_its_answer(void **state)
 	assert_int_equal(p->got_len, b.len);
 	assert_memory_equal(p->got, b.data, b.len);
 	assert_true(p->t_wall_us == now);
+}
+
+static void test_a_snapshot_is_what_its_command_makes(void **state)
+{
+	struct play *p = *state;
+	struct wire_snapshot_row row = {"app.py:1", "", {1, 2, 3, 4}};
+	struct wire_snapshot s = {.t_wall_us = clock_wall_us(),
+				  .pid = 77,
+				  .kind = SNAPSHOT_TRACEMALLOC,
+				  .subject = "",
+				  .rows = &row,
+				  .n_rows = 1,
+				  .note = ""};
+	auto_buf struct buf b = BUF_INIT(4096);
+	auto_buf struct buf census;
+
+	wire_pack_snapshot(&b, &s);
+	p->asked = COMMAND_TRACEMALLOC;
+	submit(p, b.data, b.len);
+	assert_int_equal(p->bodies, 1);
+	assert_int_equal(p->kind, WIRE_SNAPSHOT);
+	assert_true(p->t_wall_us == s.t_wall_us);
+	pack_census(&census, s.t_wall_us);
+	submit(p, census.data, census.len);
+	assert_int_equal(p->refused, 1);
+	p->asked = COMMAND_CENSUS;
+	submit(p, b.data, b.len);
+	assert_int_equal(p->refused, 2);
+	submit(p, census.data, census.len);
+	assert_int_equal(p->bodies, 2);
+	assert_int_equal(p->kind, WIRE_CENSUS);
 }
 
 static void test_an_answer_alone_is_as_before(void **state)
@@ -268,6 +310,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_census_comes_before_its_answer, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_what_an_operator_signed_goes_along, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_snapshot_is_what_its_command_makes, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_an_answer_alone_is_as_before, set_up,
 						tear_down),
