@@ -51,6 +51,10 @@ static int take_params(struct command_statement *s, json_t *params, struct error
 	json_t *v;
 	int rc = 0;
 
+	if (command_param_of_text(s->action))
+		return error_set(err, -EINVAL, "%s cannot be signed: no statement has its '%s'",
+				 command_action_word(s->action),
+				 command_param_of_text(s->action)->name);
 	command_params_preset(s->action, s->params);
 	json_object_foreach (params, name, v)
 		if (rc == 0)
@@ -104,7 +108,7 @@ static void show(const struct command_statement *s, const json_t *host, const js
 	str_safe(name, sizeof(name), host_name ? host_name : "", host_name ? strlen(host_name) : 0);
 	str_safe(comm, sizeof(comm), process_name ? process_name : "",
 		 process_name ? strlen(process_name) : 0);
-	command_params_text(params, s->action, s->params);
+	command_params_text(params, s->action, s->params, NULL);
 	fprintf(stderr,
 		"memherd: signing %s%s%s of process %u (%s, start %" PRIu64
 		") on host %s (%s), good once until %.19sZ\n",
