@@ -621,11 +621,12 @@ class Collector:
         now = int(time.time() * 1e6)
         f = dict(action=1, id=uuid.uuid4().bytes, host=self.host.bytes, boot=boot_id(), pid=pid, dry=0,
                  ticks=start_ticks(pid) if pid else 0, issued=now, expires=now + 60_000_000,
-                 counter=self.counter, fence=5, params=(0, 0, 0), domain=b"memherd-cmd-v1")
+                 counter=self.counter, fence=5, params=(0, 0, 0), domain=b"memherd-cmd-v1",
+                 reason=b"integration")
         f.update(change)
         body = struct.pack("<4sIB3x16s16s16sIQqqQQ48s64s3q8x8s", b"MHC1", f["action"], f["dry"], f["id"],
                            f["host"], f["boot"], f["pid"], f["ticks"], f["issued"], f["expires"],
-                           f["counter"], f["fence"], b"token:test", b"integration", *f["params"],
+                           f["counter"], f["fence"], b"token:test", f["reason"], *f["params"],
                            hashlib.sha256(warrant).digest()[:8] if warrant else b"")
         return body + self.sign(f["domain"], body) + warrant
 

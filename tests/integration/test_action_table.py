@@ -23,6 +23,8 @@ ACTIONS = {
     "restart": (2, (0, 0, 0), "restart takes no parameter"),
     "census": (3, (0, 0, 0), "census: 'method' is one of"),
     "tracemalloc": (8, (1, 1, 0), "tracemalloc takes no further parameter"),
+    "referrers": (9, (4, 1, 2000000), "referrers: 'objects' is -9, but at least"),
+    "sizes": (10, (1, 1, 2000000), "sizes: 'seconds' is 9"),
     "gc": (4, (2, 0, 0), "gc: 'generation' is 9, but at most 2"),
     "gc-threshold": (5, (600, 8, 9), "gc-threshold: 'old' is -9, but at least 0"),
     "gc-freeze": (6, (0, 0, 0), "gc-freeze takes no parameter"),
@@ -33,10 +35,12 @@ ACTIONS = {
     "oom-score": (19, (999, 0, 0), "oom-score takes no further parameter"),
     "shed": (20, (0, 0, 0), "shed takes no parameter"),
 }
-REQUIRED = {"limit": ["--bytes", "1TiB"], "reclaim": ["--bytes", "1TiB"], "oom-score": ["--score", "999"], "gc-threshold": ["--young", "600"]}  # by hand
+REQUIRED = {"limit": ["--bytes", "1TiB"], "reclaim": ["--bytes", "1TiB"], "oom-score": ["--score", "999"], "gc-threshold": ["--young", "600"],
+            "referrers": ["--type", "list"]}  # by hand
 # Whose good command takes more than a process: it is carried out there.
 ELSEWHERE = {"restart": "test_restart.py", "limit": "test_limit.py", "reclaim": "test_reclaim.py", "oom-score": "test_reclaim.py",
              "shed": "test_reclaim.py", "drop-caches": "test_reclaim.py"}
+TEXT = {"referrers": b"list"}  # which takes the place of the reason
 OF_HOST = {"drop-caches"}  # their command has neither pid nor start
 
 TARGET = """
@@ -96,8 +100,9 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
 
     def command(**change):
         whose = {"ticks": 0} if word in OF_HOST else {}
-        return collector.command(0 if word in OF_HOST else p.pid, **{"action": number, "params": params, **whose, **change})
+        return collector.command(0 if word in OF_HOST else p.pid, **{"action": number, "params": params, **whose, **text, **change})
 
+    text = {"reason": TEXT[word]} if word in TEXT else {}
     now = int(time.time() * 1e6)
     good = command()
     for name, request, says in [
@@ -111,7 +116,7 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
         ("replayed counter", command(counter=0), "counter 0 is not above"),
         ("before this boot", command(boot=bytes(16)), "before this boot"),
         ("pid reused", command(ticks=reused), "is done to the whole host" if word in OF_HOST else "its pid was reused"),
-        ("another kind of target", collector.command(p.pid if word in OF_HOST else 0, action=number, params=params, ticks=0),
+        ("another kind of target", collector.command(p.pid if word in OF_HOST else 0, action=number, params=params, ticks=0, **text),
          "is done to the whole host" if word in OF_HOST else "no process 0"),
         ("parameters", command(params=(9, 9, -9)), says_params),
         ("unknown action", command(action=250, params=(0, 0, 0)), "unknown action 250"),
@@ -181,7 +186,7 @@ def test_only_the_valid_command_acts(actd, daemon, spawn, python, word, tmp_path
 
 
 # an operator signs what is done to a process, not to a whole host: such a line is refused
-@pytest.mark.parametrize("word", [w for w in ACTIONS if w not in OF_HOST])
+@pytest.mark.parametrize("word", [w for w in ACTIONS if w not in OF_HOST and w not in TEXT])
 def test_what_the_policy_wants_signed_needs_an_operator(actd, daemon, spawn, word, tmp_path):  # noqa: F811
     """A stolen command key alone does nothing; an operator's signature is good for one act, once."""
     number, params, _ = ACTIONS[word]
@@ -243,3 +248,24 @@ def test_what_the_policy_wants_signed_needs_an_operator(actd, daemon, spawn, wor
     p.stdin.close()
     said = dict(pair.split("=") for pair in p.stdout.read().split())
     assert p.wait(20) == 0 and (word != "gc" or said["full"] == "1"), said
+
+
+@pytest.mark.parametrize("word", TEXT)
+def test_what_takes_a_name_cannot_be_signed(actd, daemon, spawn, word, tmp_path):  # noqa: F811
+    """No statement has it, so another could be put in."""
+    number, params, _ = ACTIONS[word]
+    actd.policy("".join(f"allow {word} uid>=0 container={c} signed=yes\n" for c in ("yes", "no")))
+    collector = Collector(actd.folder)
+    (tmp_path / "operator").mkdir(mode=0o700)
+    operator = Collector(str(tmp_path / "operator"))
+    operator.host = collector.host
+    os.mkdir(actd.path("operators"), 0o755)
+    os.rename(tmp_path / "operator" / "key", tmp_path / "operators" / "ann.pub")
+    p = spawn("/usr/bin/python3", "-c", TARGET)
+    daemon()
+    ident, warrant = operator.warrant(p.pid, action=number, params=params)
+    status, detail, _ = Link(actd.path("socket")).ask(
+        collector.command(p.pid, warrant, action=number, params=params, id=ident, reason=TEXT[word]))
+    assert status == "refused" and "does not cover" in detail, detail
+    p.stdin.close()
+    assert dict(pair.split("=") for pair in p.stdout.read().split()) == UNTOUCHED
