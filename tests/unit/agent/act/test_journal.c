@@ -130,14 +130,14 @@ static void started_and_never_done_is_unknown(void **state)
 static void restarts_are_counted_by_what_is_restarted(void **state)
 {
 	static const struct {
-		enum command_status status;
 		int64_t rss_after;
+		enum command_status status;
 		bool counts;
-	} rows[] = {{COMMAND_DONE, 5, true},
-		    {COMMAND_REFUSED, -1, false},
-		    {COMMAND_FAILED, -1, false},
-		    {COMMAND_FAILED, 0, true},
-		    {COMMAND_UNKNOWN, 7, true}};
+	} rows[] = {{5, COMMAND_DONE, true},
+		    {-1, COMMAND_REFUSED, false},
+		    {-1, COMMAND_FAILED, false},
+		    {0, COMMAND_FAILED, true},
+		    {7, COMMAND_UNKNOWN, true}};
 	const struct journal_entry like = {.action = COMMAND_RESTART,
 					   .pid = 1,
 					   .start_ticks = 1,

@@ -981,12 +981,12 @@ static void answer_as_actd(int fd, uint8_t id, enum command_status status, int64
 static void sense_is_told_before_actd_and_when_nothing_was_done(void **state)
 {
 	static const struct {
-		enum command_status status;
 		int64_t rss_after;
+		enum command_status status;
 		bool taken_back;
-	} ends[] = {{COMMAND_DONE, 50, false},    {COMMAND_REFUSED, -1, true},
-		    {COMMAND_FAILED, -1, true},   {COMMAND_FAILED, 0, false},
-		    {COMMAND_UNKNOWN, -1, false}, {COMMAND_DONE, 50, false}};
+	} ends[] = {{50, COMMAND_DONE, false},    {-1, COMMAND_REFUSED, true},
+		    {-1, COMMAND_FAILED, true},   {0, COMMAND_FAILED, false},
+		    {-1, COMMAND_UNKNOWN, false}, {50, COMMAND_DONE, false}};
 	struct world *w = *state;
 	int listener = listen_as_actd(w);
 	struct command_request q;
@@ -994,10 +994,10 @@ static void sense_is_told_before_actd_and_when_nothing_was_done(void **state)
 
 	start(w);
 	run_until(w, is_streaming(w), 5000);
-	for (uint8_t i = 0; i < ARRAY_SIZE(ends); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		int fd;
 
-		send_command(w, i + 1);
+		send_command(w, (uint8_t)(i + 1));
 		fd = take_request(w, listener, &q);
 		assert_true(hears_action(w, &a));
 		assert_int_equal(a.id[0], i + 1);
@@ -1006,7 +1006,7 @@ static void sense_is_told_before_actd_and_when_nothing_was_done(void **state)
 		assert_int_equal(a.pid, 812);
 		assert_int_equal(a.start_ticks, 4711);
 		assert_false(hears_action(w, &a));
-		answer_as_actd(fd, i + 1, ends[i].status, ends[i].rss_after);
+		answer_as_actd(fd, (uint8_t)(i + 1), ends[i].status, ends[i].rss_after);
 		run_until(w, w->far.results == i + 1u, 3000);
 		assert_int_equal(hears_action(w, &a), ends[i].taken_back);
 		if (ends[i].taken_back) {
