@@ -96,8 +96,8 @@ def test_what_root_does_by_hand_is_in_the_audit(stack, process):
     head = by_hand(stack, "journal", "--verify").stdout
     assert f"to {journal(stack)['last']}, head {journal(stack)['head']}" in head
     assert journal(stack)["breaks"] == 0 and not audit(stack, "journal.broken")
-    events = [e for e in stack.items("/events?kind=action")]
-    assert len(events) == 2
+    # stored with what came beside them, a moment after the audit rows
+    wait_for("the events", lambda: len(stack.items("/events?kind=action")) == 2)
 
 
 def test_the_hosts_kill_switch_is_told(stack, process):
