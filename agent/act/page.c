@@ -10,7 +10,7 @@
 #include "agent/act/probe/probe.h"
 #include "agent/python/memory.h"
 
-#define MAGIC      UINT64_C(0x3167707265686d6d) /* changes with boot.py */
+#define MAGIC      UINT64_C(0x3267707265686d6d) /* changes with boot.py */
 #define GAP_MIN    (UINT64_C(64) << 20)
 #define ALIGN      (UINT64_C(64) << 10)
 #define BOOT_MAX   (PAGE_SCRIPT - PAGE_BOOT)
@@ -24,6 +24,8 @@ struct head {
 	uint64_t state;
 	uint64_t script_len;
 	uint64_t answer_len;
+	uint64_t again;
+	uint64_t pending;
 };
 
 static int put(const struct page *p, size_t at, const void *data, size_t len)
@@ -129,6 +131,10 @@ int page_arm(const struct page *p, pid_t there, uint64_t token, const char *scri
 	if (rc == 0)
 		rc = put_word(p, offsetof(struct head, answer_len), 0);
 	if (rc == 0)
+		rc = put_word(p, offsetof(struct head, again), 0);
+	if (rc == 0)
+		rc = put_word(p, offsetof(struct head, pending), 0);
+	if (rc == 0)
 		rc = put_word(p, offsetof(struct head, state), PAGE_ARMED);
 	/* last: only now a call that waits somewhere may take it */
 	if (rc == 0)
@@ -164,5 +170,15 @@ int page_answer(const struct page *p, char ret[PAGE_ANSWER_MAX], size_t *ret_len
 		rc = memory_read(p->pid, p->address + PAGE_ANSWER, ret, n);
 	if (rc == 0)
 		*ret_len = n;
+	return rc;
+}
+
+int page_signals(const struct page *p, uint64_t *ret_again, uint64_t *ret_pending)
+{
+	int rc = memory_read_u64(p->pid, p->address + offsetof(struct head, again), ret_again);
+
+	if (rc == 0)
+		rc = memory_read_u64(p->pid, p->address + offsetof(struct head, pending),
+				     ret_pending);
 	return rc;
 }

@@ -8,6 +8,8 @@
  *	    24  token: of the command; 0 = nothing is to be run
  *	    32  state: enum page_state
  *	    40  the script's length, 48 the answer's
+ *	    56  the number of a signal whose handler ended the script by an exception, 0 = none
+ *	    64  a mask of the signals that were pending for the main thread when it was over
  *	  4096  boot.py, NUL-ended: what the interpreter is told to run. Never written again, so
  *that a call that waits somewhere never meets half of it 8192  the script 32768  the answer
  *
@@ -56,6 +58,7 @@ int page_arm(const struct page *p, pid_t there, uint64_t token, const char *scri
 int page_state(const struct page *p) must_use;
 /* Clears the token and tells the state after that. */
 int page_disarm(const struct page *p) must_use;
+int page_signals(const struct page *p, uint64_t *ret_again, uint64_t *ret_pending) must_use;
 int page_answer(const struct page *p, char ret[PAGE_ANSWER_MAX], size_t *ret_len) must_use;
 
 #endif

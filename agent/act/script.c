@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "agent/act/inject/worker.h"
 #include "agent/act/page.h"
@@ -77,6 +79,8 @@ int script_run(const struct process *p, const struct script *s, struct buf *answ
 		rc = worker_run(script_work, &job, &report, sizeof(report), DEADLINE_US, err);
 		if (rc == -ECHILD || (rc == -ETIMEDOUT && !report.queued))
 			take_back(shared, &report);
+		if (report.again)
+			(void)syscall(SYS_pidfd_send_signal, p->pidfd, report.again, NULL, 0);
 	}
 	if (rc == 0 && !s->look_only)
 		rc = take_answer(shared, answer, err);

@@ -37,6 +37,7 @@ struct script {
 struct script_report {
 	int64_t held_us;   /* threads of the target, by us */
 	uint32_t version;  /* of the interpreter */
+	int again;         /* a signal that ended the script and was sent anew; 0 = none */
 	bool queued;       /* something was sent into the process: it may have been touched */
 	bool running;      /* the script began, and was not seen to end */
 	char carrier[160]; /* who would run it, or did, in words */

@@ -19,6 +19,9 @@
 #define STEP_NS    2000000
 #define KICK_US    100000 /* it has not begun: is the main thread asleep again? */
 #define MAP_TRIES  50
+#define BACK_TRIES 100
+#define WAKE_TRIES 5
+#define SIGNAL_MAX 64
 #define RUNNER_TRY 20 /* looks at a main thread that runs, before others are asked */
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -46,6 +49,7 @@ struct running {
 	struct interpreter in;
 	struct page page;
 	struct remote remote;
+	uint64_t blocked; /* by the main thread, when it was not touched yet */
 	bool runs;        /* the thread that is checked runs, wherever in the interpreter */
 	enum where where; /* must the thread that is checked be */
 };
@@ -354,6 +358,29 @@ static int await_start(struct running *r, struct error *err)
 			 blocked_where(r, where, sizeof(where)));
 }
 
+/*
+ * Signals that came meanwhile. One whose handler raised ended our script instead of what the
+ * program does: it is sent again. One that waited for the end of the script has met a call that was
+ * made anew: the call is told of it now.
+ */
+static void give_signals_back(struct running *r)
+{
+	uint64_t again;
+	uint64_t pending;
+
+	if (page_signals(&r->page, &again, &pending) < 0 || (!again && !(pending & ~r->blocked)))
+		return;
+	for (int i = 0; i < BACK_TRIES && tracee_blocked(r->pid, r->pid) != r->blocked; i++)
+		pause_ns(STEP_NS);
+	/* out of the script, whose last steps could still swallow it */
+	pause_ns(STEP_NS * 5);
+	if (again && again <= SIGNAL_MAX)
+		r->report->again = (int)again;
+	for (int i = 0;
+	     !again && i < WAKE_TRIES && remote_wake(&r->remote, r->pid, NULL) == -EAGAIN; i++)
+		pause_ns(STEP_NS);
+}
+
 static int await(struct running *r, struct error *err)
 {
 	struct script_shared *shared = r->job->shared;
@@ -376,6 +403,7 @@ static int await(struct running *r, struct error *err)
 		return error_set(err, state, "process %d ended meanwhile", (int)r->pid);
 	if (state != PAGE_DONE)
 		return error_set(err, -EPROTO, "the process's answer cannot be read");
+	give_signals_back(r);
 	rc = page_answer(&r->page, shared->answer, &len);
 	shared->answer_len = (uint32_t)len;
 	(void)!page_disarm(&r->page);
@@ -400,6 +428,7 @@ int script_work(const void *arg, void *result, struct error *err)
 	if (rc < 0)
 		return rc;
 	r.report->version = r.in.runtime.version;
+	r.blocked = tracee_blocked(r.pid, r.pid);
 	r.remote = (struct remote){
 		.pid = r.pid, .libc = &r.libc, .maps = &r.maps, .check = on_check, .arg = &r};
 	if (r.job->script->look_only)

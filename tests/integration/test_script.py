@@ -349,6 +349,48 @@ def test_killed_at_any_moment_the_program_goes_on(actd, start, local):  # noqa: 
     assert 1 <= int(said["full"]) <= 31 and said["errors"] == "0"
 
 
+ENDS = """
+import gc, os, select, signal, sys, threading, time
+kept = [[i] for i in range(1500000)]
+def on_term(number, frame):
+    sys.exit(7)
+signal.signal(signal.SIGTERM, on_term)
+gc.disable()
+print("ready", flush=True)
+%s
+"""
+CALLS = {"sleep": "time.sleep(60)", "select": "select.select([], [], [], 60)", "lock": "threading.Event().wait(60)",
+         "runs": "while True: pass"}
+
+
+def reads_itself(pid):
+    """Its /proc/self/mem is open, as it is as long as a script runs."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{fd}").endswith("/mem"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+@pytest.mark.parametrize("how", sorted(CALLS))
+@pytest.mark.parametrize("python", [CPYTHONS[0], [p for p in CPYTHONS if p.root is None][-1], CPYTHONS[-1]], ids=lambda p: p.label)
+def test_a_signal_that_comes_while_a_script_runs_is_not_lost(actd, start, python, how):  # noqa: F811
+    """Its handler may raise inside of the script, or be kept until its end; the program ends by it all the same."""
+    actd.policy("allow gc uid>=0\nallow gc uid>=0 container=yes\n")
+    t = start(python, "", ENDS % CALLS[how])
+    p = subprocess.Popen(actd.command("gc", t.pid), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 20
+    while not reads_itself(t.pid) and p.poll() is None and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(0.03)  # out of what comes before, into a collection of some 150 ms
+    t.p.send_signal(signal.SIGTERM)
+    assert t.p.wait(40) == 7, t.p.stderr.read()
+    p.wait(40)
+    assert t.p.stderr.read() == b""
+
+
 # ---- tracemalloc ----
 
 LEAK = """

@@ -205,6 +205,19 @@ bool tracee_has_signal(pid_t pid, pid_t tid)
 	return (masks[0] | masks[1]) & ~masks[2];
 }
 
+uint64_t tracee_blocked(pid_t pid, pid_t tid)
+{
+	static const char name[] = "\nSigBlk:";
+	char text[STATUS_SIZE];
+	const char *line;
+	uint64_t mask;
+
+	if (tracee_file(pid, tid, "status", text, sizeof(text)) < 0)
+		return ~0ull;
+	line = strstr(text, name);
+	return line && sscanf(line + sizeof(name) - 1, "%" SCNx64, &mask) == 1 ? mask : ~0ull;
+}
+
 /* Calls that fail with EINTR, having done nothing, when a stop wakes them: signal(7). */
 static bool fails_interrupted(int64_t nr, uint64_t arg1)
 {
@@ -242,6 +255,11 @@ bool tracee_in_user(pid_t pid unused_arg, pid_t tid unused_arg,
 bool tracee_has_signal(pid_t pid unused_arg, pid_t tid unused_arg)
 {
 	return false;
+}
+
+uint64_t tracee_blocked(pid_t pid unused_arg, pid_t tid unused_arg)
+{
+	return ~0ull;
 }
 
 void tracee_hide_stop(pid_t pid unused_arg, pid_t tid unused_arg)

@@ -68,6 +68,8 @@ void tracee_hide_stop(pid_t pid, pid_t tid);
 /* Does a signal wait that it will take? Then its call is over, and is not to be made anew. True
  * when that cannot be read. */
 bool tracee_has_signal(pid_t pid, pid_t tid) must_use;
+/* The mask of the signals that it blocks, all ones when that cannot be read. */
+uint64_t tracee_blocked(pid_t pid, pid_t tid) must_use;
 
 /* Is [low, sp) in the one writable mapping that sp is in? Below it lies a guard page. */
 bool tracee_has_room(const struct maps *m, uint64_t low, uint64_t sp);

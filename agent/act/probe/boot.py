@@ -6,6 +6,7 @@
 
 def main():
     from posix import O_CLOEXEC, O_RDWR, close, getpid, open, pread, pwrite
+    from _signal import getsignal, sigpending
     fd = -1
     try:
         fd = open('/proc/self/mem', O_RDWR | O_CLOEXEC)
@@ -22,6 +23,25 @@ def main():
     def say(at, value):
         put(at, value.to_bytes(8, 'little'))
 
+    def raised_by(e):
+        # the signal whose handler raised this inside of the script; 0: an error of the script's own
+        tb = e.__traceback__.tb_next  # its first frame is main's
+        while tb and tb.tb_frame.f_code.co_filename == '<memherd>':
+            tb = tb.tb_next
+        if tb is None:
+            return 2 if isinstance(e, KeyboardInterrupt) else 0
+        code, mine = tb.tb_frame.f_code, tb.tb_frame.f_locals
+        told = [mine.get(name) for name in code.co_varnames[:2]]
+        found = 0
+        for n in range(1, 65):
+            try:
+                handler = getsignal(n)
+            except ValueError:
+                continue
+            if getattr(getattr(handler, '__func__', handler), '__code__', None) is code and (n in told or not found):
+                found = n
+        return found
+
     try:
         token = word(24)
         # a child of a fork has this page, too, and may have the call
@@ -32,28 +52,27 @@ def main():
         if word(24) != token:
             say(32, 4)
             return
-        interrupted = False
         names = {'__name__': 'memherd', 'lines': []}
         try:
             exec(compile(get(8192, word(40)).decode(), '<memherd>', 'exec', dont_inherit=True), names)
             out = '\n'.join(names['lines'])
-        except KeyboardInterrupt:
-            interrupted = True
-            out = 'error\tinterrupted by a signal'
         except BaseException as e:
             out = 'error\t' + ascii(type(e).__name__)[1:-1]
             try:
                 out += ': ' + ascii(str(e))[1:-1][:200]
+                again = raised_by(e)
+                if again:
+                    out = 'error\tinterrupted by signal %d' % again
+                    say(56, again)
             except BaseException:
                 pass
         names.clear()
         out = out.encode('utf-8', 'backslashreplace')[:98304]
         put(32768, out)
         say(48, len(out))
+        # those that came while they are blocked for us
+        say(64, sum(1 << (n - 1) for n in sigpending()))
         say(32, 3)
-        if interrupted:
-            from _thread import interrupt_main
-            interrupt_main()
     finally:
         if fd >= 0:
             close(fd)
