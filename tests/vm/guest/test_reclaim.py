@@ -26,7 +26,7 @@ room = bytearray(%d << 20)
 for i in range(0, len(room), 4096):
     room[i] = 1
 blob = pathlib.Path('/var/tmp/%s.blob')
-blob.write_bytes(b'x' * (60 << 20))
+blob.write_bytes(b'x' * (%d << 20))
 import os
 fd = os.open(blob, os.O_RDONLY); os.fsync(fd)
 while os.read(fd, 1 << 20):
@@ -72,14 +72,15 @@ def stat(folder, key):
 
 
 def test_files_are_reclaimed_and_a_shortfall_told(actd):
-    with PythonUnit(FILES % (10, "files"), name="files") as unit:
+    with PythonUnit(FILES % (10, "files", 150), name="files") as unit:
         known(unit.pid)
         before = stat(unit.cgroup, "file")
         code, action = act("reclaim", f"1:{unit.pid}", "--bytes", 30 * MIB)
         assert (code, action["state"]) == (0, "done"), action
         assert "gave back " in action["detail"] and " of 30 MiB" in action["detail"] and "pressure " in action["detail"], action
         after = stat(unit.cgroup, "file")
-        assert before - 50 * MIB < after < before - 25 * MIB, (before, after, action)
+        # a kernel takes more than it was asked for, too
+        assert before - 90 * MIB < after < before - 25 * MIB, (before, after, action)
         code, action = act("reclaim", f"1:{unit.pid}", "--bytes", 200 * MIB)
         assert (code, action["state"]) == (0, "done"), action
         assert "of 200 MiB, more could not be taken: anon " in action["detail"], action
@@ -89,7 +90,7 @@ def test_files_are_reclaimed_and_a_shortfall_told(actd):
 
 
 def test_anonymous_memory_goes_into_swap(actd):
-    with swap_file(200), PythonUnit(FILES % (60, "anon"), name="anon") as unit:
+    with swap_file(200), PythonUnit(FILES % (60, "anon", 60), name="anon") as unit:
         known(unit.pid)
         code, action = act("reclaim", f"1:{unit.pid}", "--bytes", 110 * MIB)
         assert (code, action["state"]) == (0, "done"), action
