@@ -49,7 +49,7 @@ static void fill_and_seal(struct fleet_process *fleet, unsigned hosts, int64_t t
 {
 	for (unsigned i = 0; i < hosts * FLEET_PROCESSES; i++)
 		add_windows(&fleet[i], i / FLEET_PROCESSES, i % FLEET_PROCESSES, t_us, windows);
-	bench_store_seal(base, store, windows);
+	bench_store_seal(base, store, (uint64_t)hosts * FLEET_PROCESSES * FLEET_ROUNDS * windows);
 }
 
 static PGconn *pg;

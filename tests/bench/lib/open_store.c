@@ -59,22 +59,22 @@ struct store *bench_store_open(struct event_base *base, const struct store_confi
 	return s;
 }
 
-void bench_store_seal(struct event_base *base, struct store *s, uint64_t windows)
+void bench_store_seal(struct event_base *base, struct store *s, uint64_t samples)
 {
 	int64_t last_us = clock_boot_us();
 	struct store_stats stats;
 	uint64_t before;
 
 	store_stats(s, &stats);
-	windows += stats.sealed;
-	while (stats.sealed < windows) {
-		before = stats.sealed;
+	samples += stats.sealed_samples;
+	while (stats.sealed_samples < samples) {
+		before = stats.sealed_samples;
 		event_base_loop(base, EVLOOP_ONCE);
 		store_stats(s, &stats);
-		if (stats.sealed != before)
+		if (stats.sealed_samples != before)
 			last_us = clock_boot_us();
 		if (clock_boot_us() > last_us + 60 * USEC_PER_SEC) {
-			fprintf(stderr, "no window was sealed for a minute\n");
+			fprintf(stderr, "no sample was sealed for a minute\n");
 			exit(1);
 		}
 	}

@@ -12,8 +12,9 @@ void bench_store_config(struct store_config *cfg, const char *conninfo);
 /* Connected, and its replay (of nothing) over, so that it seals. */
 struct store *bench_store_open(struct event_base *base, const struct store_config *cfg,
 			       store_on_acked *on_acked, void *arg);
-/* Runs the loop until so many windows are sealed; ends the program after a minute without one. */
-void bench_store_seal(struct event_base *base, struct store *s, uint64_t windows);
+/* Runs the loop until so many samples of processes more are sealed; ends the program after a minute
+ * without one. */
+void bench_store_seal(struct event_base *base, struct store *s, uint64_t samples);
 void bench_must(int rc, const char *what);
 
 #endif
