@@ -142,9 +142,14 @@ def story(stack):
 
 
 def test_values_are_those_of_proc(stack, still):
-    before = stored(stack)
-    wait_for("samples after the children stood still", lambda: stored(stack) >= before + 3, 15)
-    shown = processes(stack)
+    # By the samples' own time: batches on their way, or of events alone, say nothing of the children.
+    stood = datetime.datetime.now(datetime.timezone.utc)
+
+    def sampled():
+        rows = processes(stack)
+        times = [rows[c.pid]["last_seen"] for c in still if c.pid in rows]
+        return len(times) == len(still) and min(map(datetime.datetime.fromisoformat, times)) > stood and rows
+    shown = wait_for("samples after the children stood still", sampled, 30)
     for child in still:
         truth = proc_values(child.pid)
         row = shown[child.pid]
