@@ -20,6 +20,9 @@ const struct cli_command cli_commands[] = {
 	{"oom", 0, 2, command_oom, "[last [HOST] | show ID] [--host HOST] [--limit N]",
 	 "who was killed for memory and why, the newest first; a kill's whole dossier"},
 	{"ps", 1, 1, command_ps, "HOST", "the processes of a host, the largest first"},
+	{"top", 0, 1, command_top, "[processes|services] [--sort WHAT] [--limit N]",
+	 "the largest processes or services of the whole fleet (20); sorted by rss, growth, or "
+	 "another figure"},
 	{"alerts", 0, 0, command_alerts, "[--state firing|resolved] [--host HOST] [--limit N]",
 	 "alerts, the newest first"},
 	{"ack", 1, 1, command_ack, "ALERT", "say that somebody looks after an alert"},
@@ -158,18 +161,66 @@ int cli_print_items(const struct cli *c, const json_t *items, const char *const 
 	return cli_print_table(c, &t);
 }
 
+/* The same with the cell that each row is of before it. */
+static int print_cells(const struct cli *c, const json_t *items, const char *const *headings,
+		       void (*row)(struct table *t, const json_t *item))
+{
+	const char *with[TABLE_COLUMNS_MAX + 1] = {"CELL"};
+	const json_t *item;
+	struct table t;
+	size_t i;
+
+	for (i = 0; i + 2 < ARRAY_SIZE(with) && headings[i]; i++)
+		with[i + 1] = headings[i];
+	table_init(&t, with);
+	json_array_foreach (items, i, item) {
+		cell_text(&t, item, "cell");
+		row(&t, item);
+	}
+	return cli_print_table(c, &t);
+}
+
+/* Who did not answer; CLI_PARTLY when there is one. */
+static int tell_cells(const json_t *cells)
+{
+	const json_t *cell;
+	char safe[4 * SAY_MAX];
+	char text[SAY_MAX];
+	int code = CLI_OK;
+	size_t i;
+
+	json_array_foreach (cells, i, cell) {
+		if (json_is_true(json_object_get(cell, "ok")))
+			continue;
+		snprintf(text, sizeof(text), "cell '%s' did not answer: %s", field_or(cell, "name"),
+			 field_or(cell, "error"));
+		str_safe(safe, sizeof(safe), text, strlen(text));
+		fprintf(stderr, "memherd: %s\n", safe);
+		code = CLI_PARTLY;
+	}
+	return code;
+}
+
 int cli_list(struct cli *c, const char *path, const char *const *headings,
 	     void (*row)(struct table *t, const json_t *item))
 {
 	json_t *answer = NULL;
+	const json_t *items;
+	const json_t *cells;
 	int code = cli_get(c, path, &answer);
 
 	if (code)
 		return code;
+	items = json_object_get(answer, "items");
+	cells = json_object_get(answer, "cells");
 	if (c->json)
 		code = cli_print_json(answer);
+	else if (cells)
+		code = print_cells(c, items, headings, row);
 	else
-		code = cli_print_items(c, json_object_get(answer, "items"), headings, row);
+		code = cli_print_items(c, items, headings, row);
+	if (!code)
+		code = tell_cells(cells);
 	json_decref(answer);
 	return code;
 }

@@ -22,7 +22,7 @@ enum cli_exit {
 	CLI_NOT_ALLOWED = 3,
 	CLI_NOT_FOUND = 4,
 	CLI_UNREACHABLE = 5,
-	CLI_PARTLY = 6,
+	CLI_PARTLY = 6, /* of several collectors one did not answer */
 	CLI_TIMEOUT = 124,
 };
 
@@ -43,6 +43,7 @@ struct cli {
 	const char *reason;
 	const char *limit;
 	const char *top;
+	const char *sort;
 	const char *sign_key; /* a file: what is asked for is signed with it, too */
 	bool diff;            /* with the census before, or with the one named */
 	const char *base;     /* NULL: the one before */
@@ -70,6 +71,7 @@ int command_hosts(struct cli *c);
 int command_host(struct cli *c);
 int command_oom(struct cli *c);
 int command_ps(struct cli *c);
+int command_top(struct cli *c);
 int command_alerts(struct cli *c);
 int command_ack(struct cli *c);
 int command_trim(struct cli *c);
@@ -99,7 +101,9 @@ int command_login_link(struct cli *c);
 /* Asks; on failure says why on stderr and returns the exit code, else CLI_OK and the JSON. */
 int cli_ask(struct cli *c, const struct rest_request *q, json_t **ret) must_use;
 int cli_get(struct cli *c, const char *path, json_t **ret) must_use;
-/* GET path, then its items as a table, one by row; with --json as they came. */
+/* GET path, then its items as a table, one by row; with --json as they came. Where the collector
+ * fronts cells, each row's cell comes first; one that did not answer is told on stderr, CLI_PARTLY.
+ */
 int cli_list(struct cli *c, const char *path, const char *const *headings,
 	     void (*row)(struct table *t, const json_t *item));
 /* The items of an array as a table. */

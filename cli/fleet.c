@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is: status, hosts, ps. */
+/* What is: status, hosts, ps, top. */
 #include <string.h>
 
 #include "cli/cli.h"
 #include "common/str.h"
 
+#define TOP_ROWS "20"
 #define ALL_ROWS "10000" /* the most that REST gives at once; more than any fleet or host has */
 
 static void host_row(struct table *t, const json_t *h)
@@ -113,4 +114,42 @@ int command_ps(struct cli *c)
 		return cli_usage("ps");
 	snprintf(path, sizeof(path), "/hosts/%s/processes?limit=" ALL_ROWS, host);
 	return cli_list(c, path, headings, process_row);
+}
+
+static void top_process_row(struct table *t, const json_t *p)
+{
+	cell_text(t, p, "host");
+	process_row(t, p);
+}
+
+static void top_service_row(struct table *t, const json_t *s)
+{
+	cell_text(t, s, "host");
+	cell_text(t, s, "service");
+	cell_number(t, s, "processes");
+	cell_bytes(t, s, "rss_bytes");
+	cell_bytes(t, s, "pss_bytes");
+	cell_bytes(t, s, "anon_bytes");
+	cell_bytes(t, s, "swap_bytes");
+	cell_growth(t, s, "growth_bytes_per_hour");
+}
+
+int command_top(struct cli *c)
+{
+	static const char *const processes[] = {"HOST",    ">PID",     ">RSS", ">ANON",
+						">SWAP",   ">THREADS", ">CPU", ">GROWTH",
+						"SERVICE", "COMMAND",  NULL};
+	static const char *const services[] = {"HOST",  "SERVICE", ">PROCS",  ">RSS", ">PSS",
+					       ">ANON", ">SWAP",   ">GROWTH", NULL};
+	bool of_services = c->n_args && strcmp(c->args[0], "services") == 0;
+	char path[600];
+
+	if (c->n_args && !of_services && strcmp(c->args[0], "processes") != 0)
+		return cli_usage("top");
+	snprintf(path, sizeof(path), "/%s", of_services ? "services" : "processes");
+	if (cli_add_query(c, path, sizeof(path), "limit", c->limit ? c->limit : TOP_ROWS) < 0 ||
+	    cli_add_query(c, path, sizeof(path), "sort", c->sort) < 0)
+		return cli_usage("top");
+	return cli_list(c, path, of_services ? services : processes,
+			of_services ? top_service_row : top_process_row);
 }

@@ -30,6 +30,7 @@ enum {
 	OPT_DIFF,
 	OPT_NOW,
 	OPT_KIND,
+	OPT_SORT,
 	OPT_SIGN_KEY,
 	OPT_PARAM, /* and the name's place; the last */
 };
@@ -52,6 +53,7 @@ static const struct option fixed[] = {
 	{"diff", optional_argument, NULL, OPT_DIFF},
 	{"now", no_argument, NULL, OPT_NOW},
 	{"kind", required_argument, NULL, OPT_KIND},
+	{"sort", required_argument, NULL, OPT_SORT},
 	{"sign-key", required_argument, NULL, OPT_SIGN_KEY},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
@@ -96,7 +98,8 @@ static void usage(FILE *out)
 	      "  --token-file FILE  bearer token (MEMHERD_TOKEN, default " DEFAULT_TOKEN_FILE ")\n"
 	      "  --version, --help\n\n"
 	      "Exit codes: 0 ok, 1 failed, 2 usage, 3 not allowed, 4 not found, 5 unreachable, "
-	      "124 timeout.\n",
+	      "6 a cell\n"
+	      "did not answer, 124 timeout.\n",
 	      out);
 }
 
@@ -156,6 +159,9 @@ static void take_option(struct cli *c, struct place *at, int opt)
 		break;
 	case OPT_KIND:
 		c->kind = optarg;
+		break;
+	case OPT_SORT:
+		c->sort = optarg;
 		break;
 	case OPT_SIGN_KEY:
 		c->sign_key = optarg;

@@ -17,6 +17,7 @@
 #define GATHER_MAGIC 0x67617468u
 #define DEADLINE_US  (5 * USEC_PER_SEC)
 #define ANSWER_MAX   ((size_t)16 << 20)
+#define REPEATED     5 /* times its length a text may take when written anew: 0.1 has 17 digits */
 #define QUERY_MAX    16384
 #define WHY_SIZE     256
 
@@ -35,7 +36,7 @@ struct gather {
 	struct gather *prev, *next; /* utlist */
 	struct cells *cells;
 	struct call *c;
-	const struct cells_list *list;
+	struct cells_list list;
 	size_t left; /* answers to come */
 	size_t n;
 	struct part parts[];
@@ -47,27 +48,6 @@ struct cells {
 	size_t n;
 	struct gather *gathers;
 };
-
-/* ---- order ---- */
-
-static int compare_digits(const char *x, const char *y)
-{
-	size_t a = strlen(x), b = strlen(y);
-
-	return a != b ? (a < b ? -1 : 1) : strcmp(x, y);
-}
-
-int cells_compare(const struct cells_list *list, const json_t *a, const json_t *b)
-{
-	const char *x = json_string_value(json_object_get(a, list->key));
-	const char *y = json_string_value(json_object_get(b, list->key));
-	int order;
-
-	if (!x || !y) /* what lacks its key comes last */
-		return !x - !y;
-	order = list->numeric ? compare_digits(x, y) : strcmp(x, y);
-	return list->ascending ? order : -order;
-}
 
 /* ---- the answer ---- */
 
@@ -112,7 +92,7 @@ static struct part *first_of(struct gather *g)
 		struct part *p = &g->parts[i];
 
 		if (head_of(p) &&
-		    (!first || cells_compare(g->list, head_of(p), head_of(first)) < 0))
+		    (!first || cells_compare(&g->list, head_of(p), head_of(first)) < 0))
 			first = p;
 	}
 	return first;
@@ -127,8 +107,7 @@ static void write_rows(struct call *c, struct gather *g)
 	for (int n = 0; n < c->limit && (p = first_of(g)); n++) {
 		json_t *row = head_of(p);
 
-		if (json_is_object(row))
-			json_object_set_new(row, "cell", json_string(p->cell->name));
+		json_object_set_new(row, "cell", json_string(p->cell->name));
 		write_json(&c->json, row);
 		p->at++;
 	}
@@ -163,7 +142,7 @@ static void reply_merged(struct call *c, struct gather *g)
 		docs[i] = g->parts[i].doc;
 	}
 	jw_object(&c->json);
-	g->list->merge(c, names, docs, g->n);
+	g->list.merge(c, names, docs, g->n);
 	write_state(c, g);
 	jw_object_end(&c->json);
 	call_reply(c, 200);
@@ -188,7 +167,7 @@ static void gather_end(struct gather *g)
 	if (!any)
 		call_fail(c, 503, "no cell answers; '%s': %s", g->parts[0].cell->name,
 			  g->parts[0].why);
-	else if (g->list->key)
+	else if (*g->list.key)
 		reply_list(c, g);
 	else
 		reply_merged(c, g);
@@ -209,10 +188,19 @@ static void read_refusal(struct part *p, long status)
 	p->doc = NULL;
 }
 
+/* What one cell answers must not fill the room that the reply has for all. */
+static int check_size(const json_t *answer, size_t len, struct error *err)
+{
+	if (len <= ANSWER_MAX / REPEATED || json_dumpb(answer, NULL, 0, JSON_COMPACT) <= ANSWER_MAX)
+		return 0;
+	return error_set(err, -EFBIG, "its answer is larger than %zu bytes", ANSWER_MAX);
+}
+
 static void on_answer(void *arg, long status, const struct buf *body, const char *why)
 {
 	struct part *p = arg;
 	struct gather *g = p->g;
+	struct error err = {""};
 
 	MAGIC_CHECK(g, GATHER_MAGIC);
 	if (!status)
@@ -221,11 +209,11 @@ static void on_answer(void *arg, long status, const struct buf *body, const char
 		p->doc = json_loadb((const char *)body->data, body->len, 0, NULL);
 	if (status && status != 200)
 		read_refusal(p, status);
-	else if (status && (!json_is_object(p->doc) ||
-			    (g->list->key && !json_is_array(json_object_get(p->doc, "items"))))) {
+	else if (status && (cells_check(&g->list, p->doc, &err) < 0 ||
+			    check_size(p->doc, body->len, &err) < 0)) {
 		json_decref(p->doc);
 		p->doc = NULL;
-		(void)str_copy(p->why, sizeof(p->why), "its answer is not what a collector says");
+		(void)str_copy(p->why, sizeof(p->why), err.msg);
 	}
 	if (--g->left == 0)
 		gather_end(g);
@@ -272,7 +260,7 @@ static void begin(struct cells *cells, struct call *c, const struct cells_list *
 		return;
 	}
 	*g = (struct gather){
-		.magic = GATHER_MAGIC, .cells = cells, .c = c, .list = list, .left = n, .n = n};
+		.magic = GATHER_MAGIC, .cells = cells, .c = c, .list = *list, .left = n, .n = n};
 	DL_APPEND(cells->gathers, g);
 	for (size_t i = 0; i < n; i++)
 		g->parts[i] = (struct part){.g = g, .cell = one ? one : &cells->list[i]};
@@ -306,7 +294,7 @@ bool cells_take(struct call *c, const struct cells_list *list)
 		call_fail(c, 400, "there is no cell '%.64s' here", name);
 		return true;
 	}
-	if (list->key && !call_limit(c))
+	if (*list->key && !call_limit(c))
 		return true;
 	if (!one && query_get(&c->query, "cursor")) {
 		call_fail(c, 400, "pages are of one cell: say which with 'cell'");

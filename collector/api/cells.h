@@ -14,16 +14,25 @@
 
 #include "collector/api/call.h"
 
+#define CELLS_KEY_SIZE 48
+
 struct cells;
 struct event_base;
+
+/* What the key of a row is. */
+enum cells_order {
+	CELLS_TEXT,   /* a string */
+	CELLS_DIGITS, /* a string of digits, which may be too many for a number */
+	CELLS_NUMBER, /* a number, or null, which comes last */
+};
 
 /* A list of a cell, by the path and the order of its rows. */
 struct cells_list {
 	const char *path;
-	const char *key; /* member that rows are ordered by; NULL: the answer is no list */
+	char key[CELLS_KEY_SIZE]; /* member that rows are ordered by; '': the answer is no list */
+	enum cells_order order;
 	bool ascending;
-	bool numeric; /* the key holds digits, which may be too many for a number */
-	/* key NULL: writes the members of the answer, made of docs[i] of names[i]; NULL = none */
+	/* key '': writes the members of the answer, made of docs[i] of names[i]; NULL = none */
 	void (*merge)(struct call *c, const char *const *names, json_t *const *docs, size_t n);
 };
 
@@ -34,7 +43,7 @@ int cells_new(struct event_base *base, const char *text, struct cells **ret,
 void cells_free(struct cells **cells);
 
 /* First in a handler: true when the call was taken (or ended), false when it is about this
- * collector's own rows. */
+ * collector's own rows. The list is copied, its path is not. */
 bool cells_take(struct call *c, const struct cells_list *list) must_use;
 
 /* Of what changes something by an id, which may be one of a cell's: true when it was refused. */
@@ -42,5 +51,9 @@ bool cells_refuse(struct call *c) must_use;
 
 /* Pure: which of two rows stands first. */
 int cells_compare(const struct cells_list *list, const json_t *a, const json_t *b);
+/* Pure: can the answer be merged? -EBADMSG, what is wrong and with which row: one is no object, or,
+ * of CELLS_NUMBER, has no number or null as its key, or stands before one that it should stand
+ * behind. */
+int cells_check(const struct cells_list *list, const json_t *answer, struct error *err) must_use;
 
 #endif

@@ -37,7 +37,7 @@ static struct host **collect(struct registry *r, int32_t after, size_t *ret_n)
 static const struct cells_list of_cells = {.path = "/hosts",
 					   .key = "id",
 					   .ascending = true,
-					   .numeric = true};
+					   .order = CELLS_DIGITS};
 
 void host_list(struct call *c)
 {

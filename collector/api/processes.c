@@ -4,14 +4,17 @@
 #include <string.h>
 
 #include "collector/api/api.h"
+#include "collector/api/cells.h"
 #include "collector/api/resource.h"
 #include "collector/api/rows.h"
+#include "collector/api/top.h"
 #include "collector/api/view.h"
 #include "collector/store/store_host.h"
 #include "common/str.h"
 
 /* A process with what the list is sorted by. */
 struct ranked {
+	const struct host *h;
 	const struct process *p;
 	double key;
 };
@@ -28,6 +31,18 @@ static int by_key(const void *a, const void *b)
 }
 
 #define SORT_GROWTH (-1)
+
+/* What is asked for. */
+struct wish {
+	int sort; /* a metric, or SORT_GROWTH */
+	int64_t pid;
+	const char *service;
+	const char *q;
+	int64_t now_us;
+	bool paged; /* it goes on behind last, whose process is place */
+	struct ranked last;
+	struct process place;
+};
 
 /* The metric of 'sort', or SORT_GROWTH; false when the call has been ended. */
 static bool sort_of(struct call *c, int *ret)
@@ -53,32 +68,6 @@ static double key_of(const struct process *p, int sort, int64_t now_us)
 	return isfinite(key) ? key : -1e300; /* unknown last */
 }
 
-static bool wanted(const struct process *p, const char *service, const char *q, int64_t pid)
-{
-	return (!pid || p->pid == pid) && (!service || strcmp(p->service, service) == 0) &&
-	       (!q || strcasestr(p->cmdline, q) || strcasestr(p->comm, q) ||
-		strcasestr(p->service, q));
-}
-
-static struct ranked *rank(struct call *c, const struct host *h, int sort, int64_t pid,
-			   size_t *ret_n)
-{
-	const char *service = query_get(&c->query, "service");
-	const char *q = query_get(&c->query, "q");
-	struct ranked *list = calloc(HASH_COUNT(h->processes) + 1, sizeof(*list));
-	struct process *p;
-	struct process *next;
-
-	*ret_n = 0;
-	if (!list)
-		return NULL;
-	HASH_ITER (hh, h->processes, p, next)
-		if (wanted(p, service, q, pid))
-			list[(*ret_n)++] = (struct ranked){p, key_of(p, sort, c->now_us)};
-	qsort(list, *ret_n, sizeof(*list), by_key);
-	return list;
-}
-
 /* 'KEY:ID' of the last row of the page before; -EINVAL. */
 static int parse_cursor(const char *text, double *ret_key, int64_t *ret_id)
 {
@@ -90,54 +79,108 @@ static int parse_cursor(const char *text, double *ret_key, int64_t *ret_id)
 	return str_parse_int(end + 1, ret_id);
 }
 
-/* The place of the first row after the page before; false when the call has been ended. */
-static bool take_cursor(struct call *c, const struct ranked *list, size_t n, size_t *ret)
+/* The query; false when the call has been ended. */
+static bool wish_of(struct call *c, struct wish *k)
 {
 	const char *cursor = query_get(&c->query, "cursor");
-	struct process place = {0};
-	struct ranked last = {.p = &place};
 
-	*ret = 0;
-	if (!cursor)
-		return true;
-	if (parse_cursor(cursor, &last.key, &place.proc_id) < 0) {
-		call_fail(c, 400, "cursor '%.64s' is not one that was given here", cursor);
+	*k = (struct wish){.service = query_get(&c->query, "service"),
+			   .q = query_get(&c->query, "q"),
+			   .now_us = c->now_us,
+			   .paged = cursor != NULL};
+	if (!call_limit(c) || !sort_of(c, &k->sort))
 		return false;
+	k->last.p = &k->place;
+	if (!cursor || parse_cursor(cursor, &k->last.key, &k->place.proc_id) == 0)
+		return true;
+	call_fail(c, 400, "cursor '%.64s' is not one that was given here", cursor);
+	return false;
+}
+
+static bool wanted(const struct wish *k, const struct process *p)
+{
+	return (!k->pid || p->pid == k->pid) &&
+	       (!k->service || strcmp(p->service, k->service) == 0) &&
+	       (!k->q || strcasestr(p->cmdline, k->q) || strcasestr(p->comm, k->q) ||
+		strcasestr(p->service, k->q));
+}
+
+static void add_host(struct top *top, const struct wish *k, const struct host *h)
+{
+	struct process *p;
+	struct process *next;
+
+	HASH_ITER (hh, h->processes, p, next) {
+		struct ranked row = {.h = h, .p = p};
+
+		if (!wanted(k, p))
+			continue;
+		row.key = key_of(p, k->sort, k->now_us);
+		if (!k->paged || by_key(&row, &k->last) > 0)
+			top_add(top, &row);
 	}
-	while (*ret < n && by_key(&list[*ret], &last) <= 0)
-		(*ret)++;
-	return true;
+}
+
+static void reply(struct call *c, struct top *top)
+{
+	size_t end = MIN_OF(top->n, (size_t)c->limit);
+	const struct ranked *row = NULL;
+	char cursor[64];
+
+	top_sort(top);
+	call_list(c);
+	for (size_t i = 0; i < end; i++) {
+		row = top_get(top, i);
+		view_process(&c->json, row->h, row->p, c->now_us, 0);
+	}
+	if (row && end < top->n)
+		snprintf(cursor, sizeof(cursor), "%.17g:%lld", row->key,
+			 (long long)row->p->proc_id);
+	call_list_end(c, row && end < top->n ? cursor : NULL);
+}
+
+/* Of one host, or of all of them; one row more than is shown tells whether there is a next page. */
+static void list(struct call *c, const struct wish *k, const struct host *one)
+{
+	struct host *h;
+	struct host *next;
+	struct top top;
+
+	if (top_init(&top, (size_t)c->limit + 1, sizeof(struct ranked), by_key) < 0) {
+		call_fail(c, 503, "out of memory");
+		return;
+	}
+	if (one)
+		add_host(&top, k, one);
+	else
+		HASH_ITER (hh, c->api->ctx.registry->hosts, h, next)
+			add_host(&top, k, h);
+	reply(c, &top);
+	top_fini(&top);
 }
 
 void host_processes(struct call *c)
 {
 	struct host *h = call_host(c, c->params[0]);
-	auto_free struct ranked *list = NULL;
-	char cursor[64];
-	size_t n;
-	size_t i;
-	size_t end;
-	int64_t pid;
-	int sort;
+	struct wish k;
 
-	if (!h || !call_limit(c) || !sort_of(c, &sort) ||
-	    !call_query_int(c, "pid", 0, 1, INT32_MAX, &pid))
+	if (h && wish_of(c, &k) && call_query_int(c, "pid", 0, 1, INT32_MAX, &k.pid))
+		list(c, &k, h);
+}
+
+void process_list(struct call *c)
+{
+	struct cells_list of_cells = {.path = "/processes", .order = CELLS_NUMBER};
+	struct wish k;
+
+	if (!wish_of(c, &k))
 		return;
-	list = rank(c, h, sort, pid, &n);
-	if (!list) {
-		call_fail(c, 503, "out of memory");
-		return;
-	}
-	if (!take_cursor(c, list, n, &i))
-		return;
-	end = MIN_OF(n, i + (size_t)c->limit);
-	call_list(c);
-	for (; i < end; i++)
-		view_process(&c->json, h, list[i].p, c->now_us, 0);
-	if (end < n)
-		snprintf(cursor, sizeof(cursor), "%.17g:%lld", list[end - 1].key,
-			 (long long)list[end - 1].p->proc_id);
-	call_list_end(c, end < n ? cursor : NULL);
+	if (k.sort == SORT_GROWTH)
+		(void)str_copy(of_cells.key, sizeof(of_cells.key), "growth_bytes_per_hour");
+	else
+		view_metric_key(of_cells.key, &metric_infos[k.sort]);
+	if (!cells_take(c, &of_cells))
+		list(c, &k, NULL);
 }
 
 /* How it ended, as its agent found out; null when that was not told. */

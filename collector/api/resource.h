@@ -22,6 +22,7 @@ void host_get(struct call *c);
 void host_services(struct call *c);
 /* processes.c */
 void host_processes(struct call *c);
+void process_list(struct call *c);
 void process_get(struct call *c);
 /* series.c */
 void host_series(struct call *c);
@@ -29,6 +30,8 @@ void process_series(struct call *c);
 void cgroup_series(struct call *c);
 /* cgroups.c */
 void host_cgroups(struct call *c);
+/* service_list.c */
+void service_list(struct call *c);
 /* service.c */
 void service_get(struct call *c);
 /* gc.c */

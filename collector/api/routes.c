@@ -27,6 +27,8 @@ const struct route route_table[] = {
 	{HTTP_GET, V1 "/hosts/{id}/cgroups", SCOPE_READ, host_cgroups, "its memory cgroups"},
 	{HTTP_GET, V1 "/hosts/{id}/cgroups/{cgroup_id}/series", SCOPE_READ, cgroup_series,
 	 "a metric over time"},
+	{HTTP_GET, V1 "/processes", SCOPE_READ, process_list, "the fleet's largest processes"},
+	{HTTP_GET, V1 "/services", SCOPE_READ, service_list, "the fleet's largest services"},
 	{HTTP_GET, V1 "/processes/{id}", SCOPE_READ, process_get, "one process"},
 	{HTTP_GET, V1 "/processes/{id}/series", SCOPE_READ, process_series, "a metric over time"},
 	{HTTP_GET, V1 "/processes/{id}/gc", SCOPE_READ, process_gc, "its cycle collector"},

@@ -136,6 +136,7 @@ void view_service(struct json_writer *w, const struct host *h, const struct serv
 	jw_object(w);
 	jw_k_str(w, "service", s->name);
 	jw_k_id(w, "host_id", h->host_id);
+	jw_k_str(w, "host", h->name);
 	jw_k_int(w, "processes", s->processes);
 	jw_k_int(w, "workers", s->workers);
 	jw_k_id(w, "main_process_id", s->main->proc_id);

@@ -29,11 +29,16 @@ static const char *suffix_of(enum metric_unit unit)
 	return unit == UNIT_KIB ? "_bytes" : unit == UNIT_MS ? "_seconds" : "";
 }
 
+void view_metric_key(char out[VIEW_KEY_SIZE], const struct metric_info *m)
+{
+	snprintf(out, VIEW_KEY_SIZE, "%s%s", m->name, suffix_of(m->unit));
+}
+
 void view_metric(struct json_writer *w, const struct metric_info *m, int64_t v)
 {
-	char key[48];
+	char key[VIEW_KEY_SIZE];
 
-	snprintf(key, sizeof(key), "%s%s", m->name, suffix_of(m->unit));
+	view_metric_key(key, m);
 	jw_key(w, key);
 	if (v == METRIC_ABSENT)
 		jw_null(w);

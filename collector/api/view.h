@@ -43,6 +43,9 @@ struct process *view_find_process(struct registry *r, int64_t proc_id, struct ho
 /* What a metric's stored value is to users: 'rss' in KiB becomes "rss_bytes" in bytes. ABSENT
  * becomes null. */
 void view_metric(struct json_writer *w, const struct metric_info *m, int64_t v);
+#define VIEW_KEY_SIZE 48
+/* ... and the member's name. */
+void view_metric_key(char out[VIEW_KEY_SIZE], const struct metric_info *m);
 
 /* Members whose value may not be known: '' , 0, 0 and a negative become null. */
 void view_text(struct json_writer *w, const char *key, const char *text);

@@ -262,6 +262,39 @@ def test_services(stack, admin, host, leak):
     assert abs(services["python:api_leak.py"]["rss_bytes"] - leak["rss_bytes"]) < 20 << 20
 
 
+def test_the_fleets_processes(admin, host, leak):
+    """Of the fleet, as of its only host; page by page, each once."""
+    path = f"/hosts/{host['id']}/processes"
+    ids = [p["id"] for p in admin.pages("/processes?sort=threads", 7)]
+    assert len(ids) == len(set(ids)) and leak["id"] in ids and len(ids) > 7
+    for query in ("?q=API_LEAK", "?service=python:api_leak.py"):
+        assert [p["id"] for p in admin.get("/processes" + query)["items"]] == [leak["id"]] == [p["id"] for p in admin.get(path + query)["items"]]
+    for sort, key in (("rss", "rss_bytes"), ("growth", "growth_bytes_per_hour"), ("cpu", "cpu_seconds"), ("fds", "fds")):
+        values = [p[key] for p in admin.get(f"/processes?limit=10000&sort={sort}")["items"]]
+        known = [v for v in values if v is not None]
+        assert values and values == sorted(known, reverse=True) + [None] * (len(values) - len(known)), sort
+        assert len(admin.get(f"/processes?limit=3&sort={sort}")["items"]) == 3
+    assert admin.get("/processes?cell=self&limit=1")["items"][0]["host"] == host["name"]
+
+
+def test_the_fleets_services(admin, host, leak):
+    def names(rows):
+        return sorted(s["service"] for s in rows)
+    wait_for("the same services", lambda: names(admin.get("/services?limit=10000")["items"]) == names(
+        admin.get(f"/hosts/{host['id']}/services")["items"]), 20)
+    for sort, key in (("rss", "rss_bytes"), ("pss", "pss_bytes"), ("anon", "anon_bytes"), ("swap", "swap_bytes"),
+                      ("growth", "growth_bytes_per_hour"), ("processes", "processes")):
+        rows = admin.get(f"/services?limit=10000&sort={sort}")["items"]
+        values = [s[key] for s in rows]
+        known = [v for v in values if v is not None]
+        assert values == sorted(known, reverse=True) + [None] * (len(values) - len(known)), sort
+    one, = admin.get("/services?service=python:api_leak.py")["items"]
+    assert one["host"] == host["name"] and one["host_id"] == host["id"] and one["main_process_id"] == leak["id"]
+    assert [s["service"] for s in admin.get("/services?q=API_LEAK")["items"]] == ["python:api_leak.py"]
+    paged = [s["service"] for s in admin.pages("/services?sort=processes", 3)]
+    assert len(paged) == len(set(paged)) and "python:api_leak.py" in paged
+
+
 def rfc3339(t):
     return datetime.datetime.fromtimestamp(t, datetime.timezone.utc).isoformat().replace("+00:00", "Z")
 
@@ -306,6 +339,16 @@ WRONG = {
     "/hosts/HOST/processes?sort=beauty": (400, "beauty"),
     "/hosts/HOST/processes?cursor=1": (400, "cursor"),
     "/hosts/HOST/processes?cursor=nan:1": (400, "cursor"),
+    "/processes?sort=beauty": (400, "beauty"),
+    "/processes?cursor=1": (400, "cursor"),
+    "/processes?limit=0": (400, "limit"),
+    "/processes?cell=east": (400, "no cell 'east'"),
+    "/services?sort=threads": (400, "threads"),
+    "/services?cursor=1:2": (400, "cursor"),
+    "/services?cursor=1:-2:x": (400, "cursor"),
+    "/services?cursor=nan:2:x": (400, "cursor"),
+    "/services?cursor=1:99999999999999999999:x": (400, "cursor"),
+    "/services?limit=10001": (400, "10000"),
     "/hosts/HOST/series?metric=rss": (400, "rss"),
     "/hosts/HOST/series?from=yesterday": (400, "yesterday"),
     "/hosts/HOST/series?from=now&to=-1h": (400, "before"),

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two cells (a collector with a database and an agent each, one of them by TLS) and a third collector in front of
 them: lists are merged, a cell that does not answer is named."""
+import heapq
+import http.server
+import itertools
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -132,9 +137,78 @@ def test_alerts_are_in_their_order(cells):
     assert cells.ok("/alerts?cell=east&limit=1")["cells"] == [{"name": "east", "ok": True, "error": None}]
 
 
+PROCESS_SORTS = {"rss": "rss_bytes", "growth": "growth_bytes_per_hour", "threads": "threads", "swap": "swap_bytes",
+                 "cpu": "cpu_seconds", "gc2": "gc2"}
+SERVICE_SORTS = {"rss": "rss_bytes", "pss": "pss_bytes", "growth": "growth_bytes_per_hour", "processes": "processes"}
+
+
+def key_of(row, member):
+    """Largest first, what is not known last."""
+    return (row[member] is None, -(row[member] or 0))
+
+
+def place_of(row, member):
+    return row["cell"], row["host"], row.get("id") or row["service"], row[member]
+
+
+@pytest.fixture
+def still(cells):
+    """Both agents stopped: no figure moves while lists are held against each other."""
+    pids = []
+    for s in (cells.east, cells.west):
+        agent = s.programs["agent"].pid
+        children = pathlib.Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
+        pids += [agent, *map(int, children)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        def look():
+            return [cells.ok(f"/processes?limit=10000&sort=cpu&cell={c}")["items"] for c in ("east", "west")]
+        wait_for("lists that stand still", lambda: look() == (time.sleep(1), look())[1], 30)
+        yield cells
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_the_largest_of_all_are_exactly_those(still):
+    """Both agents watch this machine: nearly every row has its twin in the other cell, and many keys tie."""
+    for path, sorts in (("/processes", PROCESS_SORTS), ("/services", SERVICE_SORTS)):
+        for sort, member in sorts.items():
+            query = f"{path}?sort={sort}"
+            rows = [still.ok(f"{query}&limit=10000&cell={c}")["items"] for c in ("east", "west")]
+            assert all(len(r) > 5 for r in rows) and {r["cell"] for r in rows[0]} == {"east"}
+            for each in rows:
+                assert [key_of(r, member) for r in each] == sorted(key_of(r, member) for r in each)
+            # Of equal keys the cell that is named first, and within a cell its own order.
+            expected = [place_of(r, member) for r in heapq.merge(*rows, key=lambda r, m=member: key_of(r, m))]
+            for limit in (1, 5, 20, 10000):
+                answer = still.ok(f"{query}&limit={limit}")
+                assert [place_of(r, member) for r in answer["items"]] == expected[:limit], (query, limit)
+                assert answer["partial"] is False and answer["next_cursor"] is None
+    # The preset is RSS, the filters go along, a cell's pages too.
+    assert [r["id"] for r in still.ok("/processes?limit=7")["items"]] == [r["id"] for r in still.ok("/processes?limit=7&sort=rss")["items"]]
+    found = still.ok("/processes?q=memherd-collector&limit=10000")["items"]
+    assert {r["cell"] for r in found} == {"east", "west"} and all("memherd-collector" in r["cmdline"] for r in found)
+    first = still.ok("/processes?cell=west&limit=4")
+    second = still.ok("/processes?cell=west&limit=4&cursor=" + urllib.parse.quote(first["next_cursor"]))
+    assert [r["id"] for r in first["items"] + second["items"]] == [r["id"] for r in still.ok("/processes?cell=west&limit=8")["items"]]
+    assert still.ok("/processes?cell=self")["items"] == [] == still.ok("/services?cell=self")["items"]
+
+
+def test_top_has_a_column_for_the_cell(cells):
+    rows = [line.split("\t") for line in cells.front.cli("top", "--sort", "rss", "--limit", 6).splitlines()]
+    assert rows[0][:3] == ["CELL", "HOST", "PID"] and len(rows) == 7
+    assert {tuple(r[:2]) for r in rows[1:]} <= {("east", "east-1"), ("west", "west-1")}
+    rows = [line.split("\t") for line in cells.front.cli("top", "services", "--limit", 3).splitlines()]
+    assert rows[0][:3] == ["CELL", "HOST", "SERVICE"] and len(rows) == 4
+
+
 def test_bad_questions_are_told(cells):
     for path, says in (("/hosts?cell=north", "no cell 'north'"), ("/hosts?limit=0", "limit"),
-                       ("/hosts?cursor=1", "pages are of one cell")):
+                       ("/hosts?cursor=1", "pages are of one cell"), ("/processes?sort=beauty", "beauty"),
+                       ("/processes?cell=north", "no cell 'north'"), ("/services?sort=threads", "threads"),
+                       ("/processes?cursor=1:1", "pages are of one cell"), ("/services?cursor=1:1:x", "pages are of one cell")):
         status, problem = cells.get(path)
         assert status == 400 and says in problem["detail"], problem
     # What the cells refuse is said with their reason.
@@ -217,6 +291,111 @@ def test_a_stranger_is_not_believed(cells):
     restart_front(cells, good)
     cells.front.wait_ready()
     assert cells.ok("/hosts")["partial"] is False
+
+
+class Hostile:
+    """A cell that says what a test wants: an answer, or a list of pieces with a pause after each."""
+
+    def __init__(self):
+        self.says = b"{}"
+        self.status = 200
+        self.asked = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked.append(self.path)
+                said = outer.says
+                self.send_response(outer.status)
+                if not isinstance(said, bytes):
+                    self.end_headers()
+                    for piece in said():
+                        self.wfile.write(piece)
+                        self.wfile.flush()
+                        if outer.over.wait(0.3):
+                            return
+                    return
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass  # the other end hung up, as it should
+
+        self.over = threading.Event()
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def rows(*values):
+    return json.dumps({"items": [{"id": str(i), "host": "h", "service": "s", "rss_bytes": v} for i, v in enumerate(values)]}).encode()
+
+
+HOSTILE = {
+    "no JSON": (200, b'{"items": [', "not what a collector says"),
+    "nothing": (200, b"", "not what a collector says"),
+    "another shape": (200, b'["items"]', "not what a collector says"),
+    "no list": (200, b'{"items": 7}', "not what a collector says"),
+    "too deep": (200, b'{"items": ' + b"[" * 100 + b"]" * 100 + b"}", "not what a collector says"),
+    "no number at all": (200, b'{"items": [{"rss_bytes": 1e999}]}', "not what a collector says"),
+    "a row that is none": (200, b'{"items": [{"rss_bytes": 7}, "row"]}', "row 2 of its answer is no object"),
+    "a text as key": (200, rows(7, "9"), "row 2 of its answer has no number as 'rss_bytes'"),
+    "no key": (200, b'{"items": [{}]}', "row 1 of its answer has no number as 'rss_bytes'"),
+    "out of order": (200, rows(7, 9), "row 2 of its answer is out of order"),
+    "huge": (200, b'{"items": [' + b" " * (17 << 20) + b"]}", "larger than 16777216 bytes"),
+    # Within bounds, but 0.1 is written anew with 17 digits.
+    "that grows": (200, b'{"items": [{"rss_bytes": 1, "x": [' + b"0.1," * (3 << 20) + b"1]}]}", "larger than 16777216 bytes"),
+    "an error": (500, b"<html>\x00\xff", "HTTP 500"),
+    "a way elsewhere": (302, b"", "HTTP 302"),
+}
+
+
+def test_a_hostile_cell_spoils_nothing(cells):
+    good = cells.lines()
+    token = good[0].split(",")[1]
+    with Hostile() as bad:
+        restart_front(cells, [f"bad=http://127.0.0.1:{bad.server.server_port},{token}", good[0]])
+        cells.front.wait_ready()
+
+        def look(path="/processes?limit=5"):
+            answer = cells.ok(path)
+            assert [r["cell"] for r in answer["items"] if r["cell"] != "bad"] and answer["cells"][1] == {"name": "east", "ok": True, "error": None}
+            return answer
+        for name, (status, says, told) in HOSTILE.items():
+            bad.status, bad.says = status, says
+            answer = look()
+            assert len(answer["items"]) == 5 and {r["cell"] for r in answer["items"]} == {"east"}, name
+            assert answer["partial"] is True and answer["cells"][0]["ok"] is False and told in answer["cells"][0]["error"], (name, answer["cells"])
+        assert bad.asked[-1] == "/api/v1/processes?cell=self&limit=5"
+        # What keeps to the rules is shown as its, whatever it calls itself; nothing is added to what it is asked for.
+        bad.status = 200
+        bad.says = json.dumps({"items": [{"id": "1", "cell": "east", "rss_bytes": 1 << 60, "comm": "<img onerror>\x1b"}] + [
+            {"id": str(i), "rss_bytes": 0} for i in range(2, 50)], "next_cursor": "x", "cells": 7, "partial": "no"}).encode()
+        answer = look()
+        assert len(answer["items"]) == 5 and [r["cell"] for r in answer["items"]] == ["bad"] + ["east"] * 4
+        assert answer["next_cursor"] is None and answer["partial"] is False and len(answer["cells"]) == 2
+        # One that dribbles for ever is waited for until its time is over.
+        bad.says = lambda: itertools.repeat(b" ")
+        answer = look("/services?limit=5")
+        assert answer["partial"] is True and answer["cells"][0]["error"] and len(answer["items"]) == 5
+    restart_front(cells, good)
+    cells.front.wait_ready()
 
 
 def test_a_bad_option_stops_the_start(cells, tmp_path):

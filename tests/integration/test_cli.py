@@ -126,6 +126,46 @@ def test_status_counts_and_lists(collector):
     assert r.returncode == 0 and r.stdout.startswith("2 hosts, 1 connected; 3 alerts firing\n")
 
 
+TOP_PROCESS = {"cell": "ea\x1bst", "host": "web-1", "pid": 42, "rss_bytes": 3 << 20, "anon_bytes": 2 << 20, "swap_bytes": 0,
+               "threads": 4, "cpu_seconds": 1.5, "growth_bytes_per_hour": 1 << 20, "service": "shop", "cmdline": "", "comm": "gunicorn"}
+TOP_SERVICE = {"host": "web-1", "service": "shop", "processes": 5, "rss_bytes": 3 << 20, "pss_bytes": None, "anon_bytes": 1 << 20,
+           "swap_bytes": 0, "growth_bytes_per_hour": 0}
+
+
+def test_top_asks_for_the_fleets_largest(collector):
+    collector.say("GET", "/processes", {"items": [TOP_PROCESS], "next_cursor": None})
+    collector.say("GET", "/services", {"items": [TOP_SERVICE], "next_cursor": None})
+    for argv, path, has in ((["top"], "/processes?limit=20", {"HOST": "web-1", "PID": "42", "RSS": "3 MiB", "COMMAND": "gunicorn"}),
+                            (["top", "processes", "--sort", "gr&x", "--limit", "3"], "/processes?limit=3&sort=gr%26x", {"PID": "42"}),
+                            (["top", "services", "--sort", "pss"], "/services?limit=20&sort=pss",
+                             {"HOST": "web-1", "SERVICE": "shop", "PROCS": "5", "PSS": "-"})):
+        r = run(collector, *argv)
+        assert r.returncode == 0, r.stderr
+        assert collector.asked[-1][1] == "/api/v1" + path
+        head, row = (line.split("\t") for line in r.stdout.splitlines())
+        assert "CELL" not in head and has.items() <= dict(zip(head, row)).items(), r.stdout
+    asked = len(collector.asked)
+    assert run(collector, "top", "hosts").returncode == 2 and len(collector.asked) == asked
+
+
+def test_rows_of_cells_begin_with_their_cell_and_who_is_missing_is_told(collector):
+    cells = [{"name": "east", "ok": True, "error": None}, {"name": "west", "ok": False, "error": "con\x1b[2Jnect"}]
+    said = {"items": [TOP_PROCESS], "next_cursor": None, "cells": cells, "partial": True}
+    collector.say("GET", "/processes", said)
+    r = run(collector, "top")
+    assert r.returncode == 6, "partly"
+    head, row = (line.split("\t") for line in r.stdout.splitlines())
+    assert head[:2] == ["CELL", "HOST"] and row[:2] == ["ea\\x1bst", "web-1"]
+    assert r.stderr == "memherd: cell 'west' did not answer: con\\x1b[2Jnect\n"
+    r = run(collector, "top", "--json")
+    assert r.returncode == 6 and json.loads(r.stdout) == said
+    said["cells"] = cells[:1]
+    r = run(collector, "top")
+    assert r.returncode == 0 and r.stderr == "" and r.stdout.startswith("CELL\tHOST")
+    collector.say("GET", "/hosts", {"items": [dict(HOST, cell="east")], "next_cursor": None, "cells": cells[:1], "partial": False})
+    assert run(collector, "hosts").stdout.splitlines()[1].startswith("east\tweb-1\tup")
+
+
 def test_store_lists_tables(collector):
     table = {"name": "chunk", "bytes": 3 << 20, "index_bytes": 1 << 20, "toast_bytes": 0, "rows": 40, "partitions": 4,
              "oldest": "2026-11-25T00:00:00.000Z", "newest": "2026-11-29T00:00:00.000Z"}
