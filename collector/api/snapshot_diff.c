@@ -2,6 +2,7 @@
 #include "collector/api/snapshot_diff.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,25 @@ static bool same(const struct snapshot_layout *layout, const struct row *a, cons
 		strcmp(a->about ? a->about : "", b->about ? b->about : "") == 0);
 }
 
+/* An agent may say anything: what is beyond 64 bits is the last number before. */
+static int64_t plus(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	if (!__builtin_add_overflow(a, b, &sum))
+		return sum;
+	return a < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static int64_t minus(int64_t a, int64_t b)
+{
+	int64_t rest;
+
+	if (!__builtin_sub_overflow(a, b, &rest))
+		return rest;
+	return a < 0 ? INT64_MIN : INT64_MAX;
+}
+
 static void add(struct rows *to, const json_t *o, unsigned side)
 {
 	struct row row = {.name = json_string_value(json_object_get(o, to->layout->name)),
@@ -44,13 +64,14 @@ static void add(struct rows *to, const json_t *o, unsigned side)
 	}
 	at->in[side] = true;
 	for (size_t i = 0; to->layout->values[i]; i++)
-		at->values[side][i] +=
-			json_integer_value(json_object_get(o, to->layout->values[i]));
+		at->values[side][i] =
+			plus(at->values[side][i],
+			     json_integer_value(json_object_get(o, to->layout->values[i])));
 }
 
 static int64_t growth(const struct row *r, size_t i)
 {
-	return r->values[0][i] - r->values[1][i];
+	return minus(r->values[0][i], r->values[1][i]);
 }
 
 static int by_growth(const void *a, const void *b)

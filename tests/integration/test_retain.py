@@ -24,6 +24,9 @@ TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 GONE = TODAY - 20 * DAY  # chunks are kept for 14 days
 LONG_AGO = GONE - 22 * DAY
 KILLED = GONE + 12 * HOUR
+# Censuses and snapshots are kept as long as hours, 90 days, and go by the month.
+FOUND_LONG_AGO = TODAY - 200 * DAY
+FOUND = TODAY - 80 * DAY
 PROCESS = 4711
 MINUTE = datetime.timedelta(minutes=1)
 
@@ -58,6 +61,30 @@ def add_hour(pg, t0, part, proc=PROCESS, n=6, first=1000, last=2000, host=1):
     c.close()
 
 
+def month_leaf(pg, table, t):
+    first = t.replace(day=1)
+    return leaf(pg, table, first, (first + 32 * DAY).replace(day=1) - first)
+
+
+def fill_found(pg):
+    """A census and a snapshot of one process, before and within what is kept."""
+    for number, t in ((1, FOUND_LONG_AGO), (2, FOUND)):
+        for table in "census", "snapshot":
+            month_leaf(pg, table, t)
+        with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:
+            cur.execute("""INSERT INTO snapshot (ts, host_id, snapshot_id, proc_id, pid, start_ticks, service, comm, kind, reason, subject,
+                                                 totals, rows, note)
+                           VALUES (%s, 1, %s, %s, 42, 1, 'shop', 'c', 'referrers', 'asked', 'app.Entry',
+                                   '{"heap_objects": 9, "type_objects": 5}', '[{"chain": "a", "through": null, "objects": 5}]', '')""",
+                        (t, number, PROCESS))
+            cur.execute("""INSERT INTO census (ts, host_id, census_id, proc_id, pid, start_ticks, service, comm, method, reason, version,
+                                               interpreters, pause_us, walk_us, objects, bytes, types_total, error, types, counts,
+                                               sizes, parts, note)
+                           VALUES (%s, 1, %s, %s, 42, 1, 'shop', 'c', 'snapshot', 'asked', 51052784, 1, 1, 1, 1, 1, 0, 0, '{}', '{}', '{}',
+                                   '{}', '')""", (t, number, PROCESS))
+        c.close()
+
+
 @pytest.fixture(scope="module")
 def pg():
     with Unmigrated() as server:
@@ -66,6 +93,7 @@ def pg():
         server.query("INSERT INTO host (host_id, uuid, name) VALUES (1, gen_random_uuid(), 'web-1'), (2, gen_random_uuid(), 'b')")
         server.query("INSERT INTO meta VALUES ('window_us', '60000000')")  # the driver's
         fill(server)
+        fill_found(server)
         yield server
 
 
@@ -120,6 +148,19 @@ def test_evidence_is_held_and_the_rest_goes(pg, c):
     assert pg.query("SELECT host_id, t0 FROM host_chunk_held ORDER BY 1, 2") == held
     wait_for("the table itself", lambda: pg.query("SELECT to_regclass(%s)", f"chunk_p{GONE:%Y%m%d}") == [(None,)])
     assert pg.query(f"SELECT count(*) FROM series_host('1', 'free', '{GONE}', '{GONE + DAY}')")[0][0] > 3
+
+
+def test_what_was_found_in_processes_goes_with_its_month(pg, c):
+    """Snapshots as censuses: the leaf of a month of which nothing is kept any more, and what REST tells of it."""
+    for table in "snapshot", "census":
+        wait_for(f"the old leaf of {table} to go", lambda table=table: pg.query(
+            "SELECT to_regclass(%s)", f"{table}_p{FOUND_LONG_AGO:%Y%m}01") == [(None,)])
+        assert f"{table}_p{FOUND:%Y%m}01" in leaves(pg, table), "its month is not over for 90 days"
+        assert pg.query(f"SELECT {table}_id FROM {table}") == [(2,)]
+    assert [s["id"] for s in c.items("/snapshots")] == ["2"] and [s["id"] for s in c.items(f"/processes/{PROCESS}/census")] == ["2"]
+    assert c.status("/snapshots/2") == c.status("/censuses/2") == 200
+    for gone in ("/snapshots/1", "/snapshots/1/diff", "/snapshots/2/diff?base=1", "/snapshots/2/diff", "/censuses/1"):
+        assert c.status(gone) == 404, gone
 
 
 def series(c, what, **query):

@@ -76,10 +76,30 @@ static void what_is_no_list_of_rows_is_refused(void **state unused_arg)
 	free(text);
 }
 
+static void what_is_beyond_64_bits_is_the_last_number_before(void **state unused_arg)
+{
+	static const char most[] = "[{\"chain\":\"a\",\"objects\":9223372036854775807},"
+				   "{\"chain\":\"a\",\"objects\":9223372036854775807}]";
+	static const char least[] = "[{\"chain\":\"a\",\"objects\":-9223372036854775808},"
+				    "{\"chain\":\"a\",\"objects\":-1}]";
+	char *text = diff(SNAPSHOT_REFERRERS, most, least, 10);
+
+	assert_string_equal(text, "[{\"chain\":\"a\",\"through\":null,\"in\":\"both\","
+				  "\"objects\":9223372036854775807,"
+				  "\"objects_growth\":9223372036854775807}]");
+	free(text);
+	text = diff(SNAPSHOT_REFERRERS, least, most, 10);
+	assert_string_equal(text, "[{\"chain\":\"a\",\"through\":null,\"in\":\"both\","
+				  "\"objects\":-9223372036854775808,"
+				  "\"objects_growth\":-9223372036854775808}]");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_grew_comes_first),
+		cmocka_unit_test(what_is_beyond_64_bits_is_the_last_number_before),
 		cmocka_unit_test(names_that_need_it_are_told_apart_by_what_is_about_them),
 		cmocka_unit_test(what_is_no_list_of_rows_is_refused),
 	};
