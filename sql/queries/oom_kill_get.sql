@@ -7,7 +7,7 @@ SELECT
     k.cause::text, k.confidence::text, k.oom::bool, k.complete::bool, k.replayed::bool,
     coalesce(k.proc_id, 0)::int8, coalesce(k.pid, 0)::int4, k.comm::text, k.service::text,
     k.container::text, coalesce(k.rss, -1)::int8, k.limit_cgroup::text, k.limit_owner::text,
-    coalesce(k.limit_bytes, -1)::int8, (k.verdict || mh_own_limit(k.host_id, k.limit_cgroup, k.limit_bytes, k.proc_id, k.ts))::text,
+    coalesce(k.limit_bytes, -1)::int8, (CASE own.said WHEN '' THEN k.verdict ELSE rtrim(k.verdict, '.') || own.said || '.' END)::text,
     coalesce(k.doc->'growers'->0->>'service', k.doc->'growers'->0->>'comm', '')::text, k.doc::text,
     coalesce((SELECT jsonb_build_object('cmdline', p.cmdline, 'exe', p.exe, 'cgroup', p.cgroup,
                                         'uid', nullif(p.uid, -1), 'role', nullif(p.role, ''),
@@ -52,5 +52,6 @@ SELECT
                 AND (l.resolved IS NULL OR l.resolved >= k.ts)
               ORDER BY l.opened DESC
               LIMIT 20) a)::text
-FROM host h, LATERAL (SELECT * FROM oom_kill o WHERE o.host_id = h.host_id AND o.kill_id = $1::int8) k
+FROM host h, LATERAL (SELECT * FROM oom_kill o WHERE o.host_id = h.host_id AND o.kill_id = $1::int8) k,
+    LATERAL (SELECT mh_own_limit(k.host_id, k.limit_cgroup, k.limit_bytes, k.proc_id, k.ts) AS said) own
 LIMIT 1

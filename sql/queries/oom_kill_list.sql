@@ -6,9 +6,9 @@ SELECT
     k.cause::text, k.confidence::text, k.oom::bool, k.complete::bool, k.replayed::bool,
     coalesce(k.proc_id, 0)::int8, coalesce(k.pid, 0)::int4, k.comm::text, k.service::text,
     k.container::text, coalesce(k.rss, -1)::int8, k.limit_cgroup::text, k.limit_owner::text,
-    coalesce(k.limit_bytes, -1)::int8, (k.verdict || mh_own_limit(k.host_id, k.limit_cgroup, k.limit_bytes, k.proc_id, k.ts))::text,
+    coalesce(k.limit_bytes, -1)::int8, (CASE own.said WHEN '' THEN k.verdict ELSE rtrim(k.verdict, '.') || own.said || '.' END)::text,
     coalesce(k.doc->'growers'->0->>'service', k.doc->'growers'->0->>'comm', '')::text
-FROM oom_kill k
+FROM oom_kill k, LATERAL (SELECT mh_own_limit(k.host_id, k.limit_cgroup, k.limit_bytes, k.proc_id, k.ts) AS said) own
 WHERE k.ts >= $1::timestamptz AND k.ts < $2::timestamptz
   AND ($3::int4 = 0 OR k.host_id = $3::int4)
   AND ($4::text IS NULL OR k.service = $4::text)
