@@ -142,19 +142,15 @@ def test_a_line_that_a_program_wrote_is_no_kill(stack):
 
 
 def test_other_ends_are_told_apart(stack):
-    crash = "import ctypes, time\ntime.sleep(3)\nctypes.string_at(0)\n"
-    programs = {
-        "killed": subprocess.Popen([PYTHON, "-c", "import time; time.sleep(600)"]),
-        "terminated": subprocess.Popen([PYTHON, "-c", "import time; time.sleep(601)"]),
-        "exit_code": subprocess.Popen([PYTHON, "-c", "import time, sys; time.sleep(3); sys.exit(3)"]),
-        "crash": subprocess.Popen([PYTHON, "-c", crash], stderr=subprocess.DEVNULL),
-        "clean_exit": subprocess.Popen([PYTHON, "-c", "import time; time.sleep(3)"]),
-    }
+    ends = {"killed": "", "terminated": "", "exit_code": "sys.exit(3)", "crash": "ctypes.string_at(0)", "clean_exit": ""}
+    programs = {cause: subprocess.Popen([PYTHON, "-c", f"import ctypes, sys\nsys.stdin.read()\n{end}"],
+                                        stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                for cause, end in ends.items()}
     ids = {cause: known(stack, p.pid)["id"] for cause, p in programs.items()}
     programs["killed"].kill()
     programs["terminated"].terminate()
     for p in programs.values():
-        p.wait(30)
+        p.communicate(timeout=30)
 
     def ended(cause):
         return wait_for(f"how {cause} ended", lambda: (stack.get(f"/api/v1/processes/{ids[cause]}") or {}).get("ended"), 20)
