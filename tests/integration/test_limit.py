@@ -140,7 +140,7 @@ def test_it_is_set_for_a_time(actd, daemon, target):
     assert state.stat().st_mode & 0o777 == 0o600 and target.cgroup.name in state.read_text()
     time.sleep(3)
     assert target.limit() == 200 * MIB
-    wait_for(lambda: target.limit() is None, 6)
+    wait_for(lambda: target.limit() is None, 30)
     wait_for(lambda: state.read_text() == "")
     assert "event=taken_back why='its time is over'" in daemon.said()
     # the journal knows it, of the action that had set it
