@@ -41,9 +41,10 @@ enum db_type {
 	DB_TIME,  /* timestamptz; microseconds since 1970 */
 	DB_JSON,  /* jsonb from text */
 	DB_INT8_ARRAY,
-	DB_INT4_ARRAY,
-	DB_TIME_ARRAY, /* microseconds since 1970 */
-	DB_TEXT_ARRAY, /* const char *const *; NULL elements are '' */
+	DB_INT4_ARRAY,   /* DB_ABSENT elements are NULL */
+	DB_FLOAT4_ARRAY, /* const double *; NAN elements are NULL */
+	DB_TIME_ARRAY,   /* microseconds since 1970 */
+	DB_TEXT_ARRAY,   /* const char *const *; NULL elements are '' */
 	DB_IDENT, /* name of a table: put for :"1" .. in a statement that takes no parameters */
 };
 
@@ -51,9 +52,11 @@ struct db_param {
 	enum db_type type;
 	int64_t i; /* BOOL INT* TIME */
 	double d;
-	const void *p; /* TEXT (NUL-terminated) BYTES UUID JSON; const int64_t * for arrays */
+	const void *p; /* TEXT (NUL-terminated) BYTES UUID JSON; const int64_t * for most arrays */
 	size_t n;      /* bytes, or elements of an array */
 };
+
+#define DB_ABSENT INT64_MIN
 
 #define DB_P_NULL             ((struct db_param){.type = DB_NULL})
 #define DB_P_BOOL(v)          ((struct db_param){.type = DB_BOOL, .i = (v)})
@@ -68,6 +71,7 @@ struct db_param {
 #define DB_P_TIME(us)         ((struct db_param){.type = DB_TIME, .i = (us)})
 #define DB_P_INT8S(v, len)    ((struct db_param){.type = DB_INT8_ARRAY, .p = (v), .n = (len)})
 #define DB_P_INT4S(v, len)    ((struct db_param){.type = DB_INT4_ARRAY, .p = (v), .n = (len)})
+#define DB_P_FLOAT4S(v, len)  ((struct db_param){.type = DB_FLOAT4_ARRAY, .p = (v), .n = (len)})
 #define DB_P_TIMES(v, len)    ((struct db_param){.type = DB_TIME_ARRAY, .p = (v), .n = (len)})
 #define DB_P_TEXTS(v, len)    ((struct db_param){.type = DB_TEXT_ARRAY, .p = (v), .n = (len)})
 #define DB_P_IDENT(s)         ((struct db_param){.type = DB_IDENT, .p = (s)})

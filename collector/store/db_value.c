@@ -4,23 +4,28 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
+#include <math.h>
 #include <string.h>
 
 /* Microseconds from 1970-01-01 to PostgreSQL's epoch, 2000-01-01. */
 #define PG_EPOCH_US 946684800000000LL
 
 /* Numbers of types: the server's catalog pg_type, fixed for ever. */
-#define OID_TEXT 25
-#define OID_INT4 23
-#define OID_INT8 20
-#define OID_TIME 1184
+#define OID_TEXT   25
+#define OID_INT4   23
+#define OID_INT8   20
+#define OID_FLOAT4 700
+#define OID_TIME   1184
 
 static const uint32_t oids[] = {
-	[DB_NULL] = 0,          [DB_BOOL] = 16,         [DB_INT2] = 21,
-	[DB_INT4] = OID_INT4,   [DB_INT8] = OID_INT8,   [DB_FLOAT8] = 701,
-	[DB_TEXT] = OID_TEXT,   [DB_BYTES] = 17,        [DB_UUID] = 2950,
-	[DB_TIME] = OID_TIME,   [DB_JSON] = 3802,       [DB_INT8_ARRAY] = 1016,
-	[DB_INT4_ARRAY] = 1007, [DB_TIME_ARRAY] = 1185, [DB_TEXT_ARRAY] = 1009,
+	[DB_NULL] = 0,          [DB_BOOL] = 16,
+	[DB_INT2] = 21,         [DB_INT4] = OID_INT4,
+	[DB_INT8] = OID_INT8,   [DB_FLOAT8] = 701,
+	[DB_TEXT] = OID_TEXT,   [DB_BYTES] = 17,
+	[DB_UUID] = 2950,       [DB_TIME] = OID_TIME,
+	[DB_JSON] = 3802,       [DB_INT8_ARRAY] = 1016,
+	[DB_INT4_ARRAY] = 1007, [DB_TIME_ARRAY] = 1185,
+	[DB_TEXT_ARRAY] = 1009, [DB_FLOAT4_ARRAY] = 1021,
 	[DB_IDENT] = 0,
 };
 
@@ -32,11 +37,11 @@ static void put_float(struct buf *b, double d)
 	buf_be64(b, raw);
 }
 
-/* One dimension from 1, without NULLs; an empty array has no dimension. */
-static void put_array_head(struct buf *b, uint32_t element, size_t n)
+/* One dimension from 1; an empty array has no dimension. */
+static void put_array_head(struct buf *b, uint32_t element, size_t n, bool has_nulls)
 {
 	buf_be32(b, n ? 1 : 0);
-	buf_be32(b, 0);
+	buf_be32(b, has_nulls);
 	buf_be32(b, element);
 	if (!n)
 		return;
@@ -44,18 +49,50 @@ static void put_array_head(struct buf *b, uint32_t element, size_t n)
 	buf_be32(b, 1);
 }
 
-static void put_ints(struct buf *b, uint32_t element, const struct db_param *p)
+#define ELEMENT_NULL UINT32_MAX /* as a length */
+
+static void put_int8s(struct buf *b, uint32_t element, const struct db_param *p)
 {
 	const int64_t *v = p->p;
-	uint32_t width = element == OID_INT4 ? 4 : 8;
 
-	put_array_head(b, element, p->n);
+	put_array_head(b, element, p->n, false);
 	for (size_t i = 0; i < p->n; i++) {
-		buf_be32(b, width);
-		if (width == 4)
+		buf_be32(b, 8);
+		buf_be64(b, (uint64_t)(element == OID_TIME ? v[i] - PG_EPOCH_US : v[i]));
+	}
+}
+
+static void put_int4s(struct buf *b, const struct db_param *p)
+{
+	const int64_t *v = p->p;
+	bool has_nulls = false;
+
+	for (size_t i = 0; i < p->n; i++)
+		has_nulls |= v[i] == DB_ABSENT;
+	put_array_head(b, OID_INT4, p->n, has_nulls);
+	for (size_t i = 0; i < p->n; i++) {
+		buf_be32(b, v[i] == DB_ABSENT ? ELEMENT_NULL : 4);
+		if (v[i] != DB_ABSENT)
 			buf_be32(b, (uint32_t)v[i]);
-		else
-			buf_be64(b, (uint64_t)(element == OID_TIME ? v[i] - PG_EPOCH_US : v[i]));
+	}
+}
+
+static void put_float4s(struct buf *b, const struct db_param *p)
+{
+	const double *v = p->p;
+	bool has_nulls = false;
+
+	for (size_t i = 0; i < p->n; i++)
+		has_nulls |= isnan(v[i]);
+	put_array_head(b, OID_FLOAT4, p->n, has_nulls);
+	for (size_t i = 0; i < p->n; i++) {
+		float f = (float)v[i];
+		uint32_t raw;
+
+		memcpy(&raw, &f, sizeof(raw));
+		buf_be32(b, isnan(v[i]) ? ELEMENT_NULL : 4);
+		if (!isnan(v[i]))
+			buf_be32(b, raw);
 	}
 }
 
@@ -63,7 +100,7 @@ static void put_texts(struct buf *b, const struct db_param *p)
 {
 	const char *const *v = p->p;
 
-	put_array_head(b, OID_TEXT, p->n);
+	put_array_head(b, OID_TEXT, p->n, false);
 	for (size_t i = 0; i < p->n; i++) {
 		const char *s = v[i] ? v[i] : "";
 
@@ -108,13 +145,16 @@ static void put_value(struct buf *b, const struct db_param *p)
 		buf_put(b, p->p, p->n);
 		break;
 	case DB_INT8_ARRAY:
-		put_ints(b, OID_INT8, p);
+		put_int8s(b, OID_INT8, p);
 		break;
 	case DB_INT4_ARRAY:
-		put_ints(b, OID_INT4, p);
+		put_int4s(b, p);
+		break;
+	case DB_FLOAT4_ARRAY:
+		put_float4s(b, p);
 		break;
 	case DB_TIME_ARRAY:
-		put_ints(b, OID_TIME, p);
+		put_int8s(b, OID_TIME, p);
 		break;
 	case DB_TEXT_ARRAY:
 		put_texts(b, p);

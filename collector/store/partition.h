@@ -24,6 +24,7 @@ struct db_sync;
 	X(HOST_CHUNK, host_chunk, DAY)             \
 	X(CHUNK_HELD, chunk_held, MONTH)           \
 	X(HOST_CHUNK_HELD, host_chunk_held, MONTH) \
+	X(ROLLUP_WINDOW, rollup_window, MONTH)     \
 	X(ROLLUP_1H, rollup_1h, MONTH)             \
 	X(ROLLUP_1D, rollup_1d, MONTH)             \
 	X(EVENT, event, MONTH)                     \

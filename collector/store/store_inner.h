@@ -52,6 +52,14 @@ struct hold {
 	UT_hash_handle hh;
 };
 
+/* A chunk of the window on its way. */
+struct seal_part {
+	struct window_part w;
+	size_t at; /* in seal.data */
+	size_t len;
+	int64_t part; /* of its key: known once the transaction has begun */
+};
+
 /* A window on its way into chunks. Kept until its transaction is known to be in. */
 struct seal {
 	bool active;
@@ -237,7 +245,9 @@ bool store_adopt_due(const struct store *s, int64_t *ret_t0);
 /* What came of that: 0; -ESTALE another process seals it now. */
 void store_adopt_sealed(struct store *s, int rc);
 
-/* The windows of an hour share the range of a rollup's 'part' between them: how many each has. */
+/* The seal's figures: rows of rollup_window, and of rollup_1h for what does not fit there. */
+int store_rollup_rows(const struct store *s, struct buf *together, struct buf *alone) must_use;
+/* The windows of an hour share the range of 'part' in rollup_1h between them: how many each has. */
 int store_rollup_parts(int64_t window_us);
 
 #endif

@@ -59,6 +59,7 @@ static int64_t horizon(const struct store *s, enum partition_table t, int64_t no
 	case PARTITION_CHUNK_HELD:
 	case PARTITION_HOST_CHUNK_HELD:
 		return now_us - s->cfg.keep_evidence_us;
+	case PARTITION_ROLLUP_WINDOW:
 	case PARTITION_ROLLUP_1H:
 		return now_us - s->cfg.keep_rollup_us;
 	case PARTITION_ROLLUP_1D:

@@ -13,18 +13,10 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 
-#define HOUR_US             (3600 * USEC_PER_SEC)
-#define ROWS_MAX            ((size_t)512 << 20)
-#define PARTS_PER_SEAL      8 /* chunks of one series in one seal: full ones are followed */
-#define LOOK_US             USEC_PER_SEC /* from one look for a window that is due to the next */
-#define PATIENCE            20           /* graces, for a window that late data keeps coming into */
-#define SEAL_ROLLUP_COLUMNS 18
-
-struct seal_part {
-	struct window_part w;
-	size_t at; /* in seal.data */
-	size_t len;
-};
+#define ROWS_MAX       ((size_t)512 << 20)
+#define PARTS_PER_SEAL 8            /* chunks of one series in one seal: full ones are followed */
+#define LOOK_US        USEC_PER_SEC /* from one look for a window that is due to the next */
+#define PATIENCE       20           /* graces, for a window that late data keeps coming into */
 
 void store_seal_fini(struct store *s)
 {
@@ -53,11 +45,6 @@ static int on_part(void *arg, const struct window_part *w, const struct buf *chu
 
 /* ---- rows ---- */
 
-static struct db_param or_null(int64_t v)
-{
-	return v == METRIC_ABSENT ? DB_P_NULL : DB_P_INT8(v);
-}
-
 static void put_fields(struct buf *b, const struct db_param *p, unsigned n)
 {
 	db_copy_row(b, n);
@@ -65,13 +52,13 @@ static void put_fields(struct buf *b, const struct db_param *p, unsigned n)
 		db_copy_field(b, &p[i]);
 }
 
-static void put_chunk(struct buf *b, const struct seal *l, const struct seal_part *p, int64_t part)
+static void put_chunk(struct buf *b, const struct seal *l, const struct seal_part *p)
 {
 	const struct db_param fields[] = {
 		DB_P_TIME(l->t0_us),
 		DB_P_INT4(p->w.id.host_id),
 		DB_P_INT8(p->w.id.obj_id),
-		DB_P_INT2(part),
+		DB_P_INT2(p->part),
 		DB_P_INT2((int64_t)p->w.n),
 		DB_P_INT2(CHUNK_CODEC),
 		DB_P_BYTES(l->data.data + p->at, p->len),
@@ -80,105 +67,68 @@ static void put_chunk(struct buf *b, const struct seal *l, const struct seal_par
 	put_fields(b, fields, ARRAY_SIZE(fields));
 }
 
-static void put_host_chunk(struct buf *b, const struct seal *l, const struct seal_part *p,
-			   int64_t part)
+static void put_host_chunk(struct buf *b, const struct seal *l, const struct seal_part *p)
 {
 	const struct db_param fields[] = {
 		DB_P_TIME(l->t0_us),     DB_P_INT4(p->w.id.host_id),
 		DB_P_INT2(p->w.id.kind), DB_P_INT8(p->w.id.obj_id),
-		DB_P_INT2(part),         DB_P_INT2((int64_t)p->w.n),
+		DB_P_INT2(p->part),      DB_P_INT2((int64_t)p->w.n),
 		DB_P_INT2(CHUNK_CODEC),  DB_P_BYTES(l->data.data + p->at, p->len),
 	};
 
 	put_fields(b, fields, ARRAY_SIZE(fields));
 }
 
-int store_rollup_parts(int64_t window_us)
+/* A series that filled a chunk goes on in the next part. */
+static void number_parts(struct seal *l, int64_t seals)
 {
-	return (int)(INT16_MAX / MAX_OF(HOUR_US / window_us, 1));
-}
+	for (size_t i = 0; i < l->n; i++) {
+		struct seal_part *p = &l->parts[i];
 
-static void put_rollup(struct buf *b, const struct store *s, const struct seal_part *p,
-		       int64_t part)
-{
-	int64_t t0 = s->seal.t0_us, hour = window_start(HOUR_US, t0);
-	const struct window_figures *f = &p->w.figures;
-	const struct db_param fields[SEAL_ROLLUP_COLUMNS] = {
-		DB_P_TIME(hour),
-		DB_P_INT4(p->w.id.host_id),
-		DB_P_INT8(p->w.id.obj_id),
-		DB_P_INT2((t0 - hour) / s->cfg.window_us * store_rollup_parts(s->cfg.window_us) +
-			  part),
-		DB_P_INT4((int64_t)p->w.n),
-		or_null(f->rss_min),
-		or_null(f->rss_max),
-		or_null(f->rss_avg),
-		or_null(f->rss_first),
-		or_null(f->rss_last),
-		or_null(f->anon_last),
-		or_null(f->swap_max),
-		or_null(f->cpu_ms),
-		or_null(f->majflt),
-		or_null(f->gc2),
-		or_null(f->collected),
-		or_null(f->uncollectable),
-		f->has_slope ? DB_P_FLOAT8(f->rss_slope) : DB_P_NULL,
-	};
-
-	put_fields(b, fields, SEAL_ROLLUP_COLUMNS);
-}
-
-struct seal_rows {
-	struct buf chunks, hosts, rollups;
-};
-
-static void fill_rows(struct store *s, int64_t seals, struct seal_rows *rows)
-{
-	const struct seal_part *before = NULL;
-	int64_t part = 0;
-
-	db_copy_begin(&rows->chunks);
-	db_copy_begin(&rows->hosts);
-	db_copy_begin(&rows->rollups);
-	for (size_t i = 0; i < s->seal.n; i++) {
-		const struct seal_part *p = &s->seal.parts[i];
-
-		if (before && memcmp(&before->w.id, &p->w.id, sizeof(p->w.id)) == 0)
-			part++;
-		else
-			part = (seals - 1) * PARTS_PER_SEAL;
-		before = p;
-		if (p->w.id.kind != SERIES_PROCESS) {
-			put_host_chunk(&rows->hosts, &s->seal, p, part);
-			continue;
-		}
-		put_chunk(&rows->chunks, &s->seal, p, part);
-		put_rollup(&rows->rollups, s, p, part);
+		p->part = i && memcmp(&p[-1].w.id, &p->w.id, sizeof(p->w.id)) == 0
+				  ? p[-1].part + 1
+				  : (seals - 1) * PARTS_PER_SEAL;
 	}
-	db_copy_end(&rows->chunks);
-	db_copy_end(&rows->hosts);
-	db_copy_end(&rows->rollups);
+}
+
+static void fill_chunks(const struct seal *l, struct buf *chunks, struct buf *hosts)
+{
+	db_copy_begin(chunks);
+	db_copy_begin(hosts);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct seal_part *p = &l->parts[i];
+
+		if (p->w.id.kind == SERIES_PROCESS)
+			put_chunk(chunks, l, p);
+		else
+			put_host_chunk(hosts, l, p);
+	}
+	db_copy_end(chunks);
+	db_copy_end(hosts);
 }
 
 static int on_begun(void *arg, struct db_tx *tx, const struct db_result *r)
 {
 	struct store *s = arg;
-	struct seal_rows rows = {BUF_INIT(ROWS_MAX), BUF_INIT(ROWS_MAX), BUF_INIT(ROWS_MAX)};
+	auto_buf struct buf chunks = BUF_INIT(ROWS_MAX), hosts = BUF_INIT(ROWS_MAX);
+	auto_buf struct buf together = BUF_INIT(ROWS_MAX), alone = BUF_INIT(ROWS_MAX);
 	int rc;
 
 	MAGIC_CHECK(s, STORE_MAGIC);
 	if (db_rows(r) == 0)
 		return 0; /* it is in already */
 	FAILPOINT("seal.rows");
-	fill_rows(s, db_int(r, 0, 0), &rows);
-	rc = db_tx_copy(tx, Q_CHUNK_COPY, &rows.chunks);
+	number_parts(&s->seal, db_int(r, 0, 0));
+	fill_chunks(&s->seal, &chunks, &hosts);
+	rc = store_rollup_rows(s, &together, &alone);
 	if (rc == 0)
-		rc = db_tx_copy(tx, Q_HOST_CHUNK_COPY, &rows.hosts);
+		rc = db_tx_copy(tx, Q_CHUNK_COPY, &chunks);
 	if (rc == 0)
-		rc = db_tx_copy(tx, Q_ROLLUP_COPY, &rows.rollups);
-	buf_fini(&rows.chunks);
-	buf_fini(&rows.hosts);
-	buf_fini(&rows.rollups);
+		rc = db_tx_copy(tx, Q_HOST_CHUNK_COPY, &hosts);
+	if (rc == 0)
+		rc = db_tx_copy(tx, Q_ROLLUP_WINDOW_COPY, &together);
+	if (rc == 0)
+		rc = db_tx_copy(tx, Q_ROLLUP_COPY, &alone);
 	return rc;
 }
 
@@ -248,8 +198,8 @@ static void on_sealed(void *arg, int rc, const struct db_result *r, const struct
 	}
 	partition_remember(&s->partitions, PARTITION_CHUNK, s->seal.t0_us);
 	partition_remember(&s->partitions, PARTITION_HOST_CHUNK, s->seal.t0_us);
-	partition_remember(&s->partitions, PARTITION_ROLLUP_1H,
-			   window_start(HOUR_US, s->seal.t0_us));
+	partition_remember(&s->partitions, PARTITION_ROLLUP_WINDOW, s->seal.t0_us);
+	partition_remember(&s->partitions, PARTITION_ROLLUP_1H, s->seal.t0_us);
 	count_sealed(s);
 	FAILPOINT("seal.committed");
 	seal_ended(s, 0);
@@ -273,8 +223,9 @@ static int seal_send(struct store *s)
 	if (rc == 0)
 		rc = store_need_leaf(s, tx, PARTITION_HOST_CHUNK, s->seal.t0_us);
 	if (rc == 0)
-		rc = store_need_leaf(s, tx, PARTITION_ROLLUP_1H,
-				     window_start(HOUR_US, s->seal.t0_us));
+		rc = store_need_leaf(s, tx, PARTITION_ROLLUP_WINDOW, s->seal.t0_us);
+	if (rc == 0)
+		rc = store_need_leaf(s, tx, PARTITION_ROLLUP_1H, s->seal.t0_us);
 	if (rc == 0)
 		rc = db_tx_query(tx, Q_SEAL_BEGIN, params, ARRAY_SIZE(params), on_begun);
 	if (rc < 0) {

@@ -270,7 +270,7 @@ static int ask_rollups(struct series_query *q)
 		DB_P_INT4(q->id.host_id), DB_P_INT8(q->id.obj_id),
 		DB_P_INT2(q->metric),     DB_P_TIMES(hours, n_hours),
 		DB_P_TIMES(days, n_days), DB_P_TIME(window_start(HOUR_US, q->from_us)),
-		DB_P_TIME(q->to_us),
+		DB_P_TIME(to),
 	};
 
 	return db_query(q->db, Q_SERIES_ROLLUP, params, ARRAY_SIZE(params), on_rollups, q);

@@ -2,9 +2,11 @@
 -- The figures of day $1 of the 256 hosts from $2 * 256 on, made or made again: one snapshot sees the hours
 -- and the seals that they are of. In the order of the key, so that two who do this wait for each other.
 WITH hours AS (
-    SELECT r.*
-      FROM rollup_1h AS r
-     WHERE r.t0 = ANY (ARRAY(SELECT $1::timestamptz + g * interval '1 hour' FROM generate_series(0, 23) AS g))
+    SELECT r.t0, r.host_id, r.proc_id, r.part, r.n, r.rss_min, r.rss_max, r.rss_avg, r.rss_first, r.rss_last,
+           r.anon_last, r.swap_max, r.cpu_ms, r.majflt, r.gc2, r.gc_collected, r.gc_uncollectable, r.rss_slope_kib_h
+      FROM rollups AS r
+     WHERE r.t0 = ANY (mh_grid($1::timestamptz, $1::timestamptz + interval '24 hours')
+                       || ARRAY(SELECT $1::timestamptz + g * interval '1 hour' FROM generate_series(0, 23) AS g))
        AND r.t0 >= $1::timestamptz AND r.t0 < $1::timestamptz + interval '24 hours'
        AND r.host_id >= $2::int4 * 256 AND r.host_id < ($2::int4 + 1) * 256
 ), made AS (

@@ -37,8 +37,8 @@ DECLARE
     t text;
     by_host constant text[] := ARRAY[
         'process', 'agent_stream', 'inbox', 'chunk', 'host_chunk', 'chunk_held', 'host_chunk_held',
-        'rollup_1h', 'rollup_1d', 'event', 'gap', 'dead_letter', 'command', 'host_journal', 'cgroup', 'oom_kill',
-        'posture', 'census', 'snapshot'];
+        'rollup_window', 'rollup_1h', 'rollup_1d', 'event', 'gap', 'dead_letter', 'command', 'host_journal', 'cgroup',
+        'oom_kill', 'posture', 'census', 'snapshot'];
     everywhere constant text[] := ARRAY['host', 'metric', 'census_type', 'compaction', 'rollup_day'];
     -- alert: its key must be unique over the fleet; lease: locked in share mode by every leader's
     -- write; the others are small and of no host.

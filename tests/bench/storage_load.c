@@ -74,28 +74,29 @@ static void connect_to(const char *conninfo)
 	exit(1);
 }
 
-/* In the order of a seal: a window's hosts one after the other. A rollup's 'part' tells its window.
- */
+/* In the order of a seal: a window's hosts one after the other. */
 static void insert_again(unsigned hosts, int64_t t0_us, unsigned times)
 {
-	long long t0 = t0_us / USEC_PER_SEC, hour = t0 - t0 % 3600;
+	static const char *const tables[][3] = {
+		{"chunk", "proc_id, part, n, codec, d", "proc_id"},
+		{"rollup_window",
+		 "part, proc_first, proc_last, procs, n, rss_min, max_over, avg_over, first_over, "
+		 "last_over, anon_last, swap_max, cpu_ms, majflt, gc2, gc_collected, "
+		 "gc_uncollectable, rss_slope_kib_h",
+		 "part, proc_first"},
+	};
+	long long t0 = t0_us / USEC_PER_SEC;
 	char sql[1024];
 
-	snprintf(sql, sizeof(sql),
-		 "INSERT INTO chunk SELECT t0, host_id + %u * k, proc_id, part, n, codec, d "
-		 "FROM chunk, generate_series(1, %u) AS k "
-		 "WHERE t0 = to_timestamp(%lld) AND host_id <= %u ORDER BY k, host_id, proc_id",
-		 hosts, times - 1, t0, hosts);
-	run(sql);
-	snprintf(sql, sizeof(sql),
-		 "INSERT INTO rollup_1h SELECT t0, host_id + %u * k, proc_id, part, n, rss_min, "
-		 "rss_max, rss_avg, rss_first, rss_last, anon_last, swap_max, cpu_ms, majflt, gc2, "
-		 "gc_collected, gc_uncollectable, rss_slope_kib_h "
-		 "FROM rollup_1h, generate_series(1, %u) AS k "
-		 "WHERE t0 = to_timestamp(%lld) AND (part > 0) = %s AND host_id <= %u "
-		 "ORDER BY k, host_id, proc_id",
-		 hosts, times - 1, hour, t0 > hour ? "true" : "false", hosts);
-	run(sql);
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		snprintf(sql, sizeof(sql),
+			 "INSERT INTO %s SELECT t0, host_id + %u * k, %s "
+			 "FROM %s, generate_series(1, %u) AS k "
+			 "WHERE t0 = to_timestamp(%lld) AND host_id <= %u ORDER BY k, host_id, %s",
+			 tables[i][0], hosts, tables[i][1], tables[i][0], times - 1, t0, hosts,
+			 tables[i][2]);
+		run(sql);
+	}
 }
 
 static int load(unsigned hosts, int64_t from_us, unsigned days, unsigned skip, unsigned times)

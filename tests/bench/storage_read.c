@@ -205,7 +205,7 @@ static void read_growers(void)
 	char sql[512];
 
 	snprintf(sql, sizeof(sql),
-		 "SELECT host_id, proc_id, sum(rss_last - rss_first) AS grown FROM rollup_1h "
+		 "SELECT host_id, proc_id, sum(rss_last - rss_first) AS grown FROM rollups "
 		 "WHERE t0 >= to_timestamp(%lld) AND t0 < to_timestamp(%lld) "
 		 "GROUP BY host_id, proc_id ORDER BY grown DESC LIMIT 20",
 		 to - 6 * 3600, to);

@@ -229,7 +229,7 @@ def test_store(admin, host, stack):
     wait_for("sizes", lambda: admin.get("/store")["measured"], 30)
     said = admin.get("/store")
     tables = {t["name"]: t for t in said["tables"]}
-    assert {"chunk", "inbox", "rollup_1h", "process", "alert"} <= set(tables)
+    assert {"chunk", "inbox", "rollup_window", "process", "alert"} <= set(tables)
     assert said["bytes"] == sum(t["bytes"] for t in said["tables"])
     assert tables["inbox"]["partitions"] >= 3 and tables["process"]["partitions"] == 0
     assert tables["inbox"]["oldest"] < tables["inbox"]["newest"] and tables["process"]["oldest"] is None

@@ -2,7 +2,9 @@
 """What outlives what: evidence held, hours and days read where chunks have gone, days made exactly once, and nobody who
 reads stands in the way of what is stored."""
 import datetime
+import decimal
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -50,14 +52,26 @@ def leaves(pg, table):
 
 
 def add_hour(pg, t0, part, proc=PROCESS, n=6, first=1000, last=2000, host=1):
-    """As a seal of writer 0 does: the rollup row, the seal, and its count over all writers, in one transaction."""
+    """As a seal of writer 0 does: the rollup row, the seal, and its count over all writers, in one transaction.
+    Before noon, as collectors did that knew no rollup_window."""
     window = t0 + part * 30 * MINUTE
+    low, high = min(first, last), max(first, last)
     with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:
         cur.execute("""INSERT INTO compaction AS c (t0, shard) VALUES (%s, 0), (%s, -1)
                        ON CONFLICT (t0, shard) DO UPDATE SET seals = c.seals + 1""", (window, window))
-        cur.execute("""INSERT INTO rollup_1h VALUES (%s, %s, %s, (SELECT count(*) + %s * 1000 FROM rollup_1h WHERE t0 = %s
-                                                     AND part / 1000 = %s), %s, %s, %s, %s, %s, %s, 900, 7, 10, 1, 1, 2, 0, 5)""",
-                    (t0, host, proc, part, t0, part, n, min(first, last), max(first, last), (first + last) // 2, first, last))
+        if t0.hour < 12:
+            cur.execute("""INSERT INTO rollup_1h VALUES (%s, %s, %s, (SELECT count(*) + %s * 1000 FROM rollup_1h WHERE t0 = %s
+                                                         AND part / 1000 = %s), %s, %s, %s, %s, %s, %s, 900, 7, 10, 1, 1, 2,
+                                                         0, 5)""",
+                        (t0, host, proc, part, t0, part, n, low, high, (first + last) // 2, first, last))
+        else:  # beside a process that has nothing
+            cur.execute("""INSERT INTO rollup_window
+                           SELECT %s, %s, count(*), 7, %s, ARRAY[7, %s], ARRAY[1, %s], ARRAY[NULL, %s]::int4[],
+                                  ARRAY[NULL, %s]::int4[], ARRAY[NULL, %s]::int4[], ARRAY[NULL, %s]::int4[],
+                                  ARRAY[NULL, %s]::int4[], ARRAY[NULL, 900], ARRAY[NULL, 7], ARRAY[NULL, 10], ARRAY[NULL, 1],
+                                  ARRAY[NULL, 1], ARRAY[NULL, 2], NULL, ARRAY[NULL, 5]
+                             FROM rollup_window WHERE t0 = %s""",
+                        (window, host, proc, proc, n, low, high - low, (first + last) // 2 - low, first - low, last - low, window))
     c.close()
 
 
@@ -106,7 +120,7 @@ def fill(pg):
         leaf(pg, table, GONE, DAY)
     for month in {(GONE - i * 20 * DAY).replace(day=1) for i in range(7)}:
         after = (month + 32 * DAY).replace(day=1)
-        for table in "rollup_1h", "rollup_1d":
+        for table in "rollup_1h", "rollup_window", "rollup_1d":
             leaf(pg, table, month, after - month)
     with psycopg2.connect(pg.conninfo) as c, c.cursor() as cur:
         cur.execute("""INSERT INTO process (host_id, proc_id, boot_id, pid, start_ticks, ppid, uid, comm, cmdline, exe,
@@ -178,6 +192,7 @@ def test_a_series_has_evidence_then_hours_then_days(pg, c):
     assert at[noon] == 700 * 1024 and at[noon + 12 * 3600 - 1] == 600 * 1024
     # hours without evidence: highest and last are the same here
     assert at[(GONE + HOUR / 2).timestamp()] == 1001 * 1024
+    assert at[(GONE + 20 * HOUR + HOUR / 2).timestamp()] == 1021 * 1024
     assert (KILLED + HOUR / 2).timestamp() not in at
     # the evidence, sample by sample
     samples = [t for t in at if KILLED.timestamp() <= t < (KILLED + HOUR).timestamp()]
@@ -203,8 +218,12 @@ def day(pg, proc=PROCESS):
 
 def test_a_day_is_made_of_its_hours(pg, c):
     wait_for("the day", lambda: day(pg))
-    assert day(pg) == [(48 * 6, 1000, 1024, 1012, 1000, 1024, 480, 1, "shop")]
+    # Rows before noon tell the hour of their windows, later ones the window.
+    points = [(h + (w / 2 if h >= 12 else 0), 1000 + h) for h in range(24) for w in (0, 1)]
+    slope = statistics.linear_regression(*zip(*points)).slope
+    assert day(pg) == [(48 * 6, 1000, 1024, 1012, 1000, 1024, 480, round(decimal.Decimal(slope), 3), "shop")]
     assert day(pg, 5) == []  # there in one window: it stays in the hours
+    assert pg.query("SELECT n, rss_min, gc_uncollectable FROM rollup_1d WHERE proc_id = 7") == [(24, None, None)]
     assert pg.query("SELECT seals FROM rollup_day WHERE t0 = %s", GONE) == [(49,)]
 
 
@@ -245,7 +264,7 @@ def test_a_reader_stalls_nothing(pg, tmp_path):
     collector.say("keyframe 1000")
     reader = psycopg2.connect(pg.conninfo)
     with reader.cursor() as cur:
-        for table in "chunk", "host_chunk", "inbox", "event", "rollup_1h", "census", "process", "agent_stream":
+        for table in "chunk", "host_chunk", "inbox", "event", "rollup_1h", "rollup_window", "census", "process", "agent_stream":
             cur.execute(f"SELECT count(*) FROM {table}")
     made = []
 

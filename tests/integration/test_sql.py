@@ -59,7 +59,7 @@ def fill(pg, made):
             for day in range(3):
                 cur.execute("SELECT mh_make_leaf(%s, %s, %s)", (table, midnight + datetime.timedelta(days=day),
                                                                 midnight + datetime.timedelta(days=day + 1)))
-        for table in "event", "census", "rollup_1h", "rollup_1d":
+        for table in "event", "census", "rollup_1h", "rollup_window", "rollup_1d":
             cur.execute("SELECT mh_make_leaf(%s, %s, %s)", (table, start - datetime.timedelta(days=40),
                                                             start + datetime.timedelta(days=40)))
         cur.execute("INSERT INTO host (host_id, uuid, name) VALUES (7, gen_random_uuid(), 'web-17')")

@@ -303,5 +303,5 @@ def check(pair, proc, host_id, since, until):
     bad = pair.sql("SELECT * FROM stream_account WHERE NOT ok")
     assert not bad, bad
     # Rollups count what the chunks hold.
-    assert pair.sql("SELECT sum(n) FROM rollup_1h WHERE host_id = %s AND proc_id = %s", host_id, proc) == pair.sql(
+    assert pair.sql("SELECT sum(n) FROM rollups WHERE host_id = %s AND proc_id = %s", host_id, proc) == pair.sql(
         "SELECT sum(n) FROM chunk WHERE host_id = %s AND proc_id = %s", host_id, proc)

@@ -468,10 +468,9 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 	assert_int_equal(s.p[s.n - 1].v, 3590);
 	assert_int_equal(number("SELECT count(*) FROM chunk WHERE host_id = 4"), 2);
 	assert_int_equal(number("SELECT count(*) FROM host_chunk WHERE host_id = 4"), 2);
-	assert_int_equal(number("SELECT sum(n) FROM rollup_1h WHERE host_id = 4"), 360);
+	assert_int_equal(number("SELECT sum(n) FROM rollups WHERE host_id = 4"), 360);
 	assert_int_equal(
-		number("SELECT round(max(rss_slope_kib_h)) FROM rollup_1h WHERE host_id = 4"),
-		3600);
+		number("SELECT round(max(rss_slope_kib_h)) FROM rollups WHERE host_id = 4"), 3600);
 	/* plain SQL reads the same */
 	assert_int_equal(number("SELECT sum(rss_kib) FROM sample_rss WHERE host_id = 4"),
 			 10 * 359 * 360 / 2);
@@ -486,6 +485,63 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 	assert_int_equal(s.n, 361);
 	assert_int_equal(s.p[360].v, 77);
 	assert_int_equal(number("SELECT max(part) FROM chunk WHERE host_id = 4"), 8);
+}
+
+static void add_figures(int64_t proc, int64_t t_us, int64_t rss, int64_t anon)
+{
+	int64_t v[METRIC_COUNT];
+
+	for (unsigned i = 0; i < METRIC_COUNT; i++)
+		v[i] = METRIC_ABSENT;
+	v[METRIC_RSS] = rss;
+	v[METRIC_ANON] = anon;
+	assert_int_equal(window_add(store_windows(store), &SERIES_OF_PROCESS(5, proc), t_us,
+				    store_receive_time(store), v),
+			 0);
+}
+
+#define FIGURES(what, from) "SELECT " what " FROM " from " WHERE host_id = 5"
+
+/* 71 of a host take two rows; one with 3 TiB stands alone. */
+static void figures_of_a_host_are_together(void **state unused_arg)
+{
+	int64_t t = window_start(1800 * SEC, clock_wall_us() - 5 * 3600 * SEC);
+	uint64_t before = sealed();
+
+	for (int64_t proc = 1; proc <= 70; proc++) {
+		add_figures(proc, t, 1000 * proc, METRIC_ABSENT);
+		add_figures(proc, t + 10 * SEC, 1000 * proc - 10, METRIC_ABSENT);
+		add_figures(proc, t + 20 * SEC, 1000 * proc + 5, proc == 3 ? 17 : METRIC_ABSENT);
+	}
+	add_figures(71, t, 3LL << 30, 3LL << 30);
+	add_figures(72, t, METRIC_ABSENT, METRIC_ABSENT);
+	WAIT_FOR(sealed() == before + 1);
+	assert_int_equal(number(FIGURES("count(*)", "rollup_window")), 2);
+	assert_int_equal(number(FIGURES("max(cardinality(procs))", "rollup_window")), 36);
+	assert_int_equal(number(FIGURES("count(anon_last)", "rollup_window")), 1);
+	assert_int_equal(number(FIGURES("count(gc2)", "rollup_window")), 0);
+	assert_int_equal(number(FIGURES("proc_id", "rollup_1h")), 71);
+	assert_int_equal(number(FIGURES("count(DISTINCT (t0, proc_id))", "rollups")), 72);
+	assert_int_equal(number(FIGURES("max(rss_max)", "rollups")), 3LL << 30);
+	assert_int_equal(number(FIGURES("anon_last", "rollups") " AND proc_id = 3"), 17);
+	assert_int_equal(
+		number(FIGURES(
+			"count(*)",
+			"rollups") " AND proc_id <= 70 AND n = 3 AND rss_first = 1000 * proc_id"
+				   " AND rss_min = rss_first - 10 AND rss_max = rss_last"
+				   " AND rss_last = rss_first + 5 AND rss_avg = rss_first - 2"),
+		70);
+	assert_int_equal(number(FIGURES("count(*)", "rollups") " AND rss_min IS NULL"), 1);
+	assert_int_equal(number(FIGURES("sum(n)", "rollups")), number(FIGURES("sum(n)", "chunk")));
+	/* late: the next part */
+	add_figures(70, t + 30 * SEC, 5, METRIC_ABSENT);
+	WAIT_FOR(sealed() == before + 2);
+	assert_int_equal(number(FIGURES("part", "rollups") " AND proc_id = 70 AND rss_max = 5"), 8);
+	assert_int_equal(
+		number("SELECT count(*) FROM pg_attribute AS a JOIN pg_inherits AS i "
+		       "ON i.inhrelid = a.attrelid WHERE attstorage <> 'm' AND attndims > 0 "
+		       "AND inhparent = 'rollup_window'::regclass"),
+		0);
 }
 
 static void unsealed_batches_come_back(void **state unused_arg)
@@ -839,6 +895,7 @@ int main(void)
 		cmocka_unit_test(bad_data_is_set_aside),
 		cmocka_unit_test(kills_of_the_server_lose_nothing),
 		cmocka_unit_test(windows_are_sealed_and_read),
+		cmocka_unit_test(figures_of_a_host_are_together),
 		cmocka_unit_test(a_kill_is_stored_once),
 		cmocka_unit_test(an_end_finds_its_process_in_any_order),
 		cmocka_unit_test(cgroups_and_postures_are_kept_as_they_change),
