@@ -134,7 +134,8 @@ static bool take_cursor(struct call *c, struct command_filter *f)
 	if (!text)
 		return true;
 	f->before_us = strtoll(text, &end, 10);
-	if (f->before_us > 0 && *end == '.' && uuid_parse(f->before_id, end + 1) == 0)
+	if (f->before_us > 0 && f->before_us < CALL_TIME_END_US && *end == '.' &&
+	    uuid_parse(f->before_id, end + 1) == 0)
 		return true;
 	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
 	return false;
@@ -321,7 +322,8 @@ static bool take_params(struct call *c, struct action_request *req)
 	struct error err;
 
 	if (params_from_json((enum command_action)command_action_find(req->action),
-			     json_object_get(c->body, "params"), req->params, &req->text, &err) == 0)
+			     json_object_get(c->body, "params"), req->params, &req->text,
+			     &err) == 0)
 		return true;
 	call_invalid(c, "/params", "%s", err.msg);
 	return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/api/call.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -215,6 +216,30 @@ bool call_limit(struct call *c)
 		return false;
 	c->limit = (int)limit;
 	return true;
+}
+
+static bool read_cursor(const char *text, int64_t *ret_us, int64_t *ids, size_t n)
+{
+	char *at = (char *)text;
+
+	errno = 0;
+	for (size_t i = 0; i <= n; i++) {
+		if ((i && *at++ != '.') || !(isdigit((unsigned char)*at) || *at == '-'))
+			return false;
+		*(i ? &ids[i - 1] : ret_us) = strtoll(at, &at, 10);
+	}
+	return !errno && !*at && *ret_us > 0 && *ret_us < CALL_TIME_END_US;
+}
+
+bool call_cursor(struct call *c, int64_t *ret_us, int64_t *ids, size_t n)
+{
+	const char *text = query_get(&c->query, "cursor");
+
+	*ret_us = 0;
+	if (!text || read_cursor(text, ret_us, ids, n))
+		return true;
+	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
+	return false;
 }
 
 struct host *call_host(struct call *c, const char *text)

@@ -23,7 +23,8 @@
 #define CALL_BODY_MAX     (32 * 1024 * 1024) /* of an answer */
 #define CALL_DEPTH_MAX    32                 /* of a request's JSON */
 #define CALL_RETRY_S      5
-#define CALL_SECRET_SIZE  512 /* TOKEN_TEXT_SIZE of proto/token.h */
+#define CALL_SECRET_SIZE  512                           /* TOKEN_TEXT_SIZE of proto/token.h */
+#define CALL_TIME_END_US  (253402300800 * USEC_PER_SEC) /* year 10000: PostgreSQL goes further */
 #define CALL_LIMIT_PRESET 100
 #define CALL_LIMIT_MAX    10000 /* rows of a list */
 
@@ -87,6 +88,9 @@ bool call_query_int(struct call *c, const char *name, int64_t preset, int64_t mi
 bool call_query_time(struct call *c, const char *name, int64_t preset_us, int64_t *ret_us) must_use;
 /* 'limit', into c->limit. */
 bool call_limit(struct call *c) must_use;
+/* 'cursor' of rows by time and n ids: "T_US.ID.ID...", T_US > 0. Without one *ret_us is
+ * 0. That the ids are any that were given is not looked at. */
+bool call_cursor(struct call *c, int64_t *ret_us, int64_t *ids, size_t n) must_use;
 
 /* The host of that id or name; NULL when the call has been ended with 404. */
 struct host *call_host(struct call *c, const char *text) must_use;

@@ -91,28 +91,14 @@ static int32_t host_of(struct call *c, int64_t proc_id)
 	return view_find_process(c->api->ctx.registry, proc_id, &h) ? h->host_id : 0;
 }
 
-/* False when the call has been ended. */
-static bool take_cursor(struct call *c, struct census_filter *f)
-{
-	const char *text = query_get(&c->query, "cursor");
-	int end = 0;
-
-	if (!text)
-		return true;
-	if (sscanf(text, "%" SCNd64 ".%" SCNd64 "%n", &f->after_us, &f->after_census, &end) == 2 &&
-	    text[end] == '\0')
-		return true;
-	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
-	return false;
-}
-
 void process_censuses(struct call *c)
 {
 	static const struct row_kind kind = {.name = "census", .write = write_listed};
 	struct census_filter f = {0};
 	struct db *db;
 
-	if (!call_id(c, c->params[0], &f.proc_id) || !call_limit(c) || !take_cursor(c, &f))
+	if (!call_id(c, c->params[0], &f.proc_id) || !call_limit(c) ||
+	    !call_cursor(c, &f.after_us, &f.after_census, 1))
 		return;
 	f.host_id = host_of(c, f.proc_id);
 	f.limit = c->limit + 1;

@@ -7,6 +7,7 @@
 #include "collector/api/rows.h"
 #include "collector/api/view.h"
 #include "collector/store/store_event.h"
+#include "common/check.h"
 #include "common/clock.h"
 #include "proto/wire.h"
 
@@ -35,22 +36,6 @@ static void write_row(struct json_writer *w, const struct db_result *r, size_t i
 		 row.at.t_us, row.at.host_id, row.at.epoch, row.at.seq, row.at.idx);
 }
 
-/* False when the call has been ended. */
-static bool take_cursor(struct call *c, struct event_place *at)
-{
-	const char *text = query_get(&c->query, "cursor");
-	int end = 0;
-
-	if (!text)
-		return true;
-	if (sscanf(text, "%" SCNd64 ".%" SCNd32 ".%" SCNd64 ".%" SCNd64 ".%" SCNd16 "%n", &at->t_us,
-		   &at->host_id, &at->epoch, &at->seq, &at->idx, &end) == 5 &&
-	    text[end] == '\0')
-		return true;
-	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
-	return false;
-}
-
 static bool is_kind(const char *word)
 {
 	for (unsigned i = 0; i < 64; i++)
@@ -63,6 +48,7 @@ void event_list(struct call *c)
 {
 	static const struct row_kind kind = {.name = "event", .write = write_row};
 	struct event_filter f = {.kind = query_get(&c->query, "kind")};
+	int64_t at[4] = {0}; /* host, epoch, record, event of it */
 	struct db *db;
 
 	if (!call_query_host(c, &f.host_id))
@@ -71,10 +57,14 @@ void event_list(struct call *c)
 		call_fail(c, 400, "there is no kind of event '%.64s'", f.kind);
 		return;
 	}
-	if (!call_limit(c) || !take_cursor(c, &f.after) ||
+	if (!call_limit(c) || !call_cursor(c, &f.after.t_us, at, ARRAY_SIZE(at)) ||
 	    !call_query_time(c, "from", c->now_us - SPAN_PRESET_US, &f.from_us) ||
 	    !call_query_time(c, "to", c->now_us + 3600 * USEC_PER_SEC, &f.to_us))
 		return;
+	f.after.host_id = (int32_t)at[0];
+	f.after.epoch = at[1];
+	f.after.seq = at[2];
+	f.after.idx = (int16_t)at[3];
 	f.limit = c->limit + 1;
 	db = rows_reader(c, &kind);
 	if (db)

@@ -8,6 +8,7 @@
 #include "collector/api/rows.h"
 #include "collector/api/view.h"
 #include "collector/store/store_oom.h"
+#include "common/check.h"
 #include "common/clock.h"
 #include "common/str.h"
 #include "proto/identity.h"
@@ -114,22 +115,6 @@ static void write_one(struct json_writer *w, const struct db_result *r, size_t i
 	jw_object_end(w);
 }
 
-/* False when the call has been ended. */
-static bool take_cursor(struct call *c, struct oom_filter *f)
-{
-	const char *text = query_get(&c->query, "cursor");
-	int end = 0;
-
-	if (!text)
-		return true;
-	if (sscanf(text, "%" SCNd64 ".%" SCNd32 ".%" SCNd64 "%n", &f->after_us, &f->after_host,
-		   &f->after_kill, &end) == 3 &&
-	    text[end] == '\0')
-		return true;
-	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
-	return false;
-}
-
 static const struct cells_list of_cells = {.path = "/oom-events", .key = "time"};
 
 void oom_event_list(struct call *c)
@@ -137,6 +122,7 @@ void oom_event_list(struct call *c)
 	static const struct row_kind kind = {.name = "OOM event", .write = write_listed};
 	struct oom_filter f = {.service = query_get(&c->query, "service"),
 			       .cause = query_get(&c->query, "cause")};
+	int64_t at[2] = {0}; /* host, kill */
 	struct db *db;
 
 	if (cells_take(c, &of_cells))
@@ -147,10 +133,12 @@ void oom_event_list(struct call *c)
 		call_fail(c, 400, "there is no cause '%.64s'", f.cause);
 		return;
 	}
-	if (!call_limit(c) || !take_cursor(c, &f) ||
+	if (!call_limit(c) || !call_cursor(c, &f.after_us, at, ARRAY_SIZE(at)) ||
 	    !call_query_time(c, "from", c->now_us - SPAN_PRESET_US, &f.from_us) ||
 	    !call_query_time(c, "to", c->now_us + 3600 * USEC_PER_SEC, &f.to_us))
 		return;
+	f.after_host = (int32_t)at[0];
+	f.after_kill = at[1];
 	f.limit = c->limit + 1;
 	db = rows_db(c, &kind);
 	if (db)

@@ -60,22 +60,6 @@ static void write_one(struct json_writer *w, const struct db_result *r, size_t i
 	jw_object_end(w);
 }
 
-/* False when the call has been ended. */
-static bool take_cursor(struct call *c, struct snapshot_filter *f)
-{
-	const char *text = query_get(&c->query, "cursor");
-	int end = 0;
-
-	if (!text)
-		return true;
-	if (sscanf(text, "%" SCNd64 ".%" SCNd64 "%n", &f->after_us, &f->after_snapshot, &end) ==
-		    2 &&
-	    text[end] == '\0')
-		return true;
-	call_fail(c, 400, "cursor '%.64s' is not one that was given here", text);
-	return false;
-}
-
 /* Whose, of which kind, by which action; false when the call has been ended. */
 static bool take_filter(struct call *c, struct snapshot_filter *f)
 {
@@ -110,7 +94,7 @@ void snapshot_list(struct call *c)
 	struct db *db;
 
 	if (!call_query_host(c, &f.host_id) || !take_filter(c, &f) || !call_limit(c) ||
-	    !take_cursor(c, &f))
+	    !call_cursor(c, &f.after_us, &f.after_snapshot, 1))
 		return;
 	f.limit = c->limit + 1;
 	db = rows_db(c, &kind);
