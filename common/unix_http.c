@@ -23,7 +23,7 @@ static int wait_ready(int fd, short what, int64_t until_us)
 	return r ? 0 : -ETIMEDOUT;
 }
 
-static int connect_to(const char *path, int64_t until_us)
+int unix_http_connect(const char *path, int64_t until_us)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -100,7 +100,7 @@ int unix_http_ask(const char *socket_path, const char *request, int64_t deadline
 		  struct error *err)
 {
 	int64_t until_us = clock_boot_us() + deadline_us;
-	auto_close int fd = connect_to(socket_path, until_us);
+	auto_close int fd = unix_http_connect(socket_path, until_us);
 	int r;
 
 	if (fd < 0)

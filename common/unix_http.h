@@ -18,6 +18,8 @@
  */
 int unix_http_ask(const char *socket_path, const char *request, int64_t deadline_us, struct buf *b,
 		  struct error *err) must_use;
+/* A connection to it alone, in non-blocking mode, until until_us (boot clock); or -errno. */
+int unix_http_connect(const char *socket_path, int64_t until_us) must_use;
 /* The same on a connection that is there already, in non-blocking mode; until_us: boot clock. The
  * -errno alone. */
 int unix_http_exchange(int fd, const char *request, int64_t until_us, struct buf *b) must_use;

@@ -116,18 +116,26 @@ static struct pool_member member_of(const struct process *p, const struct argume
 	};
 }
 
-/* The parent was read after the child: it is the parent only if it still is. */
-static int read_parent(const struct process *p, struct process *ret, struct error *err)
+int pool_parent(const struct process *p, struct process *ret, struct error *err)
 {
 	auto_process struct process again = {.pidfd = -1};
 	int rc = p->parent > 1 ? process_open(p->parent, ret, NULL) : -ESRCH;
 
 	if (rc < 0)
 		return 0;
+	/* It was read after the child: it is the parent only if it still is. */
 	rc = process_open(p->pid, &again, err);
 	if (rc == 0 && (again.start_ticks != p->start_ticks || again.parent != p->parent))
 		rc = error_set(err, -ESRCH, "the parent of process %d ended just now", (int)p->pid);
 	return rc;
+}
+
+enum program_server pool_server_of(const struct process *p)
+{
+	struct arguments a;
+
+	read_arguments(p->pid, &a);
+	return member_of(p, &a).server;
 }
 
 int pool_find(const struct process *p, struct pool *ret, struct error *err)
@@ -137,7 +145,7 @@ int pool_find(const struct process *p, struct pool *ret, struct error *err)
 	struct arguments theirs = {.len = 0};
 	struct pool_member self;
 	struct pool_member parent = {.server = PROGRAM_NO_SERVER};
-	int rc = read_parent(p, &pool.parent, err);
+	int rc = pool_parent(p, &pool.parent, err);
 
 	if (rc < 0) {
 		pool_fini(&pool);

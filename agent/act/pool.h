@@ -47,6 +47,11 @@ enum pool_role pool_judge(const struct pool_member *self, const struct pool_memb
 /* -ESRCH when it has ended meanwhile. */
 int pool_find(const struct process *p, struct pool *ret, struct error *err) must_use;
 void pool_fini(struct pool *pool);
+/* Its parent, that still is it; ret is left as it was where it has none but init. -ESRCH: it ended
+ * meanwhile, or its parent did. */
+int pool_parent(const struct process *p, struct process *ret, struct error *err) must_use;
+/* What it claims to run. */
+enum program_server pool_server_of(const struct process *p);
 /* 'gunicorn', 'uWSGI', 'celery'. */
 const char *pool_word(const struct pool *pool);
 

@@ -44,7 +44,8 @@ static bool comes_back(const struct process *p, const struct pool *pool)
 
 /* The narrowest way first: one worker, one server, one program, all of the unit. NULL and a
  * reason. */
-static restart_way *way_of(const struct process *p, const struct pool *pool, struct error *err)
+static restart_way *way_of(const struct process *p, const struct pool *pool,
+			   const struct supervisord *program, struct error *err)
 {
 	restart_way *way = NULL;
 
@@ -54,11 +55,13 @@ static restart_way *way_of(const struct process *p, const struct pool *pool, str
 		return restart_worker;
 	else if (pool->role == POOL_MASTER && pool->server != PROGRAM_CELERY)
 		way = restart_master;
+	else if (program)
+		return restart_program;
 	else if (pool->role == POOL_MASTER && !comes_back(p, pool))
 		error_set(err, -EPERM,
 			  "the main process of celery would end, and nobody is known who starts it "
-			  "again: no systemd, container engine, runit or s6; its workers can be "
-			  "replaced");
+			  "again: no systemd, container engine, supervisord, runit or s6; its "
+			  "workers can be replaced");
 	else
 		way = way_of_kind(p);
 	if (way && p->supervisor.kind == SUPERVISOR_OTHER)
@@ -156,6 +159,9 @@ static int do_it(struct restart *r, restart_way *way, struct command_result *ret
 	successor_expect(&like, r->process, way == restart_worker);
 	rc = way(r, false, err);
 	like.only = r->came;
+	/* What was below a program of supervisord has another parent then. */
+	if (way == restart_program && r->process->pid != r->program->program.pid)
+		like.parent = 0;
 	if (rc == 0)
 		rc = see_who_came(r, &like, &now, err);
 	if (rc == 0)
@@ -167,6 +173,8 @@ void restart_run(const struct process *p, const struct action_order *o, struct c
 {
 	struct restart r = {.process = p, .options = o->options, .began_us = clock_boot_us()};
 	auto_pool struct pool pool = {.parent = {.pidfd = -1}};
+	auto_supervisord struct supervisord above = {.master = {.pidfd = -1},
+						     .program = {.pidfd = -1}};
 	struct process_memory before;
 	struct error err = {""};
 	restart_way *way = NULL;
@@ -174,7 +182,10 @@ void restart_run(const struct process *p, const struct action_order *o, struct c
 
 	r.pool = &pool;
 	if (rc == 0)
-		way = way_of(p, &pool, &err);
+		rc = supervisord_find(p, &above, &err);
+	r.program = rc > 0 ? &above : NULL;
+	if (rc >= 0)
+		way = way_of(p, &pool, r.program, &err);
 	if (!way || process_memory(p, &before, &err) < 0) {
 		action_say(ret, COMMAND_REFUSED, "%s", err.msg);
 		return;

@@ -341,7 +341,7 @@ def test_a_child_of_celery_finishes_its_task_before_it_is_told_to_end(tmp_path, 
     finally:
         held.free()
     code, said = actd.restart(server.master)
-    assert code == 1 and said["status"] == "refused" and "no systemd, container engine, runit or s6" in said["detail"], said
+    assert code == 1 and said["status"] == "refused" and "no systemd, container engine, supervisord, runit or s6" in said["detail"], said
     assert stat(server.master)
 
 

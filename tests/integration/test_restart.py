@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ sys.path.insert(0, str(ROOT / "tests/support"))
 from actd import Actd  # noqa: E402
 from docker import Docker, Unusable  # noqa: E402
 from stack import BIN, Stack, wait_for  # noqa: E402
+from supervisords import Supervisord  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 PYTHON = "/usr/bin/python3"
@@ -142,6 +144,25 @@ def test_a_worker_is_restarted_by_its_master_and_told_as_ours(stack, master, tex
     assert any(a["id"] == action["id"] for a in stack.items("/actions"))
 
 
+@pytest.mark.skipif(not shutil.which("supervisord"), reason="no supervisord")
+def test_a_program_of_supervisord_is_restarted_by_it_and_told_as_ours(stack, tmp_path):
+    sv = Supervisord(tmp_path / "sv", {"web": ("web grows", ""), "jobs": ("jobs", "")})
+    try:
+        before = sv.ready()
+        process = known(stack, before["web"], 80 << 20)
+        code, dry = restart(stack, before["web"], "--dry-run")
+        assert code == 0 and f"would be restarted by supervisord, process {sv.pid}, program web" in dry["detail"], dry
+        code, action = restart(stack, before["web"])
+        assert code == 0 and action["state"] == "done" and "supervisord says RUNNING" in action["detail"], json.dumps(action)
+        after = wait_for("both", lambda: len(r := sv.ready()) == 2 and r, 30)
+        assert after["jobs"] == before["jobs"] and after["web"] != before["web"]
+        end, evidence = death(stack, process)
+        assert end["cause"] == "own_action" and any(action["id"] in line for line in evidence), (end, evidence)
+        assert known(stack, after["web"])["id"] != process["id"]
+    finally:
+        sv.close()
+
+
 def test_a_kill_after_a_refused_restart_is_not_ours(stack):
     sleeper = subprocess.Popen(["/usr/bin/sleep", "600"])
     try:
@@ -165,7 +186,7 @@ def test_restarts_are_bounded_although_each_makes_another_process(stack, master)
     assert action["state"] == "done", action
     known(stack, m.next())
     code, action = restart(stack, m.pid)
-    assert code == 3 and action["state"] == "refused" and "policy line 1 allows 3" in action["detail"], action
+    assert code == 3 and action["state"] == "refused" and "policy line 1 allows 3" in action["detail"], json.dumps(action)
     assert alive(m.pid)
 
 
