@@ -80,28 +80,43 @@ def named():
         for k, v in list(d.items()):
             if type(k) is str and (gc.is_tracked(v) or type(v) is dict):
                 at.setdefault(id(v), 'module %s . %s' % (say(name), say(k)))
-    if not (3, 11) <= sys.version_info < (3, 13):
-        for f in list(sys._current_frames().values()):
-            for _ in range(FEW):
-                if f is None:
-                    break
-                if f.f_code.co_flags & 1 and f.f_code.co_filename != '<memherd>':
-                    for k, v in locals_of(f):
-                        if (gc.is_tracked(v) or type(v) is dict) and id(v) not in dicts and type(v) is not FRAME:
-                            at.setdefault(id(v), frame_text(f) + k)
-                f = f.f_back
+    for f in list(sys._current_frames().values()):
+        for _ in range(FEW):
+            if f is None:
+                break
+            if f.f_code.co_flags & 1 and f.f_code.co_filename != '<memherd>':
+                for k, v in locals_of(f):
+                    if (gc.is_tracked(v) or type(v) is dict) and id(v) not in dicts and type(v) is not FRAME:
+                        at.setdefault(id(v), frame_text(f) + k)
+            f = f.f_back
     return at, dicts
 
 
-# Before 3.11 a frame that runs tells its locals to the collector; from 3.13 on f_locals is no copy that stays.
+# Before 3.11 a frame that runs tells its locals to the collector; from 3.13 on f_locals is no copy that stays. In between
+# it is a dict that the frame keeps, and what is in there lives until the function ends: so it is emptied, unless the program
+# may have it too. Whoever calls one of CALLS, or is traced, may have one of its own, which asking would bring up to date: those
+# are let be.
+CALLS = frozenset(('locals', 'vars', 'eval', 'exec', 'dir', 'f_locals', '_getframe'))
+
+
 def locals_of(f):
     if sys.version_info >= (3, 13):
-        return [(' . ' + say(k), v) for k, v in f.f_locals.items()]
-    return [('', v) for v in gc.get_referents(f)]
+        return [(', local ' + say(k), v) for k, v in f.f_locals.items()]
+    if sys.version_info < (3, 11):
+        return [('', v) for v in gc.get_referents(f)]
+    code = f.f_code
+    if f.f_trace is not None or not CALLS.isdisjoint(code.co_names):
+        return []
+    d = f.f_locals
+    found = [(', local ' + say(k), v) for k, v in d.items()]
+    # the frame's, ours, and the argument
+    if sys.getrefcount(d) == 3 and d.keys() <= set(code.co_varnames + code.co_cellvars + code.co_freevars):
+        d.clear()
+    return found
 
 
 def frame_text(f):
-    return 'frame %s (%s:%d)' % (say(f.f_code.co_name), say(f.f_code.co_filename), f.f_lineno or 0)
+    return 'function %s in %s:%d' % (say(f.f_code.co_name), say(f.f_code.co_filename), f.f_lineno or 0)
 
 
 # A root is where a chain may begin that is no module: its text, or None.

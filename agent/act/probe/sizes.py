@@ -101,10 +101,11 @@ def add_up(i, parents, own, into):
 
 
 def run(most, limit, until):
+    # before there is a list of all objects, which would hold what named() makes
+    at, dicts = named()
     lists = heap(limit)
     if lists is None:
         return
-    at, dicts = named()
     known = {}
     own = {id(globals()), id(lines), id(lists), id(at), id(dicts), id(known)}
     own.update(map(id, lists))
