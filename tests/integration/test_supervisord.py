@@ -207,7 +207,8 @@ def test_who_only_claims_to_be_a_supervisord_reaches_no_other(run, actd, tmp_pat
 
 @pytest.mark.parametrize("answer", ["", "HTTP/1.0 200 OK\r\n\r\n<?xml version='1.0'?><methodResponse>" + "<params>" * 1000,
                                     "HTTP/1.0 200 OK\r\n\r\n<!DOCTYPE x [<!ENTITY a 'b'>]><methodResponse>&a;</methodResponse>",
-                                    "HTTP/1.0 500 no\r\n\r\n", "x" * 100])
+                                    "HTTP/1.0 500 no\r\n\r\n", "x" * 100],
+                         ids=["nothing", "unfinished", "entities", "status", "bytes"])
 def test_answers_that_are_none_change_nothing(actd, tmp_path, answer):
     (tmp_path / "supervisord").write_text(CLAIMS.format(python=PYTHON).replace("time.sleep(600)\n\"\"\"", "") .replace(
         "print(child.pid, flush=True)\ntime.sleep(600)",

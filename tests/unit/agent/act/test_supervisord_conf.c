@@ -128,21 +128,21 @@ static void who_is_started_again(void **state unused_arg)
 		"[program:sig]\ncommand=/bin/sh -c \"exec /srv/sig.py\"\nstopsignal=SIGTERM\n");
 	static const struct {
 		const char *args;
-		bool catches;
 		const char *name; /* or why not */
 		int rc;
+		bool catches;
 	} rows[] = {
-		{"/usr/bin/python3|/srv/plain.py|--at=x", false, "plain", 0},
-		{"/usr/bin/python3|/srv/plain.py|--at=x", true, "handles SIGTERM", -EPERM},
-		{"/usr/bin/python3|/srv/always.py", true, "always", 0},
-		{"/usr/bin/python3|/srv/never.py", false, "autorestart=false", -EPERM},
-		{"/usr/bin/python3|/srv/any.py", true, "any", 0},
-		{"/usr/bin/python3|/srv/quit.py", false, "another signal", -EPERM},
-		{"/usr/bin/python3|/srv/odd.py", false, "does not know", -EPERM},
-		{"/bin/sh|-c|exec /srv/sig.py", false, "sig", 0},
+		{"/usr/bin/python3|/srv/plain.py|--at=x", "plain", 0, false},
+		{"/usr/bin/python3|/srv/plain.py|--at=x", "handles SIGTERM", -EPERM, true},
+		{"/usr/bin/python3|/srv/always.py", "always", 0, true},
+		{"/usr/bin/python3|/srv/never.py", "autorestart=false", -EPERM, false},
+		{"/usr/bin/python3|/srv/any.py", "any", 0, true},
+		{"/usr/bin/python3|/srv/quit.py", "another signal", -EPERM, false},
+		{"/usr/bin/python3|/srv/odd.py", "does not know", -EPERM, false},
+		{"/bin/sh|-c|exec /srv/sig.py", "sig", 0, false},
 		/* whose arguments tell nothing: all must agree */
-		{"my own title", false, "autorestart=false", -EPERM},
-		{"", false, "autorestart=false", -EPERM},
+		{"my own title", "autorestart=false", -EPERM, false},
+		{"", "autorestart=false", -EPERM, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
