@@ -93,6 +93,12 @@ const struct cli_command cli_commands[] = {
 	 "that was kept"},
 	{"breakers", 0, 3, command_breakers, "[close ACTOR TYPE]",
 	 "rules whose action stands still because it gave nothing"},
+	{"maintenance", 0, 2, command_maintenance,
+	 "[--state open|all] | set HOST[/SERVICE] --for 2h|--until TIME [--from TIME] --reason "
+	 "TEXT "
+	 "| end ID",
+	 "have nothing done to hosts or services for a time (* and ? in names); what is to come or "
+	 "under way"},
 	{"enroll-token", 1, 2, command_enroll_token,
 	 "create [--ttl 1h] [--uses 1] [--note TEXT] | list | delete ID",
 	 "one-time tokens for new hosts"},

@@ -41,6 +41,8 @@ struct cli {
 	const char *state;
 	const char *host;
 	const char *reason;
+	const char *from;
+	const char *until;
 	const char *limit;
 	const char *top;
 	const char *sort;
@@ -95,6 +97,7 @@ int command_cancel(struct cli *c);
 int command_keygen(struct cli *c);
 int command_audit(struct cli *c);
 int command_breakers(struct cli *c);
+int command_maintenance(struct cli *c);
 int command_enroll_token(struct cli *c);
 int command_login_link(struct cli *c);
 

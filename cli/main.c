@@ -25,6 +25,8 @@ enum {
 	OPT_STATE,
 	OPT_HOST,
 	OPT_REASON,
+	OPT_FROM,
+	OPT_UNTIL,
 	OPT_LIMIT,
 	OPT_TOP,
 	OPT_DIFF,
@@ -48,6 +50,8 @@ static const struct option fixed[] = {
 	{"state", required_argument, NULL, OPT_STATE},
 	{"host", required_argument, NULL, OPT_HOST},
 	{"reason", required_argument, NULL, OPT_REASON},
+	{"from", required_argument, NULL, OPT_FROM},
+	{"until", required_argument, NULL, OPT_UNTIL},
 	{"limit", required_argument, NULL, OPT_LIMIT},
 	{"top", required_argument, NULL, OPT_TOP},
 	{"diff", optional_argument, NULL, OPT_DIFF},
@@ -146,6 +150,12 @@ static void take_option(struct cli *c, struct place *at, int opt)
 		break;
 	case OPT_REASON:
 		c->reason = optarg;
+		break;
+	case OPT_FROM:
+		c->from = optarg;
+		break;
+	case OPT_UNTIL:
+		c->until = optarg;
 		break;
 	case OPT_LIMIT:
 		c->limit = optarg;

@@ -271,7 +271,7 @@ void incidents_action_asked(struct incidents *all, int rc, const struct action_r
 		all->counts.actions++;
 	if (!i || !all->leads || strcmp(row->action, command_action_word(COMMAND_CENSUS)) == 0)
 		return;
-	if (rc == -EAGAIN || rc == -EBUSY || rc == -EDQUOT) {
+	if (rc == -EAGAIN || rc == -EBUSY || rc == -EDQUOT || rc == -EPERM) {
 		if (!*i->act_waits)
 			log_info("alert=%lld host=%d rule=%s %s waits why=\"%s\"",
 				 (long long)i->alert_id, i->host_id, i->rule->name, row->action,

@@ -250,7 +250,8 @@ static void on_issued(void *arg, int rc, const struct action_row *row, const str
 		call_fail(c, 503,
 			  "it is not known whether this was stored; ask again with the same "
 			  "Idempotency-Key");
-	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT || rc == -EINVAL) {
+	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT || rc == -EPERM ||
+		   rc == -EINVAL) {
 		action_fail(c, rc, err);
 	} else if (rc < 0 || !row) {
 		call_fail_db(c, rc);

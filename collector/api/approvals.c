@@ -22,7 +22,7 @@ static void on_told(void *arg, int rc, const struct action_row *row, const struc
 		call_reply(c, 200);
 	} else if (rc == -ENOENT) {
 		call_fail(c, 409, "the action '%.64s' is on its way, or over", c->params[0]);
-	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT) {
+	} else if (rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT || rc == -EPERM) {
 		action_fail(c, rc, err);
 	} else {
 		call_fail_db(c, rc);

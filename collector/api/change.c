@@ -58,6 +58,8 @@ static void on_end(void *arg, int rc, const struct db_result *r unused_arg,
 
 	if (rc >= 0 || c->verdict == -EALREADY)
 		c->change->done(c);
+	else if (c->verdict == -ENOENT && c->change->none)
+		call_fail(c, 409, "%s", c->change->none);
 	else if (c->verdict == -ENOENT)
 		call_fail(c, 404, "there is no %s '%.64s'", c->change->missing, c->params[0]);
 	else

@@ -28,6 +28,7 @@ struct change_kind {
 	/* After the commit; ends the call. */
 	void (*done)(struct call *c);
 	const char *missing; /* what there is none of when the statement gave no row: 'alert' */
+	const char *none;    /* a sentence, where a statement without a row is a conflict instead */
 };
 
 /* NULL: the call has been ended. */

@@ -55,6 +55,11 @@ void event_list(struct call *c);
 void alert_list(struct call *c);
 void alert_get(struct call *c);
 void alert_ack(struct call *c);
+/* maintenance.c */
+void maintenance_list(struct call *c);
+void maintenance_set(struct call *c);
+void maintenance_end(struct call *c);
+/* breakers.c */
 void breaker_list(struct call *c);
 void breaker_close(struct call *c);
 /* actions.c */

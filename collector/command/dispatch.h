@@ -99,7 +99,8 @@ struct action_request {
  * rc 0: row is new. rc 1: row is what the same key gave before. Else row is NULL and rc is -EEXIST
  * (the key stands for another request), -EINVAL (its operator's signature was used), -EBUSY (an
  * action that is no dry run is under way on the process, and this is none either), -EBUSY, -EDQUOT
- * or -EAGAIN of standdown_judge() with its message, -ESTALE (a rule's, and we lead no longer),
+ * or -EAGAIN of standdown_judge() with its message, -EPERM (maintenance covers it, and it is no dry
+ * run), -ESTALE (a rule's, and we lead no longer),
  * -EINPROGRESS (the commit's outcome is not known: ask again with the same key) or the database's
  * error.
  */

@@ -53,7 +53,7 @@ void dispatch_send_stored(struct dispatch *d, struct action_row *row,
 
 /* ---- dispatch_issue.c ---- */
 
-/* standdown_judge()'s word rather than something that went wrong. */
+/* A word of standdown_judge() or of maintenance, rather than something that went wrong. */
 bool dispatch_is_judgement(int rc);
 
 /* ---- dispatch_result.c ---- */

@@ -103,7 +103,7 @@ static void tell_asked(struct dispatch *d, int rc, const struct action_row *row,
 
 bool dispatch_is_judgement(int rc)
 {
-	return rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT;
+	return rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT || rc == -EPERM;
 }
 
 static void on_issued(void *arg, int rc, const struct action_row *row,

@@ -29,7 +29,8 @@ struct ledger {
  * had led to row already. -EEXIST (issue): the key stands for another request.
  * -EINVAL (issue): its operator's signature was used already. -EBUSY (issue):
  * another action is under way on the process; that, -EDQUOT and -EAGAIN (issue): as
- * standdown_judge() has it, with its message. -ENOENT (finish, expire): nothing to do. Else the
+ * standdown_judge() has it, with its message. -EPERM (issue, approve): maintenance covers it, err
+ * says which. -ENOENT (finish, expire): nothing to do. Else the
  * database's error. body is the signed command (issue, rc 0), else NULL. From the loop, once.
  */
 typedef void ledger_done(void *arg, int rc, const struct action_row *row,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What makes a command: asked for, left to wait, approved, given up. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "collector/command/ledger_inner.h"
+#include "collector/store/store_maintenance.h"
 #include "common/str.h"
 
 #define COUNTER_NAME "command"
@@ -52,6 +54,21 @@ static int on_open(void *arg, struct db_tx *tx unused_arg, const struct db_resul
 				 db_int(r, 0, 0)
 					 ? "the same waits for approval on this process already"
 					 : "another action is under way on this process");
+}
+
+static int on_maintenance(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
+{
+	struct entry *e = arg;
+	char until[STR_TIME_SIZE];
+
+	MAGIC_CHECK(e, LEDGER_ENTRY_MAGIC);
+	if (!db_rows(r))
+		return 0;
+	str_time(until, db_time(r, 0, 1));
+	return e->verdict =
+		       error_set(&e->why, -EPERM,
+				 "maintenance %" PRId64 " holds until %.19sZ, set by %s: %.100s",
+				 db_int(r, 0, 0), until, db_text(r, 0, 2), db_text(r, 0, 3));
 }
 
 static int64_t time_or_0(const struct db_result *r, unsigned col)
@@ -124,9 +141,12 @@ static int on_counter(void *arg, struct db_tx *tx, const struct db_result *r)
 /* May it be done now? Asked of what is asked for, and again of what is approved. */
 static int judge_steps(struct entry *e, struct db_tx *tx)
 {
+	int64_t now_us = e->approves ? e->row.approved_us : e->row.created_us;
 	int rc = 0;
 
 	if (!e->row.dry_run)
+		rc = store_maintenance_holds(tx, &e->row, e->service, now_us, on_maintenance);
+	if (rc == 0 && !e->row.dry_run)
 		rc = store_command_open(tx, &e->row, on_open);
 	/* What changes nothing is not limited. */
 	if (rc == 0 && !e->row.dry_run && e->cmd.action != COMMAND_CENSUS)

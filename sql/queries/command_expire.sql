@@ -3,7 +3,10 @@
 UPDATE command AS c
 SET state = 'expired', done = $1::timestamptz,
     detail = CASE c.state WHEN 'waiting_approval' THEN 'nobody approved it in time'
-                          WHEN 'queued' THEN 'the host was not connected in time' ELSE 'sent, but no answer came' END
+                          WHEN 'queued' THEN CASE WHEN mh_held_back(c.host_id, c.proc_id, c.dry_run, c.expires)
+                                                  THEN 'maintenance held it back until its time was over'
+                                                  ELSE 'the host was not connected in time' END
+                          ELSE 'sent, but no answer came' END
 WHERE (c.host_id, c.cmd_id) = (
     SELECT o.host_id, o.cmd_id
     FROM command o

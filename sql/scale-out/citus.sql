@@ -39,7 +39,7 @@ DECLARE
         'process', 'agent_stream', 'inbox', 'chunk', 'host_chunk', 'chunk_held', 'host_chunk_held',
         'rollup_window', 'rollup_1h', 'rollup_1d', 'event', 'gap', 'dead_letter', 'command', 'host_journal', 'cgroup',
         'oom_kill', 'posture', 'census', 'snapshot'];
-    everywhere constant text[] := ARRAY['host', 'metric', 'census_type', 'compaction', 'rollup_day'];
+    everywhere constant text[] := ARRAY['host', 'metric', 'census_type', 'compaction', 'rollup_day', 'maintenance'];
     -- alert: its key must be unique over the fleet; lease: locked in share mode by every leader's
     -- write; the others are small and of no host.
     here constant text[] := ARRAY[

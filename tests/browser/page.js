@@ -64,6 +64,10 @@ async function fleet(page) {
 		const text = await page.locator("#fleet tbody tr").first().innerText();
 		return text.includes(given.host) && text.includes("connected") ? "" : text;
 	});
+	await check("maintenance_is_told_as_text", async () => {
+		const text = await page.locator("#maintenance li").first().textContent();
+		return /^Maintenance of none-\* on all hosts, until .+ \(token:ops\): <img src=x/.test(text) ? "" : text;
+	});
 	await check("fleet_row_names_the_culprit", () =>
 		page.locator("#fleet tbody tr td", { hasText: `(pid ${given.leak})` }).waitFor({ timeout: 60000 }));
 	await shot(page, "fleet-light");

@@ -68,6 +68,8 @@ def results():
             programs.append(hostile_comm())
             store_a_kill(stack)
             store_censuses(stack, leak.pid)
+            assert stack.sql("INSERT INTO maintenance (host, service, starts, until, reason, created, created_by) VALUES ('*', 'none-*', now(),"
+                             " now() + interval '1 day', %s, now(), 'token:ops') RETURNING 1", HOSTILE)
             wait_for("a firing alert", lambda: stack.items("/alerts?state=firing"), 90)
             yield drive(stack, leak.pid, [p.pid for p in programs], profile)
     finally:

@@ -661,6 +661,65 @@ def test_action_pages(stack, admin, host):
     assert len(admin.get(f"/actions?host={host['name']}")["items"]) == len(whole)
 
 
+# ---- maintenance ----
+
+def stamp(seconds):
+    return datetime.datetime.fromtimestamp(time.time() + seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_maintenance(stack, admin, host, leak):
+    """Set by REST, it holds at once; what is under it is said; ended, it does not."""
+    status, _, m = admin.post("/maintenance", {"host": host["name"][:-1] + "?", "until": stamp(3600), "reason": "new disks"})
+    assert status == 201 and m["state"] == "holds" and m["service"] is None and m["created_by"] == "admin"
+    assert m["covers_hosts"] == 1 and m["covers_processes"] > 3
+    target = f"{host['name']}:{stack.leak.pid}"
+    status, _, problem = admin.act(target)
+    assert status == 403 and problem["detail"].startswith(f"maintenance {m['id']} holds until {m['until'][:19]}Z, set by admin: new disks")
+    status, _, action = admin.act(target, dry_run=True)
+    assert status == 202 and admin.ended(action["id"])["state"] == "done"
+    listed = {x["id"]: x for x in admin.get("/maintenance?state=open")["items"]}
+    assert listed[m["id"]]["state"] == "holds"
+    planned = admin.post("/maintenance", {"host": host["id"], "service": "no-such-*", "from": stamp(3600), "until": stamp(7200), "reason": "later"})[2]
+    assert planned["state"] == "planned" and planned["covers_processes"] == 0 and planned["service"] == "no-such-*"
+    for x in (m, planned):
+        assert admin.ask("DELETE", f"/maintenance/{x['id']}")[0] == 204
+        assert admin.ask("DELETE", f"/maintenance/{x['id']}")[0] == 404
+    assert admin.get("/maintenance?state=open")["items"] == []
+    assert [x["state"] for x in admin.pages("/maintenance", 1)][:2] == ["ended", "ended"]
+    assert admin.act(target)[0] == 202
+    rows = [(r["action"], r["actor"]) for r in audit(admin) if r["target"] == f"maintenance {m['id']}"]
+    assert rows == [("maintenance.set", "admin"), ("maintenance.end", "admin")]
+
+
+@pytest.mark.parametrize("change, status, says", [
+    ({"host": None}, 422, "'host' must be"), ({"host": "no-such-*"}, 422, "no host has the id 'no-such-*'"), ({"host": ""}, 422, "no host has"),
+    ({"host": "x" * 256}, 422, "'host' must be"), ({"host": "a\nb"}, 422, "'host' must be"), ({"service": 1}, 422, "'service' must be"),
+    ({"reason": None}, 422, "'reason' must be"), ({"reason": ""}, 422, "'reason' must say"), ({"reason": "x" * 201}, 422, "'reason' must be"),
+    ({"until": None}, 422, "'until' must be"), ({"until": "soon"}, 422, "'until' must be a time"), ({"until": "now"}, 422, "must come after now"),
+    ({"until": "-1h"}, 422, "must come after now"), ({"until": stamp(31 * 86400)}, 422, "30 days at most"),
+    ({"from": "-1h"}, 422, "'from' lies in the past"), ({"from": stamp(92 * 86400), "until": stamp(93 * 86400)}, 422, "90 days ahead"),
+    ({"from": stamp(7200)}, 422, "after 'from'"), ({"what": 1}, 422, "there is no member 'what'"),
+])
+def test_maintenance_wrong(admin, change, status, says):
+    body = {"host": "*", "until": stamp(3600), "reason": "x", **change}
+    answer = admin.post("/maintenance", {k: v for k, v in body.items() if v is not None})
+    assert answer[0] == status and says in answer[2]["detail"], answer[2]
+
+
+def test_maintenance_is_bounded_and_pages(stack, admin):
+    assert admin.ask("GET", "/maintenance?state=over")[0] == 400
+    assert admin.ask("DELETE", "/maintenance/x")[0] == 400
+    execute(stack, "INSERT INTO maintenance (host, service, starts, until, reason, created, created_by) SELECT 'none', '', now() + interval"
+                   " '1 day', now() + interval '2 days', 'filled', now(), 'test' FROM generate_series(1, 200)")
+    try:
+        status, _, problem = admin.post("/maintenance", {"host": "*", "until": stamp(60), "reason": "one more"})
+        assert status == 409 and "as may be" in problem["detail"]
+        ids = [int(x["id"]) for x in admin.pages("/maintenance?state=open", 70)]
+        assert len(ids) == 200 and ids == sorted(ids, reverse=True)
+    finally:
+        execute(stack, "DELETE FROM maintenance WHERE reason = 'filled'")
+
+
 # ---- tokens and scopes ----
 
 def token_client(stack, admin, name, scopes, **members):
@@ -684,6 +743,9 @@ ASKED = {
     "/alerts/999999/ack": ("POST", None, "act:trim rules:write"),
     "/audit/verify": ("GET", None, ""),
     "/breakers/rule:none/trim/close": ("POST", None, "rules:write"),
+    "/maintenance": ("GET", None, "read"),
+    "/maintenance ": ("POST", {"host": "*", "service": "none", "until": "2026-01-02T03:04:05Z", "reason": "x"}, "rules:write"),
+    "/maintenance/999999": ("DELETE", None, "rules:write"),
     "/enroll-tokens": ("GET", None, "enroll"),
     "/enroll-tokens ": ("POST", {}, "enroll"),
     "/enroll-tokens/999999": ("DELETE", None, "enroll"),
@@ -700,7 +762,7 @@ def test_scope(stack, admin, scope):
     for path, (method, body, needed) in ASKED.items():
         status, _, answer = client.ask(method, path.strip(), body, Idempotency_Key="scope")
         if scope == "admin" or scope in needed.split():
-            assert status in (200, 201, 404), (path, answer)
+            assert status in (200, 201, 404, 422), (path, answer)
         else:
             assert status == 403 and "scope" in answer["detail"], (path, answer)
 

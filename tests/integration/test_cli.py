@@ -591,6 +591,41 @@ def test_breakers(collector):
         assert run(collector, "breakers", *wrong).returncode == 2
 
 
+def test_maintenance(collector):
+    row = {"id": "3", "host": "web-*", "service": "shop\x1b[2J", "state": "holds", "from": "2026-11-23T01:02:03.000Z",
+           "until": "2026-11-23T02:02:03.000Z", "reason": "new disks", "created": "2026-11-23T01:02:03.000Z", "created_by": "token:ops",
+           "ended": None, "ended_by": None}
+    collector.say("GET", "/maintenance", {"items": [row], "next_cursor": None})
+    r = run(collector, "maintenance")
+    assert r.returncode == 0 and r.stdout.splitlines()[1].split("\t") == [
+        "3", "holds", "web-*", "shop\\x1b[2J", "2026-11-23 01:02:03Z", "2026-11-23 02:02:03Z", "token:ops", "new disks"]
+    assert collector.asked[-1][1].endswith("/maintenance?state=open")
+    assert run(collector, "maintenance", "--state", "all", "--limit", "5").returncode == 0
+    assert collector.asked[-1][1].endswith("/maintenance?limit=5")
+    collector.say("POST", "/maintenance", {**row, "covers_hosts": 2, "covers_processes": 7}, 201)
+    r = run(collector, "maintenance", "set", "web-*/shop/x", "--until", "2026-11-23T02:02:03Z", "--from", "2026-11-23T01:02:03Z",
+            "--reason", "new disks")
+    assert r.returncode == 0 and "2 host(s) and 7 process(es)" in r.stderr and "\tholds\t" in r.stdout
+    assert json.loads(collector.asked[-1][3]) == {"host": "web-*", "service": "shop/x", "from": "2026-11-23T01:02:03Z",
+                                                  "until": "2026-11-23T02:02:03Z", "reason": "new disks"}
+    assert run(collector, "maintenance", "set", "*", "--for", "2h", "--from", "2026-11-23T01:02:03Z", "--reason", "x").returncode == 0
+    assert json.loads(collector.asked[-1][3]) == {"host": "*", "from": "2026-11-23T01:02:03Z", "until": "2026-11-23T03:02:03.000Z",
+                                                  "reason": "x"}
+    collector.say("DELETE", "/maintenance/3", b"", 204)
+    assert run(collector, "maintenance", "end", "3").returncode == 0
+    asked = len(collector.asked)
+    for wrong, says in [(["set", "*", "--for", "2h"], "--reason"), (["set", "*", "--reason", "x"], "has an end"),
+                        (["set", "*", "--reason", "x", "--for", "2h", "--until", "2026-11-23T01:02:03Z"], "has an end"),
+                        (["set", "*", "--reason", "x", "--for", "soon"], "'soon' is no duration"),
+                        (["set", "*", "--reason", "x", "--for", "0s"], "is no duration"),
+                        (["set", "*", "--reason", "x", "--for", "1h", "--from", "noon"], "'noon' is no time"),
+                        (["set", "*", "--reason", "x", "--until", "9" * 40], "is no time"),
+                        (["set"], "usage"), (["end"], "usage"), (["end", "3", "4"], "usage"), (["--state", "over"], "usage")]:
+        r = run(collector, "maintenance", *wrong)
+        assert r.returncode == 2 and says in r.stderr, (wrong, r.stderr)
+    assert len(collector.asked) == asked
+
+
 def test_an_action_tells_what_was_there_later(collector):
     later = {"after_seconds": 60, "time": "2026-11-23T01:03:03.000Z", "process_id": "9", "pid": 42, "rss_bytes": 300 << 20,
              "pss_bytes": None}

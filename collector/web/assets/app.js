@@ -3,7 +3,7 @@
 // at is kept in the URL's fragment: #host=ID&process=ID, #oom=ID.
 /* global uPlot */
 
-import { $, ago, ask, bytes, cell, duration, element, fill, fragment, growth, pickable } from "./base.js";
+import { $, ago, ask, bytes, cell, clock, duration, element, fill, fragment, growth, pickable } from "./base.js";
 import { showMachine } from "./machine.js";
 import { killRow, showDossier } from "./oom.js";
 import { showPython } from "./python.js";
@@ -260,6 +260,12 @@ async function showProcess() {
 	await showPython(p);
 }
 
+// What is under way or to come: nothing but dry runs is done there.
+function showMaintenance(items) {
+	$("maintenance").hidden = !items.length;
+	$("maintenance").replaceChildren(...items.map((m) => element("li", `Maintenance of ${m.service ? `${m.service} on ` : ""}${m.host === "*" ? "all hosts" : m.host}, ${m.state === "holds" ? "" : `from ${clock(m.from)} `}until ${clock(m.until)} (${m.created_by}): ${m.reason}`)));
+}
+
 async function refreshOnce() {
 	try {
 		const hosts = (await ask("/hosts?include=spark&limit=1000")).items;
@@ -269,6 +275,7 @@ async function refreshOnce() {
 		await showDossier(state.oom);
 		await showHost(hosts);
 		await showProcess();
+		showMaintenance((await ask("/maintenance?state=open&limit=20")).items);
 		const alerts = (await ask("/alerts?limit=50")).items;
 		fill("alerts", alerts, alertRow, "No alert yet.");
 		fill("actions", (await ask("/actions?limit=20")).items, actionRow, "Nothing was done yet.");
