@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """SQL for people: the decoder against C's, series(), the views, who may read what, and every example of docs/SQL.md."""
+import contextlib
 import datetime
 import os
 import re
@@ -120,6 +121,34 @@ def test_sql_decodes_every_metric_as_c_does(pg, made):
                 holes += None in column and any(v is not None for v in column)
     c.close()
     assert holes > 100
+
+
+@pytest.mark.parametrize("table, ask, row", [
+    ("chunk", "mh_chunks(70, 1, ARRAY[%(t)s]::timestamptz[], %(t)s, %(t)s::timestamptz + interval '1 hour')", "%(t)s, 70, 1, 0, 1, 1, 'x'"),
+    ("host_chunk", "mh_host_chunks(70, 2::int2, 5, ARRAY[%(t)s]::timestamptz[], %(t)s, %(t)s::timestamptz + interval '1 hour')",
+     "%(t)s, 70, 2, 5, 0, 1, 1, 'x'")])
+def test_a_kept_plan_sees_leaves_come_and_go(pg, stored, table, ask, row):
+    at = {"t": datetime.datetime(2020, 5, 4, 12, tzinfo=datetime.timezone.utc)}
+    day = datetime.datetime(2020, 5, 4, tzinfo=datetime.timezone.utc)
+    with contextlib.closing(psycopg2.connect(pg.conninfo)) as c, c.cursor() as cur:
+        c.autocommit = True
+
+        def read():
+            cur.execute(f"SELECT t0, codec, d::text FROM {ask}", at)
+            return cur.fetchall()
+
+        assert read() == []
+        leaf = pg.query("SELECT mh_make_leaf(%s, %s, %s)", table, day, day + datetime.timedelta(days=1))[0][0]
+        with contextlib.closing(psycopg2.connect(pg.conninfo)) as other, other.cursor() as to:
+            other.autocommit = True
+            to.execute(f"INSERT INTO {table} VALUES ({row})", at)
+            assert read() == [(at["t"], 1, "\\x78")]
+            to.execute(f"ALTER TABLE {table} DETACH PARTITION {leaf} CONCURRENTLY")
+            assert read() == []
+            to.execute(f"DROP TABLE {leaf}")
+            assert read() == []
+        cur.execute("SHOW plan_cache_mode")
+        assert cur.fetchall() == [("auto",)]
 
 
 def test_the_metrics_are_the_programs(pg):
