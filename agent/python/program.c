@@ -297,6 +297,12 @@ static struct span exe_base(const struct program *p)
 	return span_without(exe, " (deleted)");
 }
 
+/* Debian has uWSGI as 'uwsgi-core', which 'uwsgi' is a link to. */
+static struct span plain_server(struct span exe)
+{
+	return span_is(exe, "uwsgi-core") ? span_without(exe, "-core") : exe;
+}
+
 bool program_name(char *out, size_t size, const struct program *p)
 {
 	struct args a = args_of(p);
@@ -315,8 +321,8 @@ bool program_name(char *out, size_t size, const struct program *p)
 	if (is_python(exe)) {
 		if (name_python(out, size, a))
 			return true;
-	} else if (is_app_server(exe)) {
-		name_app(out, size, exe, a);
+	} else if (is_app_server(plain_server(exe))) {
+		name_app(out, size, plain_server(exe), a);
 		return true;
 	}
 	if (!exe.len)
