@@ -287,6 +287,8 @@ install: all ## programs, units and example configuration under DESTDIR and PREF
 	install -d '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples'
 	install -m 644 README.md CHANGELOG.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/memherd/'
 	install -m 644 deploy/examples/*.conf deploy/examples/policy '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples/'
+	install -d '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples/memherd-actd.service.d'
+	install -m 644 deploy/examples/memherd-actd.service.d/*.conf '$(DESTDIR)$(PREFIX)/share/doc/memherd/examples/memherd-actd.service.d/'
 	install -m 644 deploy/examples/rules.d/*.rules '$(DESTDIR)/etc/memherd/rules.d/'
 	install -d '$(DESTDIR)$(PREFIX)/lib/systemd/system'
 	install -m 644 deploy/systemd/*.service deploy/systemd/*.socket '$(DESTDIR)$(PREFIX)/lib/systemd/system/'

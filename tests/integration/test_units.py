@@ -22,6 +22,24 @@ def setting(unit, key):
     return " ".join(line.split("=", 1)[1] for line in lines if line.startswith(key + "=")).split()
 
 
+EXAMPLES = ROOT / "deploy/examples/memherd-actd.service.d"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+@pytest.mark.parametrize("name,opens", [("drop-caches.conf", "/proc/sys/vm/drop_caches"), ("loopback.conf", "AF_INET6")])
+def test_a_drop_in_is_one_that_systemd_takes(tmp_path, name, opens):
+    """What it says is known to systemd, and it opens what it is for."""
+    unit = tmp_path / "memherd-actd.service"
+    text = (UNITS / unit.name).read_text()
+    unit.write_text(text.replace(setting(unit.name, "ExecStart")[0], "/bin/true").replace("file:/usr/local", "file:/usr"))
+    (tmp_path / f"{unit.name}.d").mkdir()
+    shutil.copy(EXAMPLES / name, tmp_path / f"{unit.name}.d")
+    r = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False,
+                       env=dict(os.environ, SYSTEMD_UNIT_PATH=f"{tmp_path}:"))
+    assert not [line for line in r.stderr.splitlines() if name in line], r.stderr
+    assert opens in (EXAMPLES / name).read_text() and opens not in text
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
 @pytest.mark.parametrize("unit,most", [("memherd-agent.service", 25), ("memherd-actd.service", 25),
                                        ("memherd-collector.service", 15)])
@@ -57,7 +75,8 @@ def test_what_is_installed_is_whole(tmp_path):
                     if BIN.parent.name == "build" else "VARIANT=release"], check=True, capture_output=True)
     for name in ("usr/local/bin/memherd", "usr/local/sbin/memherd-agent", "usr/local/sbin/memherd-actd",
                  "usr/local/sbin/memherd-collector", "etc/memherd/rules.d/default.rules",
-                 "usr/local/share/doc/memherd/examples/collector.conf", "usr/lib/sysusers.d/memherd.conf",
+                 "usr/local/share/doc/memherd/examples/collector.conf",
+                 *(f"usr/local/share/doc/memherd/examples/memherd-actd.service.d/{f.name}" for f in EXAMPLES.glob("*.conf")), "usr/lib/sysusers.d/memherd.conf",
                  *(f"usr/local/lib/systemd/system/{u.name}" for u in UNITS.glob("*.service"))):
         assert (tmp_path / name).is_file(), name
     for unit in UNITS.glob("*.service"):

@@ -35,9 +35,9 @@ ready()
 time.sleep(900)
 """
 DROP_IN = pathlib.Path("/etc/systemd/system/memherd-actd.service.d/loopback.conf")
-
-
 CACHES = DROP_IN.with_name("drop-caches.conf")
+# as they come with memherd
+SHIPPED = pathlib.Path("/usr/local/share/doc/memherd/examples/memherd-actd.service.d")
 
 
 def restart_actd():
@@ -49,7 +49,7 @@ def restart_actd():
 @pytest.fixture(scope="module")
 def actd(product):
     CACHES.parent.mkdir(parents=True, exist_ok=True)
-    CACHES.write_text("[Service]\nReadWritePaths=/proc/sys/vm/drop_caches\n")
+    CACHES.write_text((SHIPPED / CACHES.name).read_text())
     run("systemctl", "daemon-reload")
     (ETC / "policy").write_text(POLICY)
     (ETC / "policy").chmod(0o600)
@@ -187,7 +187,7 @@ def test_the_loopback_is_given_by_root(actd):
         code, action = act("shed", f"1:{unit.pid}")
         assert (code, action["state"]) == (3, "refused") and "do not share a loopback" in action["detail"], action
         DROP_IN.parent.mkdir(parents=True, exist_ok=True)
-        DROP_IN.write_text("[Service]\nPrivateNetwork=no\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\nIPAddressAllow=localhost\n")
+        DROP_IN.write_text((SHIPPED / DROP_IN.name).read_text())
         try:
             run("systemctl", "daemon-reload")
             restart_actd()
