@@ -89,6 +89,11 @@ bool interpreter_may_queue(const struct interpreter *in, uint64_t pc)
 	return true;
 }
 
+bool interpreter_queue_is_free(const struct interpreter *in)
+{
+	return !in->pending.at || pending_held(in->runtime.pid, &in->pending) == 0;
+}
+
 static int find_functions(const struct maps *m, struct interpreter *in, struct error *err)
 {
 	struct image im;
@@ -127,6 +132,7 @@ int interpreter_find(pid_t pid, const struct maps *m, struct interpreter *ret, s
 	rc = find_functions(m, &in, err);
 	if (rc < 0)
 		return rc;
+	pending_find(&in.runtime, in.address, &in.pending);
 	if (gcstat_read(&in.runtime, in.address, &gc) == 0 && gc.collecting)
 		return error_set(err, -EAGAIN, "it collects garbage just now; retry later");
 	*ret = in;

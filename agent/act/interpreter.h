@@ -6,6 +6,7 @@
 #ifndef MEMHERD_AGENT_ACT_INTERPRETER_H
 #define MEMHERD_AGENT_ACT_INTERPRETER_H
 
+#include "agent/act/pending.h"
 #include "agent/python/maps.h"
 #include "agent/python/runtime.h"
 
@@ -21,9 +22,10 @@
 
 struct interpreter {
 	struct runtime runtime;
-	uint64_t address; /* PyInterpreterState of the main one */
-	uint64_t loop[2]; /* the eval loop's code; 0, 0 = not exported */
-	uint64_t text[2]; /* all of the interpreter's */
+	uint64_t address;       /* PyInterpreterState of the main one */
+	struct pending pending; /* whose lock a thread that queues must not have */
+	uint64_t loop[2];       /* the eval loop's code; 0, 0 = not exported */
+	uint64_t text[2];       /* all of the interpreter's */
 	uint64_t keep_out[INTERPRETER_KEEP_OUT]
 			 [2]; /* functions that have the lock of pending calls */
 #define X(field, name) uint64_t field;
@@ -36,8 +38,11 @@ struct interpreter {
 int interpreter_find(pid_t pid, const struct maps *m, struct interpreter *ret,
 		     struct error *err) must_use;
 /* May a thread that stands at this instruction of the interpreter be sent into Py_AddPendingCall,
- * which takes one lock, and no memory? */
+ * which takes one lock, and no memory? By functions that are known to have the lock. */
 bool interpreter_may_queue(const struct interpreter *in, uint64_t pc);
+/* Has nobody the lock of pending calls? Of a thread that stands still that means that it has not.
+ * True as well where it is not known where the lock is: then functions alone tell. */
+bool interpreter_queue_is_free(const struct interpreter *in);
 /*
  * Is the thread whose thread pointer (fs) this is the main thread of the interpreter, and does it
  * not have the GIL? The thread stands still. -EAGAIN: it has it; -ENOTSUP: another is the main one;

@@ -50,7 +50,8 @@ struct running {
 	struct page page;
 	struct remote remote;
 	uint64_t blocked; /* by the main thread, when it was not touched yet */
-	bool runs;        /* the thread that is checked runs, wherever in the interpreter */
+	bool queues;      /* the thread that is checked runs, and is to queue a call */
+	bool runs;        /* ... wherever in the interpreter */
 	enum where where; /* must the thread that is checked be */
 };
 
@@ -70,6 +71,8 @@ static int on_check(void *arg, const struct tracee_state *s, struct error *err)
 	if (process_start_ticks(r->pid, &ticks) < 0 || ticks != r->job->process->start_ticks)
 		return error_set(err, -ESRCH, "process %d is another one now", (int)r->pid);
 #ifdef __x86_64__
+	if (r->queues && !interpreter_queue_is_free(&r->in))
+		return -EAGAIN;
 	if (r->runs && !interpreter_may_queue(&r->in, s->regs.rip))
 		return -EAGAIN;
 	if (r->where != ANYWHERE && (r->where == IN_LOCK) != (s->regs.orig_rax == SYS_futex))
@@ -189,14 +192,15 @@ static void told(struct running *r, const char *how)
  */
 static int by_runner(struct running *r, int round, const struct remote_call *c, struct error *err)
 {
+	bool loop = round < RUNNER_TRY && r->in.loop[0];
+	const uint64_t *code = loop ? r->in.loop : r->in.text;
 	int rc = -EAGAIN;
 
-	if (round < RUNNER_TRY && r->in.loop[0])
-		return remote_by_runner(&r->remote, r->pid, r->in.loop[0], r->in.loop[1], c, err);
-	r->runs = true;
-	if (r->in.text[1])
-		rc = remote_by_runner(&r->remote, r->pid, r->in.text[0], r->in.text[1], c, err);
-	r->runs = false;
+	r->queues = true;
+	r->runs = !loop;
+	if (code[1])
+		rc = remote_by_runner(&r->remote, r->pid, code[0], code[1], c, err);
+	r->queues = r->runs = false;
 	return rc;
 }
 

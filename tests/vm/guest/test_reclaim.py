@@ -5,6 +5,7 @@ cgroup v2, swap, processes of another user, the loopback."""
 import json
 import os
 import pathlib
+import socket
 import subprocess
 
 import pytest
@@ -40,8 +41,15 @@ CACHES = DROP_IN.with_name("drop-caches.conf")
 SHIPPED = pathlib.Path("/usr/local/share/doc/memherd/examples/memherd-actd.service.d")
 
 
+def listens():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        return s.connect_ex("/run/memherd/actd.sock") == 0
+
+
 def restart_actd():
     run("systemctl", "restart", "memherd-actd")
+    # 'active' before it listens, and can_act is what the agent told last
+    wait_until("memherd-actd to listen", listens, 30)
     wait_until("memherd-actd to be active", lambda: active("memherd-actd"), 30)
     wait_until("the host to take commands", lambda: items("/hosts")[0]["can_act"], 60)
 
