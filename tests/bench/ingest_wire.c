@@ -249,6 +249,14 @@ static void measure(unsigned hosts, unsigned rounds, unsigned per_frame)
 	       samples / (double)before * 1e6);
 }
 
+/* All windows are over by now: what waits for a host's next rounds goes out as they are sealed. */
+static int64_t start_of(unsigned rounds)
+{
+	int64_t now = clock_wall_us() - USEC_PER_SEC * 60;
+
+	return now - now % (FLEET_ROUNDS * FLEET_STEP_US) - rounds * FLEET_STEP_US;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct sessions_ops sessions_ops;
@@ -257,7 +265,7 @@ int main(int argc, char **argv)
 	unsigned hosts = argc == 4 ? (unsigned)atoi(argv[1]) : 0;
 	unsigned per_frame = hosts ? (unsigned)atoi(argv[3]) : 1;
 	unsigned rounds = hosts ? (unsigned)atoi(argv[2]) * 360 / per_frame * per_frame : 0;
-	int64_t from_us = clock_wall_us() - (rounds + 60) * FLEET_STEP_US;
+	int64_t from_us = start_of(rounds);
 	struct embedded_config ecfg = {.dir = dir};
 	struct registry registry;
 	struct listener *listener;
