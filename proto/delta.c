@@ -204,6 +204,7 @@ static int be_born(struct delta_state *s, const struct wire_tick *t, struct erro
 		slot->live = true;
 		slot->pid = p->pid;
 		slot->start_ticks = p->start_ticks;
+		slot->key = identity_process(s->boot_id, p->pid, p->start_ticks);
 	}
 	return 0;
 }
@@ -368,10 +369,12 @@ int delta_apply(struct delta_state *s, const struct wire_tick *tick, struct erro
 {
 	int rc;
 
-	if (tick->keyframe)
+	if (tick->keyframe) {
 		clear(s);
-	else if (!s->ready)
+		memcpy(s->boot_id, tick->boot_id, sizeof(s->boot_id));
+	} else if (!s->ready) {
 		return error_set(err, -ENODATA, "tick: a delta without a keyframe before it");
+	}
 	rc = apply(s, tick, err);
 	s->ready = rc == 0;
 	return rc;

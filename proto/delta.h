@@ -18,6 +18,7 @@ struct delta_slot {
 	bool told; /* decoder: strings were announced in this stream */
 	uint32_t pid;
 	uint64_t start_ticks;
+	int64_t key;                    /* decoder: identity_process() */
 	int64_t v[METRIC_PYTHON_FIRST]; /* METRIC_ABSENT where not had */
 	int64_t *python;                /* METRIC_PYTHON_COUNT of them; NULL = all absent */
 };
@@ -46,7 +47,8 @@ struct delta_state {
 	size_t n_slots; /* capacity */
 	struct delta_objects objects[DELTA_KINDS];
 	int64_t host[HOST_METRIC_COUNT];
-	bool ready; /* decoder: a keyframe has come */
+	bool ready;          /* decoder: a keyframe has come */
+	uint8_t boot_id[16]; /* decoder: from the last keyframe */
 };
 
 /* NULL when no object of that kind has the id now. */

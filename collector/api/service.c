@@ -60,13 +60,12 @@ static void add_rows(struct lives *l, const struct db_result *r)
 /* CPU time in memory counts from the process's start, in a life from when it was first seen. */
 static double cpu_offset(const struct life *life, const struct python_history *h)
 {
-	const int64_t *cpu = h->v[PYTHON_OF_CPU];
 	int64_t at = METRIC_ABSENT;
 
 	for (unsigned i = 0; i < h->n && (at == METRIC_ABSENT || !life->n ||
-					  h->t_us[i] <= life->p[life->n - 1].t_us);
+					  h->points[i].t_us <= life->p[life->n - 1].t_us);
 	     i++)
-		at = cpu[i];
+		at = h->points[i].v[PYTHON_OF_CPU];
 	return (life->n ? life->p[life->n - 1].cpu_s : 0) -
 	       (at == METRIC_ABSENT ? NAN : (double)at / MS);
 }
@@ -76,10 +75,11 @@ static void add_history(struct life *life, const struct python_history *h)
 	double offset = cpu_offset(life, h);
 
 	for (unsigned i = 0; i < h->n; i++) {
-		int64_t cpu = h->v[PYTHON_OF_CPU][i];
+		int64_t cpu = h->points[i].v[PYTHON_OF_CPU];
 
-		if (h->v[PYTHON_OF_RSS][i] != METRIC_ABSENT)
-			life_add(life, h->t_us[i], (double)h->v[PYTHON_OF_RSS][i] * KIB,
+		if (h->points[i].v[PYTHON_OF_RSS] != METRIC_ABSENT)
+			life_add(life, h->points[i].t_us,
+				 (double)h->points[i].v[PYTHON_OF_RSS] * KIB,
 				 cpu == METRIC_ABSENT ? NAN : (double)cpu / MS + offset);
 	}
 }

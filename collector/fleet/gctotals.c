@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/fleet/gctotals.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,12 +34,21 @@ static uint64_t risen(int64_t before, int64_t now)
 		       : (uint64_t)(now - before);
 }
 
+static bool same(const int64_t before[METRIC_COUNT], const int64_t now[METRIC_COUNT])
+{
+	return memcmp(before + METRIC_GC0, now + METRIC_GC0, GCTOTALS_GENERATIONS * sizeof(*now)) ==
+		       0 &&
+	       before[METRIC_COLLECTED] == now[METRIC_COLLECTED] &&
+	       before[METRIC_UNCOLLECTABLE] == now[METRIC_UNCOLLECTABLE];
+}
+
 void gctotals_add(struct gctotal **all, const char *service, const int64_t before[METRIC_COUNT],
 		  const int64_t now[METRIC_COUNT])
 {
 	struct gctotal *t;
 
-	if (now[METRIC_GC0] == METRIC_ABSENT)
+	/* what stands still was told before */
+	if (now[METRIC_GC0] == METRIC_ABSENT || same(before, now))
 		return;
 	t = find_or_add(all, service);
 	if (!t)

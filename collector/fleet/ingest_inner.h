@@ -20,10 +20,9 @@ struct stream_key {
 struct stream {
 	struct stream_key key;
 	int64_t conn;
-	uint64_t applied;    /* last number taken into memory */
-	uint64_t put;        /* last number given to the store, as this connection tells it */
-	int64_t skew_us;     /* of the agent's clock, as used for its samples */
-	uint8_t boot_id[16]; /* from its last keyframe */
+	uint64_t applied; /* last number taken into memory */
+	uint64_t put;     /* last number given to the store, as this connection tells it */
+	int64_t skew_us;  /* of the agent's clock, as used for its samples */
 	struct delta_state delta;
 	UT_hash_handle hh;
 };

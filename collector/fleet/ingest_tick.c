@@ -52,8 +52,7 @@ static int64_t *exits_of(struct taking *k, const struct wire_tick *tick, size_t 
 		uint32_t id = tick->exited[i];
 
 		if (id < s->delta.n_slots && s->delta.slots[id].live)
-			ids[(*ret_n)++] = identity_process(s->boot_id, s->delta.slots[id].pid,
-							   s->delta.slots[id].start_ticks);
+			ids[(*ret_n)++] = s->delta.slots[id].key;
 	}
 	return ids;
 }
@@ -125,7 +124,8 @@ static void take_births(struct taking *k, const struct wire_tick *tick, int64_t 
 {
 	for (size_t i = 0; i < tick->n_born; i++) {
 		const struct wire_process *info = &tick->born[i];
-		int64_t id = identity_process(k->stream->boot_id, info->pid, info->start_ticks);
+		int64_t id =
+			identity_process(k->stream->delta.boot_id, info->pid, info->start_ticks);
 		bool was_known = registry_find_process(k->host, id) != NULL;
 		struct process *p = registry_process(k->host, id, info, t_us);
 
@@ -134,7 +134,8 @@ static void take_births(struct taking *k, const struct wire_tick *tick, int64_t 
 		p->announced_us = t_us;
 		p->cgroup_id = cgroup_of(k->stream, info);
 		if (k->pack && !(was_known && info->known))
-			pack_birth(k->pack, k->stream->boot_id, p, t_us, info->fresh && !was_known);
+			pack_birth(k->pack, k->stream->delta.boot_id, p, t_us,
+				   info->fresh && !was_known);
 	}
 }
 
@@ -175,31 +176,38 @@ static struct process *process_at(const struct taking *k, size_t id)
 
 	if (!slot || !slot->live)
 		return NULL;
-	return registry_find_process(k->host, identity_process(k->stream->boot_id, slot->pid,
-							       slot->start_ticks));
+	return registry_find_process(k->host, slot->key);
 }
 
+static void take_process(struct taking *k, struct process *p, const struct delta_slot *slot,
+			 int64_t t_us)
+{
+	struct ingest *in = k->in;
+	int64_t v[METRIC_COUNT];
+
+	registry_drop_interpreters(p, t_us);
+	delta_values(slot, v);
+	gctotals_add(&k->host->gc, p->service, p->v, v);
+	registry_sample(p, v, t_us);
+	into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, v);
+	if (in->ops->on_process)
+		in->ops->on_process(in->arg, k->host, p, t_us);
+	in->stats.samples++;
+}
+
+/* One is looked up while the one before is worked on; none leaves the registry meanwhile. */
 static void take_processes(struct taking *k, int64_t t_us)
 {
 	const struct delta_state *d = &k->stream->delta;
-	struct ingest *in = k->in;
+	struct process *p, *next = process_at(k, 0);
 
 	for (size_t id = 0; id < d->n_slots; id++) {
-		const struct delta_slot *slot = &d->slots[id];
-		int64_t v[METRIC_COUNT];
-		struct process *p;
-
-		p = process_at(k, id);
-		if (!p)
-			continue;
-		registry_drop_interpreters(p, t_us);
-		delta_values(slot, v);
-		gctotals_add(&k->host->gc, p->service, p->v, v);
-		registry_sample(p, v, t_us);
-		into_window(k, SERIES_OF_PROCESS(k->host->host_id, p->proc_id), t_us, v);
-		if (in->ops->on_process)
-			in->ops->on_process(in->arg, k->host, p, t_us);
-		in->stats.samples++;
+		p = next;
+		next = process_at(k, id + 1);
+		if (next)
+			registry_expect(next);
+		if (p)
+			take_process(k, p, &d->slots[id], t_us);
 	}
 }
 
@@ -276,10 +284,8 @@ int ingest_take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 	rc = delta_apply(&k->stream->delta, &tick, err);
 	if (rc < 0)
 		return rc;
-	if (tick.keyframe) {
-		memcpy(k->stream->boot_id, tick.boot_id, sizeof(k->stream->boot_id));
+	if (tick.keyframe)
 		memcpy(k->host->boot_id, tick.boot_id, sizeof(k->host->boot_id));
-	}
 	k->host->interval_ms = tick.interval_ms;
 	take_cgroups(k, &tick, t_us);
 	take_gone(k, gone, n_gone, t_us);
@@ -307,11 +313,11 @@ int ingest_store_tick_again(struct taking *k, const struct wire_rec *r, struct e
 		return rc;
 	for (size_t i = 0; i < tick.n_born; i++) {
 		const struct wire_process *b = &tick.born[i];
-		int64_t id = identity_process(k->stream->boot_id, b->pid, b->start_ticks);
+		int64_t id = identity_process(k->stream->delta.boot_id, b->pid, b->start_ticks);
 		const struct process *p = registry_find_process(k->host, id);
 
 		if (p && !b->known)
-			pack_birth(k->pack, k->stream->boot_id, p, t_us, b->fresh);
+			pack_birth(k->pack, k->stream->delta.boot_id, p, t_us, b->fresh);
 	}
 	for (size_t i = 0; i < tick.n_cgroups; i++) {
 		const struct cgroup *g =

@@ -38,7 +38,7 @@ int ingest_take_event(struct taking *k, const struct wire_rec *r, struct error *
 	if (rc < 0)
 		return rc;
 	/* A stream without ticks knows no boot but the one that its events tell. */
-	boot_id = e.has_boot_id ? e.boot_id : k->stream->boot_id;
+	boot_id = e.has_boot_id ? e.boot_id : k->stream->delta.boot_id;
 	t_us = ingest_time(k->stream, e.t_wall_us);
 	if (death_of(&e, boot_id, &d))
 		take_death(k, &e, boot_id, &d, t_us);
@@ -152,7 +152,6 @@ int ingest_take_snapshot(struct taking *k, const struct wire_rec *r, struct erro
 	if (snapshot_doc_init(&doc, k->host, &snapshot) < 0)
 		pack_fail(k->pack);
 	else
-		pack_snapshot(k->pack, &snapshot, &doc,
-			      ingest_time(k->stream, snapshot.t_wall_us));
+		pack_snapshot(k->pack, &snapshot, &doc, ingest_time(k->stream, snapshot.t_wall_us));
 	return 0;
 }

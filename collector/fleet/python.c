@@ -45,30 +45,22 @@ bool python_told(const int64_t v[METRIC_COUNT])
 
 /* ---- history ---- */
 
-static void move_point(struct python_history *h, unsigned from, unsigned to)
-{
-	h->t_us[to] = h->t_us[from];
-	for (unsigned s = 0; s < PYTHON_SERIES; s++)
-		h->v[s][to] = h->v[s][from];
-}
-
 /* Every second point goes, the newest stays. */
 static void halve(struct python_history *h)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = (h->n + 1) % 2; i < h->n; i += 2)
-		move_point(h, i, kept++);
+		h->points[kept++] = h->points[i];
 	h->n = kept;
 	h->step_us *= 2;
 }
 
-static void set_point(struct python_history *h, unsigned at, const int64_t v[METRIC_COUNT],
-		      int64_t t_us)
+static void set_point(struct python_point *p, const int64_t v[METRIC_COUNT], int64_t t_us)
 {
-	h->t_us[at] = t_us;
+	p->t_us = t_us;
 	for (unsigned s = 0; s < PYTHON_SERIES; s++)
-		h->v[s][at] = v[metric_of[s]];
+		p->v[s] = v[metric_of[s]];
 }
 
 void python_take(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us)
@@ -77,21 +69,20 @@ void python_take(struct python *p, const int64_t v[METRIC_COUNT], int64_t t_us)
 
 	if (!h->step_us)
 		h->step_us = PYTHON_STEP_MIN_US;
-	if (h->n && t_us < h->t_us[h->n - 1])
+	if (h->n && t_us < h->points[h->n - 1].t_us)
 		return;
 	if (h->n && t_us - h->began_us < h->step_us) {
-		set_point(h, h->n - 1, v, t_us);
+		set_point(&h->points[h->n - 1], v, t_us);
 		return;
 	}
 	if (h->n == PYTHON_POINTS && h->step_us < PYTHON_STEP_MAX_US)
 		halve(h);
 	if (h->n == PYTHON_POINTS) {
-		for (unsigned i = 1; i < h->n; i++)
-			move_point(h, i, i - 1);
 		h->n--;
+		memmove(h->points, h->points + 1, h->n * sizeof(h->points[0]));
 	}
 	h->began_us = t_us;
-	set_point(h, h->n++, v, t_us);
+	set_point(&h->points[h->n++], v, t_us);
 }
 
 bool python_added(const struct python_history *h, enum python_series s, int64_t span_us,
@@ -103,16 +94,17 @@ bool python_added(const struct python_history *h, enum python_series s, int64_t 
 	int64_t to = 0;
 
 	for (unsigned i = 0; i < h->n; i++) {
-		int64_t v = h->v[s][i];
+		const struct python_point *p = &h->points[i];
+		int64_t v = p->v[s];
 
-		if (v == METRIC_ABSENT || h->t_us[i] < h->t_us[h->n - 1] - span_us)
+		if (v == METRIC_ABSENT || p->t_us < h->points[h->n - 1].t_us - span_us)
 			continue;
 		if (before == METRIC_ABSENT)
-			from = h->t_us[i];
+			from = p->t_us;
 		else
 			added += v >= before ? v - before : v;
 		before = v;
-		to = h->t_us[i];
+		to = p->t_us;
 	}
 	if (before == METRIC_ABSENT || to <= from)
 		return false;

@@ -33,12 +33,16 @@ enum python_series {
 #define PYTHON_STEP_MIN_US 2000000LL
 #define PYTHON_STEP_MAX_US (64 * PYTHON_STEP_MIN_US)
 
+struct python_point {
+	int64_t t_us;
+	int64_t v[PYTHON_SERIES];
+};
+
 struct python_history {
 	int64_t step_us;
 	int64_t began_us; /* of the newest point's step; its time and figures move on within it */
 	unsigned n;
-	int64_t t_us[PYTHON_POINTS]; /* oldest first */
-	int64_t v[PYTHON_SERIES][PYTHON_POINTS];
+	struct python_point points[PYTHON_POINTS]; /* oldest first */
 };
 
 /* The types of a census that are remembered: growth is among the large ones. */

@@ -7,6 +7,7 @@
 #define CULPRIT_SPAN_US (30 * 60 * 1000000LL)
 /* Below this a forecast is a guess (rules.md 4). */
 #define FORECAST_MIN_R2 0.6
+#define CACHE_LINE      64
 
 void registry_init(struct registry *r)
 {
@@ -412,6 +413,15 @@ void registry_posture(struct host *h, const char *findings, int64_t t_us)
 }
 
 /* ---- samples ---- */
+
+void registry_expect(const struct process *p)
+{
+	for (size_t i = 0; i < sizeof(p->v); i += CACHE_LINE)
+		__builtin_prefetch((const char *)p->v + i, 1);
+	__builtin_prefetch(&p->rss, 1);
+	if (p->python)
+		__builtin_prefetch(p->python);
+}
 
 void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us)
 {

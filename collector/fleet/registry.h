@@ -46,6 +46,10 @@ struct interpreter {
 
 struct process {
 	int64_t proc_id;
+	UT_hash_handle hh;                /* in host->processes by proc_id */
+	struct python *python;            /* NULL: no interpreter was told of */
+	struct interpreter *interpreters; /* by number; none where there is one */
+	size_t n_interpreters;
 	int32_t host_id;
 	uint32_t pid;
 	uint64_t start_ticks;
@@ -63,13 +67,9 @@ struct process {
 	uint32_t rev;      /* rises when one of the strings changed */
 	int64_t first_seen_us;
 	int64_t last_seen_us;
-	int64_t announced_us;             /* time of the tick that last announced it */
-	int64_t v[METRIC_COUNT];          /* KiB, counts, ms; METRIC_ABSENT */
-	struct trend rss;                 /* KiB */
-	struct python *python;            /* NULL: no interpreter was told of */
-	struct interpreter *interpreters; /* by number; none where there is one */
-	size_t n_interpreters;
-	UT_hash_handle hh; /* in host->processes by proc_id */
+	int64_t announced_us;    /* time of the tick that last announced it */
+	int64_t v[METRIC_COUNT]; /* KiB, counts, ms; METRIC_ABSENT */
+	struct trend rss;        /* KiB */
 };
 
 /* A memory cgroup. What its agent says of it is kept while it is there. */
@@ -160,6 +160,8 @@ struct process *registry_process(struct host *h, int64_t proc_id, const struct w
 struct process *registry_find_process(struct host *h, int64_t proc_id);
 struct process *registry_find_pid(struct host *h, uint32_t pid);
 void registry_remove_process(struct host *h, struct process *p);
+/* registry_sample() of it comes soon: its memory is asked for ahead. */
+void registry_expect(const struct process *p);
 /* Takes new values and moves the trend on. */
 void registry_sample(struct process *p, const int64_t v[METRIC_COUNT], int64_t t_us);
 void registry_host_sample(struct host *h, const int64_t v[HOST_METRIC_COUNT], int64_t t_us);

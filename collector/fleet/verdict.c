@@ -21,10 +21,10 @@ static void set_growth(struct leak_evidence *e, enum leak_series to, const struc
 	size_t n = 0;
 
 	for (unsigned i = 0; i < h->n; i++)
-		if (h->v[from][i] != METRIC_ABSENT)
+		if (h->points[i].v[from] != METRIC_ABSENT)
 			p[n++] = (struct trend_point){
-				.t = (double)(h->t_us[i] - h->t_us[0]) / USEC_PER_SEC,
-				.v = (double)h->v[from][i] * KIB,
+				.t = (double)(h->points[i].t_us - h->points[0].t_us) / USEC_PER_SEC,
+				.v = (double)h->points[i].v[from] * KIB,
 			};
 	if (n && p[n - 1].t - p[0].t >= SPAN_MIN_S)
 		leak_take_samples(e, to, p, n);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "collector/store/series.h"
+#include "collector/store/window_figures.h"
 #include "common/buf.h"
 #include "common/error.h"
 
@@ -28,16 +29,6 @@ struct window_set;
 struct point {
 	int64_t t_us;
 	int64_t v;
-};
-
-/* Figures over the samples of one process in one window; METRIC_ABSENT where there was none. */
-struct window_figures {
-	int64_t rss_min, rss_max, rss_avg, rss_first, rss_last; /* KiB */
-	int64_t anon_last, swap_max;                            /* KiB */
-	int64_t cpu_ms, majflt, gc2, collected, uncollectable;  /* increase; a restart of a counter
-								 * counts from 0 */
-	bool has_slope;
-	double rss_slope; /* KiB per hour, least squares */
 };
 
 /* window_us: length of a window. max_bytes: bound on the memory; adding beyond is refused. */

@@ -56,7 +56,7 @@ static void counters_are_added_up_over_the_newest_points(void **state unused_arg
 	assert_true(added >= 600 && added <= 720);
 	assert_false(python_added(&p->history, PYTHON_OF_GC_TIME, 7200 * SEC, &added, &span));
 	python_take(p, v, START); /* of long ago */
-	assert_int_equal(p->history.t_us[p->history.n - 1], START + 3600 * SEC);
+	assert_int_equal(p->history.points[p->history.n - 1].t_us, START + 3600 * SEC);
 	python_free(&p);
 	assert_null(p);
 }
