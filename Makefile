@@ -108,7 +108,7 @@ $(B)/%.o: %.c | $(GEN_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 # Loops over columns: vectorized, they take half the time.
-$(patsubst %.c,$(B)/%.o,$(wildcard collector/store/chunk*.c)): CFLAGS += $(if $(filter release,$(VARIANT)),-O3)
+$(patsubst %.c,$(B)/%.o,$(wildcard collector/store/chunk*.c) collector/store/open_chunk.c): CFLAGS += $(if $(filter release,$(VARIANT)),-O3)
 # protobuf-c's code is not ours to warn about.
 $(B)/$(GEN)/%.o: CFLAGS += -w
 

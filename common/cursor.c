@@ -53,18 +53,19 @@ uint32_t cursor_be32(struct cursor *c)
 uint64_t cursor_varint(struct cursor *c)
 {
 	uint64_t v = 0;
+	unsigned shift = 0;
 
-	for (unsigned shift = 0; shift < 70; shift += 7) {
-		const uint8_t *p = cursor_bytes(c, 1);
+	for (const uint8_t *p = c->p; !c->bad && p < c->end && shift < 70; shift += 7) {
+		uint8_t byte = *p++;
 
-		if (!p)
-			return 0;
 		/* The tenth byte has room for one bit. */
-		if (shift == 63 && *p > 1)
+		if (shift == 63 && byte > 1)
 			break;
-		v |= (uint64_t)(*p & 0x7f) << shift;
-		if (!(*p & 0x80))
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			c->p = p;
 			return v;
+		}
 	}
 	c->bad = true;
 	return 0;

@@ -50,18 +50,27 @@ static uint8_t *put_varint(uint8_t *p, uint64_t v)
 	return p;
 }
 
+/* Most take one byte or two, as the data please: no branch tells those apart. */
 static uint8_t *put_zigzag(uint8_t *p, int64_t v)
 {
-	return put_varint(p, (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0));
+	uint64_t w = (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0);
+	unsigned more = w >= 0x80;
+
+	if (w >= 1 << 14)
+		return put_varint(p, w);
+	p[0] = (uint8_t)((w & 0x7f) | more << 7);
+	p[1] = (uint8_t)(w >> 7);
+	return p + 1 + more;
 }
 
 /* Zeros are counted: '0 extra' stands for extra + 1 of them. */
 static uint8_t *put_zeros(uint8_t *p, size_t zeros)
 {
-	if (!zeros)
-		return p;
-	*p++ = 0;
-	return put_varint(p, zeros - 1);
+	p[0] = 0;
+	if (zeros > 0x80)
+		return put_varint(p + 1, zeros - 1);
+	p[1] = (uint8_t)(zeros - 1);
+	return p + 2 * (zeros != 0);
 }
 
 /* ---- a column ---- */
@@ -107,16 +116,52 @@ static uint64_t gcd_of(uint64_t a, uint64_t b)
 	return a;
 }
 
-/* Of differences; 0 = all are 0. Most are multiples of what was found by then. */
-static uint64_t common_divisor(const int64_t *d, size_t n)
+/* The values of a column that are present, told by the first and by those that differ from the one
+ * before. */
+struct changes {
+	int64_t first;
+	size_t present;
+	size_t n;
+	int64_t *d;   /* differences, none of them 0 */
+	uint16_t *at; /* of which value, counted from the first present one, 0 */
+};
+
+/* Zeros come and go as the data please: each is written, and the next one written over it. */
+static void change(struct changes *c, int64_t d, size_t at)
+{
+	c->d[c->n] = d;
+	c->at[c->n] = (uint16_t)at;
+	c->n += d != 0;
+}
+
+static void find_changes(const int64_t *v, size_t n, struct changes *c)
+{
+	int64_t before;
+	size_t i = 0;
+
+	while (v[i] == METRIC_ABSENT)
+		i++;
+	c->first = before = v[i];
+	c->present = 1;
+	c->n = 0;
+	for (i++; i < n; i++) {
+		if (v[i] == METRIC_ABSENT)
+			continue;
+		change(c, minus(v[i], before), c->present++);
+		before = v[i];
+	}
+}
+
+/* 0 = there are none. Most are multiples of what was found by then. */
+static uint64_t common_divisor(const struct changes *c)
 {
 	struct divisor by = {0};
 	uint64_t g = 0;
 
-	for (size_t i = 0; i < n && g != 1; i++) {
-		uint64_t m = magnitude(d[i]);
+	for (size_t i = 0; i < c->n && g != 1; i++) {
+		uint64_t m = magnitude(c->d[i]);
 
-		if (m == 0 || (g && divides(&by, m)))
+		if (g && divides(&by, m))
 			continue;
 		g = gcd_of(g, m);
 		by = divisor_of(g);
@@ -124,21 +169,17 @@ static uint64_t common_divisor(const int64_t *d, size_t n)
 	return g >> 62 ? 1 : g; /* has to leave room for the flag */
 }
 
-static uint8_t *put_differences(uint8_t *p, const int64_t *d, size_t n, uint64_t gcd)
+static uint8_t *put_changes(uint8_t *p, const struct changes *c, uint64_t gcd)
 {
 	struct divisor by = divisor_of(gcd);
-	size_t zeros = 0;
+	size_t next = 1;
 
-	for (size_t i = 0; i < n; i++) {
-		if (d[i] == 0) {
-			zeros++;
-			continue;
-		}
-		p = put_zeros(p, zeros);
-		p = put_zigzag(p, divide(&by, d[i]));
-		zeros = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		p = put_zeros(p, c->at[i] - next);
+		p = put_zigzag(p, divide(&by, c->d[i]));
+		next = c->at[i] + 1u;
 	}
-	return put_zeros(p, zeros);
+	return put_zeros(p, c->present - next);
 }
 
 static uint8_t *put_holes(uint8_t *p, const int64_t *v, size_t n)
@@ -171,38 +212,22 @@ static uint8_t *put_constant(uint8_t *p, int64_t v)
 	return v ? put_zigzag(p, v) : p;
 }
 
-/* Differences between the values that are present; the number of those. */
-static size_t differences(const int64_t *v, size_t n, int64_t *d)
+/* c: room for n changes. */
+static uint8_t *put_values(uint8_t *p, const int64_t *v, size_t n, struct changes *c)
 {
-	int64_t before = 0;
-	size_t count = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (v[i] == METRIC_ABSENT)
-			continue;
-		d[count++] = minus(v[i], before);
-		before = v[i];
-	}
-	return count;
-}
-
-/* d: scratch for n. */
-static uint8_t *put_values(uint8_t *p, const int64_t *v, size_t n, int64_t *d)
-{
-	size_t count;
 	uint64_t gcd;
 
 	if (is_constant(v, n))
 		return put_constant(p, v[0]);
-	count = differences(v, n, d);
-	gcd = common_divisor(d + 1, count - 1);
-	p = put_varint(p, gcd << 1 | (count < n));
-	if (count < n)
+	find_changes(v, n, c);
+	gcd = common_divisor(c);
+	p = put_varint(p, gcd << 1 | (c->present < n));
+	if (c->present < n)
 		p = put_holes(p, v, n);
-	if (gcd == 0 && d[0] == 0)
+	if (gcd == 0 && c->first == 0)
 		return p;
-	p = put_zigzag(p, d[0]);
-	return gcd ? put_differences(p, d + 1, count - 1, gcd) : p;
+	p = put_zigzag(p, c->first);
+	return gcd ? put_changes(p, c, gcd) : p;
 }
 
 /* ---- times ---- */
@@ -234,11 +259,12 @@ static int64_t time_tolerance(int64_t step)
 }
 
 /* Each correction is against what a reader will have, so errors do not add up. */
-static uint8_t *put_times(uint8_t *p, const int64_t *t, size_t n, int64_t step, int64_t *d)
+static uint8_t *put_times(uint8_t *p, const int64_t *t, size_t n, int64_t step, struct changes *c)
 {
 	int64_t tolerance = time_tolerance(step), told = t[0];
-	bool plain = true;
 
+	c->present = n;
+	c->n = 0;
 	for (size_t i = 1; i < n; i++) {
 		int64_t off = t[i] - (told + step);
 
@@ -246,21 +272,39 @@ static uint8_t *put_times(uint8_t *p, const int64_t *t, size_t n, int64_t step, 
 			off = 0;
 		if (told + step + off < told) /* never backwards */
 			off = -step;
-		plain = plain && off == 0;
-		d[i - 1] = off;
+		change(c, off, i);
 		told += step + off;
 	}
-	return plain ? p : put_differences(p, d, n - 1, 1); /* an empty column says so */
+	return c->n ? put_changes(p, c, 1) : p; /* an empty column says so */
 }
 
 /* ---- the chunk ---- */
 
-/* Room for any column of n samples, and for its values. */
+/* What is to be encoded. */
+struct table {
+	const struct chunk_spec *spec;
+	size_t n;
+	const int64_t *values;
+	uint64_t still; /* columns of which only the first value is there */
+};
+
+/* Room for any column of the table. */
 struct scratch {
-	int64_t *plain;      /* a predicted column */
-	int64_t *difference; /* of n values */
+	int64_t *plain; /* a predicted column */
+	struct changes changes;
 	uint8_t *bytes;
 };
+
+static const int64_t *column_of(const struct table *t, unsigned k)
+{
+	return t->values + (size_t)k * t->n;
+}
+
+/* Its values, where what stands still has one. */
+static size_t length_of(const struct table *t, unsigned k)
+{
+	return t->still & UINT64_C(1) << k ? 1 : t->n;
+}
 
 static void put_column(struct buf *out, const struct scratch *s, const uint8_t *end)
 {
@@ -270,36 +314,51 @@ static void put_column(struct buf *out, const struct scratch *s, const uint8_t *
 	buf_put(out, s->bytes, len);
 }
 
-/* bounds: of each column. */
-static void find_bounds(const struct chunk_spec *spec, size_t n, const int64_t *values,
-			uint64_t *bounds)
+/* A bit for each column that a prediction makes or reads. */
+static uint64_t predicted_together(const struct chunk_spec *spec)
 {
-	uint64_t wanted = 0;
+	uint64_t columns = 0;
 
 	for (size_t i = 0; i < spec->n_predictors; i++) {
 		const struct chunk_predictor *p = &spec->predictors[i];
 
-		wanted |= UINT64_C(1) << p->column;
+		columns |= UINT64_C(1) << p->column;
 		for (unsigned k = 0; k < p->n_terms; k++)
-			wanted |= UINT64_C(1) << p->terms[k].column;
+			columns |= UINT64_C(1) << p->terms[k].column;
 	}
-	for (unsigned k = 0; k < spec->n_columns; k++)
+	return columns;
+}
+
+uint64_t chunk_still(const struct chunk_spec *spec, uint64_t still)
+{
+	uint64_t together = predicted_together(spec);
+
+	return (still & together) == together ? still : still & ~together;
+}
+
+/* Of each column that a prediction makes or reads. */
+static void find_bounds(const struct table *t, uint64_t *bounds)
+{
+	uint64_t wanted = predicted_together(t->spec);
+
+	for (unsigned k = 0; k < t->spec->n_columns; k++)
 		if (wanted & UINT64_C(1) << k)
-			bounds[k] = predict_bound(values + (size_t)k * n, n);
+			bounds[k] = predict_bound(column_of(t, k), length_of(t, k));
 }
 
 /* What is stored of column k: its values or how far they are from their prediction. */
-static int residuals(const struct chunk_spec *spec, size_t n, const int64_t *values,
-		     const uint64_t *bounds, unsigned k, struct scratch *s, const int64_t **ret)
+static int residuals(const struct table *t, const uint64_t *bounds, unsigned k, struct scratch *s,
+		     const int64_t **ret)
 {
-	const struct chunk_predictor *p = predictor_of(spec, k);
+	const struct chunk_predictor *p = predictor_of(t->spec, k);
+	size_t n = length_of(t, k);
 	struct predict_terms terms;
 
-	*ret = values + (size_t)k * n;
+	*ret = column_of(t, k);
 	if (!p)
 		return 0;
 	for (unsigned i = 0; i < p->n_terms; i++) {
-		terms.v[i] = values + (size_t)p->terms[i].column * n;
+		terms.v[i] = column_of(t, p->terms[i].column);
 		terms.bound[i] = bounds[p->terms[i].column];
 	}
 	memcpy(s->plain, *ret, n * sizeof(*s->plain));
@@ -307,20 +366,22 @@ static int residuals(const struct chunk_spec *spec, size_t n, const int64_t *val
 	return predict_subtract(p, &terms, n, s->plain, bounds[k]);
 }
 
-static int encode_columns(const struct chunk_spec *spec, size_t n, const int64_t *values,
-			  struct scratch *s, struct buf *out)
+static int encode_columns(const struct table *t, struct scratch *s, struct buf *out)
 {
 	uint64_t bounds[CHUNK_MAX_COLUMNS];
 	int rc = 0;
 
-	find_bounds(spec, n, values, bounds);
-	buf_varint(out, spec->n_columns);
-	for (unsigned k = 0; k < spec->n_columns && rc == 0; k++) {
-		const int64_t *stored;
+	find_bounds(t, bounds);
+	buf_varint(out, t->spec->n_columns);
+	for (unsigned k = 0; k < t->spec->n_columns && rc == 0; k++) {
+		const int64_t *v;
 
-		rc = residuals(spec, n, values, bounds, k, s, &stored);
+		rc = residuals(t, bounds, k, s, &v);
 		if (rc == 0)
-			put_column(out, s, put_values(s->bytes, stored, n, s->difference));
+			put_column(out, s,
+				   length_of(t, k) == 1
+					   ? put_constant(s->bytes, v[0])
+					   : put_values(s->bytes, v, t->n, &s->changes));
 	}
 	return rc;
 }
@@ -328,7 +389,15 @@ static int encode_columns(const struct chunk_spec *spec, size_t n, const int64_t
 int chunk_encode(const struct chunk_spec *spec, size_t n, const int64_t *times_ms,
 		 const int64_t *values, struct buf *out)
 {
+	return chunk_encode_still(spec, n, times_ms, values, 0, out);
+}
+
+int chunk_encode_still(const struct chunk_spec *spec, size_t n, const int64_t *times_ms,
+		       const int64_t *values, uint64_t still, struct buf *out)
+{
+	const struct table t = {spec, n, values, chunk_still(spec, still)};
 	auto_free int64_t *room = NULL;
+	auto_free uint16_t *at = NULL;
 	struct scratch s;
 	int64_t step;
 	int rc;
@@ -339,15 +408,18 @@ int chunk_encode(const struct chunk_spec *spec, size_t n, const int64_t *times_m
 		if (times_ms[i] < times_ms[i - 1] || times_ms[i] - times_ms[0] > CHUNK_MAX_SPAN_MS)
 			return -EINVAL;
 	room = malloc(2 * n * sizeof(*room) + COLUMN_ROOM(n));
-	if (!room)
+	at = malloc(n * sizeof(*at));
+	if (!room || !at)
 		return -ENOMEM;
-	s = (struct scratch){room, room + n, (uint8_t *)(room + 2 * n)};
+	s = (struct scratch){.plain = room,
+			     .changes = {.d = room + n, .at = at},
+			     .bytes = (uint8_t *)(room + 2 * n)};
 	step = step_of(times_ms, n);
 	buf_u8(out, CHUNK_CODEC);
 	buf_varint(out, n);
 	buf_zigzag(out, times_ms[0]);
 	buf_varint(out, (uint64_t)step);
-	put_column(out, &s, put_times(s.bytes, times_ms, n, step, s.difference));
-	rc = encode_columns(spec, n, values, &s, out);
+	put_column(out, &s, put_times(s.bytes, times_ms, n, step, &s.changes));
+	rc = encode_columns(&t, &s, out);
 	return rc < 0 ? rc : buf_status(out);
 }

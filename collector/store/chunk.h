@@ -73,6 +73,15 @@ extern const struct chunk_spec chunk_interpreter_spec; /* enum interpreter_metri
 int chunk_encode(const struct chunk_spec *spec, size_t n, const int64_t *times_ms,
 		 const int64_t *values, struct buf *out) must_use;
 
+/*
+ * As chunk_encode(), where the caller knows columns that stand still, a bit each in still: all of
+ * their values are the first, and of those that chunk_still() gives back only the first is read. (A
+ * column of a prediction is among them when all of the prediction's are.)
+ */
+int chunk_encode_still(const struct chunk_spec *spec, size_t n, const int64_t *times_ms,
+		       const int64_t *values, uint64_t still, struct buf *out) must_use;
+uint64_t chunk_still(const struct chunk_spec *spec, uint64_t still);
+
 /* The number of samples, or -EBADMSG. */
 int chunk_samples(const uint8_t *data, size_t len, struct error *err) must_use;
 /* n as chunk_samples() said. -EBADMSG for bytes that no encoder made; -ENOMEM. */

@@ -18,8 +18,12 @@ static uint64_t tamed(uint64_t bound)
 
 uint64_t predict_bound(const int64_t *v, size_t n)
 {
-	uint64_t bits = 0;
+	uint64_t all = 0, bits = 0;
 
+	for (size_t i = 0; i < n; i++)
+		all |= (uint64_t)v[i];
+	if (all <= INT64_MAX) /* none is negative or absent: as good, and cheaper to know */
+		return tamed(all + 1);
 	for (size_t i = 0; i < n; i++)
 		bits |= predict_bits(v[i]);
 	return tamed(bits + 1);

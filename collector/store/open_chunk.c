@@ -205,34 +205,43 @@ static void fill(struct column *col, size_t to)
 	col->since = to;
 }
 
-/* Columns of n values; most stand still for long. */
-static void make_columns(const struct open_chunk *c, int64_t *times, int64_t *values)
+/* Columns of n values; most stand still: those are told in ret_still, and only their first value is
+ * there. */
+static void make_columns(const struct open_chunk *c, const struct chunk_spec *spec, int64_t *times,
+			 int64_t *values, uint64_t *ret_still)
 {
 	struct column columns[OPEN_CHUNK_COLUMNS];
 	struct cursor log = cursor_of(c->log, c->len);
+	uint64_t moved = 0;
 	int64_t ms = 0;
 
 	for (unsigned k = 0; k < c->columns; k++)
 		columns[k] = (struct column){values + (size_t)k * c->n, METRIC_ABSENT, 0};
 	for (size_t i = 0; i < c->n; i++) {
+		uint64_t changed;
+
 		times[i] = ms += cursor_zigzag(&log);
-		for (uint64_t left = cursor_varint(&log); left; left &= left - 1) {
-			struct column *col = &columns[__builtin_ctzll(left)];
+		changed = cursor_varint(&log);
+		moved |= i ? changed : 0;
+		for (; changed; changed &= changed - 1) {
+			struct column *col = &columns[__builtin_ctzll(changed)];
 
 			fill(col, i);
 			col->now = value_of(cursor_varint(&log), col->now);
 		}
 	}
+	*ret_still = chunk_still(spec, ~moved);
 	for (unsigned k = 0; k < c->columns; k++)
-		fill(&columns[k], c->n);
+		fill(&columns[k], *ret_still & UINT64_C(1) << k ? 1 : c->n);
 }
 
 int open_chunk_encode(const struct open_chunk *c, const struct chunk_spec *spec, struct buf *out)
 {
 	auto_free int64_t *times = malloc((size_t)c->n * (c->columns + 1) * sizeof(*times));
+	uint64_t still;
 
 	if (!times)
 		return -ENOMEM;
-	make_columns(c, times, times + c->n);
-	return chunk_encode(spec, c->n, times, times + c->n, out);
+	make_columns(c, spec, times, times + c->n, &still);
+	return chunk_encode_still(spec, c->n, times, times + c->n, still, out);
 }

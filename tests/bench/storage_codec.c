@@ -21,15 +21,27 @@ struct coded {
 	struct buf chunk;
 	int64_t *values; /* column-major */
 	int64_t *rows;   /* the same, sample by sample */
+	uint64_t still;  /* columns that stand still, as an open window knows them */
 	int64_t times[FLEET_ROUNDS];
 };
 
 static struct coded all[SERIES];
 static int64_t scratch[METRIC_COUNT * FLEET_ROUNDS];
 
-enum figure { ENCODE, DECODE_ALL, DECODE_RSS, DECODE_ANON, DECODE_TIMES, FLOOR, WINDOW, FIGURES };
+enum figure {
+	ENCODE,
+	ENCODE_BLIND,
+	DECODE_ALL,
+	DECODE_RSS,
+	DECODE_ANON,
+	DECODE_TIMES,
+	FLOOR,
+	WINDOW,
+	FIGURES
+};
 static const char *const names[] = {
 	[ENCODE] = "codec_encode ns_per_sample",
+	[ENCODE_BLIND] = "codec_encode_without_knowing_what_stands_still ns_per_sample",
 	[DECODE_ALL] = "codec_decode_all_columns ns_per_value",
 	[DECODE_RSS] = "codec_decode_rss ns_per_value",
 	[DECODE_ANON] = "codec_decode_anon ns_per_stored_value",
@@ -56,6 +68,12 @@ static void make(struct coded *c, unsigned i)
 			c->values[k * FLEET_ROUNDS + r] = p.v[k];
 		memcpy(c->rows + r * METRIC_COUNT, p.v, sizeof(p.v));
 	}
+	for (int k = 0; k < METRIC_COUNT; k++) {
+		const int64_t *v = c->values + k * FLEET_ROUNDS;
+
+		if (memcmp(v, v + 1, (FLEET_ROUNDS - 1) * sizeof(*v)) == 0)
+			c->still |= UINT64_C(1) << k;
+	}
 }
 
 static void must(int rc, const char *what)
@@ -71,14 +89,14 @@ static double since(int64_t before_us, double units)
 	return (double)(clock_cpu_us() - before_us) * 1e3 / units;
 }
 
-static double encode_all(void)
+static double encode_all(bool blind)
 {
 	int64_t before = clock_cpu_us();
 
 	for (int i = 0; i < SERIES; i++) {
 		buf_reset(&all[i].chunk);
-		must(chunk_encode(&chunk_process_spec, FLEET_ROUNDS, all[i].times, all[i].values,
-				  &all[i].chunk),
+		must(chunk_encode_still(&chunk_process_spec, FLEET_ROUNDS, all[i].times,
+					all[i].values, blind ? 0 : all[i].still, &all[i].chunk),
 		     "encode");
 	}
 	return since(before, SERIES * FLEET_ROUNDS);
@@ -184,10 +202,13 @@ int main(int argc, char **argv)
 
 	for (unsigned i = 0; i < SERIES; i++)
 		make(&all[i], i);
-	encode_all();
+	encode_all(true);
+	decode_all(true);
+	encode_all(false);
 	decode_all(true);
 	while (n < ROUNDS && (clock_boot_us() < end || n < 3)) {
-		rounds[ENCODE][n] = encode_all();
+		rounds[ENCODE][n] = encode_all(false);
+		rounds[ENCODE_BLIND][n] = encode_all(true);
 		rounds[DECODE_ALL][n] = decode_all(false);
 		rounds[DECODE_RSS][n] = decode_one(METRIC_RSS, 1);
 		/* itself and what it is predicted from: rss, file, shmem */

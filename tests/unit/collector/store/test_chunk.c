@@ -42,6 +42,33 @@ static void table_free(struct table *a)
 	free(a->v);
 }
 
+/* The same bytes when it is told what stands still, and then only first values are read of those.
+ */
+static void check_still(const struct chunk_spec *spec, const struct table *a, const struct buf *out)
+{
+	struct table b = table_new(a->n, spec->n_columns);
+	auto_buf struct buf again = BUF_INIT(64 << 20);
+	uint64_t still = 0, unread;
+
+	memcpy(b.v, a->v, a->n * spec->n_columns * sizeof(*b.v));
+	for (unsigned k = 0; k < spec->n_columns; k++) {
+		size_t i = 1;
+
+		while (i < a->n && a->v[k * a->n + i] == a->v[k * a->n])
+			i++;
+		still |= (uint64_t)(i == a->n) << k;
+	}
+	unread = chunk_still(spec, still);
+	assert_int_equal(unread & ~still, 0);
+	for (unsigned k = 0; k < spec->n_columns; k++)
+		for (size_t i = 1; i < a->n && (unread & UINT64_C(1) << k); i++)
+			b.v[k * a->n + i] = (int64_t)rnd(1000);
+	assert_int_equal(chunk_encode_still(spec, a->n, a->t, b.v, still, &again), 0);
+	assert_int_equal(again.len, out->len);
+	assert_memory_equal(again.data, out->data, out->len);
+	table_free(&b);
+}
+
 static void check_round_trip(const struct chunk_spec *spec, const struct table *a)
 {
 	struct table b = table_new(a->n, spec->n_columns);
@@ -50,6 +77,7 @@ static void check_round_trip(const struct chunk_spec *spec, const struct table *
 	int64_t slack = 100; /* of ten seconds */
 
 	assert_int_equal(chunk_encode(spec, a->n, a->t, a->v, &out), 0);
+	check_still(spec, a, &out);
 	assert_int_equal(chunk_samples(out.data, out.len, &err), (int)a->n);
 	assert_int_equal(chunk_decode(spec, out.data, out.len, a->n, b.v, &err), 0);
 	assert_memory_equal(a->v, b.v, a->n * spec->n_columns * sizeof(*a->v));
@@ -121,6 +149,47 @@ static void extremes_come_back(void **state unused_arg)
 			a.v[METRIC_SHMEM * a.n + i] = 7;
 	check_round_trip(&chunk_process_spec, &a);
 	table_free(&a);
+}
+
+/* Nothing moves, or only what predicts: what others are predicted from is read all the same. */
+static void what_stands_still_is_the_same_bytes(void **state unused_arg)
+{
+	for (unsigned moving = 0; moving <= METRIC_COUNT; moving++) {
+		struct table a = table_new(180, METRIC_COUNT);
+
+		for (size_t i = 0; i < a.n; i++) {
+			a.t[i] = (int64_t)i * 10000;
+			for (unsigned k = 0; k < METRIC_COUNT; k++)
+				a.v[k * a.n + i] = k % 7 == 6 ? METRIC_ABSENT : 100 * (k + 1);
+			if (moving < METRIC_COUNT)
+				a.v[moving * a.n + i] = (int64_t)rnd(3) * 4;
+		}
+		check_round_trip(&chunk_process_spec, &a);
+		table_free(&a);
+	}
+}
+
+/* Runs of zeros and words at the lengths where their bytes become more. */
+static void lengths_of_numbers_come_back(void **state unused_arg)
+{
+	static const int64_t steps[] = {1,    -1,   63,    64,    -64,     -65,
+					8191, 8192, -8192, -8193, 1 << 20, INT64_C(1) << 40};
+	static const size_t runs[] = {1, 2, 127, 128, 129, 130, 300};
+
+	for (size_t r = 0; r < ARRAY_SIZE(runs); r++) {
+		struct table a = table_new(ARRAY_SIZE(steps) * runs[r] + 7, HOST_METRIC_COUNT);
+		int64_t v = INT64_C(1) << 41;
+
+		for (size_t i = 0; i < a.n; i++) {
+			a.t[i] = (int64_t)i * 10000;
+			if (i && i % runs[r] == 0 && i / runs[r] <= ARRAY_SIZE(steps))
+				v += steps[i / runs[r] - 1];
+			for (unsigned k = 0; k < HOST_METRIC_COUNT; k++)
+				a.v[k * a.n + i] = v * (k + 1);
+		}
+		check_round_trip(&chunk_host_spec, &a);
+		table_free(&a);
+	}
 }
 
 static void idle_process_is_small(void **state unused_arg)
@@ -302,6 +371,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_samples_come_back),
 		cmocka_unit_test(extremes_come_back),
+		cmocka_unit_test(what_stands_still_is_the_same_bytes),
+		cmocka_unit_test(lengths_of_numbers_come_back),
 		cmocka_unit_test(idle_process_is_small),
 		cmocka_unit_test(wrong_input_is_refused),
 		cmocka_unit_test(damage_is_survived),

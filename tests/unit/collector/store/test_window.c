@@ -297,6 +297,45 @@ static void a_replay_skips_what_is_sealed(void **state unused_arg)
 	window_set_free(&ws);
 }
 
+/* Whatever order they come in, and when some of them are gone. */
+static void order_of_series_does_not_matter(void **state unused_arg)
+{
+	static const int64_t rounds[][4] = {
+		{1, 2, 3, 4}, {1, 2, 3, 4}, {1, 3, 2, 4}, {4, 3, 2, 1}, {1, 2, 3, 4}};
+	struct window_set *ws = set_new();
+	struct sealed s = {.n = 0};
+
+	for (size_t r = 0; r < ARRAY_SIZE(rounds); r++)
+		for (size_t i = 0; i < 4; i++)
+			assert_int_equal(add(ws, rounds[r][i], BASE + (int64_t)r * SEC, 1,
+					     rounds[r][i] * 100 + (int64_t)r),
+					 0);
+	for (int64_t proc = 1; proc <= 4; proc++) {
+		struct seen seen = {.n = 0};
+
+		assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, proc), METRIC_RSS, BASE,
+					     BASE + WIN, on_point, &seen),
+				 5);
+		for (size_t r = 0; r < seen.n; r++)
+			assert_int_equal(seen.p[r].v, proc * 100 + (int64_t)r);
+	}
+	assert_int_equal(window_seal_begin(ws, BASE, on_part, &s), 0);
+	window_seal_done(ws, 1);
+	assert_int_equal(add(ws, 2, BASE + WIN, 2, 7), 0);
+	window_forget(ws, BASE + WIN); /* only 2 is left */
+	for (int64_t proc = 1; proc <= 4; proc++)
+		assert_int_equal(add(ws, proc, BASE + WIN + SEC, 2, proc), 0);
+	for (int64_t proc = 1; proc <= 4; proc++) {
+		struct seen seen = {.n = 0};
+
+		assert_int_equal(window_read(ws, &SERIES_OF_PROCESS(1, proc), METRIC_RSS, BASE,
+					     BASE + 2 * WIN, on_point, &seen),
+				 proc == 2 ? 2 : 1);
+		assert_int_equal(seen.p[seen.n - 1].v, proc);
+	}
+	window_set_free(&ws);
+}
+
 static void a_batch_without_samples_has_its_window_sealed(void **state unused_arg)
 {
 	struct window_set *ws = set_new();
@@ -353,6 +392,7 @@ int main(void)
 		cmocka_unit_test(what_another_stored_is_taken_back),
 		cmocka_unit_test(a_replay_skips_what_is_sealed),
 		cmocka_unit_test(a_batch_without_samples_has_its_window_sealed),
+		cmocka_unit_test(order_of_series_does_not_matter),
 		cmocka_unit_test(counters_that_restart_count_from_zero),
 		cmocka_unit_test(windows_start_on_the_grid),
 	};
