@@ -260,6 +260,14 @@ static void tell_waiting(struct incidents *all, struct incident *i, const struct
 	incident_save(all, i);
 }
 
+/* The row says why it waits now; that the time gets shorter is no news. */
+static bool same_reason(const char *before, const char *now)
+{
+	const char *time = strstr(now, " for another ");
+
+	return time ? strncmp(before, now, (size_t)(time - now)) == 0 : strcmp(before, now) == 0;
+}
+
 /* What has to wait is asked for again by the sweep; what cannot be is told the engine by it, which
  * may not be called from within its own callback. */
 void incidents_action_asked(struct incidents *all, int rc, const struct action_row *row,
@@ -276,7 +284,7 @@ void incidents_action_asked(struct incidents *all, int rc, const struct action_r
 			log_info("alert=%lld host=%d rule=%s %s waits why=\"%s\"",
 				 (long long)i->alert_id, i->host_id, i->rule->name, row->action,
 				 err->msg);
-		i->unsaved = !*i->act_waits;
+		i->unsaved = !same_reason(i->act_waits, err->msg);
 		(void)str_copy(i->act_waits, sizeof(i->act_waits), err->msg);
 		i->act_due = !i->resolved_us;
 		i->act_retry_us = clock_boot_us() + ACT_RETRY_US;
