@@ -16,6 +16,7 @@
 #include "collector/command/approval.h"
 #include "collector/command/dispatch.h"
 #include "collector/command/params.h"
+#include "collector/command/refusal.h"
 #include "collector/store/store_command.h"
 #include "common/clock.h"
 #include "common/str.h"
@@ -390,6 +391,47 @@ static bool take_target(struct call *c, struct action_request *req, const char *
 	return false;
 }
 
+const char *action_acts(route_handler *handler)
+{
+	if (handler == action_issue)
+		return "issue";
+	if (handler == action_approve)
+		return "approve";
+	return handler == action_cancel ? "cancel" : NULL;
+}
+
+/* Who lacks the scope is refused before his body is read; what he wanted is in it. */
+static json_t *body_of(const struct call *c)
+{
+	size_t len;
+	const char *text = http_request_body(c->req, &len);
+
+	if (c->body)
+		return json_incref(c->body);
+	if (!len || call_json_depth(text, len) > CALL_DEPTH_MAX)
+		return NULL;
+	return json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+}
+
+void action_tell_refusal(struct call *c, const char *why)
+{
+	json_t *body = c->params[0] ? NULL : body_of(c);
+	const char *type = json_string_value(json_object_get(body, "type"));
+	const char *target = json_string_value(json_object_get(body, "target"));
+	char action[96] = "";
+
+	if (c->params[0])
+		snprintf(action, sizeof(action), "action %.64s", c->params[0]);
+	if (c->api->ctx.dispatch)
+		dispatch_refused(c->api->ctx.dispatch,
+				 &(struct refusal){.actor = c->who.name,
+						   .what = c->acts,
+						   .action = type ? type : "",
+						   .target = target ? target : action,
+						   .why = why});
+	json_decref(body);
+}
+
 static void issue(struct call *c, struct action_request *req, const char *target)
 {
 	struct error err = {.msg = ""};
@@ -402,6 +444,7 @@ static void issue(struct call *c, struct action_request *req, const char *target
 	req->actor = c->who.name;
 	body = http_request_body(c->req, &len);
 	sha256(req->request_hash, body, len);
+	c->asked = true;
 	rc = c->api->ctx.dispatch && api_db(c->api)
 		     ? dispatch_issue(c->api->ctx.dispatch, req, on_issued, c, &err)
 		     : -ENOTCONN;

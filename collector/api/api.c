@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/api/actions.h"
 #include "collector/api/call.h"
 #include "collector/api/cells.h"
 #include "collector/api/pulse.h"
@@ -146,6 +147,7 @@ static void take_call(struct call *c)
 		refuse_route(c, rc, allow);
 		return;
 	}
+	c->acts = action_acts(r->handler);
 	if (query_parse(&c->query, http_request_query(c->req), &err) < 0) {
 		call_fail(c, 400, "%s", err.msg);
 		return;

@@ -49,6 +49,7 @@ static void on_row_to_approve(void *arg, int rc, const struct db_result *r,
 
 	if (!take_row(c, rc, r, &row) || !action_warrant(c, &space, &warrant))
 		return;
+	c->asked = true;
 	rc = dispatch_approve(c->api->ctx.dispatch, &row, c->who.name, warrant, on_told, c, &err);
 	if (rc < 0)
 		action_fail(c, rc, &err);
@@ -63,6 +64,7 @@ static void on_row_to_cancel(void *arg, int rc, const struct db_result *r,
 
 	if (!take_row(c, rc, r, &row))
 		return;
+	c->asked = true;
 	rc = dispatch_cancel(c->api->ctx.dispatch, &row, c->who.name, on_told, c, &err);
 	if (rc < 0)
 		action_fail(c, rc, &err);

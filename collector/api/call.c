@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "collector/api/actions.h"
 #include "collector/api/api.h"
 #include "collector/api/view.h"
 #include "common/clock.h"
@@ -108,6 +109,8 @@ static const char *status_title(int status)
 /* https://www.rfc-editor.org/rfc/rfc9457#section-3.1 */
 static void send_problem(struct call *c, int status, const char *pointer, const char *detail)
 {
+	if (c->acts && *c->who.name && !c->asked && status < 500)
+		action_tell_refusal(c, detail);
 	buf_reset(&c->out);
 	jw_init(&c->json, &c->out);
 	jw_object(&c->json);

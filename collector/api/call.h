@@ -39,7 +39,9 @@ struct call {
 	struct api *api;
 	struct http_request *req;
 	struct principal who;
-	char *path;                          /* owned */
+	const char *acts; /* an action is asked for: action_acts(); NULL: it is not */
+	bool asked;       /* dispatch has it, which tells of its own refusals */
+	char *path;       /* owned */
 	const char *params[CALL_PARAMS_MAX]; /* decoded; into path */
 	struct query_fields query;
 	json_t *body;

@@ -15,6 +15,7 @@ struct asker {
 	struct asker **list;
 	dispatch_done *done; /* may be NULL */
 	void *arg;
+	char by[COMMAND_ACTOR_SIZE]; /* who, of what does not stand in the row */
 };
 
 /* NULL without memory. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dispatch's parts, its timer and its lifetime; what it does is in dispatch_issue.c (what is asked
- * for), dispatch_approve.c, dispatch_send.c and dispatch_result.c. */
+ * for), dispatch_approve.c, dispatch_refuse.c, dispatch_send.c and dispatch_result.c. */
 #include "collector/command/dispatch.h"
 
 #include <errno.h>
@@ -53,6 +53,7 @@ static void on_tick(evutil_socket_t fd unused_arg, short what unused_arg, void *
 		return;
 	dispatch_store_held(d);
 	told_turn(d->told);
+	refusals_turn(d->refusals);
 	if (!d->expiring && d->leads)
 		expire_next(d);
 	route_turn(d->route, d->config.remediation, d->leads);
@@ -179,7 +180,8 @@ int dispatch_new(struct event_base *base, const struct dispatch_config *c, struc
 	ledger_init(&d->ledger, c->db, &c->limits);
 	d->timer = event_new(base, -1, EV_PERSIST, on_tick, d);
 	if (!d->timer || event_add(d->timer, &every) < 0 || make_route(d) < 0 ||
-	    make_verify(d) < 0 || make_breaker(d) < 0 || make_told(d) < 0) {
+	    make_verify(d) < 0 || make_breaker(d) < 0 || make_told(d) < 0 ||
+	    refusals_new(c->db, &d->refusals) < 0) {
 		dispatch_free(&d);
 		return error_sys(err, -ENOMEM, "cannot set up dispatch");
 	}
@@ -202,6 +204,7 @@ void dispatch_free(struct dispatch **slot)
 	verify_free(&d->verify);
 	breaker_free(&d->breaker);
 	told_free(&d->told);
+	refusals_free(&d->refusals);
 	asker_free_all(&d->askers);
 	DL_FOREACH_SAFE (d->held, h, next)
 		free(h);

@@ -34,6 +34,7 @@
 struct db;
 struct dispatch;
 struct event_base;
+struct refusal;
 struct registry;
 struct wire_event;
 
@@ -132,6 +133,10 @@ int dispatch_approve(struct dispatch *d, const struct action_row *row, const cha
  * does neither. */
 int dispatch_cancel(struct dispatch *d, const struct action_row *row, const char *by,
 		    dispatch_done *done, void *arg, struct error *err) must_use;
+/* For who refuses somebody before he can ask here (REST): it is told of in the audit log, a
+ * minute's (a rule's hour's) repetitions as one. What dispatch refuses itself it tells of itself.
+ */
+void dispatch_refused(struct dispatch *d, const struct refusal *r);
 /* The host's connection is up: what waits for it is sent. */
 void dispatch_host_up(struct dispatch *d, int32_t host_id);
 /* A result frame's body, as it came from that host. -EBADMSG: it is none; -ENOTCONN or -ENOBUFS: it

@@ -13,7 +13,8 @@
 #include "common/log.h"
 #include "common/str.h"
 
-#define CANCEL_AGE_US USEC_PER_SEC /* what is younger is on its way */
+#define CANCEL_AGE_US   USEC_PER_SEC /* what is younger is on its way */
+#define WAITS_NO_LONGER "the action is on its way, or over"
 
 static void log_approval(const struct action_row *row)
 {
@@ -34,9 +35,14 @@ static void on_approved(void *arg, int rc, const struct action_row *row,
 	if (rc == 0) {
 		log_approval(row);
 		dispatch_send_stored(a->dispatch, &now, body);
-	} else if (rc != -ENOENT && !dispatch_is_judgement(rc)) {
-		log_warn("command event=not_approved error=\"%s\"", err ? err->msg : strerror(-rc));
+	} else {
+		dispatch_refuse(a->dispatch, "approve", row->approved_by, row, rc,
+				rc == -ENOENT ? WAITS_NO_LONGER
+				: err         ? err->msg
+					      : "");
 	}
+	if (rc < 0 && !refusal_is(rc))
+		log_warn("command event=not_approved error=\"%s\"", err ? err->msg : strerror(-rc));
 	asker_tell(a, rc, &now, err);
 }
 
@@ -101,13 +107,14 @@ int dispatch_approve(struct dispatch *d, const struct action_row *waiting, const
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
 	if (!warrant && waiting->has_warrant)
 		warrant = &waiting->warrant;
-	if (!d->config.remediation)
-		return error_set(err, -EPERM, DISPATCH_SWITCHED_OFF);
-	rc = check_approver(&row, by, err);
+	rc = d->config.remediation ? check_approver(&row, by, err)
+				   : error_set(err, -EPERM, DISPATCH_SWITCHED_OFF);
 	if (!rc)
 		rc = prepare_approval(d, &row, &cmd, warrant, &service, err);
-	if (rc < 0)
+	if (rc < 0) {
+		dispatch_refuse(d, "approve", by, waiting, rc, err->msg);
 		return rc;
+	}
 	(void)str_copy(row.approved_by, sizeof(row.approved_by), by);
 	a = asker_new(d, &d->askers, done, arg);
 	rc = a ? ledger_approve(&d->ledger, &row, &cmd, service, d->config.key, on_approved, a)
@@ -124,7 +131,9 @@ static void on_cancelled(void *arg, int rc, const struct action_row *row,
 
 	if (rc == 0)
 		dispatch_tell_end(a->dispatch, row);
-	else if (rc != -ENOENT)
+	else if (rc == -ENOENT)
+		dispatch_refuse(a->dispatch, "cancel", a->by, row, rc, WAITS_NO_LONGER);
+	else
 		log_warn("command event=not_cancelled error=\"%s\"",
 			 err ? err->msg : strerror(-rc));
 	asker_tell(a, rc, row, err);
@@ -134,10 +143,13 @@ int dispatch_cancel(struct dispatch *d, const struct action_row *row, const char
 		    dispatch_done *done, void *arg, struct error *err)
 {
 	struct asker *a = asker_new(d, &d->askers, done, arg);
-	int rc = a ? ledger_cancel(&d->ledger, row, by, clock_wall_us(), CANCEL_AGE_US,
-				   on_cancelled, a)
-		   : -ENOMEM;
+	int rc = -ENOMEM;
 
+	if (a) {
+		(void)str_copy(a->by, sizeof(a->by), by);
+		rc = ledger_cancel(&d->ledger, row, by, clock_wall_us(), CANCEL_AGE_US,
+				   on_cancelled, a);
+	}
 	if (rc < 0 && a)
 		asker_free(&a);
 	return rc < 0 ? error_sys(err, rc, "cannot store that it is cancelled") : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dispatch_inner.h - dispatch's state, shared by dispatch.c (parts, timer, lifetime) and its parts
- * dispatch_issue.c, dispatch_approve.c, dispatch_send.c and dispatch_result.c; nobody else includes
- * it.
+ * dispatch_issue.c, dispatch_approve.c, dispatch_refuse.c, dispatch_send.c and dispatch_result.c;
+ * nobody else includes it.
  */
 #ifndef MEMHERD_COLLECTOR_COMMAND_DISPATCH_INNER_H
 #define MEMHERD_COLLECTOR_COMMAND_DISPATCH_INNER_H
@@ -11,6 +11,7 @@
 #include "collector/command/breaker.h"
 #include "collector/command/dispatch.h"
 #include "collector/command/ledger.h"
+#include "collector/command/refusals.h"
 #include "collector/command/route.h"
 #include "collector/command/told.h"
 #include "collector/command/verify.h"
@@ -38,9 +39,17 @@ struct dispatch {
 	struct verify *verify;
 	struct breaker *breaker;
 	struct told *told;
+	struct refusals *refusals;
 	bool leads;
 	bool expiring;
 };
+
+/* ---- dispatch_refuse.c ---- */
+
+/* Tells of a refusal, if rc is one: row has its host, process and action. what: issue, approve,
+ * cancel. */
+void dispatch_refuse(struct dispatch *d, const char *what, const char *by,
+		     const struct action_row *row, int rc, const char *why);
 
 /* ---- dispatch_send.c ---- */
 
@@ -50,11 +59,6 @@ int dispatch_send(struct dispatch *d, int32_t host_id, const uint8_t cmd_id[16],
 /* Stored and signed: to its host, when that is here. Any other collector's turn finds it. */
 void dispatch_send_stored(struct dispatch *d, struct action_row *row,
 			  const struct command_request *body);
-
-/* ---- dispatch_issue.c ---- */
-
-/* A word of standdown_judge() or of maintenance, rather than something that went wrong. */
-bool dispatch_is_judgement(int rc);
 
 /* ---- dispatch_result.c ---- */
 

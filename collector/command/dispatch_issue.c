@@ -101,11 +101,6 @@ static void tell_asked(struct dispatch *d, int rc, const struct action_row *row,
 		d->config.ops.asked(d->config.ops.arg, rc, row, err);
 }
 
-bool dispatch_is_judgement(int rc)
-{
-	return rc == -EBUSY || rc == -EAGAIN || rc == -EDQUOT || rc == -EPERM;
-}
-
 static void on_issued(void *arg, int rc, const struct action_row *row,
 		      const struct command_request *body, const struct error *err)
 {
@@ -117,9 +112,14 @@ static void on_issued(void *arg, int rc, const struct action_row *row,
 	if (rc == -EEXIST) {
 		error_set(&taken, rc, "this idempotency key was used for another request");
 		err = &taken;
-	} else if (rc < 0 && rc != -EINVAL && !dispatch_is_judgement(rc)) {
+	} else if (rc == -ESTALE) {
+		error_set(&taken, rc, "this collector leads no longer");
+		err = &taken;
+	} else if (rc < 0 && !refusal_is(rc)) {
 		log_warn("command event=not_issued error=\"%s\"", err ? err->msg : strerror(-rc));
 	}
+	if (rc < 0)
+		dispatch_refuse(a->dispatch, "issue", row->actor, row, rc, err ? err->msg : "");
 	if (rc == 0)
 		log_issue(row);
 	if (rc == 0 && strcmp(row->state, ACTION_WAITING) != 0)
@@ -148,6 +148,16 @@ static int ask(struct dispatch *d, const struct action_request *r, const struct 
 	return rc;
 }
 
+/* What there is of a row when it was refused before there was one. */
+static void refuse(struct dispatch *d, const struct action_request *r, int rc,
+		   const struct error *err)
+{
+	struct action_row row = {.host_id = r->host_id, .proc_id = r->proc_id};
+
+	(void)str_copy(row.action, sizeof(row.action), r->action ? r->action : "");
+	dispatch_refuse(d, "issue", r->actor, &row, rc, err->msg);
+}
+
 int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_done *done,
 		   void *arg, struct error *err)
 {
@@ -157,13 +167,14 @@ int dispatch_issue(struct dispatch *d, const struct action_request *r, dispatch_
 	int rc;
 
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
-	if (!d->config.remediation)
-		return error_set(err, -EPERM, DISPATCH_SWITCHED_OFF);
-	rc = check_fields(r, err);
+	rc = d->config.remediation ? check_fields(r, err)
+				   : error_set(err, -EPERM, DISPATCH_SWITCHED_OFF);
 	if (!rc)
 		rc = prepare(d, r, clock_wall_us(), &row, &cmd, &service, err);
-	if (rc < 0)
+	if (rc < 0) {
+		refuse(d, r, rc, err);
 		return rc;
+	}
 	rc = ask(d, r, &row, &cmd, service, done, arg);
 	return rc < 0 ? error_sys(err, rc, "cannot store the action") : 0;
 }

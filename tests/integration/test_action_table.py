@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each action by each wrong command: nothing but the valid one acts, and each refusal says why."""
+import json
 import os
 import re
 import signal
@@ -12,8 +13,12 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "tests/support"), os.path.join(ROOT, "tests/integration")]
+sys.path.insert(0, os.path.join(ROOT, "tools/demo"))
 import pythons  # noqa: E402
+from pg_private import Postgres  # noqa: E402
+from stack import Stack  # noqa: E402
 from test_actd import Collector, Link, actd, daemon, spawn, start_ticks  # noqa: E402,F401
+from test_command import Driver, wait_for  # noqa: E402
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="needs root on x86-64")
 
@@ -73,6 +78,152 @@ def test_the_table_has_every_action(word):
 def test_the_table_has_no_other():
     assert not set(ACTIONS) - set(words()) and not set(ELSEWHERE) - set(words())
 
+
+# ---- the collector ----
+
+TAKES = {"act:trim": "trim gc gc-threshold gc-freeze gc-unfreeze shed", "act:restart": "restart",
+         "act:limit": "limit reclaim drop-caches oom-score", "act:snapshot": "census tracemalloc referrers sizes"}
+SCOPES = {word: scope for scope, words in TAKES.items() for word in words.split()}
+
+
+def test_the_scopes_are_of_every_action():
+    assert set(SCOPES) == set(ACTIONS)
+
+
+@pytest.fixture(scope="module")
+def dispatch(tmp_path_factory):
+    with Postgres() as pg:
+        pg.query("INSERT INTO host (host_id, uuid, name) VALUES (1, gen_random_uuid(), 'web-1')")
+        with Driver(pg, tmp_path_factory.mktemp("dispatch")) as d:
+            d.say("up 1")
+            yield pg, d
+
+
+def refusals(rows, actor):
+    return [(doc["what"], doc["action"], target, doc["why"], doc["times"]) for a, action, target, doc in rows
+            if (a, action) == (actor, "command.refuse")]
+
+
+@pytest.mark.parametrize("word", ACTIONS)
+def test_what_the_collector_refuses_is_in_the_audit_log(dispatch, word):
+    """Each by a kill switch, maintenance and what is wrong with it: no command, no signature, a row that names who, what and why."""
+    pg, d = dispatch
+    _, params, says_params = ACTIONS[word]
+    actor, target = f"token:{word}", (1, 0, "web-1") if word in OF_HOST else (1, 100, "web-1:4001")
+    expected = []
+
+    def refused(says, host=target[0], proc=target[1], where=target[2], what=word):
+        told = d.ask(f"ask {actor} {host} {proc} {what}", "issued")
+        assert told.startswith("issued rc=-") and says in told, told
+        expected.append(("issue", what, where, told.split(" ", 2)[2], 1))
+
+    good = f"with {','.join(map(str, params))} {TEXT.get(word, b'-').decode()}"
+    d.say(good)
+    d.say("remediation 0")
+    refused("remediation is switched off on this collector")
+    d.say("remediation 1")
+    pg.query("INSERT INTO maintenance (host, service, starts, until, reason, created, created_by)"
+             " VALUES ('web-?', '', now(), now() + interval '1 hour', 'new disks', now(), 'token:boss')")
+    refused("set by token:boss: new disks")
+    pg.query("DELETE FROM maintenance")
+    refused("unknown host 7", host=7, where="host 7" if word in OF_HOST else "host 7, process 100")
+    if word not in OF_HOST:
+        refused("no process 12 lives on host 'web-1'", proc=12, where="web-1, process 12")
+    refused(f"unknown action '{word}s'", what=word + "s")
+    d.say("with 9,9,-9 -")
+    refused(says_params)
+    assert pg.query("SELECT count(*) FROM command") == [(0,)]
+    wait_for(lambda: len(refusals(pg.query("SELECT actor, action, target, doc FROM audit ORDER BY audit_id"), actor)) >= len(expected))
+    assert refusals(pg.query("SELECT actor, action, target, doc FROM audit ORDER BY audit_id"), actor) == expected
+    assert d.ask("verify", "chain").startswith("chain ok")
+
+
+@pytest.fixture(scope="module")
+def rest():
+    """A collector without a host."""
+    stack = Stack()
+    try:
+        stack.start_collector()
+        yield stack
+    finally:
+        stack.close()
+
+
+def ask_as(stack, token, body, **headers):
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4()), **headers}
+    return stack.request("POST", "/api/v1/actions", body, {k: v for k, v in headers.items() if v is not None}, token=False)
+
+
+def token_of(stack, name, *scopes):
+    status, _, data = stack.request("POST", "/api/v1/tokens", {"name": name, "scopes": scopes})
+    assert status == 201, data
+    return json.loads(data)["token"]
+
+
+@pytest.mark.parametrize("word", ACTIONS)
+def test_what_rest_refuses_is_in_the_audit_log(rest, word):
+    reader = token_of(rest, f"{word}-reader", "read")
+    other = token_of(rest, f"{word}-other", "act:trim" if SCOPES[word] != "act:trim" else "act:limit")
+    holder = token_of(rest, f"{word}-holder", SCOPES[word])
+    body = {"type": word, "target": "web-1:42"}
+    expected = {"reader": [], "other": [], "holder": []}
+
+    def refused(who, token, status, says, sent=body, told=body, **headers):
+        code, _, data = ask_as(rest, token, sent, **headers)
+        detail = json.loads(data)["detail"]
+        assert code == status and says in detail, (code, detail)
+        expected[who].append(("issue", told.get("type", ""), told.get("target", ""), detail, 1))
+
+    refused("reader", reader, 403, "lacks the scope")  # of any action
+    refused("other", other, 403, f"lacks the scope {SCOPES[word]}")
+    refused("holder", holder, 422, "'nonsense'", sent={**body, "params": {"nonsense": 1}})
+    refused("holder", holder, 422, "there is no action", sent={**body, "type": word + "s"}, told={**body, "type": word + "s"})
+    refused("holder", holder, 422, "no member 'extra'", sent={**body, "extra": 1})
+    refused("holder", holder, 400, "Idempotency-Key", **{"Idempotency-Key": None})
+    refused("holder", holder, 422, "must be an object", sent=[word], told={})
+    refused("holder", holder, 404, "there is no", sent=good_body(word, "no-such-host:42"), told={**body, "target": "no-such-host:42"})
+
+    def told():
+        rows = rest.sql("SELECT actor, action, target, doc FROM audit ORDER BY audit_id")
+        return {who: refusals(rows, f"token:{word}-{who}") for who in expected}
+
+    wait_for(lambda: sum(map(len, told().values())) >= sum(map(len, expected.values())))
+    assert told() == expected
+    assert rest.sql("SELECT count(*) FROM command") == [(0,)]
+
+
+def good_body(word, target):
+    params = {"limit": {"bytes": 1 << 40}, "reclaim": {"bytes": 1 << 40}, "oom-score": {"score": 999}, "gc-threshold": {"young": 600},
+              "referrers": {"type": "list"}}.get(word, {})
+    return {"type": word, "target": target, "params": params}
+
+
+def test_who_is_refused_again_and_again_leaves_two_rows(rest):
+    token = token_of(rest, "again", "read")
+    for _ in range(300):
+        assert ask_as(rest, token, {"type": "trim", "target": "web-1:42"})[0] == 403
+
+    def told():
+        return rest.sql("SELECT doc->>'times' FROM audit WHERE actor = 'token:again' AND action = 'command.refuse'")
+
+    wait_for(lambda: told())
+    assert told() == [("1",)], "the rest is told when the minute is over"
+
+
+def test_approvals_and_cancellations_that_are_refused_are_told(rest):
+    reader, holder = token_of(rest, "r", "read"), token_of(rest, "h", "act:trim")
+    nobody = str(uuid.uuid4())
+    for word in ("approve", "cancel"):
+        for token, status in ((reader, 403), (holder, 404)):
+            assert rest.request("POST", f"/api/v1/actions/{nobody}/{word}", None, {"Authorization": f"Bearer {token}"}, token=False)[0] == status
+    # nobody who is known, nothing of it
+    assert rest.request("POST", f"/api/v1/actions/{nobody}/cancel", None, {"Authorization": "Bearer mht_x"}, token=False)[0] == 401
+    query = f"SELECT actor, doc->>'what' FROM audit WHERE action = 'command.refuse' AND target = 'action {nobody}' ORDER BY 1, 2"
+    wait_for(lambda: len(rest.sql(query)) >= 4)
+    assert rest.sql(query) == [(f"token:{who}", word) for who in "hr" for word in ("approve", "cancel")]
+
+
+# ---- the host ----
 
 @pytest.fixture
 def python():

@@ -856,7 +856,7 @@ def test_audit_chain(stack, admin):
     listed = admin.pages("/audit", 3)
     assert [(r["id"], r["previous_hash"], r["hash"]) for r in listed[:len(rows)]] == [(r[0], r[6], r[7]) for r in rows]
     assert {"token.create", "token.revoke", "enroll_token.create", "enroll_token.revoke", "alert.ack", "login_link.create",
-            "command.issue", "command.end"} <= {r[3] for r in rows}
+            "command.issue", "command.end", "command.refuse", "maintenance.set", "maintenance.end"} <= {r[3] for r in rows}
 
 
 # ---- metrics ----

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_command import Driver, audit, fields, finish, issue, pg, server, wait_for  # noqa: E402,F401
+from test_command import Driver, audit, fields, finish, issue, pg, refused, server, wait_for  # noqa: E402,F401
 
 WAITS = "waiting_approval"
 
@@ -50,7 +50,9 @@ def test_it_waits_unsigned_and_goes_out_once_approved(pg, d):  # noqa: F811
     assert audit(pg) == ["command.wait", "command.approve", "command.end"]
     (actor, doc), = pg.query("SELECT actor, doc FROM audit WHERE action = 'command.approve'")
     assert (actor, doc["requested_by"], doc["approved_by"]) == ("token:boss", "token:ops", "token:boss")
-    assert d.ask("verify", "chain") == "chain ok rows=3"
+    refused(pg, ("approve", "web-1:4001", "token:ops", "somebody else has to approve it"),
+            ("approve", "web-1:4001", "token:third", "does not wait for approval"))
+    assert d.ask("verify", "chain") == "chain ok rows=5"
 
 
 def test_dry_runs_and_other_kinds_do_not_wait(d):
@@ -93,6 +95,7 @@ def test_the_kill_switch_stops_approvals(pg, d):  # noqa: F811
     assert tell(d, "approve", a["id"], "token:boss")[0]["rc"] == "-1"
     assert tell(d, "cancel", a["id"], "token:boss")[0]["state"] == "cancelled"
     assert audit(pg) == ["command.wait", "command.cancel"]
+    refused(pg, ("approve", "web-1:4001", "token:boss", "remediation is switched off"))
 
 
 def test_one_that_nobody_approves_expires(pg, tmp_path):  # noqa: F811
@@ -119,6 +122,8 @@ def test_cancelled_is_never_sent(pg, d):  # noqa: F811
     assert tell(d, "cancel", waiting["id"], "token:boss")[0]["rc"] == "-2", "once"
     assert pg.query("SELECT DISTINCT state FROM command") == [("cancelled",)]
     assert audit(pg)[2:] == ["command.cancel"] * 2
+    why = "SELECT doc->>'why' FROM audit WHERE doc->>'what' = 'cancel' AND target = 'web-1:4001'"
+    wait_for(lambda: pg.query(why) == [("the action is on its way, or over",)])
 
 
 def test_what_is_on_its_way_is_not_called_back(pg, d):  # noqa: F811

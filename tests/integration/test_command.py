@@ -120,7 +120,19 @@ def issue(d, host=1, proc=100, action="trim", dry=0, key="-", digest=1, expires=
 
 
 def audit(pg):
-    return [r[0] for r in pg.query("SELECT action FROM audit ORDER BY audit_id")]
+    """What was done; what was refused is refused()."""
+    return [r[0] for r in pg.query("SELECT action FROM audit WHERE action <> 'command.refuse' ORDER BY audit_id")]
+
+
+def refused(pg, *expected):
+    """Each is told once, a moment after its answer: what, of what, by whom, and a part of why."""
+    def rows():
+        return pg.query("SELECT doc->>'what', target, actor, doc->>'why' FROM audit WHERE action = 'command.refuse' ORDER BY audit_id")
+
+    wait_for(lambda: len(rows()) >= len(expected))
+    told = rows()
+    assert [r[:3] for r in told] == [e[:3] for e in expected], told
+    assert all(e[3] in r[3] for r, e in zip(told, expected)), told
 
 
 def test_a_command_goes_out_signed_and_its_result_is_kept(pg, d):
@@ -190,6 +202,7 @@ def test_one_key_is_one_action(pg, d):
     assert len(ids) == 1, "also when they come at once"
     assert pg.query("SELECT count(*) FROM command")[0][0] == 3
     assert audit(pg) == ["command.issue"] * 3
+    refused(pg, ("issue", "web-1:4001", "token:ops", "was used for another request"))
 
 
 def test_one_process_has_one_action_at_a_time(pg, d):
@@ -214,15 +227,16 @@ def test_one_process_has_one_action_at_a_time(pg, d):
     assert d.ask("verify", "chain").startswith("chain ok")
 
 
-@pytest.mark.parametrize("change,rc,says", [
-    (dict(host=9), -2, "unknown host 9"), (dict(proc=101), -3, "no process 101 lives on host 'web-1'"),
-    (dict(action="format"), -22, "unknown action 'format'"), (dict(expires=-5), -22, "expired already"),
-    (dict(expires=700), -22, "within 10 min"), (dict(key="k" * 129), -22, "idempotency key")])
-def test_a_bad_request_is_named_and_leaves_nothing(pg, d, change, rc, says):
+@pytest.mark.parametrize("change,rc,says,target", [
+    (dict(host=9), -2, "unknown host 9", "host 9, process 100"), (dict(proc=101), -3, "no process 101 lives on host 'web-1'", "web-1, process 101"),
+    (dict(action="format"), -22, "unknown action 'format'", "web-1:4001"), (dict(expires=-5), -22, "expired already", "web-1:4001"),
+    (dict(expires=700), -22, "within 10 min", "web-1:4001"), (dict(key="k" * 129), -22, "idempotency key", "web-1:4001")])
+def test_a_bad_request_is_named_and_leaves_no_command(pg, d, change, rc, says, target):
     r = dict(host=1, proc=100, action="trim", dry=0, key="-", digest=1, expires=0) | change
     line = d.ask(f"issue {r['host']} {r['proc']} {r['action']} {r['dry']} {r['key']} {r['digest']} {r['expires']}", "issued")
     assert line.startswith(f"issued rc={rc} ") and says in line
     assert pg.query("SELECT count(*) FROM command") == [(0,)] and audit(pg) == []
+    refused(pg, ("issue", target, "token:ops", says))
 
 
 def words():

@@ -14,6 +14,7 @@
  *                                          BEFORE, HEAD: a number, all bytes of the hash
  *   hosts N                                hosts 3 .. N, up, each with process HOST * 100
  *   ask ACTOR HOST PROC ACTION [approve]   issue of a rule, which may mark it
+ *   with P,P,P TEXT|-                      parameters of every ask from here on
  *   approve ID BY | cancel ID BY
  *   sample HOST PROC PID KIB SERVICE|-   a process with that RSS, made when it is new
  *   forget HOST PROC                       it ended
@@ -45,6 +46,8 @@ struct driver {
 	struct sign_key *key;
 	struct dispatch *dispatch;
 	struct audit_chain chain;
+	int64_t params[COMMAND_PARAMS];
+	char text[64];
 	char line[1024];
 	size_t len;
 };
@@ -256,6 +259,8 @@ static void ask(struct driver *d, const char *line)
 		   mark) < 4)
 		return;
 	r.approve = strcmp(mark, "approve") == 0;
+	memcpy(r.params, d->params, sizeof(r.params));
+	r.text = d->text;
 	rc = dispatch_issue(d->dispatch, &r, on_answer, d, &err);
 	if (rc < 0)
 		printf("issued rc=%d %s\n", rc, err.msg);
@@ -475,6 +480,10 @@ static void obey(struct driver *d, const char *line)
 		printf("result rc=%d %s\n", n, err.msg);
 	} else if (sscanf(line, "hosts %d", &n) == 1) {
 		add_hosts(d, n);
+	} else if (sscanf(line, "with %" SCNd64 ",%" SCNd64 ",%" SCNd64 " %63s", &d->params[0],
+			  &d->params[1], &d->params[2], d->text) == 4) {
+		if (strcmp(d->text, "-") == 0)
+			*d->text = '\0';
 	} else if (str_starts(line, "ask ")) {
 		ask(d, line);
 	} else if (obey_sample(d, line) || obey_word(d, line)) {
