@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives the dashboard in a real Chromium and prints one JSON line a check: {name, ok, detail}.
-// The file named as argument is JSON: {login, host, leak, hostile, kill, axe, chromium, out, profile}.
+// The file named as argument is JSON: {login, front, host, leak, hostile, kill, axe, chromium, out, profile}.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -258,6 +258,34 @@ async function looks(page) {
 	await check("axe_finds_nothing_serious_in_dark", () => violations(page));
 }
 
+// A collector in front of the one before: its rows are that one's, and no links, because their ids are.
+async function front(page) {
+	await page.goto(given.front);
+	await page.waitForSelector("body[data-loaded]");
+	await check("hosts_of_a_cell_are_told_with_it", async () => {
+		const row = page.locator("#fleet tbody tr").first();
+		const text = await row.innerText();
+		return text.startsWith(`there: ${given.host}`) && (await row.locator("a").count()) === 0 ? "" : text;
+	});
+	await check("the_largest_processes_of_the_cells_are_listed", async () => {
+		await page.locator("#largest tbody tr td", { hasText: "there: " }).first().waitFor();
+		const rows = await page.locator("#largest tbody tr").count();
+		const sizes = await page.locator("#largest tbody tr td:nth-child(5)").allInnerTexts();
+		if (rows !== 15 || (await page.locator("#largest tbody a").count())) return `${rows} rows`;
+		return /^\d.* [KMG]iB$/.test(sizes[0]) ? "" : sizes.join();
+	});
+	await check("a_cell_that_does_not_answer_is_in_the_headline", async () => {
+		const text = await page.locator("#headline").innerText();
+		return text.includes("cell gone does not answer") && !text.includes("cell there") ? "" : text;
+	});
+	await check("axe_finds_nothing_serious_in_a_front", () => violations(page));
+	await check("a_front_does_not_scroll_sideways", async () => {
+		await page.setViewportSize({ width: 360, height: 740 });
+		return overflow(page);
+	});
+	await shot(page, "front");
+}
+
 async function stranger(browser) {
 	await check("without_a_login_the_page_says_how_to_get_one", async () => {
 		const page = await (await browser.newContext()).newPage();
@@ -294,6 +322,7 @@ async function main() {
 	await looks(page);
 	await check("no_console_error_no_dialog", () => trouble.join("; "));
 	await check("no_content_security_policy_violation", () => page.evaluate(() => window.refusals.join("; ")));
+	await front(page);
 	await context.clearCookies();
 	await stranger({ newContext: async () => context });
 	await context.close();

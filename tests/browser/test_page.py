@@ -71,7 +71,8 @@ def results():
             assert stack.sql("INSERT INTO maintenance (host, service, starts, until, reason, created, created_by) VALUES ('*', 'none-*', now(),"
                              " now() + interval '1 day', %s, now(), 'token:ops') RETURNING 1", HOSTILE)
             wait_for("a firing alert", lambda: stack.items("/alerts?state=firing"), 90)
-            yield drive(stack, leak.pid, [p.pid for p in programs], profile)
+            with front_of(stack) as front:
+                yield drive(stack, front, leak.pid, [p.pid for p in programs], profile)
     finally:
         for p in programs:
             p.kill()
@@ -79,9 +80,23 @@ def results():
         shutil.rmtree(profile, ignore_errors=True)
 
 
-def drive(stack, leak, hostile, profile):
+def front_of(stack):
+    """A collector that fronts it, and a cell that is not there."""
+    front = Stack()
+    token = front.write("cell.token", stack.token + "\n", 0o600)
+    front.collector_options["cells"] = f"there=http://127.0.0.1:{stack.http},{token}\ncells = gone=http://127.0.0.1:{front.smtp},{token}"
+    try:
+        front.start_collector()
+    except BaseException:
+        front.close()
+        raise
+    return front
+
+
+def drive(stack, front, leak, hostile, profile):
     given = {
         "login": stack.cli("login-link").strip(),
+        "front": front.cli("login-link").strip(),
         "host": stack.items("/hosts")[0]["name"],
         "leak": leak,
         "hostile": hostile,

@@ -3,7 +3,7 @@
 // at is kept in the URL's fragment: #host=ID&process=ID, #oom=ID.
 /* global uPlot */
 
-import { $, ago, ask, bytes, cell, clock, duration, element, fill, fragment, growth, pickable } from "./base.js";
+import { $, ago, ask, bytes, cell, clock, duration, element, fill, fragment, growth, pickable, pickableHere, placed } from "./base.js";
 import { showMachine } from "./machine.js";
 import { killRow, showDossier } from "./oom.js";
 import { showPython } from "./python.js";
@@ -60,7 +60,7 @@ function usedMeter(h) {
 }
 
 function hostRow(row, h) {
-	pickable(row, `host ${h.id}`, h.name, h.id === state.host, { host: h.id });
+	pickableHere(row, h, `host ${h.id}`, placed(h, h.name), h.id === state.host, { host: h.id });
 	cell(row, h.connected ? "✓ connected" : "✗ silent", h.connected ? "good" : "bad");
 	cell(row, usedMeter(h));
 	cell(row, spark(h.spark ?? []));
@@ -83,12 +83,21 @@ function processRow(row, p) {
 	cell(row, growth(p.growth_bytes_per_hour), p.growth_bytes_per_hour > 50 << 20 ? "num warn" : "num");
 }
 
+function topRow(row, p) {
+	pickableHere(row, p, `top ${p.host_id} ${p.id}`, placed(p, p.host), p.id === state.process, { host: p.host_id, process: p.id });
+	cell(row, String(p.pid), "num");
+	cell(row, p.service || "–");
+	cell(row, p.cmdline || p.comm, "long").title = p.cmdline || p.comm;
+	cell(row, bytes(p.rss_bytes), "num");
+	cell(row, growth(p.growth_bytes_per_hour), p.growth_bytes_per_hour > 50 << 20 ? "num warn" : "num");
+}
+
 function alertRow(row, a) {
 	cell(row, `INC-${a.id}`, "num");
 	cell(row, a.state === "firing" ? "▲ firing" : "✓ resolved", a.state === "firing" ? "bad" : "good");
 	cell(row, a.level);
-	cell(row, a.host);
-	const kill = a.evidence?.kills?.at(-1)?.kill_id;
+	cell(row, placed(a, a.host));
+	const kill = a.cell ? null : a.evidence?.kills?.at(-1)?.kill_id;
 	let what = a.title;
 	if (kill) {
 		what = element("a", a.title);
@@ -223,20 +232,21 @@ async function act(type, dryRun) {
 
 // ---- the loop ----
 
-function headline(hosts, alerts) {
+function headline(hosts, cells, alerts) {
 	const firing = alerts.filter((a) => a.state === "firing").length;
 	const soon = hosts.filter((h) => h.time_to_oom_seconds !== null && h.time_to_oom_seconds < 86400).length;
 	const silent = hosts.filter((h) => !h.connected).length;
 	const parts = [`${hosts.length} host${hosts.length === 1 ? "" : "s"}`];
 	if (soon) parts.push(`${soon} will run out of memory within 24 h`);
 	if (silent) parts.push(`${silent} silent`);
+	for (const c of cells.filter((x) => !x.ok)) parts.push(`cell ${c.name} does not answer`);
 	parts.push(firing ? `${firing} alert${firing === 1 ? "" : "s"} firing` : "no alert fires");
 	$("headline").textContent = parts.join(" · ");
 	document.title = firing ? `(${firing}) memherd` : "memherd";
 }
 
 async function showHost(hosts) {
-	const h = hosts.find((x) => x.id === state.host);
+	const h = hosts.find((x) => !x.cell && x.id === state.host);
 	$("host").hidden = $("machine").hidden = !h;
 	if (!h) return;
 	await showMachine(h);
@@ -246,6 +256,14 @@ async function showHost(hosts) {
 	const { items, next_cursor: more } = await ask(`/hosts/${encodeURIComponent(state.host)}/processes?${query}`);
 	fill("processes", items, processRow, find ? "No process matches." : "No process is known yet.");
 	$("processes-more").hidden = !more;
+}
+
+// Of one host alone it is what its own list says.
+async function showTop(hosts, cells) {
+	const some = hosts.length > 1 || cells.length > 0;
+	$("top").hidden = !some;
+	if (!some) return;
+	fill("largest", (await ask(`/processes?limit=15&sort=${$("top-sort").value}`)).items, topRow, "No process is known yet.");
 }
 
 async function showProcess() {
@@ -268,9 +286,10 @@ function showMaintenance(items) {
 
 async function refreshOnce() {
 	try {
-		const hosts = (await ask("/hosts?include=spark&limit=1000")).items;
+		const { items: hosts, cells = [] } = await ask("/hosts?include=spark&limit=1000");
 		fill("fleet", hosts, hostRow, "No host has enrolled yet: run 'memherd enroll-token create', then 'memherd-agent enroll' on the host.");
-		if (!state.host && hosts.length === 1) state.host = hosts[0].id;
+		if (!state.host && hosts.length === 1 && !hosts[0].cell) state.host = hosts[0].id;
+		await showTop(hosts, cells);
 		fill("kills", (await ask("/oom-events?limit=20")).items, (row, k) => killRow(row, k, state.oom), "Nobody was killed for memory.");
 		await showDossier(state.oom);
 		await showHost(hosts);
@@ -279,7 +298,7 @@ async function refreshOnce() {
 		const alerts = (await ask("/alerts?limit=50")).items;
 		fill("alerts", alerts, alertRow, "No alert yet.");
 		fill("actions", (await ask("/actions?limit=20")).items, actionRow, "Nothing was done yet.");
-		headline(hosts, alerts);
+		headline(hosts, cells, alerts);
 		trouble(null);
 	} catch (e) {
 		trouble(e);
@@ -321,7 +340,7 @@ dark.addEventListener("change", () => {
 	clearPlot();
 	refresh();
 });
-for (const id of ["range", "sort"]) $(id).addEventListener("change", refresh);
+for (const id of ["range", "sort", "top-sort"]) $(id).addEventListener("change", refresh);
 $("find").addEventListener("input", refresh);
 for (const type of ["trim", "restart"]) {
 	$(`${type}-dry`).addEventListener("click", () => act(type, true));

@@ -110,6 +110,14 @@ export function pickable(row, key, text, selected, place, className) {
 	cell(row, link, className);
 }
 
+// What has ids of a cell is shown, and looked at there: its number may be another thing's here.
+export const placed = (x, name) => (x.cell ? `${x.cell}: ${name}` : name);
+
+export function pickableHere(row, x, key, text, selected, place, className) {
+	if (x.cell) cell(row, text, className);
+	else pickable(row, key, text, selected, place, className);
+}
+
 // ---- elements ----
 
 export function element(tag, content, className) {

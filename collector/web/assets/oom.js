@@ -2,7 +2,7 @@
 // OOM kills: a row of the list, and one kill's dossier. A dossier does not change: it is asked for and
 // built once, when the fragment names another kill.
 
-import { $, ago, ask, bytes, cell, clock, element, facts, fragment, makeTable, pickable } from "./base.js";
+import { $, ago, ask, bytes, cell, clock, element, facts, fragment, makeTable, pickableHere, placed } from "./base.js";
 
 const shown = { id: null };
 
@@ -22,9 +22,9 @@ function limit(k) {
 const grown = (n) => (n === undefined ? "–" : `${n > 0 ? "+" : ""}${bytes(n)}`);
 
 export function killRow(row, k, selected) {
-	pickable(row, `oom ${k.id}`, clock(k.time), k.id === selected, { oom: k.id });
+	pickableHere(row, k, `oom ${k.id}`, clock(k.time), k.id === selected, { oom: k.id });
 	cell(row, ago(k.time));
-	cell(row, k.host);
+	cell(row, placed(k, k.host));
 	cell(row, `${k.comm ?? "?"}${k.pid ? ` (pid ${k.pid})` : ""}`);
 	cell(row, bytes(k.rss_bytes), "num");
 	cell(row, k.service || k.container);
