@@ -21,7 +21,7 @@ from stack import Stack, sanitizer_report, wait_for  # noqa: E402
 
 DRIVER = ROOT / os.environ.get("B", "build/release-gcc") / "drivers/agent"
 TICKS = 200             # of some 50 KB: several times what the collector lets be under way
-GRANT = 4 * 1024 * 1024  # collector/fleet/session.c
+GRANT = 4 * 1024 * 1024  # collector/fleet/session_greet.c
 FRAME = 256 * 1024
 
 
