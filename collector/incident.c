@@ -274,6 +274,7 @@ void incidents_action_asked(struct incidents *all, int rc, const struct action_r
 			    const struct error *err)
 {
 	struct incident *i = row->alert_id ? incident_of_action(all, row) : NULL;
+	char why[sizeof(i->act_waits)];
 
 	if (rc >= 0)
 		all->counts.actions++;
@@ -284,8 +285,9 @@ void incidents_action_asked(struct incidents *all, int rc, const struct action_r
 			log_info("alert=%lld host=%d rule=%s %s waits why=\"%s\"",
 				 (long long)i->alert_id, i->host_id, i->rule->name, row->action,
 				 err->msg);
-		i->unsaved = !same_reason(i->act_waits, err->msg);
-		(void)str_copy(i->act_waits, sizeof(i->act_waits), err->msg);
+		str_safe(why, sizeof(why), err->msg, strlen(err->msg));
+		i->unsaved = i->unsaved || !same_reason(i->act_waits, why);
+		(void)str_copy(i->act_waits, sizeof(i->act_waits), why);
 		i->act_due = !i->resolved_us;
 		i->act_retry_us = clock_boot_us() + ACT_RETRY_US;
 		return;

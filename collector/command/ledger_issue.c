@@ -59,16 +59,16 @@ static int on_open(void *arg, struct db_tx *tx unused_arg, const struct db_resul
 static int on_maintenance(void *arg, struct db_tx *tx unused_arg, const struct db_result *r)
 {
 	struct entry *e = arg;
-	char until[STR_TIME_SIZE];
+	char until[STR_TIME_SIZE], reason[101];
 
 	MAGIC_CHECK(e, LEDGER_ENTRY_MAGIC);
 	if (!db_rows(r))
 		return 0;
 	str_time(until, db_time(r, 0, 1));
-	return e->verdict =
-		       error_set(&e->why, -EPERM,
-				 "maintenance %" PRId64 " holds until %.19sZ, set by %s: %.100s",
-				 db_int(r, 0, 0), until, db_text(r, 0, 2), db_text(r, 0, 3));
+	str_safe(reason, sizeof(reason), db_text(r, 0, 3), strlen(db_text(r, 0, 3)));
+	return e->verdict = error_set(&e->why, -EPERM,
+				      "maintenance %" PRId64 " holds until %.19sZ, set by %s: %s",
+				      db_int(r, 0, 0), until, db_text(r, 0, 2), reason);
 }
 
 static int64_t time_or_0(const struct db_result *r, unsigned col)

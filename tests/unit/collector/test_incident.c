@@ -534,6 +534,30 @@ static void what_has_to_wait_is_asked_again(void **state)
 	assert_int_equal(fake.issued, 3);
 }
 
+static void maintenance_is_waited_for_and_said_whole(void **state)
+{
+	struct error why = {"maintenance 3 holds until 2026-12-01T06:00:00Z, set by token:ops: "};
+	struct world *w = *state;
+	struct action_row row = action("");
+
+	while (strlen(why.msg) < sizeof(why.msg) - 3 && strlen(why.msg) < 250)
+		strcat(why.msg, "\xc3\xa4");
+	sample(w, 400 * MIB);
+	answer(0, 42);
+	incidents_action_asked(w->all, -EPERM, &row, &why);
+	sweep();
+	answer(0, 42);
+	sweep();
+	assert_non_null(strstr(last_said()->doc, "\"action_waits\":\"maintenance 3 holds until"));
+	fake.later_us += 16 * USEC_PER_SEC;
+	sweep();
+	assert_int_equal(fake.issued, 2);
+	incidents_action_asked(w->all, 0, &row, NULL);
+	fake.later_us += 60 * USEC_PER_SEC;
+	sweep();
+	assert_int_equal(fake.issued, 2);
+}
+
 static void what_waits_is_dropped_with_its_reason(void **state)
 {
 	const struct error why = {"the rule's breaker is open"};
@@ -910,6 +934,7 @@ int main(void)
 		TEST(an_action_waits_for_its_alerts_number),
 		TEST(what_an_action_gained_is_mailed_and_stored),
 		TEST(what_has_to_wait_is_asked_again),
+		TEST(maintenance_is_waited_for_and_said_whole),
 		TEST(what_waits_for_approval_is_mailed),
 		TEST(what_waits_is_dropped_with_its_reason),
 		TEST(what_regrew_is_mailed),
