@@ -7,6 +7,10 @@
  * Whose boot is in the collector's row seals what it received: each seal holds that row, so that
  * the two of us never seal the same batch, whenever the other one wakes up or starts anew. It reads
  * then where our cut is; what it committed meanwhile is younger than that.
+ *
+ * What is more than the windows may take is read a window at a time, and where that is too much the
+ * window several times, each for a share of its hosts: their chunks, which are smaller, are
+ * gathered and sealed in one transaction as ever.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -20,6 +24,7 @@
 #include "common/str.h"
 
 #define EVERY_MAX_US (60 * USEC_PER_SEC)
+#define PAGES_MAX    256 /* of the hosts of a window: a share of one in so many must fit */
 
 /* Looks are as far apart as that is long, within reason. */
 static void rest(struct store *s)
@@ -31,8 +36,12 @@ static void forget(struct store *s)
 {
 	if (!s->adopt.active)
 		return;
-	s->adopt.active = s->adopt.read = false;
+	s->adopt.active = s->adopt.read = s->adopt.paged = false;
 	window_set_free(&s->adopt.windows);
+	store_seal_clear(&s->adopt.gathered);
+	free(s->adopt.cuts);
+	s->adopt.cuts = NULL;
+	s->adopt.n_cuts = 0;
 	s->adopt.ops.end(s->adopt.ops.arg);
 }
 
@@ -106,14 +115,137 @@ static void end_when_sealed(struct store *s)
 		give_up(s, "the database is away");
 }
 
+static void on_page(void *arg, int rc, const struct db_result *r, const struct error *err);
+
+static int ask_page(struct store *s)
+{
+	return store_replay_ask(s, s->adopt.from_us, &s->adopt.last, on_page);
+}
+
+static int add_cut(struct store *s, int64_t t0_us, int64_t cut_us)
+{
+	struct cut *to = realloc(s->adopt.cuts, (s->adopt.n_cuts + 1) * sizeof(*to));
+
+	if (!to)
+		return -ENOMEM;
+	s->adopt.cuts = to;
+	s->adopt.cuts[s->adopt.n_cuts++] = (struct cut){.t0_us = t0_us, .cut_us = cut_us};
+	return window_set_cut(s->adopt.windows, t0_us, cut_us);
+}
+
+/* ---- too much at once ---- */
+
+/* Reads its batches once more, for a share of the hosts of one window. */
+static int read_page(struct store *s)
+{
+	int rc;
+
+	s->adopt.ops.end(s->adopt.ops.arg);
+	window_set_free(&s->adopt.windows);
+	s->adopt.read = false;
+	s->adopt.last = (struct store_replayed){0};
+	rc = window_set_new(s->cfg.window_us, (size_t)s->cfg.window_bytes, &s->adopt.windows);
+	for (size_t i = 0; i < s->adopt.n_cuts && rc == 0; i++)
+		rc = window_set_cut(s->adopt.windows, s->adopt.cuts[i].t0_us,
+				    s->adopt.cuts[i].cut_us);
+	return rc == 0 ? ask_page(s) : rc;
+}
+
+static void read_window(struct store *s, int64_t t0_us, int pages)
+{
+	s->adopt.paged = true;
+	s->adopt.target_us = t0_us;
+	s->adopt.pages = pages;
+	s->adopt.page = 0;
+	store_seal_clear(&s->adopt.gathered);
+	store_seal_gather(&s->adopt.gathered);
+	if (read_page(s) < 0)
+		give_up(s, "no memory, or the database is away");
+}
+
+static void read_less(struct store *s)
+{
+	char why[160];
+
+	if (!s->adopt.paged) {
+		log_info("store=adopt collector=%d name=%s state=paging", s->adopt.writer,
+			 s->adopt.name);
+		read_window(s, s->adopt.from_us + s->cfg.window_us, 1);
+		return;
+	}
+	if (s->adopt.pages < PAGES_MAX) {
+		read_window(s, s->adopt.target_us, s->adopt.pages * 2);
+		return;
+	}
+	s->adopt.skip = s->adopt.writer;
+	snprintf(why, sizeof(why),
+		 "the window from %lld s holds more than %lld MiB of samples in one %dth of its "
+		 "hosts",
+		 (long long)(s->adopt.target_us / USEC_PER_SEC),
+		 (long long)(s->cfg.window_bytes >> 20), PAGES_MAX);
+	give_up(s, why);
+}
+
+/* Samples of a batch may lie in the window after that which it began in, but not beyond. */
+static void next_window(struct store *s)
+{
+	int64_t t0 = s->adopt.target_us + s->cfg.window_us;
+
+	if (add_cut(s, s->adopt.target_us, s->adopt.cut_us) < 0)
+		give_up(s, "no memory");
+	else if (t0 <= s->adopt.newest_us + s->cfg.window_us && is_over(s, t0))
+		read_window(s, t0, s->adopt.pages);
+	else if (end(s) < 0)
+		give_up(s, "the database is away");
+}
+
+static void page_read(struct store *s)
+{
+	int rc = window_seal_begin(s->adopt.windows, s->adopt.target_us, store_seal_part,
+				   &s->adopt.gathered);
+
+	if (rc < 0) {
+		s->adopt.skip = s->adopt.writer;
+		give_up(s, "its chunks do not fit into memory");
+		return;
+	}
+	if (++s->adopt.page < s->adopt.pages) {
+		if (read_page(s) < 0)
+			give_up(s, "no memory, or the database is away");
+		return;
+	}
+	s->adopt.read = true;
+	store_timer(s->seal_timer, 0);
+}
+
+/* Rows that hold nothing of the page: not decoded. */
+static bool is_of_page(const struct store *s, const struct store_replayed *row)
+{
+	return !s->adopt.paged || (row->t0_us <= s->adopt.target_us &&
+				   row->t0_us >= s->adopt.target_us - s->cfg.window_us &&
+				   row->host_id % s->adopt.pages == s->adopt.page);
+}
+
 /* ---- its windows ---- */
 
 bool store_adopt_due(const struct store *s, int64_t *ret_t0)
 {
 	if (!s->adopt.active || !s->adopt.read)
 		return false;
-	*ret_t0 = window_oldest(s->adopt.windows);
+	*ret_t0 = s->adopt.paged ? s->adopt.target_us : window_oldest(s->adopt.windows);
 	return is_over(s, *ret_t0);
+}
+
+bool store_adopt_take(struct store *s, struct seal *ret)
+{
+	if (!s->adopt.paged)
+		return false;
+	ret->parts = take_ptr(s->adopt.gathered.parts);
+	ret->n = s->adopt.gathered.n;
+	ret->cap = s->adopt.gathered.cap;
+	ret->data = s->adopt.gathered.data;
+	s->adopt.gathered = (struct seal){0};
+	return true;
 }
 
 void store_adopt_sealed(struct store *s, int rc)
@@ -125,17 +257,13 @@ void store_adopt_sealed(struct store *s, int rc)
 	FAILPOINT("adopt.sealed");
 	s->adopt.sealed++;
 	s->stats.adopted++;
-	end_when_sealed(s);
+	if (s->adopt.paged)
+		next_window(s);
+	else
+		end_when_sealed(s);
 }
 
 /* ---- its batches ---- */
-
-static void on_page(void *arg, int rc, const struct db_result *r, const struct error *err);
-
-static int ask_page(struct store *s)
-{
-	return store_replay_ask(s, s->adopt.from_us, &s->adopt.last, on_page);
-}
 
 /* What it committed after we looked is sealed another time, by whoever is it then. */
 static void give(struct store *s, const struct db_result *r, size_t i)
@@ -146,7 +274,7 @@ static void give(struct store *s, const struct db_result *r, size_t i)
 		row.windows = s->adopt.windows;
 		store_note_batch(row.windows, row.t0_us, row.rcv_us);
 	}
-	if (store_inbox_open(s, &row))
+	if (is_of_page(s, &row) && store_inbox_open(s, &row))
 		s->adopt.ops.row(s->adopt.ops.arg, &row);
 	s->adopt.last = row;
 	s->adopt.last.payload = NULL;
@@ -161,8 +289,12 @@ static void on_page(void *arg, int rc, const struct db_result *r, const struct e
 	for (size_t i = 0; rc == 0 && i < db_rows(r); i++)
 		give(s, r, i);
 	if (rc == 0 && !s->adopt.ops.whole(s->adopt.ops.arg))
-		give_up(s, "its samples do not fit into memory");
+		read_less(s);
 	else if (rc == 0 && store_replay_is_last(r)) {
+		if (s->adopt.paged) {
+			page_read(s);
+			return;
+		}
 		s->adopt.read = true;
 		end_when_sealed(s);
 	} else if (rc < 0 || ask_page(s) < 0)
@@ -182,7 +314,7 @@ static int on_cuts(void *arg, struct db_tx *tx unused_arg, const struct db_resul
 	int rc = 0;
 
 	for (size_t i = 0; i < db_rows(r) && rc == 0; i++)
-		rc = window_set_cut(s->adopt.windows, db_time(r, i, 0), db_time(r, i, 1));
+		rc = add_cut(s, db_time(r, i, 0), db_time(r, i, 1));
 	return rc;
 }
 
@@ -192,6 +324,7 @@ static int on_unsealed(void *arg, struct db_tx *tx unused_arg, const struct db_r
 
 	s->adopt.from_us = db_is_null(r, 0, 0) ? INT64_MAX : db_time(r, 0, 0) - s->cfg.window_us;
 	s->adopt.cut_us = db_time(r, 0, 1);
+	s->adopt.newest_us = db_time(r, 0, 2);
 	return 0;
 }
 
@@ -249,8 +382,9 @@ static void on_due(void *arg, int rc, const struct db_result *r, const struct er
 
 	(void)err;
 	MAGIC_CHECK(s, STORE_MAGIC);
-	if (rc == 0 && db_rows(r) == 0)
+	if (rc == 0 && db_rows(r) == 0 && s->adopt.skip < 0)
 		s->adopt.clear = s->leads;
+	s->adopt.skip = -1;
 	if (rc < 0 || db_rows(r) == 0 || !s->leads) {
 		rest(s);
 		return;
@@ -270,7 +404,8 @@ static void on_timer(int fd, short what, void *arg)
 	struct store *s = arg;
 	const struct db_param params[] = {DB_P_INT2(s->writer), DB_P_INT8(s->adopt.silent_us),
 					  DB_P_INT8(s->cfg.window_us),
-					  DB_P_INT8(s->cfg.seal_grace_us)};
+					  DB_P_INT8(s->cfg.seal_grace_us),
+					  DB_P_INT2(s->adopt.skip)};
 
 	(void)fd, (void)what;
 	MAGIC_CHECK(s, STORE_MAGIC);
@@ -283,6 +418,7 @@ void store_adopt(struct store *s, int64_t silent_us, const struct store_adopt_op
 	if (!s->several || s->adopt.timer)
 		return;
 	s->adopt.silent_us = silent_us;
+	s->adopt.skip = -1;
 	s->adopt.ops = *ops;
 	s->adopt.timer = evtimer_new(s->base, on_timer, s);
 	if (s->adopt.timer)

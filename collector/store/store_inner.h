@@ -107,6 +107,11 @@ struct follower {
 	void (*done)(struct follower *f, int rc);
 };
 
+/* All that was received before is in chunks. */
+struct cut {
+	int64_t t0_us, cut_us;
+};
+
 /* What a collector that is gone left unsealed, on its way into chunks. */
 struct adoption {
 	struct event *timer; /* NULL until store_adopt() */
@@ -120,6 +125,14 @@ struct adoption {
 	struct window_set *windows;
 	int64_t cut_us; /* its youngest batch */
 	int64_t from_us;
+	int64_t newest_us; /* start of the youngest window that a batch of its begins in */
+	struct cut *cuts;  /* of its windows that are sealed */
+	size_t n_cuts;
+	bool paged;           /* it was too much at once: a window after the other .. */
+	int64_t target_us;    /* .. this one .. */
+	int pages, page;      /* .. so many times, each its share of the hosts .. */
+	struct seal gathered; /* .. whose chunks are gathered here */
+	int skip;             /* who did not fit even so: others first; -1 nobody */
 	struct store_replayed last;
 	bool read; /* all of it: windows may be sealed */
 	uint64_t sealed;
@@ -215,6 +228,10 @@ void store_on_flush_timer(int fd, short what, void *arg);
 void store_on_seal_timer(int fd, short what, void *arg);
 void store_on_retain_timer(int fd, short what, void *arg);
 void store_seal_fini(struct store *s);
+void store_seal_clear(struct seal *l);
+/* Begins to gather what is sealed: window_seal_begin() with store_seal_part() adds a window's. */
+void store_seal_gather(struct seal *l);
+int store_seal_part(void *seal, const struct window_part *w, const struct buf *chunk) must_use;
 /* A batch is stored: its window is sealed, with or without samples. */
 void store_note_batch(struct window_set *ws, int64_t t0_us, int64_t rcv_us);
 void store_ask_sizes(struct store *s);
@@ -242,6 +259,8 @@ void store_replica_free(struct store *s);
 void store_replica_wrote(struct store *s);
 /* A window of it that is to be sealed; false when there is none. */
 bool store_adopt_due(const struct store *s, int64_t *ret_t0);
+/* Its chunks, where they are gathered already: moved to ret. */
+bool store_adopt_take(struct store *s, struct seal *ret);
 /* What came of that: 0; -ESTALE another process seals it now. */
 void store_adopt_sealed(struct store *s, int rc);
 

@@ -18,14 +18,25 @@
 #define LOOK_US        USEC_PER_SEC /* from one look for a window that is due to the next */
 #define PATIENCE       20           /* graces, for a window that late data keeps coming into */
 
-void store_seal_fini(struct store *s)
+void store_seal_clear(struct seal *l)
 {
-	free(s->seal.parts);
-	buf_fini(&s->seal.data);
-	s->seal = (struct seal){0};
+	free(l->parts);
+	buf_fini(&l->data);
+	*l = (struct seal){0};
 }
 
-static int on_part(void *arg, const struct window_part *w, const struct buf *chunk)
+void store_seal_fini(struct store *s)
+{
+	store_seal_clear(&s->seal);
+}
+
+void store_seal_gather(struct seal *l)
+{
+	*l = (struct seal){0};
+	buf_init(&l->data, ROWS_MAX);
+}
+
+int store_seal_part(void *arg, const struct window_part *w, const struct buf *chunk)
 {
 	struct seal *l = arg;
 
@@ -280,8 +291,11 @@ static int seal_start(struct store *s)
 					.cut_us = s->adopt.cut_us};
 	else
 		return -EAGAIN;
-	buf_init(&s->seal.data, ROWS_MAX);
-	rc = window_seal_begin(s->seal.windows, t0, on_part, &s->seal);
+	rc = 0;
+	if (!is_adopted(s) || !store_adopt_take(s, &s->seal)) {
+		buf_init(&s->seal.data, ROWS_MAX);
+		rc = window_seal_begin(s->seal.windows, t0, store_seal_part, &s->seal);
+	}
 	if (rc < 0) {
 		store_seal_fini(s);
 		s->stats.seal_errors++;

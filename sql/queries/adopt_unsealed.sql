@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Of what collector $1 received and is in no chunk: the start of the oldest window; and its youngest
--- batch of all. Receive times of one collector rise in the order of its commits, so what it may still
--- commit is younger.
-SELECT (SELECT min(i.t0)
-          FROM inbox AS i
-          LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer
-         WHERE i.writer = $1::int2 AND (a.done IS NULL OR i.rcv > a.done))::timestamptz,
-       coalesce((SELECT max(rcv) FROM inbox WHERE writer = $1::int2), '-infinity')::timestamptz
+-- Of what collector $1 received and is in no chunk: the starts of the oldest and of the youngest window;
+-- and between them its youngest batch of all. Receive times of one collector rise in the order of its
+-- commits, so what it may still commit is younger.
+SELECT min(i.t0)::timestamptz,
+       coalesce((SELECT max(rcv) FROM inbox WHERE writer = $1::int2), '-infinity')::timestamptz,
+       max(i.t0)::timestamptz
+  FROM inbox AS i
+  LEFT JOIN compaction AS a ON a.t0 = i.t0 AND a.shard = i.writer
+ WHERE i.writer = $1::int2 AND (a.done IS NULL OR i.rcv > a.done)

@@ -16,6 +16,7 @@
 static struct pg pg;
 static struct event_base *base;
 static struct store *store;
+static const uint8_t *this_uuid; /* where there are several collectors */
 
 struct acks {
 	int64_t last_seq;
@@ -54,12 +55,14 @@ static void turn(void)
 		}                                                           \
 	} while (0)
 
-static void store_up(int64_t window_us)
+static void store_up_within(int64_t window_us, int64_t window_bytes)
 {
 	struct store_config cfg;
 	struct error err;
 
 	store_config_init(&cfg);
+	cfg.window_bytes = window_bytes;
+	cfg.uuid = this_uuid;
 	cfg.conninfo = embedded_conninfo(pg.server);
 	cfg.window_us = window_us;
 	cfg.flush_us = 5000;
@@ -68,6 +71,11 @@ static void store_up(int64_t window_us)
 	if (store_open(base, &cfg, on_acked, &acks, &store, &err) < 0)
 		fail_msg("%s", err.msg);
 	WAIT_FOR(store_ready(store));
+}
+
+static void store_up(int64_t window_us)
+{
+	store_up_within(window_us, 512 << 20);
 }
 
 static int64_t number(const char *sql)
@@ -832,6 +840,114 @@ static void old_rows_are_deleted(void **state unused_arg)
 		"DELETE FROM dead_letter WHERE host_id = 77; SELECT 1");
 }
 
+/* ---- a collector that is gone ---- */
+
+#define HALF_HOUR (1800 * SEC)
+
+static struct {
+	bool full;
+	unsigned readings; /* of its batches, from the beginning */
+} dead;
+
+/* Such a row is of 5 processes (of 2,000 where the host is too large), a sample a minute, the last
+ * at the start of the next window. */
+static void on_dead_row(void *arg unused_arg, const struct store_replayed *row)
+{
+	int64_t v[METRIC_COUNT] = {0};
+	int processes = row->host_id == 256 ? 2000 : 5;
+
+	for (int p = 1; row->windows && p <= processes; p++)
+		for (int64_t m = 1; m <= 30; m++) {
+			v[METRIC_RSS] = row->host_id * m * p;
+			if (window_add(row->windows, &SERIES_OF_PROCESS(row->host_id, p),
+				       row->t0_us + m * 60 * SEC, row->rcv_us, v) == -ENOBUFS)
+				dead.full = true;
+		}
+}
+
+static void on_own_row(void *arg unused_arg, const struct store_replayed *row unused_arg)
+{
+}
+
+static bool is_dead_whole(void *arg unused_arg)
+{
+	return !dead.full;
+}
+
+static void on_dead_end(void *arg unused_arg)
+{
+	dead.full = false;
+	dead.readings++;
+}
+
+static void run(const char *sql)
+{
+	char command[2048];
+
+	snprintf(command, sizeof(command), "%s; SELECT 1", sql);
+	assert_int_equal(number(command), 1);
+}
+
+static void leave(int collector, int first, int last, int hours_ago)
+{
+	char sql[1024];
+
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO collector (collector_id, uuid, boot, name, seen, oldest) VALUES (%d, "
+		 "gen_random_uuid(), gen_random_uuid(), 'dead', now() - interval '%d h', now())",
+		 collector, hours_ago);
+	run(sql);
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO inbox (rcv, host_id, epoch, seq, last, t0, codec, d, writer) "
+		 "SELECT now() + (w * 1000 + h) * interval '1 us', h, 1, w, w, "
+		 "date_bin('30 min', now() - interval '8 h', 'epoch') + w * interval '30 min', 1, "
+		 "'x', %d FROM generate_series(1, 2) AS w, generate_series(%d, %d) AS h",
+		 collector, first, last);
+	run(sql);
+}
+
+/* 60 hosts need some 500 KiB a window. */
+static void what_is_too_much_at_once_is_adopted_in_parts(void **state unused_arg)
+{
+	static const uint8_t uuid[16] = {9};
+	const struct store_adopt_ops ops = {.row = on_dead_row,
+					    .whole = is_dead_whole,
+					    .end = on_dead_end};
+	struct store_stats st;
+
+	store_free(&store);
+	this_uuid = uuid;
+	store_up_within(HALF_HOUR, 128 << 10);
+	replayed = false;
+	assert_int_equal(store_replay(store, on_own_row, on_replay, NULL), 0);
+	WAIT_FOR(replayed);
+	leave(7, 101, 160, 1);
+	leave(8, 256, 256, 2); /* looked at first, and too large whatever is done */
+	store_adopt(store, SEC, &ops);
+	WAIT_FOR((store_stats(store, &st), st.adopted >= 3));
+	WAIT_FOR(number("SELECT count(*) FROM collector WHERE adopted IS NOT NULL"));
+	assert_int_equal(number("SELECT count(*) FROM collector WHERE adopted IS NOT NULL"), 1);
+	assert_true(st.adopt_errors >= 1);
+	assert_true(dead.readings > 10);
+	/* two windows of batches, and what the second told of a third */
+	assert_int_equal(number("SELECT count(*) FROM compaction WHERE shard = 7"), 3);
+	assert_int_equal(number("SELECT count(*) FROM compaction WHERE shard = 8"), 0);
+	assert_int_equal(number("SELECT sum(n) FROM chunk WHERE host_id BETWEEN 101 AND 160"),
+			 60 * 5 * 2 * 30);
+	assert_int_equal(
+		number("SELECT count(DISTINCT (host_id, proc_id, t)) FROM sample_rss WHERE "
+		       "host_id BETWEEN 101 AND 160"),
+		60 * 5 * 2 * 30);
+	assert_int_equal(number("SELECT sum(n) FROM rollups WHERE host_id BETWEEN 101 AND 160"),
+			 60 * 5 * 2 * 30);
+	assert_int_equal(number("SELECT max(part) FROM chunk WHERE host_id BETWEEN 101 AND 160"),
+			 0);
+	run("DELETE FROM inbox WHERE writer IN (7, 8); DELETE FROM collector");
+	store_free(&store);
+	this_uuid = NULL;
+	store_up(HALF_HOUR);
+}
+
 static void another_window_is_refused(void **state unused_arg)
 {
 	struct store_config cfg;
@@ -906,6 +1022,7 @@ int main(void)
 		cmocka_unit_test(old_rows_are_deleted),
 		cmocka_unit_test(ticks_wait_for_company),
 		cmocka_unit_test(compressed_rows_come_back_and_damaged_ones_are_set_aside),
+		cmocka_unit_test(what_is_too_much_at_once_is_adopted_in_parts),
 		cmocka_unit_test(another_window_is_refused),
 		cmocka_unit_test(migrations_run_once),
 	};
