@@ -219,7 +219,8 @@ def test_bad_questions_are_told(cells):
 
 
 def test_an_id_of_a_cell_is_not_taken_for_one_of_ours(cells):
-    for path, body in (("/api/v1/actions", {"type": "trim", "target": "1:1"}), ("/api/v1/alerts/1/ack", None)):
+    for path, body in (("/api/v1/actions", {"type": "trim", "target": "1:1"}), ("/api/v1/alerts/1/ack", None),
+                       ("/api/v1/maintenance", {"host": "*", "until": "2999-01-01T00:00:00Z", "reason": "x"})):
         status, _, text = cells.front.request("POST", path, body or {}, {"Idempotency-Key": "k"})
         assert status == 409 and b"ask the collector of the" in text, text
 
