@@ -53,8 +53,10 @@ void dispatch_refuse(struct dispatch *d, const char *what, const char *by,
 void dispatch_refused(struct dispatch *d, const struct refusal *r)
 {
 	MAGIC_CHECK(d, DISPATCH_MAGIC);
+	/* As the audit log: who asks a thousand times has one line. */
+	if (!refusals_note(d->refusals, r))
+		return;
 	log_info("command event=refused what=%s actor=\"%s\" action=\"%.32s\" target=\"%.200s\" "
 		 "why=\"%s\"",
 		 r->what, r->actor, r->action, r->target, r->why);
-	refusals_note(d->refusals, r);
 }

@@ -65,7 +65,8 @@ static void count(struct refused *e, int64_t wall_us)
 /* One more of an actor, in words that fit any; told when its time is over. */
 static void as_rest(struct refused *e, const char *actor, int64_t now_us)
 {
-	fill(e, &(struct refusal){.actor = actor, .why = "more was refused than is told by itself"});
+	fill(e,
+	     &(struct refusal){.actor = actor, .why = "more was refused than is told by itself"});
 	e->rest = true;
 	e->due_us = now_us + span_of(e);
 }
@@ -82,7 +83,7 @@ static struct refused *add(struct refusal_book *b, const struct refused *like)
 	return e;
 }
 
-void refusal_note(struct refusal_book *b, const struct refusal *r, int64_t now_us, int64_t wall_us)
+bool refusal_note(struct refusal_book *b, const struct refusal *r, int64_t now_us, int64_t wall_us)
 {
 	struct refused wanted, others, *e, *rest = NULL;
 	unsigned his = 0;
@@ -92,7 +93,7 @@ void refusal_note(struct refusal_book *b, const struct refusal *r, int64_t now_u
 	DL_FOREACH (b->entries, e) {
 		if (is_same(e, &wanted)) {
 			count(e, wall_us);
-			return;
+			return false;
 		}
 		if (strcmp(e->actor, wanted.actor) != 0)
 			continue;
@@ -111,6 +112,7 @@ void refusal_note(struct refusal_book *b, const struct refusal *r, int64_t now_u
 			as_rest(e, "several", now_us);
 	}
 	count(e, wall_us);
+	return e->times == 1;
 }
 
 struct refused *refusal_due(struct refusal_book *b, int64_t now_us)

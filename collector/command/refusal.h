@@ -57,7 +57,8 @@ struct refusal_book {
 };
 
 void refusal_book_fini(struct refusal_book *b);
-void refusal_note(struct refusal_book *b, const struct refusal *r, int64_t now_us, int64_t wall_us);
+/* True: it is the first of its kind, for now. */
+bool refusal_note(struct refusal_book *b, const struct refusal *r, int64_t now_us, int64_t wall_us);
 /* Drops entries whose time is over, and gives one that is to be told now, or NULL. It stays the
  * book's, and in it until refusal_told(). */
 struct refused *refusal_due(struct refusal_book *b, int64_t now_us);

@@ -105,11 +105,14 @@ static void write_next(struct refusals *r)
 		log_debug("command event=refusal_waits actor=\"%s\"", e->actor);
 }
 
-void refusals_note(struct refusals *r, const struct refusal *one)
+bool refusals_note(struct refusals *r, const struct refusal *one)
 {
+	bool first;
+
 	MAGIC_CHECK(r, REFUSALS_MAGIC);
-	refusal_note(&r->book, one, clock_boot_us(), clock_wall_us());
+	first = refusal_note(&r->book, one, clock_boot_us(), clock_wall_us());
 	write_next(r);
+	return first;
 }
 
 void refusals_turn(struct refusals *r)

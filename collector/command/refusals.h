@@ -15,7 +15,8 @@ struct refusals;
 int refusals_new(struct db *db, struct refusals **ret) must_use;
 /* The loop may not run between this and db_free. */
 void refusals_free(struct refusals **r);
-void refusals_note(struct refusals *r, const struct refusal *one);
+/* True: it is the first of its kind, for now. */
+bool refusals_note(struct refusals *r, const struct refusal *one);
 /* Once a second. */
 void refusals_turn(struct refusals *r);
 

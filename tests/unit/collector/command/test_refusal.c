@@ -16,9 +16,9 @@ static const struct refusal ops = {.actor = "token:ops",
 				   .target = "web-1:42",
 				   .why = "remediation is switched off"};
 
-static void note(struct refusal_book *b, struct refusal r, int64_t us)
+static bool note(struct refusal_book *b, struct refusal r, int64_t us)
 {
-	refusal_note(b, &r, T + us, WALL + us);
+	return refusal_note(b, &r, T + us, WALL + us);
 }
 
 /* Tells what is due, and how many entries that were. */
@@ -42,7 +42,7 @@ static void the_first_is_told_at_once_and_the_same_again_as_a_number(void **stat
 	struct refused *e;
 	uint64_t times;
 
-	note(&b, ops, 0);
+	assert_true(note(&b, ops, 0));
 	e = refusal_due(&b, T);
 	assert_non_null(e);
 	assert_string_equal(e->actor, "token:ops");
@@ -50,7 +50,7 @@ static void the_first_is_told_at_once_and_the_same_again_as_a_number(void **stat
 	assert_int_equal(e->since_us, WALL);
 	assert_int_equal(tell(&b, 0, &times), 1);
 	for (int i = 1; i <= 1000; i++)
-		note(&b, ops, i * 1000);
+		assert_false(note(&b, ops, i * 1000));
 	assert_int_equal(tell(&b, REFUSAL_PEOPLE_US - 1, &times), 0);
 	assert_int_equal(refusal_due(&b, T + REFUSAL_PEOPLE_US)->since_us, WALL + 1000);
 	assert_int_equal(tell(&b, REFUSAL_PEOPLE_US, &times), 1);
@@ -126,7 +126,7 @@ static void one_actor_leaves_a_few_rows_a_minute(void **state unused_arg)
 	r.target = target;
 	for (int i = 0; i < 5000; i++) {
 		snprintf(target, sizeof(target), "web-1:%d", i);
-		note(&b, r, 0);
+		assert_int_equal(note(&b, r, 0), i < REFUSAL_EACH);
 	}
 	assert_int_equal(b.n, REFUSAL_EACH);
 	assert_int_equal(tell(&b, 0, &times), REFUSAL_EACH - 1);
