@@ -54,10 +54,18 @@ class Supervisord:
         self.log = (folder / "out").open("wb")
         self.popen = subprocess.Popen(["/usr/bin/supervisord", *(argv or ["-c", conf]), *([] if daemon else ["-n"])], cwd=folder,
                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True, user=user)
+        self.pid = None
+        self.wanted = wanted or len(programs)
+        try:
+            self.begin(daemon)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self, daemon):
         if daemon:
             assert self.popen.wait(30) == 0, self.said()
-        self.pid = int(wait_for("supervisord", lambda: (folder / "pid").exists() and (folder / "pid").read_text(), 30))
-        self.wanted = wanted or len(programs)
+        self.pid = int(wait_for("supervisord", lambda: (self.folder / "pid").exists() and (self.folder / "pid").read_text(), 30))
         wait_for("its programs", lambda: len(self.ready()) == self.wanted, 30)
 
     def said(self):
@@ -79,7 +87,8 @@ class Supervisord:
 
     def close(self):
         """Whoever it runs goes after it, else it would start another."""
-        pids = [self.pid, *children(self.pid)]
+        first = self.pid or self.popen.pid
+        pids = [first, *children(first)]
         for pid in pids:
             pids += [c for c in children(pid) if c not in pids]
         for pid in pids:
