@@ -2,10 +2,8 @@
 #include "agent/act/pool.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,35 +195,12 @@ bool pool_is_newborn(enum program_server server, const struct process *child)
 
 /* ---- sockets ---- */
 
-/* The inodes of its sockets, as many as there is room for; -errno. */
-static int read_sockets(pid_t pid, uint64_t out[SOCKETS_MAX])
-{
-	char path[32];
-	struct dirent *e;
-	int n = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	if (!d)
-		return -errno;
-	while (n < SOCKETS_MAX && (e = readdir(d))) {
-		char link[64] = "";
-		ssize_t len = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-
-		if (len > 0 && sscanf(link, "socket:[%" SCNu64 "]", &out[n]) == 1)
-			n++;
-	}
-	closedir(d);
-	return n;
-}
-
 int pool_shares_socket(const struct process *worker, const struct process *master)
 {
 	uint64_t mine[SOCKETS_MAX];
 	uint64_t theirs[SOCKETS_MAX];
-	int n = read_sockets(worker->pid, mine);
-	int m = n < 0 ? n : read_sockets(master->pid, theirs);
+	int n = process_sockets(worker->pid, mine, SOCKETS_MAX);
+	int m = n < 0 ? n : process_sockets(master->pid, theirs, SOCKETS_MAX);
 
 	for (int i = 0; i < n && m > 0; i++)
 		for (int k = 0; k < m; k++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/act/process.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -336,6 +337,28 @@ int process_memory(const struct process *p, struct process_memory *ret, struct e
 	if (rc < 0 || !process_alive(p))
 		return error_set(err, -ESRCH, "process %d ended", (int)p->pid);
 	return 0;
+}
+
+int process_sockets(pid_t pid, uint64_t *inodes, int max)
+{
+	char path[32];
+	struct dirent *e;
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	if (!d)
+		return -errno;
+	while (n < max && (e = readdir(d))) {
+		char link[64] = "";
+		ssize_t len = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+
+		if (len > 0 && sscanf(link, "socket:[%" SCNu64 "]", &inodes[n]) == 1)
+			n++;
+	}
+	closedir(d);
+	return n;
 }
 
 int process_boot_id(uint8_t ret[16], struct error *err)

@@ -58,6 +58,9 @@ int process_start_ticks(pid_t pid, uint64_t *ret) must_use;
 /* What /proc/PID/stat alone tells: cheap; the other fields are 0. */
 int process_stat(pid_t pid, struct process *ret) must_use;
 int process_memory(const struct process *p, struct process_memory *ret, struct error *err) must_use;
+/* The inodes of the sockets that it has open, as many as there is room for: their number, or
+ * -errno. */
+int process_sockets(pid_t pid, uint64_t *inodes, int max) must_use;
 /* This boot's id, the other half of a process's identity. */
 int process_boot_id(uint8_t ret[16], struct error *err) must_use;
 

@@ -183,29 +183,6 @@ bool supervisord_parse_unix(const char *line, uint64_t *ret_inode,
 	return true;
 }
 
-/* The inodes of its sockets. */
-static int read_inodes(pid_t pid, uint64_t out[SOCKETS_MAX])
-{
-	char path[32];
-	struct dirent *e;
-	int n = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	if (!d)
-		return -errno;
-	while (n < SOCKETS_MAX && (e = readdir(d))) {
-		char link[64] = "";
-		ssize_t len = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-
-		if (len > 0 && sscanf(link, "socket:[%" SCNu64 "]", &out[n]) == 1)
-			n++;
-	}
-	closedir(d);
-	return n;
-}
-
 static bool is_one_of(uint64_t inode, const uint64_t *all, int n)
 {
 	for (int i = 0; i < n; i++)
@@ -223,7 +200,7 @@ static int find_path(const struct supervisord *s, char ret_path[SUPERVISORD_PATH
 	uint64_t inode;
 	char name[32];
 	char *rest;
-	int n = read_inodes(s->master.pid, mine);
+	int n = process_sockets(s->master.pid, mine, SOCKETS_MAX);
 	int rc;
 
 	if (n < 0)
