@@ -78,14 +78,11 @@ static int print_effects(const struct cli *c, const json_t *a)
 
 int cli_print_action(struct cli *c, const json_t *a)
 {
-	struct table t;
 	int code;
 
 	if (c->json)
 		return cli_print_json(a);
-	table_init(&t, headings);
-	action_row(&t, a);
-	code = cli_print_table(c, &t);
+	code = cli_print_item(c, a, headings, action_row);
 	return code ? code : print_effects(c, a);
 }
 
@@ -200,11 +197,11 @@ int command_cancel(struct cli *c)
 #define TRIM_ASKS                                                                          \
 	"trim calls malloc_trim inside the running process '%s': it is held for about a\n" \
 	"millisecond, its allocator locks while it works."
-#define RESTART_ASKS                                                                              \
-	"restart ends the process '%s' and has whoever supervises it start it again: a worker of\n" \
-	"gunicorn, uWSGI or celery alone, else its whole systemd unit or container; --dry-run\n"   \
-	"tells who that is and what the work at hand sees of it."
-
+#define RESTART_ASKS                                                                         \
+	"restart ends the process '%s' and has whoever supervises it start it again: one\n"  \
+	"worker of gunicorn, uWSGI or celery, one program of supervisord, else its whole\n"  \
+	"systemd unit or container; --dry-run tells who that is and what the work at hand\n" \
+	"sees of it."
 #define GC_ASKS                                                                                   \
 	"gc has the process '%s' run gc.collect(): all its Python stands still meanwhile, some\n" \
 	"10 ms to 1 s per million objects."

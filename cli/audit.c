@@ -64,7 +64,6 @@ static int verify(struct cli *c)
 	static const char *const headings[] = {"CHAIN", ">ROWS", "HEAD", "KEPT HEAD", "WHY", NULL};
 	char path[256] = "/audit/verify";
 	json_t *answer = NULL;
-	struct table t;
 	int code;
 
 	if (c->n_args == 2 && cli_add_query(c, path, sizeof(path), "head", c->args[1]) < 0)
@@ -75,9 +74,7 @@ static int verify(struct cli *c)
 	if (c->json) {
 		code = cli_print_json(answer);
 	} else {
-		table_init(&t, headings);
-		chain_row(&t, answer);
-		code = cli_print_table(c, &t);
+		code = cli_print_item(c, answer, headings, chain_row);
 		if (!code)
 			code = print_journals(c, answer);
 	}

@@ -22,7 +22,6 @@ static int close_breaker(struct cli *c)
 {
 	json_t *answer = NULL;
 	char actor[256], type[128], path[512];
-	struct table t;
 	int code;
 
 	if (rest_escape(c->rest, c->args[1], actor, sizeof(actor)) < 0 ||
@@ -32,13 +31,7 @@ static int close_breaker(struct cli *c)
 	code = cli_ask(c, &(struct rest_request){.method = "POST", .path = path}, &answer);
 	if (code)
 		return code;
-	if (c->json) {
-		code = cli_print_json(answer);
-	} else {
-		table_init(&t, headings);
-		breaker_row(&t, answer);
-		code = cli_print_table(c, &t);
-	}
+	code = c->json ? cli_print_json(answer) : cli_print_item(c, answer, headings, breaker_row);
 	json_decref(answer);
 	return code;
 }

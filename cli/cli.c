@@ -154,6 +154,16 @@ int cli_get(struct cli *c, const char *path, json_t **ret)
 	return cli_ask(c, &(struct rest_request){.method = "GET", .path = path}, ret);
 }
 
+int cli_print_item(const struct cli *c, const json_t *item, const char *const *headings,
+		   void (*row)(struct table *t, const json_t *item))
+{
+	struct table t;
+
+	table_init(&t, headings);
+	row(&t, item);
+	return cli_print_table(c, &t);
+}
+
 int cli_print_items(const struct cli *c, const json_t *items, const char *const *headings,
 		    void (*row)(struct table *t, const json_t *item))
 {

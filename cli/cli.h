@@ -112,6 +112,9 @@ int cli_list(struct cli *c, const char *path, const char *const *headings,
 /* The items of an array as a table. */
 int cli_print_items(const struct cli *c, const json_t *items, const char *const *headings,
 		    void (*row)(struct table *t, const json_t *item)) must_use;
+/* The same of one item. */
+int cli_print_item(const struct cli *c, const json_t *item, const char *const *headings,
+		   void (*row)(struct table *t, const json_t *item)) must_use;
 /* Appends '?key=value' or '&key=value', the value percent-encoded; nothing without a value. */
 int cli_add_query(struct cli *c, char *path, size_t size, const char *key,
 		  const char *value) must_use;

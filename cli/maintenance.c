@@ -93,7 +93,6 @@ static int set(struct cli *c)
 	char until[STR_TIME_SIZE];
 	json_t *answer = NULL;
 	json_t *body;
-	struct table t;
 	int code;
 
 	if (!c->reason || !*c->reason) {
@@ -122,9 +121,7 @@ static int set(struct cli *c)
 	if (c->json) {
 		code = cli_print_json(answer);
 	} else {
-		table_init(&t, headings);
-		maintenance_row(&t, answer);
-		code = cli_print_table(c, &t);
+		code = cli_print_item(c, answer, headings, maintenance_row);
 		say_cover(answer);
 	}
 	json_decref(answer);
