@@ -375,6 +375,18 @@ static void name_of(char *out, size_t size, const struct death *x)
 		 *x->service ? ", " : "", x->service);
 }
 
+/* Who killed it read its name at that moment; ours is from the last look, which may be before a new
+ * process had named itself. */
+static void take_last_name(const struct deaths *d, struct death *x)
+{
+	for (size_t i = 0; i < d->n_notes; i++) {
+		const struct killer_note *n = &d->notes[i];
+
+		if (*n->comm && killer_matches(n, x->pid, x->cgroup))
+			str_safe(x->comm, sizeof(x->comm), n->comm, strlen(n->comm));
+	}
+}
+
 /* As much of it as verdicts ask for. */
 static void fill_kill(struct oom_kill *out, const struct death_kill *k)
 {
@@ -399,7 +411,9 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 	if (a)
 		uuid_text(action, a->id);
 	drop_old_notes(d, now_us);
-	name_of(name, sizeof(name), x);
+	ret->death = *x;
+	take_last_name(d, &ret->death);
+	name_of(name, sizeof(name), &ret->death);
 	if (k)
 		fill_kill(&kill, k);
 	verdict_decide(&(struct verdict_facts){.pid = x->pid,
@@ -419,7 +433,6 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 					       .parent_died = x->parent_died,
 					       .memory_limited = d->memory_limited},
 		       &ret->verdict);
-	ret->death = *x;
 	ret->reported = k;
 	ret->death.oom_kill_rise = rise_of(d, x);
 	ret->death.mark = m ? m->mark : (struct mark){.pid = 0};

@@ -218,6 +218,37 @@ static void notes_actions_and_faults_are_joined(void **state unused_arg)
 	assert_null(strchr(end.verdict.evidence[1], '\n'));
 }
 
+static void the_killer_read_the_last_name(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_EARLYOOM,
+				   .act = KILLER_ACT_SIGNAL,
+				   .pid = 5,
+				   .signal = SIGTERM,
+				   .comm = "worker\n\xff"};
+	struct death young = ended(5, SIGTERM);
+	struct death other = ended(6, SIGTERM);
+
+	strcpy(young.comm, "python3");
+	strcpy(other.comm, "python3");
+	add(young);
+	add(other);
+	deaths_note(&d, &note, T0);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
+	assert_memory_equal(end.death.comm, "worker", 6);
+	assert_null(strchr(end.death.comm, '\n'));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_TERMINATED);
+	assert_string_equal(end.death.comm, "python3");
+
+	/* A line that names none takes nothing away. */
+	note.pid = 7;
+	note.comm[0] = '\0';
+	young.pid = 7;
+	add(young);
+	deaths_note(&d, &note, T0);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
+	assert_string_equal(end.death.comm, "python3");
+}
+
 static void announce(uint32_t pid, uint64_t start_ticks, enum verdict_action what, uint8_t id,
 		     int64_t us)
 {
@@ -551,6 +582,7 @@ int main(void)
 		TEST(a_mark_of_a_stranger_is_given_out_once),
 		TEST(a_rising_counter_counts_those_that_nobody_told_of),
 		TEST(notes_actions_and_faults_are_joined),
+		TEST(the_killer_read_the_last_name),
 		TEST(our_own_restart_is_told_as_ours),
 		TEST(what_is_not_ours_is_not_told_as_ours),
 		TEST(a_claim_does_not_hide_a_kill_that_only_the_counter_saw),
