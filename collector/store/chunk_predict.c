@@ -39,14 +39,22 @@ static uint64_t bound_of(const struct chunk_predictor *p, const struct predict_t
 	return tamed(bound);
 }
 
-static void add_column(int64_t *v, const int64_t *term, size_t n, bool add)
+/* Where bounds are small. A bound of 1 is a column of zeros: many are. */
+static void add_columns(const struct chunk_predictor *p, const struct predict_terms *terms,
+			size_t n, int64_t *v, int sign)
 {
-	if (add)
-		for (size_t i = 0; i < n; i++)
-			v[i] = plus(v[i], term[i]);
-	else
-		for (size_t i = 0; i < n; i++)
-			v[i] = minus(v[i], term[i]);
+	for (unsigned k = 0; k < p->n_terms; k++) {
+		const int64_t *term = terms->v[k];
+
+		if (terms->bound[k] == 1)
+			continue;
+		if (p->terms[k].sign == sign)
+			for (size_t i = 0; i < n; i++)
+				v[i] = plus(v[i], term[i]);
+		else
+			for (size_t i = 0; i < n; i++)
+				v[i] = minus(v[i], term[i]);
+	}
 }
 
 /* The prediction for sample i, false when a term is absent. */
@@ -75,8 +83,7 @@ void predict_add(const struct chunk_predictor *p, const struct predict_terms *te
 
 	*bound = bound_of(p, terms, *bound);
 	if (*bound < PREDICT_WILD) {
-		for (unsigned k = 0; k < p->n_terms; k++)
-			add_column(v, terms->v[k], n, p->terms[k].sign > 0);
+		add_columns(p, terms, n, v, 1);
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -90,8 +97,7 @@ int predict_subtract(const struct chunk_predictor *p, const struct predict_terms
 	int64_t guess;
 
 	if (bound_of(p, terms, bound) < PREDICT_WILD) {
-		for (unsigned k = 0; k < p->n_terms; k++)
-			add_column(v, terms->v[k], n, p->terms[k].sign < 0);
+		add_columns(p, terms, n, v, -1);
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++) {
