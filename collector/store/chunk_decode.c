@@ -138,7 +138,8 @@ static inline int read_short(struct run *at)
 		uint64_t more = zero * b;
 		uint64_t w = (a & 0x7f) | two * b << 7;
 
-		if ((two | zero) & b >> 7)
+		/* longer; or a 0 in two bytes, which is no run's */
+		if ((two | zero) & ((b - two) | b) >> 7)
 			break;
 		r.p += 1 + (two | zero);
 		r.way += w;
@@ -160,9 +161,10 @@ static int read_next(struct run *r)
 {
 	struct cursor c = cursor_of(r->p, (size_t)(r->end - r->p));
 	uint64_t w = cursor_varint(&c);
+	bool padded = w == 0 && c.p > r->p + 1;
 	uint64_t more = w == 0 ? cursor_varint(&c) : 0;
 
-	if (c.bad || more >= (uint64_t)(r->stop - r->v))
+	if (c.bad || padded || more >= (uint64_t)(r->stop - r->v))
 		return -1;
 	r->way = w < PREDICT_WILD && r->way < PREDICT_WILD ? r->way + w : PREDICT_WILD;
 	r->now = plus(r->now, (int64_t)((uint64_t)unzigzag(w) * r->unit));

@@ -241,6 +241,55 @@ static void damage_is_survived(void **state unused_arg)
 	table_free(&b);
 }
 
+/* A column of eight samples: gcd 1, first value 5, then these differences. */
+static int decode_differences(const char *bytes, size_t len, int64_t v[8])
+{
+	static const struct chunk_spec one = {1, NULL, 0};
+	uint8_t chunk[64] = {CHUNK_CODEC, 8, 0, 20, 0, 1, (uint8_t)(len + 2), 1 << 1, 5 << 1};
+
+	memcpy(chunk + 9, bytes, len);
+	return chunk_decode(&one, chunk, len + 9, 8, v, NULL);
+}
+
+/* Each length of a number and of a run, at each distance from the end of the bytes and the values.
+ */
+static void every_way_to_write_differences_is_read(void **state unused_arg)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		int64_t v[8]; /* none: refused */
+	} cases[] = {
+		{"\x02\x01\x02\x01\x02\x01\x02", 7, {5, 6, 5, 6, 5, 6, 5, 6}},
+		{"\x00\x06", 2, {5, 5, 5, 5, 5, 5, 5, 5}},
+		{"\x02\x00\x05", 3, {5, 6, 6, 6, 6, 6, 6, 6}},
+		{"\x00\x05\x02", 3, {5, 5, 5, 5, 5, 5, 5, 6}},
+		{"\x00\x00\x02\x00\x01\x01\x00\x01", 8, {5, 5, 6, 6, 6, 5, 5, 5}},
+		{"\x80\x01\x00\x04\xff\x7f", 6, {5, 69, 69, 69, 69, 69, 69, -8123}},
+		{"\x80\x80\x01\x00\x05", 5, {5, 8197, 8197, 8197, 8197, 8197, 8197, 8197}},
+		{"\x00\x05\x80\x80\x01", 5, {5, 5, 5, 5, 5, 5, 5, 8197}},
+		{"\x00\x86\x00", 3, {5, 5, 5, 5, 5, 5, 5, 5}},
+		{"\x00\x07", 2, {0}},                 /* one value too many */
+		{"\x00\x7f", 2, {0}},                 /* many */
+		{"\x00\xff\x7f", 3, {0}},             /* more */
+		{"\x00\x05", 2, {0}},                 /* one too few */
+		{"\x00\x06\x02", 3, {0}},             /* something behind */
+		{"\x80\x00\x06", 3, {0}},             /* a run's 0 in two bytes */
+		{"\x02\x80\x00\x02\x00\x03", 6, {0}}, /* the same further on */
+		{"\x00\x05\x80", 3, {0}},             /* half a number */
+		{"\x00\x05\x00", 3, {0}},             /* half a run */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int64_t v[8];
+		int rc = decode_differences(cases[i].bytes, cases[i].len, v);
+
+		assert_int_equal(rc, cases[i].v[0] ? 0 : -EBADMSG);
+		if (rc == 0)
+			assert_memory_equal(v, cases[i].v, sizeof(v));
+	}
+}
+
 static void no_memory_is_an_error(void **state unused_arg)
 {
 	struct table a = table_new(50, METRIC_COUNT), b = table_new(50, METRIC_COUNT);
@@ -376,6 +425,7 @@ int main(void)
 		cmocka_unit_test(idle_process_is_small),
 		cmocka_unit_test(wrong_input_is_refused),
 		cmocka_unit_test(damage_is_survived),
+		cmocka_unit_test(every_way_to_write_differences_is_read),
 		cmocka_unit_test(no_memory_is_an_error),
 		cmocka_unit_test(predictions_do_not_loop),
 		cmocka_unit_test(stored_bytes_stay_readable),
