@@ -137,10 +137,10 @@ static int64_t thin(struct series_query *q)
 	size_t kept = 0, i = 0;
 
 	while (i < p->n) {
-		int64_t bucket = (p->v[i].t_us - q->from_us) / span;
+		int64_t end = q->from_us + ((p->v[i].t_us - q->from_us) / span + 1) * span;
 		struct point high = p->v[i], last = high;
 
-		for (; i < p->n && (p->v[i].t_us - q->from_us) / span == bucket; i++) {
+		for (; i < p->n && p->v[i].t_us < end; i++) {
 			last = p->v[i];
 			if (last.v > high.v)
 				high = last;
