@@ -84,8 +84,9 @@ LINK_memherd-collector := $(LIBS_all)
 LINK_memherd := -lcurl -ljansson -lm $(LIBS_common)
 
 ##@ Building
+# What is for users is build/memherd*; a sanitizer's programs stay in their tree.
 .PHONY: all
-all: $(addprefix build/,$(PROGRAMS)) ## build the four programs
+all: $(addprefix $(if $(filter release debug,$(VARIANT)),build,$(B))/,$(PROGRAMS)) ## build the four programs
 
 define program_rules
 $(B)/$(1): $$(call obj,$$(MAIN_$(1))) $$(foreach c,$$(USES_$(1)),$$(call lib,$$(c)))
@@ -210,7 +211,7 @@ check-inject: all $(B)/drivers/inject ## thousands of calls into busy processes,
 check-asan: export ASAN_OPTIONS := exitcode=86
 check-asan: ## unit and integration tests under address and undefined sanitizers
 	$(Q)$(MAKE) -j2 VARIANT=asan all tests
-	$(Q)B=build/asan-gcc BIN=$(CURDIR)/build/asan-gcc tools/run-tests unit integration; rc=$$?; $(MAKE) all >/dev/null; exit $$rc
+	$(Q)B=build/asan-gcc BIN=$(CURDIR)/build/asan-gcc tools/run-tests unit integration
 check-tsan: ## unit tests under the thread sanitizer
 	$(Q)$(MAKE) -j2 VARIANT=tsan tests
 	$(Q)B=build/tsan-gcc tools/run-tests unit
