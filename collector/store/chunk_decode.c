@@ -238,7 +238,7 @@ static void spread(struct cursor *runs, int64_t *v, size_t n, size_t count)
 /* The values that are present; nothing left of the column = all are 0. */
 static int read_present(struct cursor *c, uint64_t gcd, int64_t *v, size_t n, uint64_t *bound)
 {
-	*bound = 1;
+	*bound = 0;
 	if (n == 0 || cursor_left(c) == 0) {
 		memset(v, 0, n * sizeof(*v));
 		return cursor_left(c) ? -1 : 0;

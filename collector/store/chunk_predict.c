@@ -23,7 +23,7 @@ uint64_t predict_bound(const int64_t *v, size_t n)
 	for (size_t i = 0; i < n; i++)
 		all |= (uint64_t)v[i];
 	if (all <= INT64_MAX) /* none is negative or absent: as good, and cheaper to know */
-		return tamed(all + 1);
+		return tamed(all);
 	for (size_t i = 0; i < n; i++)
 		bits |= predict_bits(v[i]);
 	return tamed(bits + 1);
@@ -39,14 +39,14 @@ static uint64_t bound_of(const struct chunk_predictor *p, const struct predict_t
 	return tamed(bound);
 }
 
-/* Where bounds are small. A bound of 1 is a column of zeros: many are. */
+/* Where bounds are small. A bound of 0 is a column of zeros: many are. */
 static void add_columns(const struct chunk_predictor *p, const struct predict_terms *terms,
 			size_t n, int64_t *v, int sign)
 {
 	for (unsigned k = 0; k < p->n_terms; k++) {
 		const int64_t *term = terms->v[k];
 
-		if (terms->bound[k] == 1)
+		if (terms->bound[k] == 0)
 			continue;
 		if (p->terms[k].sign == sign)
 			for (size_t i = 0; i < n; i++)

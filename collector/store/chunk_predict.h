@@ -4,8 +4,9 @@
  * others, where all of them are present. For chunk.c and chunk_decode.c. Pure.
  *
  * A bound is a number that no value's magnitude in a column exceeds, PREDICT_WILD where one is
- * absent or nearly as large as int64 goes. With small bounds no sum can wrap or look like 'absent',
- * so whole columns are added without a look at each value: that is nearly always.
+ * absent or nearly as large as int64 goes; 0 only where all are 0. With small bounds no sum can
+ * wrap or look like 'absent', so whole columns are added without a look at each value: that is
+ * nearly always.
  */
 #ifndef MEMHERD_COLLECTOR_STORE_CHUNK_PREDICT_H
 #define MEMHERD_COLLECTOR_STORE_CHUNK_PREDICT_H

@@ -118,6 +118,28 @@ static void fill(struct table *a, unsigned columns)
 	}
 }
 
+/* Minus one has no bit set beside its sign, like 0. */
+static void predictions_of_small_values_come_back(void **state unused_arg)
+{
+	static const struct chunk_spec *const specs[] = {&chunk_process_spec, &chunk_host_spec,
+							 &chunk_cgroup_spec};
+
+	for (unsigned i = 0; i < 300; i++) {
+		const struct chunk_spec *spec = specs[i % ARRAY_SIZE(specs)];
+		struct table a = table_new(1 + i % 5, spec->n_columns);
+
+		for (unsigned k = 0; k < spec->n_columns; k++) {
+			bool same = rnd(2);
+			int64_t v = (int64_t)rnd(3) - 1;
+
+			for (size_t j = 0; j < a.n; j++)
+				a.v[k * a.n + j] = same ? v : (int64_t)rnd(3) - 1;
+		}
+		check_round_trip(spec, &a);
+		table_free(&a);
+	}
+}
+
 static void any_samples_come_back(void **state unused_arg)
 {
 	static const size_t sizes[] = {1, 2, 3, 17, 180, 1800, N_MAX};
@@ -419,6 +441,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_samples_come_back),
+		cmocka_unit_test(predictions_of_small_values_come_back),
 		cmocka_unit_test(extremes_come_back),
 		cmocka_unit_test(what_stands_still_is_the_same_bytes),
 		cmocka_unit_test(lengths_of_numbers_come_back),
