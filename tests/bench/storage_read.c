@@ -3,9 +3,10 @@
  * What reading costs, each query of another process or host, the ways taking turns:
  *   storage_read CONNINFO HOSTS END_S DAYS N [WIDE_HOSTS [DIFFERENT]]
  * series_24h: RSS of a process in the last 24 h, 300 points, by store_series(); with WIDE_HOSTS
- * (whose last 24 h are in bench_wide too) the same in SQL from wide rows and, by mh_col(), from
- * chunks. Also 7 days where there are, a host's 90 minutes with all columns of all processes, and
- * the 20 that grew most over 6 h of the whole fleet. Prints 'name_p50|p99 value ms'.
+ * (whose last 24 h are in bench_wide too) the same in SQL: from wide rows, from chunks by series(),
+ * which docs/SQL.md tells people to use, and from chunks by the samples of view sample_rss. Also 7
+ * days where there are, a host's 90 minutes with all columns of all processes, and the 20 that grew
+ * most over 6 h of the whole fleet. Prints 'name_p50|p99 value ms'.
  */
 #include <errno.h>
 #include <libpq-fe.h>
@@ -15,6 +16,11 @@
 #include "common/clock.h"
 #include "tests/bench/lib/fleet.h"
 #include "tests/bench/lib/open_store.h"
+
+/* pg_type.h */
+#define INT8OID   20
+#define INT4OID   23
+#define FLOAT8OID 701
 
 #define HOUR_US   (3600 * USEC_PER_SEC)
 #define WINDOW_US (FLEET_ROUNDS * FLEET_STEP_US)
@@ -53,6 +59,7 @@ struct figure {
 static struct figure series_24h = {.name = "series_24h"};
 static struct figure series_7d = {.name = "series_7d"};
 static struct figure series_sql = {.name = "series_24h_pure_sql"};
+static struct figure series_view = {.name = "series_24h_pure_sql_view"};
 static struct figure series_wide = {.name = "series_24h_wide_rows"};
 static struct figure host_window = {.name = "host_90min_all_processes"};
 static struct figure host_rss = {.name = "host_90min_rss_of_each"};
@@ -134,42 +141,53 @@ static void read_host_rss(unsigned host)
 
 /* ---- SQL ---- */
 
+static void check(PGresult *r, const char *sql, size_t least)
+{
+	if (PQresultStatus(r) == PGRES_TUPLES_OK && (size_t)PQntuples(r) >= least)
+		return;
+	fprintf(stderr, "storage_read: %d rows of %s %s\n", PQntuples(r), sql, PQerrorMessage(pg));
+	exit(1);
+}
+
 static PGresult *query(const char *sql, size_t least)
 {
 	PGresult *r = PQexecParams(pg, sql, 0, NULL, NULL, NULL, NULL, 1);
 
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || (size_t)PQntuples(r) < least) {
-		fprintf(stderr, "storage_read: %d rows of %s %s\n", PQntuples(r), sql,
-			PQerrorMessage(pg));
-		exit(1);
-	}
+	check(r, sql, least);
 	return r;
 }
 
-static void read_sql(struct figure *f, const char *source, unsigned host, unsigned number)
-{
-	long long to = end_us / USEC_PER_SEC, from = to - 24 * 3600;
-	int64_t before = clock_boot_us();
-	char sql[1024];
+/* Each as one would ask it: $1 .. $2 the time, process $3 of host $4. */
+static const char wide_sql[] =
+	"SELECT date_bin('288 s', ts, to_timestamp($1)), max(rss) FROM bench_wide "
+	"WHERE proc_id = $3 AND ts >= to_timestamp($1) AND ts < to_timestamp($2) "
+	"GROUP BY 1 ORDER BY 1";
+static const char steps_sql[] =
+	"SELECT t, value, low, high "
+	"FROM series($3, 'rss', to_timestamp($1), to_timestamp($2), '288 s')";
+/* Bounds of t0 let the planner leave out other days. */
+static const char view_sql[] =
+	"SELECT date_bin('288 s', t, to_timestamp($1)), max(rss_kib) FROM sample_rss "
+	"WHERE t0 = ANY (ARRAY(SELECT generate_series(to_timestamp($1), to_timestamp($2 - 1800), "
+	"'30 min'))) AND t0 >= to_timestamp($1) AND t0 < to_timestamp($2) AND host_id = $4 "
+	"AND proc_id = $3 GROUP BY 1 ORDER BY 1";
 
-	if (strcmp(source, "wide") == 0)
-		snprintf(sql, sizeof(sql),
-			 "SELECT date_bin('288 s', ts, to_timestamp(%lld)), max(rss) FROM "
-			 "bench_wide "
-			 "WHERE proc_id = %lld AND ts >= to_timestamp(%lld) AND ts < "
-			 "to_timestamp(%lld) GROUP BY 1 ORDER BY 1",
-			 from, (long long)proc_id(host, number), from, to);
-	else /* as docs/SQL.md has it: bounds of t0 let the planner leave out other days */
-		snprintf(sql, sizeof(sql),
-			 "SELECT date_bin('288 s', t, to_timestamp(%lld)), max(rss_kib) FROM "
-			 "sample_rss "
-			 "WHERE t0 = ANY (ARRAY(SELECT generate_series(to_timestamp(%lld), "
-			 "to_timestamp(%lld), '30 min'))) AND t0 >= to_timestamp(%lld) "
-			 "AND t0 < to_timestamp(%lld) AND host_id = %u AND proc_id = %lld "
-			 "GROUP BY 1 ORDER BY 1",
-			 from, from, to - 1800, from, to, host + 1,
-			 (long long)proc_id(host, number));
-	PQclear(query(sql, POINTS / 2));
+static void read_sql(struct figure *f, const char *sql, unsigned host, unsigned number)
+{
+	static const Oid types[] = {FLOAT8OID, FLOAT8OID, INT8OID, INT4OID};
+	long long to = end_us / USEC_PER_SEC;
+	int64_t before = clock_boot_us();
+	char text[4][24];
+	const char *const values[] = {text[0], text[1], text[2], text[3]};
+	PGresult *r;
+
+	snprintf(text[0], sizeof(text[0]), "%lld", to - 24 * 3600);
+	snprintf(text[1], sizeof(text[1]), "%lld", to);
+	snprintf(text[2], sizeof(text[2]), "%lld", (long long)proc_id(host, number));
+	snprintf(text[3], sizeof(text[3]), "%u", host + 1);
+	r = PQexecParams(pg, sql, 4, types, values, NULL, NULL, 1);
+	check(r, sql, POINTS / 2);
+	PQclear(r);
 	note(f, before);
 }
 
@@ -234,16 +252,17 @@ static void measure(unsigned n, unsigned days)
 		if (i < 10)
 			read_growers();
 		if (wide_hosts && i < some) {
-			read_sql(&series_sql, "chunk", below(wide_hosts), below(FLEET_PROCESSES));
-			read_sql(&series_wide, "wide", below(wide_hosts), below(FLEET_PROCESSES));
+			read_sql(&series_sql, steps_sql, below(wide_hosts), below(FLEET_PROCESSES));
+			read_sql(&series_view, view_sql, below(wide_hosts), below(FLEET_PROCESSES));
+			read_sql(&series_wide, wide_sql, below(wide_hosts), below(FLEET_PROCESSES));
 		}
 	}
 }
 
 int main(int argc, char **argv)
 {
-	struct figure *all[] = {&series_24h,  &series_7d, &series_sql, &series_wide,
-				&host_window, &host_rss,  &growers};
+	struct figure *all[] = {&series_24h,  &series_7d,   &series_sql, &series_view,
+				&series_wide, &host_window, &host_rss,   &growers};
 	struct store_config cfg;
 
 	if (argc < 6) {

@@ -126,7 +126,10 @@ def test_sql_decodes_every_metric_as_c_does(pg, made):
 @pytest.mark.parametrize("table, ask, row", [
     ("chunk", "mh_chunks(70, 1, ARRAY[%(t)s]::timestamptz[], %(t)s, %(t)s::timestamptz + interval '1 hour')", "%(t)s, 70, 1, 0, 1, 1, 'x'"),
     ("host_chunk", "mh_host_chunks(70, 2::int2, 5, ARRAY[%(t)s]::timestamptz[], %(t)s, %(t)s::timestamptz + interval '1 hour')",
-     "%(t)s, 70, 2, 5, 0, 1, 1, 'x'")])
+     "%(t)s, 70, 2, 5, 0, 1, 1, 'x'")] + [
+    (table, f"(SELECT t0, n AS codec, d FROM mh_stored({kind}, 70, 5, ARRAY[%(t)s]::timestamptz[], "
+     "%(t)s::timestamptz + interval '1 hour')) AS s", f"%(t)s, 70, {row}, 0, 1, 1, 'x'")
+    for table, kind, row in (("chunk", 0, "5"), ("chunk_held", 0, "5"), ("host_chunk", 2, "2, 5"), ("host_chunk_held", 2, "2, 5"))])
 def test_a_kept_plan_sees_leaves_come_and_go(pg, stored, table, ask, row):
     at = {"t": datetime.datetime(2020, 5, 4, 12, tzinfo=datetime.timezone.utc)}
     day = datetime.datetime(2020, 5, 4, tzinfo=datetime.timezone.utc)
