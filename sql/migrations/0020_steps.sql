@@ -336,8 +336,9 @@ BEGIN
         zeros := n;
     END IF;
     -- What is not one column without holes, with times that are nearly all one gap apart, with values whose
-    -- sum is an int8 for sure (2^15 of 2^47) and with steps that hold some samples is done from arrays below.
-    IF gcd & 1 = 0 AND gcd < 2097152 AND abs(cur) < 70368744177664 AND gap > 0 AND wide >= 3 * gap
+    -- sum is an int8 for sure (2^15 of 2^47: numbers of two bytes add 2^44 at most, longer ones are looked at)
+    -- and with steps that hold some samples is done from arrays below.
+    IF gcd & 1 = 0 AND gcd < 131072 AND abs(cur) < 70368744177664 AND gap > 0 AND wide >= 3 * gap
        AND tstop - tpos <= 4 + n / 2 AND mh_terms(kind, k) = '{}' THEN
         gcd := gcd >> 1;
         most := 70368744177664 / greatest(gcd, 1);
@@ -401,50 +402,59 @@ BEGIN
                 low := 9223372036854775807;
                 high := -9223372036854775807;
             END IF;
-            WHILE i < upto LOOP
-                w := get_byte(d, pos);
-                pos := pos + 1;
-                IF w > 127 THEN
-                    b := get_byte(d, pos);
+            WHILE i < upto LOOP         -- a FOR counts for nothing, in a WHILE it would be two statements a sample
+                FOR x IN i .. upto - 1 LOOP
+                    w := get_byte(d, pos);
                     pos := pos + 1;
-                    w := (w & 127) | ((b & 127)::int8 << 7);
-                    s := 14;
-                    WHILE b > 127 LOOP
-                        b := get_byte(d, pos);
+                    IF w > 127 THEN
+                        w := (w & 127) | (get_byte(d, pos) << 7);
                         pos := pos + 1;
-                        w := w | ((b & 127)::int8 << s);
-                        s := s + 7;
-                    END LOOP;
-                    EXIT told WHEN w < 0 OR w >> 1 > most - abs(cur) / gcd;
-                ELSIF w = 0 THEN
-                    zeros := get_byte(d, pos);
-                    pos := pos + 1;
-                    IF zeros > 127 THEN
-                        zeros := zeros & 127;
-                        s := 7;
-                        LOOP
-                            b := get_byte(d, pos);
-                            pos := pos + 1;
-                            zeros := zeros | ((b & 127) << s);
-                            EXIT WHEN b < 128;
-                            s := s + 7;
-                        END LOOP;
+                        IF w > 16383 THEN
+                            w := w & 16383;
+                            s := 14;
+                            LOOP
+                                b := get_byte(d, pos);
+                                pos := pos + 1;
+                                w := w | ((b & 127)::int8 << s);
+                                EXIT WHEN b < 128;
+                                s := s + 7;
+                            END LOOP;
+                            EXIT told WHEN w < 0 OR w >> 1 > most - abs(cur) / gcd;
+                        END IF;
+                    ELSIF w = 0 THEN
+                        zeros := get_byte(d, pos);
+                        pos := pos + 1;
+                        IF zeros > 0 THEN
+                            IF zeros > 127 THEN
+                                zeros := zeros & 127;
+                                s := 7;
+                                LOOP
+                                    b := get_byte(d, pos);
+                                    pos := pos + 1;
+                                    zeros := zeros | ((b & 127) << s);
+                                    EXIT WHEN b < 128;
+                                    s := s + 7;
+                                END LOOP;
+                            END IF;
+                            zeros := zeros + 1;
+                            i := x;
+                            EXIT;
+                        END IF;
                     END IF;
-                    zeros := zeros + 1;
-                    run := least(zeros, upto - i);
-                    zeros := zeros - run;
-                    sum := sum + cur * run;
+                    cur := cur + ((w >> 1) # -(w & 1)) * gcd;
+                    sum := sum + cur;
                     IF cur > high THEN high := cur; END IF;
                     IF cur < low THEN low := cur; END IF;
-                    i := i + run;
-                    CONTINUE;
-                END IF;
-                cur := cur + ((w >> 1) # -(w & 1)) * gcd;
-                sum := sum + cur;
+                END LOOP;
+                EXIT WHEN zeros = 0;
+                run := least(zeros, upto - i);
+                zeros := zeros - run;
+                sum := sum + cur * run;
                 IF cur > high THEN high := cur; END IF;
                 IF cur < low THEN low := cur; END IF;
-                i := i + 1;
+                i := i + run;
             END LOOP;
+            i := upto;
             IF at >= lo THEN
                 at := first + (i - 1) * gap;
                 samples := i - start;

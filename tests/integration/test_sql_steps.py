@@ -84,17 +84,17 @@ def some_times(rnd, n, step):
 
 
 def some_values(rnd, n, shape):
-    v, out = rnd.randrange(1000), []
+    v, out = rnd.choice((0, 0, *[rnd.randrange(1000)] * 6, 2**60)), []
     for _ in range(n):
         out.append(v)
         v = {0: v, 1: v + rnd.choice((0, 0, 0, 0, 0, 0, 0, 4, -8, 400)), 2: rnd.randrange(-10**6, 10**6),
              3: v + rnd.randrange(70), 4: rnd.choice((v, 2**60, -2**60, 5)), 5: 0,
-             6: v + (rnd.random() < 0.02) * 10 ** rnd.randrange(16)}[shape]
+             6: v + (rnd.random() < 0.02) * 10 ** rnd.randrange(16), 7: v + 40 * (len(out) == n - 5)}[shape]
     return out
 
 
 def some_column(rnd, n):
-    values, gcd = some_values(rnd, n, rnd.randrange(7)), rnd.choice((1, 1, 4, 80, 2**22))
+    values, gcd = some_values(rnd, n, rnd.randrange(8)), rnd.choice((1, 1, 4, 80, 2**22, 2**45))
     if rnd.random() < 0.1:
         return b""
     if rnd.random() < 0.2:
@@ -107,7 +107,7 @@ def some_column(rnd, n):
 
 
 def some_chunk(rnd):
-    n, step = rnd.choice((1, 2, 3, 60, 180, 180, 180, 180, 400)), rnd.choice((10000, 10000, 10000, 1000, 60000))
+    n, step = rnd.choice((1, 2, 3, 60, 180, 180, 180, 180, 300)), rnd.choice((10000, 10000, 10000, 1000, 60000))
     told = rnd.choice((step, step, step, step, step, step, step, 0, 7000))
     return n, encode(some_times(rnd, n, step), told, [some_column(rnd, n) for _ in range(rnd.choice((13, 20, 30)))],
                      rnd.random() < 0.9)
