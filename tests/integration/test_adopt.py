@@ -65,13 +65,21 @@ def test_one_that_wakes_up_or_starts_anew_seals_nothing_twice(pair):
 
 
 def test_what_comes_late_by_an_old_connection_is_refused():
-    """A collector hangs, its agent goes to the other one; when it wakes up it reads what the agent had sent before it
-    left, of which the other has stored the same numbers by then."""
+    """A collector hangs with batches in hand, its agent goes to the other one; when it wakes up it stores what the agent
+    had sent before it left, of which the other has stored the same numbers by then."""
     with collectors.Pair(window=f"{WINDOW}s") as pair:
         a, b = pair.stacks
         _, procs = collectors.started(pair)
         since = time.time()
         pid = b.programs["collector"].pid
+
+        def told(name):
+            text = (b.get("/metrics", raw=True) or b"").decode()
+            found = re.search(rf"(?m)^memherd_{name} (\d+)", text)
+            return found and int(found.group(1))
+        # What lies unread in the socket may be thrown away with a connection that was silent for too long.
+        wait_for("a queue that is empty", lambda: told("ingest_queue_bytes") == 0, 60, 0.01)
+        wait_for("one that begins", lambda: told("ingest_queue_bytes"), 30, 0.01)
         os.kill(pid, signal.SIGSTOP)
         try:
             wait_for("the host at the first", lambda: {h["name"]: h["collector"] for h in a.items("/hosts")}["second"]
@@ -81,11 +89,7 @@ def test_what_comes_late_by_an_old_connection_is_refused():
         finally:
             os.kill(pid, signal.SIGCONT)
 
-        def fenced():
-            text = (b.get("/metrics", raw=True) or b"").decode()
-            found = re.search(r"(?m)^memherd_ingest_fenced_total (\d+)", text)
-            return found and int(found.group(1))
-        assert wait_for("refused batches", fenced, 20) > 0
+        assert wait_for("refused batches", lambda: told("ingest_fenced_total"), 60) > 0
         # Of each stream the numbers by the old way end where those by the new one begin.
         rows = pair.sql("SELECT epoch, min(seq) FILTER (WHERE writer = 0), max(last) FILTER (WHERE writer = 1) "
                         "FROM inbox WHERE host_id = 2 GROUP BY epoch")
