@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Days of figures, made of the rollup rows of sealed windows. A day is made in one statement that
- * also records of how many seals; one that was sealed into since (late data) is due again and its
+ * Days of figures, made of the rollup rows of sealed windows. A day is made in one transaction that
+ * first records of how many seals; one that was sealed into since (late data) is due again and its
  * rows are put right. Nothing is lost or counted twice when the collector ends in between: what is
  * not recorded is due.
  */
@@ -44,6 +44,8 @@ static int make(struct store *s, int64_t t0_us, int32_t shard)
 	if (rc < 0)
 		return rc;
 	rc = store_need_leaf(s, tx, PARTITION_ROLLUP_1D, t0_us);
+	if (rc == 0)
+		rc = db_tx_query(tx, Q_DAY_COUNT, params, ARRAY_SIZE(params), NULL);
 	if (rc == 0)
 		rc = db_tx_query(tx, Q_DAY_MAKE, params, ARRAY_SIZE(params), NULL);
 	if (rc == 0)

@@ -3,6 +3,9 @@
  * Leaves ahead of time, and old ones dropped: detached concurrently first, because an insert would
  * queue behind a drop that waits for a reader. One leaf at a time. Of what has no leaves the old
  * rows are deleted, some at a time.
+ *
+ * A table that Citus distributes cannot be detached from concurrently (docs/adr/0035): its leaf is
+ * dropped as it is, where the lock is had at once, else a little later.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -19,7 +22,8 @@
 /* A leaf of censuses holds a month. */
 #define LEAF_SPAN_US    (40 * 24 * 3600 * USEC_PER_SEC)
 #define SEALS_LONGER_US (2LL * 24 * 3600 * USEC_PER_SEC)
-#define ROWS_MAX        5000 /* deleted of a table in one round */
+#define ROWS_MAX        5000               /* deleted of a table in one round */
+#define BUSY_US         (5 * USEC_PER_SEC) /* until a leaf that is read is tried again */
 
 /* Of an incident's host: what led to it, and what came of it. */
 #define HELD_BEFORE_S 7200
@@ -31,6 +35,7 @@ struct dropping {
 	unsigned magic;
 	struct store *s;
 	enum query detach;
+	bool whole; /* no detaching: dropped while it is attached */
 	char table[64];
 	char leaf[64];
 };
@@ -136,6 +141,60 @@ static void on_detached(void *arg, int rc, const struct db_result *r, const stru
 	drop(d);
 }
 
+static int on_fence_held(void *arg unused_arg, struct db_tx *tx unused_arg,
+			 const struct db_result *r)
+{
+	return db_int(r, 0, 0) ? 0 : -ESTALE;
+}
+
+/* What deletes, or drops at once, may not be an old leader that has just woken up. */
+static int hold_lease(const struct store *s, struct db_tx *tx)
+{
+	const struct db_param fence = db_fence(s->db);
+
+	return db_tx_query(tx, Q_LEASE_HOLD, &fence, 1, on_fence_held);
+}
+
+static void on_dropped_whole(void *arg, int rc, const struct db_result *r, const struct error *err)
+{
+	struct dropping *d = arg;
+	struct store *s = d->s;
+
+	MAGIC_CHECK(d, MAGIC);
+	if (rc != -EAGAIN) {
+		if (rc < 0)
+			log_warn("store error=\"cannot drop %s: %s\"", d->leaf,
+				 err ? err->msg : strerror(-rc));
+		on_dropped(d, rc, r, err);
+		return;
+	}
+	log_info("store leaf=%s state=busy hint=\"it is being read; tried again in %lld s\"",
+		 d->leaf, BUSY_US / USEC_PER_SEC);
+	end_drop(d);
+	s->retaining = false;
+	store_timer(s->retain_timer, BUSY_US);
+}
+
+static int drop_whole(struct dropping *d)
+{
+	const struct db_param leaf = DB_P_IDENT(d->leaf);
+	struct db_tx *tx;
+	int rc = db_tx_new(d->s->db, &tx);
+
+	if (rc < 0)
+		return rc;
+	rc = hold_lease(d->s, tx);
+	if (rc == 0)
+		rc = db_tx_query(tx, Q_PARTITION_PATIENCE, NULL, 0, NULL);
+	if (rc == 0)
+		rc = db_tx_query(tx, Q_PARTITION_DROP, &leaf, 1, NULL);
+	FAILPOINT("retain.drop");
+	if (rc == 0)
+		return db_tx_commit(&tx, on_dropped_whole, d);
+	db_tx_free(&tx);
+	return rc;
+}
+
 static struct dropping *dropping_new(struct store *s, const char *table, const char *leaf)
 {
 	struct dropping *d = calloc(1, sizeof(*d));
@@ -154,6 +213,8 @@ static int detach(struct dropping *d)
 {
 	const struct db_param params[] = {DB_P_IDENT(d->table), DB_P_IDENT(d->leaf)};
 
+	if (d->whole)
+		return drop_whole(d);
 	return db_query(d->s->db, d->detach, params, ARRAY_SIZE(params), on_detached, d);
 }
 
@@ -203,11 +264,13 @@ static bool holds(const struct store *s, enum partition_table t, int64_t end_us)
 }
 
 static bool let_go(struct store *s, enum partition_table t, const char *leaf, int64_t end_us,
-		   bool pending)
+		   bool pending, bool whole)
 {
 	struct dropping *d = dropping_new(s, partition_name(t), leaf);
 	int rc = d ? 0 : -ENOMEM;
 
+	if (d)
+		d->whole = whole;
 	if (d)
 		d->detach = pending ? Q_PARTITION_FINALIZE : Q_PARTITION_DETACH;
 	if (d && !pending && holds(s, t, end_us))
@@ -253,7 +316,8 @@ static void on_listed(void *arg, int rc, const struct db_result *r, const struct
 		if (t < 0 || (!pending && end > horizon(s, (enum partition_table)t, now)))
 			continue;
 		partition_forget(&s->partitions, (enum partition_table)t, end);
-		if (!let_go(s, (enum partition_table)t, db_text(r, i, 1), end, pending))
+		if (!let_go(s, (enum partition_table)t, db_text(r, i, 1), end, pending,
+			    db_int(r, i, 4)))
 			break;
 		return;
 	}
@@ -283,20 +347,6 @@ static void on_deleted(void *arg, int rc, const struct db_result *r, const struc
 		log_warn("store error=\"cannot delete what is old: %s\"", err ? err->msg : "");
 	if (ask_list(s) < 0)
 		retain_end(s);
-}
-
-static int on_fence_held(void *arg unused_arg, struct db_tx *tx unused_arg,
-			 const struct db_result *r)
-{
-	return db_int(r, 0, 0) ? 0 : -ESTALE;
-}
-
-/* What deletes may not be an old leader that has just woken up. */
-static int hold_lease(const struct store *s, struct db_tx *tx)
-{
-	const struct db_param fence = db_fence(s->db);
-
-	return db_tx_query(tx, Q_LEASE_HOLD, &fence, 1, on_fence_held);
 }
 
 static int delete_rows(struct store *s)

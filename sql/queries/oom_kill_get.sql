@@ -1,7 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A kill by its number alone (one look-up a host), with its dossier and what happened around it: who
 -- the victim was, actions of the hour before, starts, exits and kills of its service in the day
--- before, alerts that were open.
+-- before, alerts that were open. Its events are gathered by themselves: where they are distributed, the rest is elsewhere.
+WITH k AS MATERIALIZED (
+    SELECT o.* FROM host h, LATERAL (SELECT * FROM oom_kill o WHERE o.host_id = h.host_id AND o.kill_id = $1::int8) o LIMIT 1
+), around AS MATERIALIZED (
+    SELECT e.ts, e.kind, e.host_id, e.proc_id, e.doc
+      FROM event e
+     WHERE e.host_id = (SELECT k.host_id FROM k) AND (SELECT k.service FROM k) <> ''
+       AND e.ts < (SELECT k.ts FROM k) AND e.ts > (SELECT k.ts FROM k) - interval '24 hours'
+       AND e.kind IN ('start', 'exit', 'oom_kill') AND e.doc->>'service' = (SELECT k.service FROM k)
+)
 SELECT
     k.kill_id::int8, k.ts::timestamptz, k.host_id::int4, h.name::text,
     k.cause::text, k.confidence::text, k.oom::bool, k.complete::bool, k.replayed::bool,
@@ -39,11 +48,8 @@ SELECT
                                        'process_id', e.proc_id::text, 'pid', e.doc->'pid',
                                        'comm', e.doc->'comm',
                                        'verdict', coalesce(e.doc->>'verdict', p.verdict)) AS doc
-               FROM event e
-               LEFT JOIN process p ON p.host_id = e.host_id AND p.proc_id = e.proc_id
-              WHERE e.host_id = k.host_id AND k.service <> ''
-                AND e.ts < k.ts AND e.ts > k.ts - interval '24 hours'
-                AND e.kind IN ('start', 'exit', 'oom_kill') AND e.doc->>'service' = k.service) s)::text,
+               FROM around e
+               LEFT JOIN process p ON p.host_id = e.host_id AND p.proc_id = e.proc_id) s)::text,
     (SELECT coalesce(jsonb_agg(a.doc), '[]')
        FROM (SELECT jsonb_build_object('id', l.alert_id::text, 'rule', l.rule, 'title', l.title,
                                        'level', l.level, 'opened', mh_time(l.opened)) AS doc
@@ -52,6 +58,6 @@ SELECT
                 AND (l.resolved IS NULL OR l.resolved >= k.ts)
               ORDER BY l.opened DESC
               LIMIT 20) a)::text
-FROM host h, LATERAL (SELECT * FROM oom_kill o WHERE o.host_id = h.host_id AND o.kill_id = $1::int8) k,
+FROM k JOIN host h ON h.host_id = k.host_id,
     LATERAL (SELECT mh_own_limit(k.host_id, k.limit_cgroup, k.limit_bytes, k.proc_id, k.ts) AS said) own
 LIMIT 1

@@ -227,16 +227,16 @@ def test_a_day_is_made_of_its_hours(pg, c):
     assert pg.query("SELECT seals FROM rollup_day WHERE t0 = %s", GONE) == [(49,)]
 
 
-MAKING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'WITH hours AS%' AND state = 'active' AND pid <> pg_backend_pid()"
+MAKING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'WITH grid AS%' AND state = 'active' AND pid <> pg_backend_pid()"
 
 
 def test_late_data_is_folded_in_once_though_killed_meanwhile(pg, c, tmp_path):
-    """kill -9 between the statement and its commit: a lock on the day's row holds the program there."""
+    """kill -9 after the number of seals and before the commit: a lock on the day's figures holds the program there."""
     test_a_day_is_made_of_its_hours(pg, c)
     add_hour(pg, GONE + 23 * HOUR, 1, n=12, first=5000, last=3000)  # a peak and another last value
     lock = psycopg2.connect(pg.conninfo)
     with lock.cursor() as cur:
-        cur.execute("SELECT 1 FROM rollup_day WHERE t0 = %s FOR UPDATE", (GONE,))
+        cur.execute("SELECT 1 FROM rollup_1d WHERE t0 = %s AND proc_id = %s FOR UPDATE", (GONE, PROCESS))
     victim = Collector(pg, str(tmp_path))
     wait_for("the day under way", lambda: pg.query(f"{MAKING} AND wait_event_type = 'Lock'"))
     victim.p.kill()
@@ -292,3 +292,22 @@ def test_a_reader_stalls_nothing(pg, tmp_path):
     after = Collector(pg, str(tmp_path))  # its first round comes after 5 s
     wait_for("the old leaves to go", lambda: not [t for t in ("chunk", "host_chunk") if f"{t}_p{old:%Y%m%d}" in leaves(pg, t)])
     after.close()
+
+
+def test_a_leaf_that_cannot_be_detached_is_dropped_in_a_quiet_moment(pg, tmp_path):
+    """A table that Citus distributes is known by its trigger: here one of that name. test_citus.py has the real one."""
+    old = TODAY - 31 * DAY
+    name = leaf(pg, "chunk", old, DAY)
+    pg.query("CREATE FUNCTION citus_truncate_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    pg.query("CREATE TRIGGER t BEFORE TRUNCATE ON chunk FOR EACH STATEMENT EXECUTE FUNCTION citus_truncate_trigger()")
+    reader = psycopg2.connect(pg.conninfo)
+    with reader.cursor() as cur:
+        cur.execute("SELECT count(*) FROM chunk")
+        collector = Collector(pg, str(tmp_path))
+        wait_for("word of the reader", lambda: f"leaf={name} state=busy" in (tmp_path / "driver.log").read_text())
+        collector.say("keyframe 1000")
+        assert name in leaves(pg, "chunk"), "not detached"
+    reader.close()
+    wait_for("the leaf to go", lambda: pg.query("SELECT to_regclass(%s)", name) == [(None,)])
+    collector.close()
+    pg.query("DROP FUNCTION citus_truncate_trigger CASCADE")
