@@ -41,7 +41,7 @@ static const void *bump_rows(struct bump *b, const void *rows, size_t n, size_t 
 {
 	char *to = bump_copy(b, rows, n * size);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; n_texts && i < n; i++) /* a payload is n rows of a byte */
 		for (size_t k = 0; k < n_texts; k++) {
 			size_t at = i * size + texts[k];
 			const char *text;
@@ -124,12 +124,14 @@ struct pending *store_pending_new(const struct store_batch *b)
 	struct pending *p;
 
 	copy_batch(&bump, &counting);
-	p = calloc(1, sizeof(*p) + bump.used);
+	p = malloc(sizeof(*p) + bump.used);
 	if (!p)
 		return NULL;
-	p->size = sizeof(*p) + bump.used;
-	p->codec = INBOX_PLAIN;
-	p->b = *b;
+	*p = (struct pending){
+		.size = sizeof(*p) + bump.used,
+		.codec = INBOX_PLAIN,
+		.b = *b,
+	};
 	bump = (struct bump){.at = (char *)(p + 1)};
 	copy_batch(&bump, &p->b);
 	if (!p->b.t_us)

@@ -201,7 +201,7 @@ static void flush(unsigned groups)
 		put((int)(i % HOSTS));
 		if (i % 8 == 7)
 			event_base_loop(base, EVLOOP_NONBLOCK);
-		while (i - (acked - before) > 2 * HOSTS)
+		while (i + 1 - (acked - before) > 2 * HOSTS)
 			event_base_loop(base, EVLOOP_ONCE);
 	}
 	while (acked < end)
