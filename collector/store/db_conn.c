@@ -345,6 +345,9 @@ static void conn_advance(struct db_conn *c)
 		break;
 	case PHASE_COMMIT:
 		rc = strcmp(PQcmdStatus(c->result), "COMMIT") == 0 ? 0 : -EIO;
+		if (rc < 0)
+			error_set(&c->err, 0, "transaction: COMMIT was answered with %s",
+				  PQcmdStatus(c->result));
 		end_job(c, rc, c->answer);
 		break;
 	case PHASE_ROLLBACK:
@@ -430,10 +433,14 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	MAGIC_CHECK(c, MAGIC);
-	if (c->state == CONN_BUSY && c->phase == PHASE_COPY)
+	if (c->state == CONN_BUSY && c->phase == PHASE_COPY) {
 		send_rows(c);
-	else
+		/* what the server said of the first rows was read while the others waited */
+		if (c->pg && c->phase != PHASE_COPY)
+			conn_read(c);
+	} else {
 		conn_flush(c);
+	}
 }
 
 static int conn_watch(struct db_conn *c)

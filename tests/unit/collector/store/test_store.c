@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=PQsendQuery
 /* The store against a real PostgreSQL: exactly once, through kills of the server. */
 #include "collector/store/store.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <libpq-fe.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include "collector/store/db_sync.h"
 #include "collector/store/migrate.h"
@@ -218,6 +221,85 @@ static void kills_of_the_server_lose_nothing(void **state unused_arg)
 	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 3"),
 			 seq - 1);
 	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 3"), seq - 1);
+}
+
+/* ---- the backend is killed with the COMMIT ---- */
+
+enum strike { STRIKE_NOT, STRIKE_BEFORE_COMMIT, STRIKE_AFTER_COMMIT };
+static enum strike strike;
+static int64_t strike_seq;
+
+int __real_PQsendQuery(PGconn *c, const char *sql);
+
+static bool is_stored(int64_t seq)
+{
+	char sql[100];
+
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM inbox WHERE host_id = 9 AND last = %lld",
+		 (long long)seq);
+	return number(sql) > 0;
+}
+
+/* What the server answers does not get to libpq. */
+static void swallow(PGconn *c)
+{
+	char answer[4096];
+
+	while (recv(PQsocket(c), answer, sizeof(answer), 0) != 0)
+		usleep(1000);
+}
+
+int __wrap_PQsendQuery(PGconn *c, const char *sql)
+{
+	enum strike how = strcmp(sql, "COMMIT") == 0 ? strike : STRIKE_NOT;
+	int rc;
+
+	if (how == STRIKE_BEFORE_COMMIT)
+		kill(PQbackendPID(c), SIGSTOP);
+	rc = __real_PQsendQuery(c, sql);
+	if (how == STRIKE_NOT)
+		return rc;
+	strike = STRIKE_NOT;
+	while (how == STRIKE_AFTER_COMMIT && (PQflush(c) > 0 || !is_stored(strike_seq)))
+		usleep(1000);
+	kill(PQbackendPID(c), SIGKILL);
+	swallow(c);
+	return rc;
+}
+
+static void a_lost_answer_is_asked_for_again(void **state unused_arg)
+{
+	static const struct {
+		enum strike strike;
+		const char *doc; /* NULL: its only COPY is the inbox's */
+		unsigned duplicates;
+	} cases[] = {
+		{STRIKE_BEFORE_COMMIT, NULL, 0},
+		{STRIKE_AFTER_COMMIT, NULL, 1},
+		{STRIKE_BEFORE_COMMIT, "{}", 0},
+		{STRIKE_AFTER_COMMIT, "{}", 1},
+	};
+	struct opened a = stream(9, 900);
+	struct store_stats before, now;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		acks = (struct acks){0};
+		store_stats(store, &before);
+		strike_seq = (int64_t)i + 1;
+		strike = cases[i].strike;
+		WAIT_FOR(put(9, 900, a.conn, strike_seq, cases[i].doc) == 0);
+		WAIT_FOR(acks.last_seq == strike_seq);
+		assert_int_equal(strike, STRIKE_NOT);
+		assert_int_equal(acks.n, 1);
+		store_stats(store, &now);
+		assert_int_equal(now.duplicates - before.duplicates, cases[i].duplicates);
+		assert_true(now.flush_errors > before.flush_errors);
+		WAIT_FOR(store_ready(store));
+	}
+	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 9"), 4);
+	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 9"), 4);
+	assert_int_equal(number("SELECT count(*) FROM event WHERE host_id = 9"), 2);
+	assert_int_equal(number("SELECT last_seq FROM agent_stream WHERE host_id = 9"), 4);
 }
 
 /* Ticks alone, of this window. */
@@ -1010,6 +1092,7 @@ int main(void)
 		cmocka_unit_test(batches_are_stored_once),
 		cmocka_unit_test(bad_data_is_set_aside),
 		cmocka_unit_test(kills_of_the_server_lose_nothing),
+		cmocka_unit_test(a_lost_answer_is_asked_for_again),
 		cmocka_unit_test(windows_are_sealed_and_read),
 		cmocka_unit_test(figures_of_a_host_are_together),
 		cmocka_unit_test(a_kill_is_stored_once),
