@@ -270,14 +270,14 @@ int __wrap_PQsendQuery(PGconn *c, const char *sql)
 static void a_lost_answer_is_asked_for_again(void **state unused_arg)
 {
 	static const struct {
-		enum strike strike;
 		const char *doc; /* NULL: its only COPY is the inbox's */
+		enum strike strike;
 		unsigned duplicates;
 	} cases[] = {
-		{STRIKE_BEFORE_COMMIT, NULL, 0},
-		{STRIKE_AFTER_COMMIT, NULL, 1},
-		{STRIKE_BEFORE_COMMIT, "{}", 0},
-		{STRIKE_AFTER_COMMIT, "{}", 1},
+		{NULL, STRIKE_BEFORE_COMMIT, 0},
+		{NULL, STRIKE_AFTER_COMMIT, 1},
+		{"{}", STRIKE_BEFORE_COMMIT, 0},
+		{"{}", STRIKE_AFTER_COMMIT, 1},
 	};
 	struct opened a = stream(9, 900);
 	struct store_stats before, now;
