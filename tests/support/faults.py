@@ -497,6 +497,13 @@ class Run:
             time.sleep(0.1)
         self.longest = max(self.longest, time.time() - at)
 
+    def disarm(self):
+        """An agent's link that is to die at its n-th record would do so again, at the end, with what it holds."""
+        for a in self.stack.agents:
+            self.note_edges(a.program, self.link_todo)
+            a.program.process.kill()
+            a.program.process.wait()
+
     def old_leaves(self):
         """So that retention has something to drop during a run."""
         for hours in range(10, 16):
@@ -530,6 +537,7 @@ class Run:
                     caught = self.caught()
             never = self.todo + self.link_todo
             self.points, self.todo, self.link_todo = "none=sleep(0)", [], []
+            self.disarm()
             self.settle()
             s.programs["collector"].process.kill()
             s.programs["collector"].process.wait()
