@@ -4,6 +4,7 @@ reads stands in the way of what is stored."""
 import datetime
 import decimal
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -233,25 +234,29 @@ MAKING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'WITH grid AS%' AND st
 def test_late_data_is_folded_in_once_though_killed_meanwhile(pg, c, tmp_path):
     """kill -9 after the number of seals and before the commit: a lock on the day's figures holds the program there."""
     test_a_day_is_made_of_its_hours(pg, c)
-    add_hour(pg, GONE + 23 * HOUR, 1, n=12, first=5000, last=3000)  # a peak and another last value
-    lock = psycopg2.connect(pg.conninfo)
-    with lock.cursor() as cur:
-        cur.execute("SELECT 1 FROM rollup_1d WHERE t0 = %s AND proc_id = %s FOR UPDATE", (GONE, PROCESS))
-    victim = Collector(pg, str(tmp_path))
-    wait_for("the day under way", lambda: pg.query(f"{MAKING} AND wait_event_type = 'Lock'"))
-    victim.p.kill()
-    victim.p.wait()
-    victim.p.stdin.close()
-    lock.rollback()
-    lock.close()
-    wait_for("its end", lambda: not pg.query(MAKING))
-    assert day(pg)[0][0] == 48 * 6 and pg.query("SELECT seals FROM rollup_day WHERE t0 = %s", GONE) == [(49,)]
-    again = Collector(pg, str(tmp_path))
-    wait_for("the day again", lambda: day(pg)[0][0] == 48 * 6 + 12)
-    (_, low, high, avg, first, last, cpu, _, _), = day(pg)
-    assert (low, high, first, last, cpu) == (1000, 5000, 1000, 3000, 490)
-    assert avg == round((sum(1000 + h for h in range(24)) * 12 + 4000 * 12) / (48 * 6 + 12))
-    again.close()
+    os.kill(c.p.pid, signal.SIGSTOP)  # it asks for the next day that is due just now, and would make this one
+    try:
+        add_hour(pg, GONE + 23 * HOUR, 1, n=12, first=5000, last=3000)  # a peak and another last value
+        lock = psycopg2.connect(pg.conninfo)
+        with lock.cursor() as cur:
+            cur.execute("SELECT 1 FROM rollup_1d WHERE t0 = %s AND proc_id = %s FOR UPDATE", (GONE, PROCESS))
+        victim = Collector(pg, str(tmp_path))
+        wait_for("the day under way", lambda: pg.query(f"{MAKING} AND wait_event_type = 'Lock'"))
+        victim.p.kill()
+        victim.p.wait()
+        victim.p.stdin.close()
+        lock.rollback()
+        lock.close()
+        wait_for("its end", lambda: not pg.query(MAKING))
+        assert day(pg)[0][0] == 48 * 6 and pg.query("SELECT seals FROM rollup_day WHERE t0 = %s", GONE) == [(49,)]
+        again = Collector(pg, str(tmp_path))
+        wait_for("the day again", lambda: day(pg)[0][0] == 48 * 6 + 12)
+        (_, low, high, avg, first, last, cpu, _, _), = day(pg)
+        assert (low, high, first, last, cpu) == (1000, 5000, 1000, 3000, 490)
+        assert avg == round((sum(1000 + h for h in range(24)) * 12 + 4000 * 12) / (48 * 6 + 12))
+        again.close()
+    finally:
+        os.kill(c.p.pid, signal.SIGCONT)
 
 
 def test_a_reader_stalls_nothing(pg, tmp_path):
