@@ -118,7 +118,8 @@ def test_twenty_thousand_processes():
                              lambda h: CAP - 300 < h["processes"] < CAP + 500 and h["skipped"] >= MANY - CAP, 90)
             assert got["skipped"] <= MANY
             host.moves()
-            assert host.get()["skipped"] >= MANY - CAP and (SANITIZED or host.rss() < 24 * MIB)
+            host.until("the rest still counted", lambda h: h["skipped"] >= MANY - CAP, 90)
+            assert SANITIZED or host.rss() < 24 * MIB
             host.start(65535)
             host.until("all of them", lambda h: h["processes"] >= MANY and h["skipped"] < 100, 120)
             host.moves()
