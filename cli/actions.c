@@ -202,6 +202,7 @@ int command_cancel(struct cli *c)
 	"worker of gunicorn, uWSGI or celery, one program of supervisord, else its whole\n"  \
 	"systemd unit or container; --dry-run tells who that is and what the work at hand\n" \
 	"sees of it."
+
 #define GC_ASKS                                                                                   \
 	"gc has the process '%s' run gc.collect(): all its Python stands still meanwhile, some\n" \
 	"10 ms to 1 s per million objects."

@@ -269,10 +269,10 @@ static bool let_go(struct store *s, enum partition_table t, const char *leaf, in
 	struct dropping *d = dropping_new(s, partition_name(t), leaf);
 	int rc = d ? 0 : -ENOMEM;
 
-	if (d)
+	if (d) {
 		d->whole = whole;
-	if (d)
 		d->detach = pending ? Q_PARTITION_FINALIZE : Q_PARTITION_DETACH;
+	}
 	if (d && !pending && holds(s, t, end_us))
 		rc = hold(d, t, end_us);
 	else if (d)

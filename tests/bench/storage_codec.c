@@ -111,7 +111,6 @@ static double decode_all(unsigned columns, bool compare)
 	int64_t before = clock_cpu_us();
 
 	spec.n_columns = columns;
-
 	for (int i = 0; i < SERIES; i++) {
 		must(chunk_decode(&spec, all[i].chunk.data, all[i].chunk.len, FLEET_ROUNDS, scratch,
 				  NULL),
