@@ -125,8 +125,26 @@ void deaths_kill(struct deaths *d, const struct oom_kill *k, uint64_t start_tick
 		.pid = k->pid,
 		.scope = k->scope,
 		.group_member = k->group_member,
+		.times = 1,
 		.cgroup = path_hash(k->victim_cgroup),
 	};
+}
+
+void deaths_again(struct deaths *d, int64_t pid)
+{
+	for (size_t i = 0; i < KEPT(d->kills, d->n_kills); i++) {
+		struct death_kill *k = NEWEST(d->kills, d->n_kills, i);
+
+		if (k->pid != pid)
+			continue;
+		k->times++;
+		return;
+	}
+}
+
+void deaths_group(struct deaths *d, const struct oom_group *g, int64_t now_us)
+{
+	d->groups[d->n_groups++ % DEATHS_GROUPS] = (struct death_group){.us = now_us, .group = *g};
 }
 
 void deaths_mark(struct deaths *d, const struct mark *m, int64_t now_us)
@@ -236,6 +254,19 @@ static struct death_kill *kill_of(struct deaths *d, const struct death *x)
 	return NULL;
 }
 
+static const struct oom_group *group_of(const struct deaths *d, const struct death *x)
+{
+	for (size_t i = 0; *x->cgroup && i < KEPT(d->groups, d->n_groups); i++) {
+		const struct death_group *g = NEWEST(d->groups, d->n_groups, i);
+
+		if (x->seen_us >= g->us - DEATHS_GROUP_BEFORE_US &&
+		    x->seen_us <= g->us + DEATHS_GROUP_US &&
+		    killer_path_holds(g->group.cgroup, x->cgroup))
+			return &g->group;
+	}
+	return NULL;
+}
+
 static struct death_mark *mark_of(struct deaths *d, const struct death *x)
 {
 	for (size_t i = 0; i < KEPT(d->marks, d->n_marks); i++) {
@@ -290,7 +321,8 @@ static int64_t rise_of(const struct deaths *d, const struct death *x)
 	for (size_t i = 0; i < KEPT(d->kills, d->n_kills); i++) {
 		const struct death_kill *k = &d->kills[i];
 
-		rise -= k->pid != x->pid && k->cgroup == cgroup && k->us >= x->rise_from_us;
+		if (k->pid != x->pid && k->cgroup == cgroup && k->us >= x->rise_from_us)
+			rise -= k->times;
 	}
 	return rise;
 }
@@ -404,6 +436,7 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 	const struct death_crash *c = crash_of(d, x);
 	const struct death_action *a = action_of(d, x);
 	const struct death_stop *s = stop_of(d, x);
+	const struct oom_group *g = k ? NULL : group_of(d, x);
 	struct oom_kill kill;
 	char name[WIRE_COMM_MAX + WIRE_NAME_MAX + 32];
 	char action[UUID_TEXT_SIZE] = "";
@@ -421,6 +454,7 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 					       .cgroup = x->cgroup,
 					       .exit = x->exit,
 					       .kill = k ? &kill : NULL,
+					       .group = g,
 					       .marked = m,
 					       .oom_kill_rise = rise_of(d, x),
 					       .notes = d->notes,
@@ -434,6 +468,7 @@ static void decide(struct deaths *d, int64_t now_us, const struct death *x, stru
 					       .memory_limited = d->memory_limited},
 		       &ret->verdict);
 	ret->reported = k;
+	ret->group = ret->verdict.cause == KILL_CAUSE_KERNEL_GROUP ? g : NULL;
 	ret->death.oom_kill_rise = rise_of(d, x);
 	ret->death.mark = m ? m->mark : (struct mark){.pid = 0};
 	if (k)

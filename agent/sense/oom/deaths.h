@@ -33,7 +33,14 @@
 /* When a mark of whom nobody tells is a kill of its own. */
 #define DEATHS_LONE_US 10000000
 
+/* How long after the kernel gave up a whole cgroup an end in it goes with that, and how far before,
+ * as ends are heard of sooner than the log. A service manager that was told of the kill ends the
+ * rest too (OOMPolicy=kill), and where it is faster the kernel's log names those nowhere. */
+#define DEATHS_GROUP_US        10000000
+#define DEATHS_GROUP_BEFORE_US 1000000
+
 #define DEATHS_KILLS   64u
+#define DEATHS_GROUPS  8u
 #define DEATHS_MARKS   64u
 #define DEATHS_NOTES   16u
 #define DEATHS_CRASHES 16u
@@ -82,7 +89,12 @@ struct death_kill {
 	enum oom_scope scope;
 	bool group_member;
 	bool used;       /* its end was decided */
+	unsigned times;  /* that the kernel counted it */
 	uint32_t cgroup; /* hash of the victim's path */
+};
+struct death_group {
+	int64_t us;
+	struct oom_group group;
 };
 struct death_mark {
 	int64_t us;
@@ -125,6 +137,8 @@ struct deaths {
 	/* Rings: how many were put in so far says where the next one goes. */
 	struct death_kill kills[DEATHS_KILLS];
 	size_t n_kills;
+	struct death_group groups[DEATHS_GROUPS];
+	size_t n_groups;
 	struct death_mark marks[DEATHS_MARKS];
 	size_t n_marks;
 	struct death_crash crashes[DEATHS_CRASHES];
@@ -154,6 +168,9 @@ struct death *deaths_unseen(struct deaths *d, uint32_t pid);
 
 /* start_ticks: 0 when the victim is not known. */
 void deaths_kill(struct deaths *d, const struct oom_kill *k, uint64_t start_ticks, int64_t now_us);
+/* The kernel named the victim of the kill with that pid once more. */
+void deaths_again(struct deaths *d, int64_t pid);
+void deaths_group(struct deaths *d, const struct oom_group *g, int64_t now_us);
 void deaths_mark(struct deaths *d, const struct mark *m, int64_t now_us);
 void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_us);
 /* Is there an end that a service manager's stop may explain, so that its log is worth a look? */
@@ -170,6 +187,8 @@ struct death_end {
 	struct death death;
 	struct verdict verdict;
 	bool reported; /* the kernel's log told of its kill: it has a dossier */
+	/* Else what it went with (KILL_CAUSE_KERNEL_GROUP), until the next call; NULL = nothing. */
+	const struct oom_group *group;
 };
 /* Takes out one end whose time has come; false when none has. */
 bool deaths_next(struct deaths *d, int64_t now_us, struct death_end *ret) must_use;

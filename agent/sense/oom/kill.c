@@ -37,6 +37,14 @@ void oom_kill_init(struct oom_kill *k)
 	absent(k->host, OOM_HOST_COUNT);
 }
 
+void oom_kill_join(struct oom_kill *k, const struct oom_group *g)
+{
+	k->group_member = true;
+	k->leader_seq = g->leader_seq;
+	k->scope = g->scope;
+	memcpy(k->limit_cgroup, g->limit_cgroup, sizeof(k->limit_cgroup));
+}
+
 void oom_kill_fini(struct oom_kill *k)
 {
 	free(take_ptr(k->tasks));

@@ -178,8 +178,18 @@ struct oom_kill {
 	uint32_t tasks_seen; /* rows that the kernel printed */
 };
 
+/* 'Tasks in CGROUP are going to be killed': what follows a kill where memory.oom.group is set. */
+struct oom_group {
+	uint64_t leader_seq; /* of the kill that it follows; 0 = that line was lost */
+	enum oom_scope scope;
+	char cgroup[OOM_PATH_SIZE];       /* all below it dies; raw */
+	char limit_cgroup[OOM_PATH_SIZE]; /* as in struct oom_kill */
+};
+
 /* All absent, all empty. */
 void oom_kill_init(struct oom_kill *k);
+/* Makes k one that goes with the group. */
+void oom_kill_join(struct oom_kill *k, const struct oom_group *g);
 /* Releases the table. */
 void oom_kill_fini(struct oom_kill *k);
 const char *oom_scope_name(enum oom_scope scope);

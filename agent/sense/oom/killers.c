@@ -313,8 +313,7 @@ bool killer_from_pid1(const char *message_id, const char *unit, const char *n_pr
 
 /* ---- whose ---- */
 
-/* '/a/b' holds '/a/b' and '/a/b/c'. */
-static bool path_holds(const char *outer, const char *inner)
+bool killer_path_holds(const char *outer, const char *inner)
 {
 	size_t n = strlen(outer);
 
@@ -340,6 +339,6 @@ bool killer_matches(const struct killer_note *note, int64_t pid, const char *cgr
 		return note->pid == pid;
 	if (!*note->target || !cgroup || *cgroup != '/')
 		return false;
-	return *note->target == '/' ? path_holds(note->target, cgroup)
+	return *note->target == '/' ? killer_path_holds(note->target, cgroup)
 				    : killer_path_names(cgroup, note->target);
 }

@@ -95,6 +95,8 @@ bool killer_parse(struct killer_state *state, const char *line, size_t len,
 bool killer_from_pid1(const char *message_id, const char *unit, const char *n_processes,
 		      struct killer_note *ret) must_use;
 
+/* '/a/b' holds '/a/b' and '/a/b/c'. */
+bool killer_path_holds(const char *outer, const char *inner);
 /* True when the path of a cgroup has this unit among its names. */
 bool killer_path_names(const char *path, const char *unit);
 /* True when the note speaks of this process: its pid, or a cgroup that is or holds its cgroup, or a

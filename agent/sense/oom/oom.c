@@ -202,8 +202,12 @@ static void take_event(struct oom *o, struct oom_event *e)
 		oom_kill_fini(&e->kill);
 		return;
 	case OOM_EVENT_AGAIN:
+		deaths_again(&o->deaths, e->note.pid);
 		if (o->tally.started)
 			tally_told(&o->tally);
+		return;
+	case OOM_EVENT_GROUP:
+		deaths_group(&o->deaths, &e->group, clock_boot_us());
 		return;
 	case OOM_EVENT_CRASH:
 		deaths_crash(&o->deaths, e->note.pid, e->note.text, clock_boot_us());
@@ -214,7 +218,6 @@ static void take_event(struct oom *o, struct oom_event *e)
 	case OOM_EVENT_NO_VICTIM:
 		on_no_victim(o, &e->note);
 		return;
-	case OOM_EVENT_GROUP:
 	case OOM_EVENT_REAPED:
 	case OOM_EVENT_EXITING:
 	case OOM_EVENT_COUNT:

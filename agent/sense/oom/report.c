@@ -27,11 +27,9 @@ struct oom_watch {
 	struct {
 		bool set;
 		bool group;
-		uint64_t seq;
 		uint64_t usec;
 		int64_t pid;
-		enum oom_scope scope;
-		char limit[OOM_PATH_SIZE];
+		struct oom_group with; /* of those that follow it */
 	} last;
 };
 
@@ -241,21 +239,17 @@ static void fill_member(struct oom_watch *w, const struct line_kill *l, struct o
 {
 	oom_kill_init(k);
 	take_figures(k, l);
-	k->scope = w->last.scope;
-	k->group_member = true;
-	k->leader_seq = w->last.seq;
-	memcpy(k->limit_cgroup, w->last.limit, sizeof(k->limit_cgroup));
+	oom_kill_join(k, &w->last.with);
 }
 
 static void remember(struct oom_watch *w, const struct oom_kill *k)
 {
 	w->last.set = true;
 	w->last.group = false;
-	w->last.seq = k->seq;
 	w->last.usec = k->usec;
 	w->last.pid = k->pid;
-	w->last.scope = k->scope;
-	memcpy(w->last.limit, k->limit_cgroup, sizeof(w->last.limit));
+	w->last.with = (struct oom_group){.leader_seq = k->seq, .scope = k->scope};
+	memcpy(w->last.with.limit_cgroup, k->limit_cgroup, sizeof(k->limit_cgroup));
 }
 
 static void on_kill_line(struct oom_watch *w, const struct kmsg_record *rec,
@@ -295,6 +289,15 @@ static void close_without_victim(struct oom_watch *w, const struct kmsg_record *
 	}
 }
 
+static void on_group_line(struct oom_watch *w, const struct kmsg_record *rec, struct text cgroup,
+			  struct oom_event *ret)
+{
+	w->last.group = w->last.set && !passed(w->last.usec, rec->usec, GROUP_US);
+	ret->kind = OOM_EVENT_GROUP;
+	ret->group = w->last.group ? w->last.with : (struct oom_group){.scope = OOM_SCOPE_UNKNOWN};
+	text_copy(ret->group.cgroup, sizeof(ret->group.cgroup), cgroup);
+}
+
 static bool small_event(struct oom_watch *w, const struct kmsg_record *rec, struct text t,
 			struct oom_event *ret)
 {
@@ -303,10 +306,10 @@ static bool small_event(struct oom_watch *w, const struct kmsg_record *rec, stru
 	struct text words = text_of("", 0);
 
 	if (line_group(t, &words)) {
-		ret->kind = OOM_EVENT_GROUP;
-		w->last.group = w->last.set && !passed(w->last.usec, rec->usec, GROUP_US);
-		n.pid = w->last.group ? w->last.pid : METRIC_ABSENT;
-	} else if (line_reaped(t, &n.pid, &comm)) {
+		on_group_line(w, rec, words, ret);
+		return true;
+	}
+	if (line_reaped(t, &n.pid, &comm)) {
 		ret->kind = OOM_EVENT_REAPED;
 	} else if (line_exiting(t, &n.pid, &comm)) {
 		ret->kind = OOM_EVENT_EXITING;

@@ -37,7 +37,7 @@ enum oom_event_kind {
 struct oom_note {
 	int64_t pid; /* METRIC_ABSENT: none named */
 	char comm[OOM_COMM_SIZE];
-	char text[OOM_PATH_SIZE]; /* GROUP: the cgroup, raw; CRASH: the line, raw; else "" */
+	char text[OOM_PATH_SIZE]; /* CRASH: the line, raw; NO_VICTIM: the cgroup, raw; else "" */
 };
 
 struct oom_event {
@@ -47,6 +47,7 @@ struct oom_event {
 	int64_t wall_us;
 	union {
 		struct oom_kill kill; /* KILL: the receiver calls oom_kill_fini() */
+		struct oom_group group;
 		struct oom_note note;
 		struct killer_note killer;
 	};

@@ -408,6 +408,8 @@ static void tell_own_kill(struct teller *t, const struct death_end *e)
 	k.pid = e->death.pid;
 	(void)str_copy(k.comm, sizeof(k.comm), *e->death.comm ? e->death.comm : e->death.mark.comm);
 	(void)str_copy(k.victim_cgroup, sizeof(k.victim_cgroup), e->death.cgroup);
+	if (e->group)
+		oom_kill_join(&k, e->group);
 	if (e->death.mark.pid)
 		memcpy(k.victim, e->death.mark.victim, sizeof(k.victim));
 	t->victim_pid = e->death.pid;

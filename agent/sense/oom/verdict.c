@@ -172,6 +172,26 @@ static void weigh_signal(const struct verdict_facts *f, struct verdict *v,
 	against(v, "it did not end by that program's signal");
 }
 
+/* Whether the kernel or a service manager that heard of the kill came first, nobody wrote. */
+static bool by_group(const struct verdict_facts *f, struct verdict *v)
+{
+	const struct killer_note *n = note_of(f, true);
+	char path[100];
+
+	if (!f->group || (n && n->pid) || (f->exit.known && f->exit.signal != SIGKILL))
+		return false;
+	decide(v, KILL_CAUSE_KERNEL_GROUP,
+	       f->exit.known ? KILL_CONFIDENCE_LIKELY : KILL_CONFIDENCE_GUESS);
+	str_safe(path, sizeof(path), f->group->cgroup, strlen(f->group->cgroup));
+	evidence(v,
+		 "the kernel's log, after record %" PRIu64
+		 ": all of %s is killed (memory.oom.group)",
+		 f->group->leader_seq, path);
+	if (n)
+		note_evidence(v, n);
+	return true;
+}
+
 static bool by_killer(const struct verdict_facts *f, struct verdict *v)
 {
 	const struct killer_note *n = note_of(f, true);
@@ -345,7 +365,8 @@ void verdict_decide(const struct verdict_facts *f, struct verdict *ret)
 {
 	/* Who says so of this very process goes before what only counts. */
 	static bool (*const candidates[])(const struct verdict_facts *, struct verdict *) = {
-		by_kernel, by_killer, by_counter, by_master, by_fault, by_own_action, by_manager,
+		by_kernel, by_group, by_killer,     by_counter,
+		by_master, by_fault, by_own_action, by_manager,
 	};
 	bool found = false;
 

@@ -38,9 +38,10 @@ struct verdict_facts {
 	const char *name; /* how to call it in the sentence: 'python3 (pid 812, shop)'; printable */
 	const char *cgroup; /* raw path, "" when not known: joins notes that name no pid */
 	struct verdict_exit exit;
-	const struct oom_kill *kill; /* the kernel's kill of this process */
-	bool marked;                 /* tracepoint oom:mark_victim named it */
-	int64_t oom_kill_rise;       /* memory.events oom_kill of its cgroup; METRIC_ABSENT */
+	const struct oom_kill *kill;   /* the kernel's kill of this process */
+	const struct oom_group *group; /* else: a cgroup that died as a whole, and it lived there */
+	bool marked;                   /* tracepoint oom:mark_victim named it */
+	int64_t oom_kill_rise;         /* memory.events oom_kill of its cgroup; METRIC_ABSENT */
 	const struct killer_note
 		*notes; /* of the last seconds; those that do not match are skipped */
 	size_t n_notes;

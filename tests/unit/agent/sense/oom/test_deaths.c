@@ -65,6 +65,14 @@ static enum kill_cause decided_at(int64_t now_us)
 	return end.verdict.cause;
 }
 
+static bool end_mentions(const char *text)
+{
+	for (size_t i = 0; i < end.verdict.n_evidence; i++)
+		if (strstr(end.verdict.evidence[i], text))
+			return true;
+	return false;
+}
+
 /* ---- when ---- */
 
 static void a_clean_exit_is_decided_at_once(void **state unused_arg)
@@ -200,6 +208,118 @@ static void a_rising_counter_counts_those_that_nobody_told_of(void **state unuse
 	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_GUESS);
 }
 
+static void a_victim_that_was_named_twice_is_counted_twice(void **state unused_arg)
+{
+	struct oom_kill leader = kill_of(6, OOM_SCOPE_MEMCG);
+	struct death x = ended(5, SIGKILL);
+
+	deaths_kill(&d, &leader, 0, T0);
+	deaths_again(&d, 6);
+	deaths_again(&d, 66);
+	x.oom_kill_rise = 2;
+	x.rise_from_us = T0 - SECOND;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	x.pid = 7;
+	x.oom_kill_rise = 3;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_OOM);
+}
+
+/* ---- a cgroup that dies as a whole ---- */
+
+static struct oom_group group_of(const char *cgroup)
+{
+	struct oom_group g = {.leader_seq = 77, .scope = OOM_SCOPE_MEMCG};
+
+	strcpy(g.cgroup, cgroup);
+	strcpy(g.limit_cgroup, "/system.slice");
+	return g;
+}
+
+static void who_ends_with_its_cgroup_was_killed_with_it(void **state unused_arg)
+{
+	const struct oom_group g = group_of("/system.slice/shop.service");
+	const struct killer_note manager = {.killer = KILLER_PID1_OOM,
+					    .act = KILLER_ACT_UNIT,
+					    .target = "shop.service"};
+	struct death x;
+
+	deaths_group(&d, &g, T0);
+	deaths_note(&d, &manager, T0);
+	add(ended(5, SIGKILL));
+	/* The kernel's own line may still come. */
+	assert_false(deaths_next(&d, T0 + DEATHS_WAIT_US - 1, &end));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_GROUP);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_LIKELY);
+	assert_false(end.reported);
+	assert_string_equal(end.group->limit_cgroup, "/system.slice");
+	assert_true(end_mentions("after record 77: all of /system.slice/shop.service is killed"));
+	assert_true(end_mentions("the log of systemd names shop.service"));
+
+	/* Below it, just before the log was read, or much later on a slow host. */
+	x = ended(6, SIGKILL);
+	strcat(x.cgroup, "/worker");
+	x.seen_us = T0 - DEATHS_GROUP_BEFORE_US;
+	add(x);
+	assert_int_equal(decided_at(x.seen_us + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_GROUP);
+	x.pid = 7;
+	x.seen_us = T0 + DEATHS_GROUP_US;
+	add(x);
+	assert_int_equal(decided_at(x.seen_us + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_GROUP);
+	/* Nobody saw how. */
+	x.pid = 8;
+	x.exit.known = false;
+	add(x);
+	assert_int_equal(decided_at(x.seen_us + DEATHS_WAIT_US), KILL_CAUSE_KERNEL_GROUP);
+	assert_int_equal(end.verdict.confidence, KILL_CONFIDENCE_GUESS);
+}
+
+static void who_ends_otherwise_was_not_killed_with_a_cgroup(void **state unused_arg)
+{
+	const struct oom_group g = group_of("/system.slice/shop.service");
+	const struct killer_note early = {.killer = KILLER_EARLYOOM,
+					  .act = KILLER_ACT_SIGNAL,
+					  .pid = 10,
+					  .signal = SIGKILL};
+	struct oom_kill own = kill_of(11, OOM_SCOPE_MEMCG);
+	struct death x = ended(5, SIGKILL);
+
+	deaths_group(&d, &g, T0);
+	/* Another cgroup, though its name begins like this one's. */
+	strcpy(x.cgroup, "/system.slice/shop.service2");
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	assert_null(end.group);
+	x = ended(6, SIGKILL);
+	*x.cgroup = '\0';
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* Long before, long after. */
+	x = ended(7, SIGKILL);
+	x.seen_us = T0 - DEATHS_GROUP_BEFORE_US - 1;
+	add(x);
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	x.pid = 8;
+	x.seen_us = T0 + DEATHS_GROUP_US + 1;
+	add(x);
+	assert_int_equal(decided_at(x.seen_us + DEATHS_WAIT_US), KILL_CAUSE_KILLED);
+	/* By itself. */
+	add(ended(9, 3 << 8));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EXIT_CODE);
+	/* Somebody else names its very pid. */
+	deaths_note(&d, &early, T0);
+	add(ended(10, SIGKILL));
+	assert_int_equal(decided_at(T0 + DEATHS_WAIT_US), KILL_CAUSE_EARLYOOM);
+	assert_null(end.group);
+	/* The kernel has a line of its own for it. */
+	deaths_kill(&d, &own, 0, T0);
+	add(ended(11, SIGKILL));
+	assert_int_equal(decided_at(T0), KILL_CAUSE_KERNEL_MEMCG);
+	assert_true(end.reported);
+	assert_null(end.group);
+}
+
 static void notes_actions_and_faults_are_joined(void **state unused_arg)
 {
 	struct killer_note note = {.killer = KILLER_EARLYOOM,
@@ -256,14 +376,6 @@ static void announce(uint32_t pid, uint64_t start_ticks, enum verdict_action wha
 		      &(struct death_action){
 			      .pid = pid, .start_ticks = start_ticks, .what = what, .id = {id}},
 		      us);
-}
-
-static bool end_mentions(const char *text)
-{
-	for (size_t i = 0; i < end.verdict.n_evidence; i++)
-		if (strstr(end.verdict.evidence[i], text))
-			return true;
-	return false;
 }
 
 static void our_own_restart_is_told_as_ours(void **state unused_arg)
@@ -581,6 +693,9 @@ int main(void)
 		TEST(a_mark_alone_is_a_kill_that_the_log_did_not_tell),
 		TEST(a_mark_of_a_stranger_is_given_out_once),
 		TEST(a_rising_counter_counts_those_that_nobody_told_of),
+		TEST(a_victim_that_was_named_twice_is_counted_twice),
+		TEST(who_ends_with_its_cgroup_was_killed_with_it),
+		TEST(who_ends_otherwise_was_not_killed_with_a_cgroup),
 		TEST(notes_actions_and_faults_are_joined),
 		TEST(the_killer_read_the_last_name),
 		TEST(our_own_restart_is_told_as_ours),

@@ -423,11 +423,9 @@ static void ends_get_their_verdicts(void **state unused_arg)
 	assert_false(w.kills[0].complete);
 }
 
-static void a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel(void **state unused_arg)
+/* Processes 100 and 101 in the cgroup of a unit. */
+static void know_two_of_a_unit(void)
 {
-	struct killer_note note = {.killer = KILLER_PID1_OOM,
-				   .act = KILLER_ACT_UNIT,
-				   .target = "shop.service"};
 	struct cgroup_mount mount = {.version = CGROUP_V2, .root = "/"};
 	struct error err;
 	uint16_t id;
@@ -446,6 +444,15 @@ static void a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel(void **state u
 	ring_round_end(&w.ring);
 	cgroup_tree_read(&w.tree, 1 << 20);
 	oom_round(o, METRIC_ABSENT);
+}
+
+static void a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_PID1_OOM,
+				   .act = KILLER_ACT_UNIT,
+				   .target = "shop.service"};
+
+	know_two_of_a_unit();
 	exits(100, SIGKILL);
 	oom_note(o, &note);
 	turns();
@@ -460,6 +467,43 @@ static void a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel(void **state u
 	assert_string_equal(cause_of(101), "kernel_oom");
 	assert_int_equal(w.n_kills, 1);
 	assert_string_equal(w.kills[0].victim_cgroup, "/system.slice/shop.service");
+}
+
+/* OOMPolicy=kill: of a cgroup that dies as a whole the service manager may end the rest before the
+ * kernel comes to it, and the kernel then writes nothing of them. */
+static void who_goes_with_a_cgroup_has_a_dossier(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_PID1_OOM,
+				   .act = KILLER_ACT_UNIT,
+				   .target = "shop.service"};
+	const struct wire_kill *k;
+
+	know_two_of_a_unit();
+	say("6,100,1,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/"
+	    ",mems_allowed=0,"
+	    "oom_memcg=/system.slice,task_memcg=/system.slice/shop.service,task=a,pid=100,uid=0\n");
+	say("6,101,2,-;Memory cgroup out of memory: Killed process 100 (a) total-vm:1kB, "
+	    "anon-rss:1kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0\n");
+	say("6,102,3,-;Tasks in /system.slice/shop.service are going to be killed due to "
+	    "memory.oom.group set\n");
+	say("6,103,4,-;Memory cgroup out of memory: OOM victim 101 (a) is already exiting. Skip "
+	    "killing the task\n");
+	exits(100, SIGKILL);
+	exits(101, SIGKILL);
+	oom_note(o, &note);
+	turns();
+	wait_seconds(3);
+	assert_string_equal(cause_of(100), "kernel_memcg");
+	assert_string_equal(cause_of(101), "kernel_group");
+	assert_int_equal(w.n_kills, 2);
+	k = &w.kills[1];
+	assert_int_equal(k->victim.pid, 101);
+	assert_int_equal(k->cause, KILL_CAUSE_KERNEL_GROUP);
+	assert_int_equal(k->confidence, KILL_CONFIDENCE_LIKELY);
+	assert_string_equal(k->victim.service, "shop");
+	assert_string_equal(k->limit_cgroup, "/system.slice");
+	assert_string_equal(k->victim_cgroup, "/system.slice/shop.service");
+	assert_true(k->seq >= WIRE_KILL_SEQ_OWN);
 }
 
 static void without_the_log_the_tracepoint_tells(void **state unused_arg)
@@ -683,6 +727,7 @@ int main(void)
 		TEST(lines_that_others_wrote_are_no_kills),
 		TEST(ends_get_their_verdicts),
 		TEST(a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel),
+		TEST(who_goes_with_a_cgroup_has_a_dossier),
 		TEST(without_the_log_the_tracepoint_tells),
 		TEST(connector_and_round_tell_of_the_same_end),
 		TEST(what_still_waits_at_the_end_is_told),

@@ -346,7 +346,10 @@ static void members_of_a_group_are_told_as_such(void **state unused_arg)
 		feed_file(w, names[i], &c);
 		leader = kill_at(&c, 0)->seq;
 		assert_int_equal(c.event[1].kind, OOM_EVENT_GROUP);
-		assert_string_equal(c.event[1].note.text, "/system.slice/shop.service");
+		assert_string_equal(c.event[1].group.cgroup, "/system.slice/shop.service");
+		assert_string_equal(c.event[1].group.limit_cgroup, "/system.slice/shop.service");
+		assert_int_equal(c.event[1].group.leader_seq, leader);
+		assert_int_equal(c.event[1].group.scope, OOM_SCOPE_MEMCG);
 		for (size_t m = 0; m < 2; m++) {
 			const struct oom_kill *k = kill_at(&c, m + 1);
 
