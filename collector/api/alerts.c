@@ -79,14 +79,7 @@ void alert_list(struct call *c)
 
 void alert_get(struct call *c)
 {
-	struct db *db;
-	int64_t id;
-
-	if (!call_id(c, c->params[0], &id))
-		return;
-	db = rows_db(c, &alert_rows);
-	if (db)
-		rows_asked(c, store_alert_get(db, id, rows_one, c));
+	rows_get(c, &alert_rows, store_alert_get);
 }
 
 static void on_acked(struct call *c)

@@ -110,14 +110,8 @@ void process_censuses(struct call *c)
 void census_get(struct call *c)
 {
 	static const struct row_kind kind = {.name = "census", .write = write_one};
-	struct db *db;
-	int64_t id;
 
-	if (!call_id(c, c->params[0], &id))
-		return;
-	db = rows_db(c, &kind);
-	if (db)
-		rows_asked(c, store_census_get(db, id, rows_one, c));
+	rows_get(c, &kind, store_census_get);
 }
 
 /* ---- differences ---- */

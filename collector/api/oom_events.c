@@ -148,12 +148,6 @@ void oom_event_list(struct call *c)
 void oom_event_get(struct call *c)
 {
 	static const struct row_kind kind = {.name = "OOM event", .write = write_one};
-	struct db *db;
-	int64_t id;
 
-	if (!call_id(c, c->params[0], &id))
-		return;
-	db = rows_db(c, &kind);
-	if (db)
-		rows_asked(c, store_oom_get(db, id, rows_one, c));
+	rows_get(c, &kind, store_oom_get);
 }

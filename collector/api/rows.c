@@ -71,3 +71,15 @@ void rows_one(void *arg, int rc, const struct db_result *r, const struct error *
 	c->rows->write(&c->json, r, 0, cursor);
 	call_reply(c, 200);
 }
+
+void rows_get(struct call *c, const struct row_kind *kind, rows_get_fn *get)
+{
+	struct db *db;
+	int64_t id;
+
+	if (!call_id(c, c->params[0], &id))
+		return;
+	db = rows_db(c, kind);
+	if (db)
+		rows_asked(c, get(db, id, rows_one, c));
+}

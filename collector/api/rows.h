@@ -28,6 +28,10 @@ void rows_asked(struct call *c, int rc);
 void rows_list(void *arg, int rc, const struct db_result *r, const struct error *err);
 /* The first row; 404 that names c->params[0] when there is none. */
 void rows_one(void *arg, int rc, const struct db_result *r, const struct error *err);
+/* A store's verb that finds one row by its id. */
+typedef int rows_get_fn(struct db *db, int64_t id, db_done *done, void *arg);
+/* A whole handler: the row that the number c->params[0] names. */
+void rows_get(struct call *c, const struct row_kind *kind, rows_get_fn *get);
 /* For a db_done of one's own: there is a row; false when the call has been ended. */
 bool rows_found(struct call *c, int rc, const struct db_result *r) must_use;
 

@@ -105,14 +105,8 @@ void snapshot_list(struct call *c)
 void snapshot_get(struct call *c)
 {
 	static const struct row_kind kind = {.name = "snapshot", .write = write_one};
-	struct db *db;
-	int64_t id;
 
-	if (!call_id(c, c->params[0], &id))
-		return;
-	db = rows_db(c, &kind);
-	if (db)
-		rows_asked(c, store_snapshot_get(db, id, rows_one, c));
+	rows_get(c, &kind, store_snapshot_get);
 }
 
 /* ---- differences ---- */

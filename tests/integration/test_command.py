@@ -3,7 +3,6 @@
 import os
 import queue
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -13,9 +12,9 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, f"{ROOT}/tests/support")
 
+from driver import LineDriver  # noqa: E402
 from pg_private import Postgres  # noqa: E402
 
-DRIVER = os.path.join(ROOT, os.environ.get("B", "build/release-gcc"), "drivers/command")
 MIB = 1 << 20
 
 
@@ -26,11 +25,9 @@ def wait_for(what, seconds=10):
         time.sleep(0.05)
 
 
-class Driver:
+class Driver(LineDriver):
     def __init__(self, pg, folder, stages="5,60,600", limits="0,0,0,0,0,0", approve=()):
-        self.log = open(f"{folder}/driver.log", "a+")
-        self.p = subprocess.Popen([DRIVER, pg.conninfo, f"{folder}/command.key", stages, limits, *map(str, approve)], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
+        super().__init__("command", [pg.conninfo, f"{folder}/command.key", stages, limits, *map(str, approve)], f"{folder}/driver.log")
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
         end = time.monotonic() + 10
@@ -41,10 +38,6 @@ class Driver:
     def read(self):
         for line in self.p.stdout:
             self.lines.put(line.rstrip("\n"))
-
-    def say(self, line):
-        self.p.stdin.write(line + "\n")
-        self.p.stdin.flush()
 
     def expect(self, start, seconds=15):
         """The next line that begins so; lines before it are other news."""
@@ -70,21 +63,6 @@ class Driver:
         while (answer := self.lines.get(timeout=10)) != "end":
             rows.append(fields(answer))
         return rows
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.p.stdin.close()
-        try:
-            code = self.p.wait(10)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            code = self.p.wait()
-        self.log.seek(0)
-        text = self.log.read()
-        self.log.close()
-        assert code == 0, text
 
 
 def fields(line):

@@ -12,10 +12,10 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, f"{ROOT}/tests/support")
 
+from driver import LineDriver, path  # noqa: E402
 from pg_private import Postgres  # noqa: E402
 from smtp_sink import Sink, free_port  # noqa: E402
 
-DRIVER = os.path.join(ROOT, os.environ.get("B", "build/release-gcc"), "drivers/mail")
 FROM, TO = "memherd@example.com", "ops@example.com\nboss@example.org"
 
 
@@ -26,35 +26,16 @@ def wait_for(what, seconds=15):
         time.sleep(0.05)
 
 
-class Driver:
+class Driver(LineDriver):
     def __init__(self, pg, url, tls="none", ca="", login=(), log=None):
-        self.log = open(log, "w+")
-        self.p = subprocess.Popen([DRIVER, pg.conninfo, url, tls, FROM, TO, ca, *login], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1)
+        super().__init__("mail", [pg.conninfo, url, tls, FROM, TO, ca, *login], log)
 
-    def say(self, line):
-        self.p.stdin.write(line + "\n")
-        self.p.stdin.flush()
+    def ask(self, line):
+        self.say(line)
         return self.p.stdout.readline().strip()
 
     def counts(self):
-        return {k: int(v) for k, v in (kv.split("=") for kv in self.say("counts").split())}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.p.stdin.close()
-        try:
-            code = self.p.wait(10)
-        except subprocess.TimeoutExpired:
-            self.p.kill()
-            code = self.p.wait()
-        self.log.seek(0)
-        text = self.log.read()
-        self.log.close()
-        self.p.stdout.close()
-        assert code == 0, text
+        return {k: int(v) for k, v in (kv.split("=") for kv in self.ask("counts").split())}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +75,7 @@ class Tags(html.parser.HTMLParser):
 
 def test_message_is_whole_and_hostile_names_are_inert(pg, tmp_path, log):
     with Sink(str(tmp_path / "box")) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
-        assert d.say("firing 1 42") == "queued"
+        assert d.ask("firing 1 42") == "queued"
         wait_for(lambda: len(sink.messages()) == 1)
         raw, m, envelope = sink.raw()[0], sink.messages()[0], sink.envelopes()[0]
     assert envelope["from"] == FROM and envelope["to"] == TO.split("\n")
@@ -126,8 +107,8 @@ def test_message_is_whole_and_hostile_names_are_inert(pg, tmp_path, log):
 def test_messages_of_an_incident_are_one_thread(pg, tmp_path, log):
     with Sink(str(tmp_path / "box")) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
         for n, state in enumerate(["firing", "escalated", "action", "resolved"], 1):
-            d.say(f"{state} {n} 42")
-        d.say("firing 1 43")
+            d.ask(f"{state} {n} 42")
+        d.ask("firing 1 43")
         wait_for(lambda: len(sink.messages()) == 5)
         *thread, other = sorted(sink.messages(), key=lambda m: m["X-Memherd-Incident"])
         assert len(sink.peers) == 1, "all mails go over one connection"
@@ -142,7 +123,7 @@ def test_messages_of_an_incident_are_one_thread(pg, tmp_path, log):
 def test_rows_tell_what_became_of_them(pg, tmp_path, log):
     with Sink(str(tmp_path / "box")) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
         ready(pg, d)
-        d.say("firing 1 42")
+        d.ask("firing 1 42")
         wait_for(lambda: pg.query("SELECT count(*) FROM mail WHERE state = 'sent'")[0][0] == 1)
         raw = sink.raw()[0]
     row = pg.query("SELECT alert_id, sender, recipients, message, attempts, sent IS NOT NULL, last_reply FROM mail")[0]
@@ -153,14 +134,14 @@ def test_rows_tell_what_became_of_them(pg, tmp_path, log):
 
 def test_451_is_tried_again_and_550_is_not(pg, tmp_path, log):
     with Sink(str(tmp_path / "a"), retry=2) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
-        d.say("firing 1 1")
+        d.ask("firing 1 1")
         wait_for(lambda: len(sink.messages()) == 1)
         assert sink.tried == 3
         wait_for(lambda: pg.query("SELECT state, attempts FROM mail") == [("sent", 3)])
         assert d.counts() == {"sent": 1, "failed": 0, "retried": 2, "held": 0}
     pg.query("TRUNCATE mail")
     with Sink(str(tmp_path / "b"), refuse=True) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
-        d.say("firing 1 2")
+        d.ask("firing 1 2")
         wait_for(lambda: pg.query("SELECT state, attempts FROM mail") == [("failed", 1)])
         assert "550 5.7.1 not wanted here" in pg.query("SELECT last_reply FROM mail")[0][0]
         time.sleep(1)
@@ -170,7 +151,7 @@ def test_451_is_tried_again_and_550_is_not(pg, tmp_path, log):
 def test_a_relay_that_is_away_gets_the_mail_when_it_is_back(pg, tmp_path, log):
     port = free_port()
     with Driver(pg, f"smtp://127.0.0.1:{port}", log=log) as d:
-        d.say("firing 1 7")
+        d.ask("firing 1 7")
         wait_for(lambda: d.counts()["retried"] >= 1)
         wait_for(lambda: pg.query("SELECT state FROM mail") == [("queued",)])
         with Sink(str(tmp_path / "box"), port=port) as sink:
@@ -183,7 +164,7 @@ def test_what_waits_is_picked_up_at_the_next_start(pg, tmp_path, log):
     with Driver(pg, f"smtp://127.0.0.1:{dead}", log=log) as d:
         ready(pg, d)
         for n in range(20):
-            d.say(f"firing 1 {n + 1}")
+            d.ask(f"firing 1 {n + 1}")
         wait_for(lambda: pg.query("SELECT count(*) FROM mail WHERE state = 'queued'")[0][0] == 20)
         d.p.kill()
         d.p.wait()
@@ -199,7 +180,7 @@ def test_mail_goes_out_while_the_database_is_away(pg, tmp_path, log):
         ready(pg, d)
         pg.stop()
         time.sleep(0.3)
-        assert d.say("firing 1 9") == "queued"
+        assert d.ask("firing 1 9") == "queued"
         wait_for(lambda: len(sink.messages()) == 1)
         pg.start()
         wait_for(lambda: pg.query("SELECT state, alert_id FROM mail") == [("sent", 9)])
@@ -211,7 +192,7 @@ def test_memory_is_bounded_while_nothing_works(pg, log):
         ready(pg, d)
         pg.stop()
         time.sleep(0.3)
-        answers = [d.say(f"firing 1 {n + 1}") for n in range(80)]
+        answers = [d.ask(f"firing 1 {n + 1}") for n in range(80)]
         pg.start()
         assert answers.count("queued") == 64 and answers[-1] == "64 mails wait already"
 
@@ -219,13 +200,13 @@ def test_memory_is_bounded_while_nothing_works(pg, log):
 def test_one_unknown_address_does_not_keep_it_from_the_other(pg, tmp_path, log):
     with Sink(str(tmp_path / "a"), unknown=["ops@example.com"]) as sink, \
             Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
-        d.say("firing 1 1")
+        d.ask("firing 1 1")
         wait_for(lambda: len(sink.messages()) == 1)
         assert sink.envelopes()[0]["to"] == ["boss@example.org"]
     pg.query("TRUNCATE mail")
     with Sink(str(tmp_path / "b"), unknown=TO.split("\n")) as sink, \
             Driver(pg, f"smtp://127.0.0.1:{sink.port}", log=log) as d:
-        d.say("firing 1 2")
+        d.ask("firing 1 2")
         wait_for(lambda: pg.query("SELECT state, attempts FROM mail") == [("failed", 1)])
         assert "550 5.1.1 no such user" in pg.query("SELECT last_reply FROM mail")[0][0]
 
@@ -242,16 +223,16 @@ def cert(tmp_path_factory):
 def test_starttls_is_demanded_and_the_certificate_checked(pg, tmp_path, log, cert):
     with Sink(str(tmp_path / "a"), cert=cert[0], key=cert[1]) as sink:
         with Driver(pg, f"smtp://127.0.0.1:{sink.port}", "starttls", cert[0], log=log) as d:
-            d.say("firing 1 1")
+            d.ask("firing 1 1")
             wait_for(lambda: len(sink.messages()) == 1)
             assert sink.envelopes()[0]["tls"]
         with Driver(pg, f"smtp://127.0.0.1:{sink.port}", "starttls", log=log) as d:
-            d.say("firing 1 2")
+            d.ask("firing 1 2")
             wait_for(lambda: d.counts()["retried"] >= 1)
             assert len(sink.messages()) == 1, "a certificate of no known CA"
     pg.query("TRUNCATE mail")
     with Sink(str(tmp_path / "b")) as sink, Driver(pg, f"smtp://127.0.0.1:{sink.port}", "starttls", log=log) as d:
-        d.say("firing 1 3")
+        d.ask("firing 1 3")
         wait_for(lambda: d.counts()["retried"] >= 1)
         assert sink.tried == 0, "nothing goes out in the clear"
 
@@ -264,7 +245,7 @@ def test_login_with_a_password_from_a_private_file(pg, tmp_path, log, cert):
     with Sink(str(tmp_path / "a"), cert=cert[0], key=cert[1], login=("ops", "s3cret ß")) as sink:
         url = f"smtp://127.0.0.1:{sink.port}"
         with Driver(pg, url, "starttls", cert[0], login, log=log) as d:
-            d.say("firing 1 1")
+            d.ask("firing 1 1")
             wait_for(lambda: d.counts()["retried"] >= 1)
             assert d.counts()["failed"] == 0 and sink.tried == 0
             secret.write_text("s3cret ß\n")  # mended: the mail goes out without a restart
@@ -272,7 +253,7 @@ def test_login_with_a_password_from_a_private_file(pg, tmp_path, log, cert):
     assert "s3cret" not in open(log).read()
     for mode, tls, says in ((0o640, "starttls", "password"), (0o600, "none", "in the clear")):
         secret.chmod(mode)
-        r = subprocess.run([DRIVER, pg.conninfo, url, tls, FROM, TO, cert[0], *login], stdin=subprocess.DEVNULL,
+        r = subprocess.run([path("mail"), pg.conninfo, url, tls, FROM, TO, cert[0], *login], stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=20)
         assert r.returncode == 1 and says in r.stderr
 
@@ -282,7 +263,7 @@ def test_a_relay_that_says_nothing_sensible_is_tried_again(pg, log):
         s.bind(("127.0.0.1", 0))
         s.listen(8)
         with Driver(pg, f"smtp://127.0.0.1:{s.getsockname()[1]}", log=log) as d:
-            d.say("firing 1 1")
+            d.ask("firing 1 1")
             for answer in (b"\x00\xff\x80 nonsense\r\n", b"220 hi\r\n\r\n\r\n999 what\r\n", b""):
                 c, _ = s.accept()
                 c.sendall(answer)
@@ -300,7 +281,7 @@ def test_a_relay_that_says_nothing_sensible_is_tried_again(pg, log):
     ("smtp://a\nb", "none", "control character"),
 ])
 def test_a_wrong_configuration_is_named(pg, url, tls, says):
-    r = subprocess.run([DRIVER, pg.conninfo, url, tls, FROM, TO], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    r = subprocess.run([path("mail"), pg.conninfo, url, tls, FROM, TO], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                        timeout=20)
     assert r.returncode == 1 and says in r.stderr
 
@@ -308,6 +289,6 @@ def test_a_wrong_configuration_is_named(pg, url, tls, says):
 def test_a_wrong_address_is_named(pg):
     for sender, to, says in ((FROM, "ops@x\nevil@y>\n", "'evil@y>' is no mail address"), ("nobody", TO, "'nobody' is no"),
                              (FROM, "\n", "no recipient")):
-        r = subprocess.run([DRIVER, pg.conninfo, "smtp://127.0.0.1:1", "none", sender, to], stdin=subprocess.DEVNULL,
+        r = subprocess.run([path("mail"), pg.conninfo, "smtp://127.0.0.1:1", "none", sender, to], stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=20)
         assert r.returncode == 1 and says in r.stderr

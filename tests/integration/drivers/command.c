@@ -38,6 +38,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "proto/wire.h"
+#include "tests/support/lines.h"
 
 struct driver {
 	struct event_base *base;
@@ -48,8 +49,6 @@ struct driver {
 	struct audit_chain chain;
 	int64_t params[COMMAND_PARAMS];
 	char text[64];
-	char line[1024];
-	size_t len;
 };
 
 static int on_send(void *arg, int32_t host_id, const struct command_request *q)
@@ -455,8 +454,9 @@ static bool obey_sample(struct driver *d, const char *line)
 	return true;
 }
 
-static void obey(struct driver *d, const char *line)
+static void obey(void *arg, char *line)
 {
+	struct driver *d = arg;
 	int host_id, n;
 	struct host *h;
 
@@ -502,29 +502,10 @@ static void obey(struct driver *d, const char *line)
 	fflush(stdout);
 }
 
-static void on_stdin(evutil_socket_t fd, short what unused_arg, void *arg)
-{
-	struct driver *d = arg;
-	ssize_t n = read(fd, d->line + d->len, sizeof(d->line) - 1 - d->len);
-	char *end;
-
-	if (n <= 0) {
-		event_base_loopbreak(d->base);
-		return;
-	}
-	d->len += (size_t)n;
-	d->line[d->len] = '\0';
-	while ((end = strchr(d->line, '\n'))) {
-		*end = '\0';
-		obey(d, d->line);
-		d->len -= (size_t)(end + 1 - d->line);
-		memmove(d->line, end + 1, d->len + 1);
-	}
-}
-
 int main(int argc, char **argv)
 {
-	struct driver d = {.len = 0};
+	struct driver d = {.base = NULL};
+	struct lines in = {.obey = obey, .arg = &d};
 	struct dispatch_config config = {
 		.registry = &d.registry,
 		.fence = 1,
@@ -538,7 +519,6 @@ int main(int argc, char **argv)
 			.arg = &d},
 	};
 	struct standdown_limits *l = &config.limits;
-	struct event *in;
 	struct error err;
 
 	if (argc < 3)
@@ -575,10 +555,10 @@ int main(int argc, char **argv)
 	config.key = d.key;
 	if (dispatch_new(d.base, &config, &d.dispatch, &err) < 0)
 		return 1;
-	in = event_new(d.base, 0, EV_READ | EV_PERSIST, on_stdin, &d);
-	event_add(in, NULL);
-	event_base_dispatch(d.base);
-	event_free(in);
+	in.base = d.base;
+	if (lines_start(&in) == 0)
+		event_base_dispatch(d.base);
+	lines_stop(&in);
 	dispatch_free(&d.dispatch);
 	db_free(&d.db);
 	sign_key_free(&d.key);

@@ -15,14 +15,13 @@
 #include "collector/store/db.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "tests/support/lines.h"
 
 #define HOSTILE "x) R 1 \n<script>\r\nBcc: evil@example.com\r\n\r\n.\r\n\xff\"'&"
 
 struct driver {
 	struct event_base *base;
 	struct mailer *mailer;
-	char line[256];
-	size_t len;
 };
 
 static void queue_mail(struct driver *d, enum mail_state state, unsigned sequence, int64_t incident)
@@ -84,8 +83,9 @@ static void queue_mail(struct driver *d, enum mail_state state, unsigned sequenc
 	printf("%s\n", rc < 0 ? err.msg : "queued");
 }
 
-static void obey(struct driver *d, const char *line)
+static void obey(void *arg, char *line)
 {
+	struct driver *d = arg;
 	struct mail_counts c;
 	char state[16];
 	unsigned sequence;
@@ -104,30 +104,10 @@ static void obey(struct driver *d, const char *line)
 	fflush(stdout);
 }
 
-static void on_stdin(evutil_socket_t fd, short what unused_arg, void *arg)
-{
-	struct driver *d = arg;
-	ssize_t n = read(fd, d->line + d->len, sizeof(d->line) - 1 - d->len);
-	char *end;
-
-	if (n <= 0) {
-		event_base_loopbreak(d->base);
-		return;
-	}
-	d->len += (size_t)n;
-	d->line[d->len] = '\0';
-	while ((end = strchr(d->line, '\n'))) {
-		*end = '\0';
-		obey(d, d->line);
-		d->len -= (size_t)(end + 1 - d->line);
-		memmove(d->line, end + 1, d->len + 1);
-	}
-}
-
 int main(int argc, char **argv)
 {
-	struct driver d = {.len = 0};
-	struct event *in;
+	struct driver d = {.base = NULL};
+	struct lines in = {.obey = obey, .arg = &d};
 	struct db *db = NULL;
 	struct error err;
 
@@ -154,10 +134,10 @@ int main(int argc, char **argv)
 		event_base_free(d.base);
 		return 1;
 	}
-	in = event_new(d.base, 0, EV_READ | EV_PERSIST, on_stdin, &d);
-	event_add(in, NULL);
-	event_base_dispatch(d.base);
-	event_free(in);
+	in.base = d.base;
+	if (lines_start(&in) == 0)
+		event_base_dispatch(d.base);
+	lines_stop(&in);
 	mailer_free(&d.mailer);
 	db_free(&db);
 	event_base_free(d.base);

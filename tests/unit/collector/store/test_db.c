@@ -11,6 +11,7 @@
 
 #include "collector/store/db_sync.h"
 #include "common/clock.h"
+#include "tests/support/loop.h"
 #include "tests/support/pg.h"
 
 /* The first numbers are ours; those of a session's two statements stay. */
@@ -76,22 +77,6 @@ int __wrap_PQputCopyData(PGconn *c, const char *data, int n)
 
 /* ---- */
 
-static void turn(void)
-{
-	event_base_loop(base, EVLOOP_NONBLOCK);
-	usleep(1000);
-}
-
-#define WAIT_FOR(condition)                                                 \
-	do {                                                                \
-		int64_t end_ = clock_boot_us() + 60 * USEC_PER_SEC;         \
-		while (!(condition)) {                                      \
-			if (clock_boot_us() > end_)                         \
-				fail_msg("waited in vain for " #condition); \
-			turn();                                             \
-		}                                                           \
-	} while (0)
-
 static void script(const char *sql)
 {
 	struct error err;
@@ -109,7 +94,7 @@ static void other_up(void)
 	while (db_sync_open(embedded_conninfo(pg.server), false, &other, &err) < 0) {
 		if (clock_boot_us() > end)
 			fail_msg("%s", err.msg);
-		turn();
+		loop_turn(base);
 	}
 }
 
@@ -164,7 +149,7 @@ static struct db_tx *begin(void)
 {
 	struct db_tx *tx;
 
-	WAIT_FOR(db_ready(db));
+	LOOP_UNTIL(base, db_ready(db));
 	assert_int_equal(db_tx_new(db, &tx), 0);
 	return tx;
 }
@@ -192,7 +177,7 @@ static struct end commit(struct db_tx *tx)
 	struct end e = {.done = false};
 
 	assert_int_equal(db_tx_commit(&tx, on_end, &e), 0);
-	WAIT_FOR(e.done);
+	LOOP_UNTIL(base, e.done);
 	return e;
 }
 
@@ -404,7 +389,7 @@ static void a_lone_statement_may_fail_after_its_answer(void **state unused_arg)
 		e = (struct end){.done = false};
 		assert_int_equal(db_query(db, (enum query)ADD_LATE, &DB_P_INT8(1), 1, on_end, &e),
 				 0);
-		WAIT_FOR(e.done);
+		LOOP_UNTIL(base, e.done);
 		assert_int_equal(e.rc, i ? -EEXIST : 0);
 	}
 	assert_says(e.err, "add_late: duplicate key");
@@ -534,10 +519,10 @@ static void lost_in_the_middle_is_not_stored(void **state unused_arg)
 	assert_int_equal(db_tx_query(tx, (enum query)SLEEP, NULL, 0, NULL), 0);
 	assert_int_equal(db_tx_commit(&tx, on_end, &e), 0);
 	for (int i = 0; i < 20 && !e.done; i++)
-		turn();
+		loop_turn(base);
 	script("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
 	       "pg_backend_pid() AND backend_type = 'client backend'");
-	WAIT_FOR(e.done);
+	LOOP_UNTIL(base, e.done);
 	assert_int_equal(e.rc, -EPIPE);
 	assert_rows(0, "t");
 	assert_usable(1);

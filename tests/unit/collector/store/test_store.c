@@ -12,6 +12,7 @@
 #include "collector/store/db_sync.h"
 #include "collector/store/migrate.h"
 #include "common/clock.h"
+#include "tests/support/loop.h"
 #include "tests/support/pg.h"
 
 #define SEC 1000000LL
@@ -42,22 +43,6 @@ static void on_acked(void *arg, const struct store_acked *a)
 	k->n++;
 }
 
-static void turn(void)
-{
-	event_base_loop(base, EVLOOP_NONBLOCK);
-	usleep(1000);
-}
-
-#define WAIT_FOR(condition)                                                 \
-	do {                                                                \
-		int64_t end_ = clock_boot_us() + 30 * SEC;                  \
-		while (!(condition)) {                                      \
-			if (clock_boot_us() > end_)                         \
-				fail_msg("waited in vain for " #condition); \
-			turn();                                             \
-		}                                                           \
-	} while (0)
-
 static void store_up_within(int64_t window_us, int64_t window_bytes)
 {
 	struct store_config cfg;
@@ -73,7 +58,7 @@ static void store_up_within(int64_t window_us, int64_t window_bytes)
 	acks = (struct acks){0};
 	if (store_open(base, &cfg, on_acked, &acks, &store, &err) < 0)
 		fail_msg("%s", err.msg);
-	WAIT_FOR(store_ready(store));
+	LOOP_UNTIL(base, store_ready(store));
 }
 
 static void store_up(int64_t window_us)
@@ -115,9 +100,10 @@ static struct opened stream(int32_t host, int64_t epoch)
 {
 	struct opened o = {.done = false};
 
-	WAIT_FOR(store_stream_open(store, host, &(struct wire_epoch){.epoch = (uint64_t)epoch}, 1,
-				   on_stream, &o) == 0);
-	WAIT_FOR(o.done);
+	LOOP_UNTIL(base,
+		   store_stream_open(store, host, &(struct wire_epoch){.epoch = (uint64_t)epoch}, 1,
+				     on_stream, &o) == 0);
+	LOOP_UNTIL(base, o.done);
 	return o;
 }
 
@@ -154,22 +140,22 @@ static void batches_are_stored_once(void **state unused_arg)
 	assert_int_equal(a.last_seq, 0);
 	for (int64_t seq = 1; seq <= 50; seq++)
 		assert_int_equal(put(1, 100, a.conn, seq, "{\"a\": 1}"), 0);
-	WAIT_FOR(acks.last_seq == 50);
+	LOOP_UNTIL(base, acks.last_seq == 50);
 	/* resent after a reconnection that did not hear the acknowledgement */
 	b = stream(1, 100);
 	assert_int_equal(b.last_seq, 50);
 	assert_true(b.conn > a.conn);
 	acks = (struct acks){0};
 	assert_int_equal(put(1, 100, b.conn, 50, NULL), 0);
-	WAIT_FOR(acks.n == 1);
+	LOOP_UNTIL(base, acks.n == 1);
 	assert_int_equal(acks.last_seq, 50);
 	/* of the connection before */
 	assert_int_equal(put(1, 100, a.conn, 51, NULL), 0);
-	WAIT_FOR(acks.n == 2);
+	LOOP_UNTIL(base, acks.n == 2);
 	assert_int_equal(acks.fenced, 1);
 	/* a hole is not stored */
 	assert_int_equal(put(1, 100, b.conn, 53, NULL), 0);
-	WAIT_FOR(acks.n == 3);
+	LOOP_UNTIL(base, acks.n == 3);
 	assert_int_equal(acks.holes, 1);
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 1"), 50);
 	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 1"), 50);
@@ -185,7 +171,7 @@ static void bad_data_is_set_aside(void **state unused_arg)
 	for (int64_t seq = 1; seq <= 20; seq++)
 		assert_int_equal(put(2, 200, a.conn, seq, seq == 13 ? "{not json" : "{}"), 0);
 	acks = (struct acks){0};
-	WAIT_FOR(acks.last_seq == 20);
+	LOOP_UNTIL(base, acks.last_seq == 20);
 	store_stats(store, &st);
 	assert_int_equal(st.dead_letters, 1);
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 2"), 19);
@@ -207,15 +193,16 @@ static void kills_of_the_server_lose_nothing(void **state unused_arg)
 		while (clock_boot_us() < until) {
 			if (put(3, 300, a.conn, seq, "{}") == 0)
 				seq++;
-			turn();
+			loop_turn(base);
 		}
-		WAIT_FOR(embedded_pid(pg.server) > 0 && acks.last_seq > 0);
+		LOOP_UNTIL(base, embedded_pid(pg.server) > 0 && acks.last_seq > 0);
 		kill(embedded_pid(pg.server), SIGKILL);
 		for (int i = 0; i < 20 && put(3, 300, a.conn, seq, "{}") == 0; i++, seq++)
-			turn();
-		WAIT_FOR(embedded_restarts(pg.server) > (unsigned)kills && store_ready(store));
+			loop_turn(base);
+		LOOP_UNTIL(base,
+			   embedded_restarts(pg.server) > (unsigned)kills && store_ready(store));
 	}
-	WAIT_FOR(acks.last_seq == seq - 1);
+	LOOP_UNTIL(base, acks.last_seq == seq - 1);
 	assert_true(seq > 100);
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 3"), seq - 1);
 	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 3"),
@@ -287,14 +274,14 @@ static void a_lost_answer_is_asked_for_again(void **state unused_arg)
 		store_stats(store, &before);
 		strike_seq = (int64_t)i + 1;
 		strike = cases[i].strike;
-		WAIT_FOR(put(9, 900, a.conn, strike_seq, cases[i].doc) == 0);
-		WAIT_FOR(acks.last_seq == strike_seq);
+		LOOP_UNTIL(base, put(9, 900, a.conn, strike_seq, cases[i].doc) == 0);
+		LOOP_UNTIL(base, acks.last_seq == strike_seq);
 		assert_int_equal(strike, STRIKE_NOT);
 		assert_int_equal(acks.n, 1);
 		store_stats(store, &now);
 		assert_int_equal(now.duplicates - before.duplicates, cases[i].duplicates);
 		assert_true(now.flush_errors > before.flush_errors);
-		WAIT_FOR(store_ready(store));
+		LOOP_UNTIL(base, store_ready(store));
 	}
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 9"), 4);
 	assert_int_equal(number("SELECT count(DISTINCT seq) FROM inbox WHERE host_id = 9"), 4);
@@ -329,7 +316,7 @@ static void turn_for(int64_t us)
 	int64_t end = clock_boot_us() + us;
 
 	while (clock_boot_us() < end)
-		turn();
+		loop_turn(base);
 }
 
 static void ticks_wait_for_company(void **state unused_arg)
@@ -345,7 +332,7 @@ static void ticks_wait_for_company(void **state unused_arg)
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 8"), 0);
 	/* whatever else comes of the host takes them along, and comes after them */
 	assert_int_equal(put(8, 800, a.conn, 7, "{}"), 0);
-	WAIT_FOR(acks.last_seq == 7);
+	LOOP_UNTIL(base, acks.last_seq == 7);
 	assert_int_equal(acks.n, 2);
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND seq = 1 AND "
 				"last = 6 AND codec = 2"),
@@ -355,31 +342,31 @@ static void ticks_wait_for_company(void **state unused_arg)
 			 1);
 	/* the time is over */
 	assert_int_equal(put_tick(8, 800, a.conn, 8, now, SEC / 10), 0);
-	WAIT_FOR(acks.last_seq == 8);
+	LOOP_UNTIL(base, acks.last_seq == 8);
 	/* another window, then somebody who waits for the acknowledgement */
 	assert_int_equal(put_tick(8, 800, a.conn, 9, now, 30 * SEC), 0);
 	assert_int_equal(put_tick(8, 800, a.conn, 10, now + 1800 * SEC, 30 * SEC), 0);
-	WAIT_FOR(acks.last_seq == 9);
+	LOOP_UNTIL(base, acks.last_seq == 9);
 	turn_for(SEC / 4);
 	assert_int_equal(acks.last_seq, 9);
 	store_hurry(store, 8);
-	WAIT_FOR(acks.last_seq == 10);
+	LOOP_UNTIL(base, acks.last_seq == 10);
 	/* one that may not wait */
 	assert_int_equal(put_tick(8, 800, a.conn, 11, now, 30 * SEC), 0);
 	assert_int_equal(put_tick(8, 800, a.conn, 12, now, 0), 0);
-	WAIT_FOR(acks.last_seq == 12);
+	LOOP_UNTIL(base, acks.last_seq == 12);
 	/* what waits is refused like all else that came by an older connection */
 	assert_int_equal(put_tick(8, 800, a.conn, 13, now, 30 * SEC), 0);
 	o = stream(8, 800);
 	assert_int_equal(o.last_seq, 12);
 	acks = (struct acks){0};
 	assert_int_equal(put_tick(8, 800, o.conn, 13, now, 30 * SEC), 0);
-	WAIT_FOR(acks.fenced == 1);
+	LOOP_UNTIL(base, acks.fenced == 1);
 	assert_int_equal(acks.last_seq, 0);
 	/* sixteen KiB are enough for a row */
 	for (int64_t seq = 14; seq <= 13 + 100; seq++)
 		assert_int_equal(put_tick(8, 800, o.conn, seq, now, 30 * SEC), 0);
-	WAIT_FOR(acks.last_seq > 50);
+	LOOP_UNTIL(base, acks.last_seq > 50);
 	assert_int_equal(store_drain(store, 10 * SEC), 0);
 	assert_int_equal(acks.last_seq, 113);
 	assert_int_equal(number("SELECT count(*) FROM (SELECT seq, lag(last) OVER (ORDER BY seq) "
@@ -418,11 +405,11 @@ static void compressed_rows_come_back_and_damaged_ones_are_set_aside(void **stat
 	acks = (struct acks){0};
 	for (int64_t seq = 1; seq <= 3; seq++) {
 		assert_int_equal(put_tick(8, 801, a.conn, seq, now, 0), 0);
-		WAIT_FOR(acks.last_seq == seq);
+		LOOP_UNTIL(base, acks.last_seq == seq);
 	}
 	replayed = false;
 	assert_int_equal(store_replay(store, on_bytes, on_replay, &b), 0);
-	WAIT_FOR(replayed);
+	LOOP_UNTIL(base, replayed);
 	assert_int_equal(b.len, 3 * 400);
 	assert_int_equal(b.data[0], 'b');
 	assert_int_equal(b.data[2 * 400], 'd');
@@ -432,10 +419,10 @@ static void compressed_rows_come_back_and_damaged_ones_are_set_aside(void **stat
 		buf_reset(&b);
 		replayed = false;
 		assert_int_equal(store_replay(store, on_bytes, on_replay, &b), 0);
-		WAIT_FOR(replayed);
+		LOOP_UNTIL(base, replayed);
 		assert_int_equal(b.len, 2 * 400);
 		assert_int_equal(b.data[400], 'd');
-		WAIT_FOR(letters("stored batch: zstd") == 1);
+		LOOP_UNTIL(base, letters("stored batch: zstd") == 1);
 	}
 	assert_int_equal(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND epoch = 801"), 2);
 	assert_int_equal(number("SELECT ok::int FROM stream_account WHERE epoch = 801"), 1);
@@ -467,7 +454,7 @@ static void read_series(struct series *s, int64_t proc, int64_t from, int64_t to
 	assert_int_equal(store_series(store, &SERIES_OF_PROCESS(4, proc), METRIC_RSS, from, to, max,
 				      on_series, s),
 			 0);
-	WAIT_FOR(s->done);
+	LOOP_UNTIL(base, s->done);
 	assert_int_equal(s->rc, 0);
 }
 
@@ -496,7 +483,7 @@ static void replay(size_t *rows)
 	replayed_us = 0;
 	replayed = false;
 	assert_int_equal(store_replay(store, on_row, on_replay, rows), 0);
-	WAIT_FOR(replayed);
+	LOOP_UNTIL(base, replayed);
 }
 
 /* Streams are numbered at random: the younger may have the lower number. */
@@ -511,7 +498,7 @@ static void streams_come_back_in_the_order_of_time(void **state unused_arg)
 		for (int64_t seq = 1; seq <= 2; seq++) {
 			acks = (struct acks){0};
 			assert_int_equal(put(5, epochs[i], a.conn, seq, NULL), 0);
-			WAIT_FOR(acks.last_seq == seq);
+			LOOP_UNTIL(base, acks.last_seq == seq);
 		}
 	}
 	replay(&rows); /* on_row looks at the order */
@@ -548,7 +535,7 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 	read_series(&s, 44, from, now, 2000);
 	assert_int_equal(s.n, 360);
 	replay(&rows); /* before that nothing is sealed */
-	WAIT_FOR(sealed() == 2);
+	LOOP_UNTIL(base, sealed() == 2);
 	read_series(&s, 44, from, now, 2000);
 	assert_int_equal(s.n, 360);
 	for (size_t i = 0; i < s.n; i++)
@@ -570,7 +557,7 @@ static void windows_are_sealed_and_read(void **state unused_arg)
 	assert_int_equal(window_add(ws, &SERIES_OF_PROCESS(4, 44), from + 3595 * SEC,
 				    store_receive_time(store), v),
 			 0);
-	WAIT_FOR(sealed() == 3);
+	LOOP_UNTIL(base, sealed() == 3);
 	read_series(&s, 44, from, now, 2000);
 	assert_int_equal(s.n, 361);
 	assert_int_equal(s.p[360].v, 77);
@@ -605,7 +592,7 @@ static void figures_of_a_host_are_together(void **state unused_arg)
 	}
 	add_figures(71, t, 3LL << 30, 3LL << 30);
 	add_figures(72, t, METRIC_ABSENT, METRIC_ABSENT);
-	WAIT_FOR(sealed() == before + 1);
+	LOOP_UNTIL(base, sealed() == before + 1);
 	assert_int_equal(number(FIGURES("count(*)", "rollup_window")), 2);
 	assert_int_equal(number(FIGURES("max(cardinality(procs))", "rollup_window")), 36);
 	assert_int_equal(number(FIGURES("count(anon_last)", "rollup_window")), 1);
@@ -625,7 +612,7 @@ static void figures_of_a_host_are_together(void **state unused_arg)
 	assert_int_equal(number(FIGURES("sum(n)", "rollups")), number(FIGURES("sum(n)", "chunk")));
 	/* late: the next part */
 	add_figures(70, t + 30 * SEC, 5, METRIC_ABSENT);
-	WAIT_FOR(sealed() == before + 2);
+	LOOP_UNTIL(base, sealed() == before + 2);
 	assert_int_equal(number(FIGURES("part", "rollups") " AND proc_id = 70 AND rss_max = 5"), 8);
 	assert_int_equal(
 		number("SELECT count(*) FROM pg_attribute AS a JOIN pg_inherits AS i "
@@ -688,7 +675,7 @@ static void put_senses(int64_t conn, int64_t seq, struct store_batch b)
 	b.payload_len = 7;
 	acks = (struct acks){0};
 	assert_int_equal(store_put(store, &b), 0);
-	WAIT_FOR(acks.last_seq == seq);
+	LOOP_UNTIL(base, acks.last_seq == seq);
 }
 
 static void put_kill(int64_t conn, int64_t seq, struct store_kill k)
@@ -806,7 +793,7 @@ static void read_cgroup(struct series *s, int64_t from, int64_t to)
 	assert_int_equal(store_series(store, &SERIES_OF_CGROUP(6, 5), CGROUP_METRIC_WORKING_SET,
 				      from, to, 2000, on_series, s),
 			 0);
-	WAIT_FOR(s->done);
+	LOOP_UNTIL(base, s->done);
 	assert_int_equal(s->rc, 0);
 }
 
@@ -827,7 +814,7 @@ static void the_series_of_a_cgroup_survives(void **state unused_arg)
 	}
 	read_cgroup(&s, from, now);
 	assert_int_equal(s.n, 60);
-	WAIT_FOR(sealed() == before + 1);
+	LOOP_UNTIL(base, sealed() == before + 1);
 	assert_int_equal(
 		number("SELECT count(*) FROM host_chunk WHERE host_id = 6 AND kind = 2 AND "
 		       "obj_id = 5 AND n = 60"),
@@ -855,7 +842,8 @@ static void old_leaves_are_dropped(void **state unused_arg)
 	store_free(&store);
 	store_up(1800 * SEC);
 	replay(&rows);
-	WAIT_FOR(number("SELECT count(*) FROM pg_class WHERE relname ~ '_p2020[0-9_]+$'") == 0);
+	LOOP_UNTIL(base,
+		   number("SELECT count(*) FROM pg_class WHERE relname ~ '_p2020[0-9_]+$'") == 0);
 	/* what is in use stays, and there are leaves ahead */
 	assert_in_range(
 		number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass"), 3,
@@ -899,7 +887,7 @@ static void old_rows_are_deleted(void **state unused_arg)
 	store_free(&store);
 	store_up(1800 * SEC);
 	replay(&rows);
-	WAIT_FOR(number("SELECT count(*) FROM process WHERE host_id = 77") == 3);
+	LOOP_UNTIL(base, number("SELECT count(*) FROM process WHERE host_id = 77") == 3);
 	assert_int_equal(number("SELECT sum(proc_id) FROM process WHERE host_id = 77"), 2 + 4 + 5);
 	assert_int_equal(number("SELECT count(*) FROM mail WHERE recipients = 'old'"), 0);
 	assert_int_equal(number("SELECT count(*) FROM mail WHERE recipients <> 'old'"), 2);
@@ -1002,12 +990,12 @@ static void what_is_too_much_at_once_is_adopted_in_parts(void **state unused_arg
 	store_up_within(HALF_HOUR, 128 << 10);
 	replayed = false;
 	assert_int_equal(store_replay(store, on_own_row, on_replay, NULL), 0);
-	WAIT_FOR(replayed);
+	LOOP_UNTIL(base, replayed);
 	leave(7, 101, 160, 1);
 	leave(8, 256, 256, 2); /* looked at first, and too large whatever is done */
 	store_adopt(store, SEC, &ops);
-	WAIT_FOR((store_stats(store, &st), st.adopted >= 3));
-	WAIT_FOR(number("SELECT count(*) FROM collector WHERE adopted IS NOT NULL"));
+	LOOP_UNTIL(base, (store_stats(store, &st), st.adopted >= 3));
+	LOOP_UNTIL(base, number("SELECT count(*) FROM collector WHERE adopted IS NOT NULL"));
 	assert_int_equal(number("SELECT count(*) FROM collector WHERE adopted IS NOT NULL"), 1);
 	assert_true(st.adopt_errors >= 1);
 	assert_true(dead.readings > 10);
