@@ -83,16 +83,16 @@ struct command {
 	bool dry_run;
 	uint8_t boot_id[16]; /* with pid and start_ticks: the process, never its successor */
 	uint32_t pid;
-	uint64_t start_ticks;             /* both zero: the whole host */
-	int64_t issued_us;                /* wall clock */
-	int64_t expires_us;               /* wall clock; at most 10 min after issued */
-	uint64_t counter;                 /* rises with each command of a key */
-	uint64_t fence;                   /* of the collector that leads */
-	char actor[COMMAND_ACTOR_SIZE];   /* 'rule:frag', 'token:ops' */
-	/* For the host's log; of an action that takes a text (command_param.h) that text: the reason
-	 * then stays with the collector. */
+	uint64_t start_ticks;           /* both zero: the whole host */
+	int64_t issued_us;              /* wall clock */
+	int64_t expires_us;             /* wall clock; at most 10 min after issued */
+	uint64_t counter;               /* rises with each command of a key */
+	uint64_t fence;                 /* of the collector that leads */
+	char actor[COMMAND_ACTOR_SIZE]; /* 'rule:frag', 'token:ops' */
+	/* For the host's log; of an action that takes a text (command_param.h) that text: the
+	 * reason then stays with the collector. */
 	char reason[COMMAND_REASON_SIZE];
-	int64_t params[COMMAND_PARAMS];   /* what command_param.h says of the action; else zero */
+	int64_t params[COMMAND_PARAMS]; /* what command_param.h says of the action; else zero */
 	/* command_warrant_hash() of what comes along; zero = nothing does. An older memherd-actd
 	 * knows no such bytes and refuses the command. */
 	uint8_t warrant_hash[COMMAND_WARRANT_HASH_SIZE];

@@ -18,7 +18,8 @@ int64_t identity_cgroup(const char *path);
 /* Of an interpreter by its process and Python's own number for it: their xor, which SQL can reckon,
  * too. The main one, number 0, has its process's. */
 int64_t identity_interpreter(int64_t proc_id, uint64_t number);
-/* Always positive: of a census or snapshot by its process and when the host's clock says that it was made. */
+/* Always positive: of a census or snapshot by its process and when the host's clock says that it
+ * was made. */
 int64_t identity_census(int64_t proc_id, int64_t t_wall_us);
 /* Always positive: of a kill by its place in the kernel's log of that boot. */
 int64_t identity_kill(const uint8_t boot_id[16], uint64_t seq);

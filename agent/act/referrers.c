@@ -35,8 +35,8 @@ static void say_chains(const struct buf *answer, int64_t heap, int64_t count,
 	n = (size_t)snprintf(text, sizeof(text),
 			     "%" PRId64 " objects of %.80s in a heap of %" PRId64 ", held", count,
 			     names_in(found), heap);
-	for (int i = 0; i < TOLD && n < sizeof(text) && snapshot_row_next(answer, layout, &at, &row);
-	     i++)
+	for (int i = 0;
+	     i < TOLD && n < sizeof(text) && snapshot_row_next(answer, layout, &at, &row); i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %.130s (%" PRId64 ")",
 				      i ? "," : " by", row.name, row.values[0]);
 	action_say(r, COMMAND_DONE, "%s", text);
@@ -64,8 +64,7 @@ static void say(const struct process *p, const struct action_order *o, const str
 	}
 }
 
-void referrers_run(const struct process *p, const struct action_order *o,
-		   struct command_result *r)
+void referrers_run(const struct process *p, const struct action_order *o, struct command_result *r)
 {
 	auto_buf struct buf answer = BUF_INIT(SCRIPT_ANSWER + 1);
 	char args[COMMAND_REASON_SIZE + 80];

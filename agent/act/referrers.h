@@ -9,7 +9,6 @@
 #include "agent/act/action.h"
 
 /* o->text: the type. */
-void referrers_run(const struct process *p, const struct action_order *o,
-		   struct command_result *r);
+void referrers_run(const struct process *p, const struct action_order *o, struct command_result *r);
 
 #endif

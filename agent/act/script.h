@@ -28,8 +28,8 @@
 struct script {
 	const char *prelude; /* put before it; NULL = nothing */
 	const char *source;  /* of probe/ */
-	const char *args;   /* a tuple in Python's words: '(2,)' */
-	int64_t start_us;   /* how long it may take to begin, and to run; 0 = SCRIPT_..._US */
+	const char *args;    /* a tuple in Python's words: '(2,)' */
+	int64_t start_us;    /* how long it may take to begin, and to run; 0 = SCRIPT_..._US */
 	int64_t run_us;
 	bool look_only; /* nothing is touched: could it be done? */
 };

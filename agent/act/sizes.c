@@ -27,11 +27,11 @@ static void say_largest(const struct buf *answer, const int64_t totals[SNAPSHOT_
 			     "in a heap of %" PRId64 " objects %" PRId64 " containers%s", totals[0],
 			     totals[1],
 			     script_value(answer, "cut", cut, sizeof(cut)) ? " (cut short)" : "");
-	for (int i = 0; i < TOLD && n < sizeof(text) && snapshot_row_next(answer, layout, &at, &row);
-	     i++)
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %.80s (%.40s of %" PRId64 ") %s",
-				      i ? "," : ":", row.name, row.about, row.values[3],
-				      str_bytes(bytes, row.values[0]));
+	for (int i = 0;
+	     i < TOLD && n < sizeof(text) && snapshot_row_next(answer, layout, &at, &row); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      "%s %.80s (%.40s of %" PRId64 ") %s", i ? "," : ":", row.name,
+				      row.about, row.values[3], str_bytes(bytes, row.values[0]));
 	action_say(r, COMMAND_DONE, "%s", text);
 }
 
@@ -62,7 +62,8 @@ void sizes_run(const struct process *p, const struct action_order *o, struct com
 		.source = probe_sizes,
 		.args = args,
 		.would = would,
-		.cost = "its main thread does nothing else meanwhile, the others are slower; 8 bytes "
+		.cost = "its main thread does nothing else meanwhile, the others are slower; 8 "
+			"bytes "
 			"for each object",
 	};
 

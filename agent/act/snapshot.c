@@ -65,8 +65,8 @@ int64_t snapshot_number(const struct buf *answer, const char *name)
 	int64_t v;
 
 	/* another value may stand behind it */
-	if (!script_value(answer, name, text, sizeof(text)) ||
-	    sscanf(text, "%" SCNd64, &v) != 1 || v < 0)
+	if (!script_value(answer, name, text, sizeof(text)) || sscanf(text, "%" SCNd64, &v) != 1 ||
+	    v < 0)
 		return -1;
 	return v;
 }

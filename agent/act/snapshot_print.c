@@ -42,8 +42,9 @@ static void print_row(FILE *out, enum snapshot_kind kind, const struct wire_snap
 			fprintf(out, "%8sthrough %s\n", "", r->about);
 		break;
 	case SNAPSHOT_SIZES:
-		fprintf(out, "%10s  %10s alone  %9" PRId64 " objects  %s", str_bytes(one, r->values[0]),
-			str_bytes(two, r->values[1]), r->values[2], r->about);
+		fprintf(out, "%10s  %10s alone  %9" PRId64 " objects  %s",
+			str_bytes(one, r->values[0]), str_bytes(two, r->values[1]), r->values[2],
+			r->about);
 		if (r->values[3] >= 0)
 			fprintf(out, " of %" PRId64, r->values[3]);
 		fprintf(out, "  %s\n", r->name);

@@ -48,8 +48,8 @@ static void say_done(const struct process *p, const struct action_order *o,
 	n = (size_t)snprintf(text, sizeof(text), "in %" PRId64 " s %s%s in %+" PRId64 " blocks",
 			     total[3], total[0] < 0 ? "" : "+", str_bytes(bytes, total[0]),
 			     total[1]);
-	for (int i = 0; i < TOLD && snapshot_row_next(answer, layout, &at, &row) && n < sizeof(text);
-	     i++)
+	for (int i = 0;
+	     i < TOLD && snapshot_row_next(answer, layout, &at, &row) && n < sizeof(text); i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%.80s +%s (%+" PRId64 ")",
 				      i ? ", " : ": ", row.name, str_bytes(bytes, row.values[0]),
 				      row.values[1]);

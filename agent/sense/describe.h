@@ -6,10 +6,10 @@
 #ifndef MEMHERD_AGENT_SENSE_DESCRIBE_H
 #define MEMHERD_AGENT_SENSE_DESCRIBE_H
 
+#include "agent/python/program.h"
 #include "agent/sense/containers.h"
 #include "agent/sense/procdir.h"
 #include "agent/sense/procfs.h"
-#include "agent/python/program.h"
 #include "proto/wire.h"
 
 struct description {

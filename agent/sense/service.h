@@ -17,9 +17,9 @@
 #ifndef MEMHERD_AGENT_SENSE_SERVICE_H
 #define MEMHERD_AGENT_SENSE_SERVICE_H
 
+#include "agent/python/program.h"
 #include "agent/sense/container.h"
 #include "agent/sense/procfs.h"
-#include "agent/python/program.h"
 
 struct service_hint {
 	const struct procfs_cgroup *cgroup;

@@ -29,8 +29,8 @@ static json_t *row_of(const struct snapshot_layout *layout, const struct wire_sn
 	json_t *o = json_object();
 
 	if (json_object_set_new(o, layout->name, json_string(r->name)) == 0 &&
-	    json_object_set_new(o, layout->about, *r->about ? json_string(r->about) : json_null()) ==
-		    0 &&
+	    json_object_set_new(o, layout->about,
+				*r->about ? json_string(r->about) : json_null()) == 0 &&
 	    add_numbers(o, layout->values, r->values))
 		return o;
 	json_decref(o);

@@ -20,8 +20,7 @@ static bool ticks_alone(const struct store_batch *b)
 {
 	return b->t_us && b->payload_len &&
 	       !(b->n_born | b->n_exited | b->n_events | b->n_gaps | b->n_deaths | b->n_cgroups |
-		 b->n_cgroups_gone | b->n_kills | b->n_postures | b->n_censuses |
-		 b->n_snapshots);
+		 b->n_cgroups_gone | b->n_kills | b->n_postures | b->n_censuses | b->n_snapshots);
 }
 
 static struct hold *hold_of(const struct store *s, int32_t host_id)

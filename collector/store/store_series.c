@@ -267,9 +267,12 @@ static int ask_rollups(struct series_query *q)
 	if (!hours || !days)
 		return -ENOMEM;
 	const struct db_param params[] = {
-		DB_P_INT4(q->id.host_id), DB_P_INT8(q->id.obj_id),
-		DB_P_INT2(q->metric),     DB_P_TIMES(hours, n_hours),
-		DB_P_TIMES(days, n_days), DB_P_TIME(window_start(HOUR_US, q->from_us)),
+		DB_P_INT4(q->id.host_id),
+		DB_P_INT8(q->id.obj_id),
+		DB_P_INT2(q->metric),
+		DB_P_TIMES(hours, n_hours),
+		DB_P_TIMES(days, n_days),
+		DB_P_TIME(window_start(HOUR_US, q->from_us)),
 		DB_P_TIME(to),
 	};
 

@@ -26,7 +26,7 @@ struct snapshot_head {
 };
 
 struct snapshot_filter {
-	int32_t host_id;        /* 0: any, as proc_id */
+	int32_t host_id; /* 0: any, as proc_id */
 	int64_t proc_id;
 	const char *kind;       /* NULL: any, as command_id */
 	const char *command_id; /* a uuid as text */

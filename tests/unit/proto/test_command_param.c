@@ -198,7 +198,8 @@ static void a_text_is_a_name_of_the_length_that_is_said(void **state unused_arg)
 				 0);
 		assert_int_equal(command_params_check(COMMAND_REFERRERS, params, &err), 0);
 		assert_int_equal(command_text_check(COMMAND_REFERRERS, params, good[i], &err), 0);
-		assert_int_equal(command_text_check(COMMAND_REFERRERS, params, "other.AnotherName", &err),
+		assert_int_equal(command_text_check(COMMAND_REFERRERS, params, "other.AnotherName",
+						    &err),
 				 -EINVAL);
 		assert_says(err, "has not the length that was said");
 	}

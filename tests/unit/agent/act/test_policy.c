@@ -286,7 +286,8 @@ static void a_mistake_names_file_and_line(void **state unused_arg)
 		const char *says;
 	} rows[] = {
 		{"permit trim", "p:1: 'permit': expected 'allow', 'deny', 'shed' or 'maintenance'"},
-		{"maintenances", "'maintenances': expected 'allow', 'deny', 'shed' or 'maintenance'"},
+		{"maintenances",
+		 "'maintenances': expected 'allow', 'deny', 'shed' or 'maintenance'"},
 		{"maintenance soon", "'soon': expected from=TIME or until=TIME"},
 		{"maintenance until", "'until': expected from=TIME or until=TIME"},
 		{"maintenance until=", "'until=': expected a time such as 2026-12-01T06:00Z"},

@@ -49,7 +49,8 @@ static void the_fleets_limits_hold_for_all(void **state unused_arg)
 
 static void a_target_cools_down(void **state unused_arg)
 {
-	assert_int_equal(judge(&limits, FACTS(.touched_us = NOW - 9 * MIN_US), true, "cools down for another 60 s"),
+	assert_int_equal(judge(&limits, FACTS(.touched_us = NOW - 9 * MIN_US), true,
+			       "cools down for another 60 s"),
 			 -EAGAIN);
 	assert_int_equal(judge(&limits, FACTS(.touched_us = NOW - 10 * MIN_US), true, ""), 0);
 	assert_int_equal(judge(&limits, FACTS(.touched_us = NOW - MIN_US), false, ""), 0);
