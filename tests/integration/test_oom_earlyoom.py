@@ -24,8 +24,8 @@ from stack import Stack, wait_for  # noqa: E402
 class Watch:
     """The product, and what it knows."""
 
-    def __init__(self):
-        self.stack = Stack(interval="1s")
+    def __init__(self, interval="1s"):
+        self.stack = Stack(interval=interval)
 
     def __enter__(self):
         self.stack.up()
@@ -75,7 +75,23 @@ def one_kill(w, sig):
                 "events": {name: w.death(ident)["details"] for name, ident in ids.items()}, "posture": w.posture()}
 
 
+def strangers(w):
+    """Victims that live less than a second, where a round is 10 s: most are never sampled."""
+    pids = []
+    with host.Earlyoom() as killer:
+        w.known(killer.pid)
+        for _ in range(3):
+            with subprocess.Popen(host.victim_command(), stdout=subprocess.DEVNULL) as victim:
+                pids.append(victim.pid)
+                assert victim.wait(30) == -signal.SIGTERM
+        told = [w.dossier(pid) for pid in pids]
+        return {"told": told, "kills": len(w.kills())}
+
+
 def scenario(signals):
+    if not signals:
+        with Watch("10s") as w:
+            return strangers(w)
     with Watch() as w:
         return [one_kill(w, sig) for sig in signals]
 
@@ -87,7 +103,8 @@ def play(signals, host_pids):
     done = host.inside([sys.executable, os.path.abspath(__file__), *map(int, signals)], host_pids=host_pids,
                        capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return dict(zip(signals, json.loads(done.stdout)))
+    answer = json.loads(done.stdout)
+    return dict(zip(signals, answer)) if signals else answer
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +150,16 @@ def test_where_exits_are_not_heard_the_journal_still_tells():
     check_kill(r, signal.SIGTERM)
     assert r["kills"] == 1 and "exits_unheard" in r["posture"]
     assert (r["ended"]["bystander"]["cause"], r["ended"]["bystander"]["confidence"]) == ("unknown", "guess")
+
+
+def test_whom_no_round_saw_is_told_on_earlyooms_word():
+    r = play([], host_pids=True)
+    assert r["kills"] == 3
+    for kill in r["told"]:
+        assert (kill["cause"], kill["oom"]) == ("earlyoom", True) and kill["comm"]
+        assert any(text.startswith(f"the log of earlyoom names pid {kill['pid']}: badness ")
+                   for text in kill["dossier"]["evidence"])
+    assert any(kill["process_id"] is None for kill in r["told"]), "each was sampled in its second"
 
 
 if __name__ == "__main__":

@@ -152,12 +152,17 @@ def _drop(*command):
             "--bounding-set=-all", "--no-new-privs", *command]
 
 
+def victim_command():
+    """Of a process that earlyoom will choose, as soon as it sees it."""
+    _require_inside()
+    return _drop(sys.executable, "-c", VICTIM)
+
+
 class Victim:
     """A process that earlyoom will choose; 'with Victim() as v: v.pid, v.wait()'."""
 
     def __init__(self):
-        _require_inside()
-        self.proc = subprocess.Popen(_drop(sys.executable, "-c", VICTIM), stdout=subprocess.PIPE, text=True)
+        self.proc = subprocess.Popen(victim_command(), stdout=subprocess.PIPE, text=True)
         self.pid = self.proc.pid
 
     def __enter__(self):

@@ -64,8 +64,8 @@ static bool parent_died(const struct deaths *d, const struct death *x)
 	for (size_t i = 0; x->exit.known && x->parent > 1 && i < KEPT(d->last, d->n_last); i++) {
 		const struct death_last *l = NEWEST(d->last, d->n_last, i);
 
-		if (l->pid == x->parent && l->us >= x->seen_us - DEATHS_PARENT_US &&
-		    l->us <= x->seen_us)
+		if (l->signal >= 0 && l->pid == x->parent &&
+		    l->us >= x->seen_us - DEATHS_PARENT_US && l->us <= x->seen_us)
 			return l->signal != x->exit.signal;
 	}
 	return false;
@@ -89,10 +89,10 @@ int deaths_add(struct deaths *d, const struct death *x)
 		return -ENOMEM;
 	*known = *x;
 	known->parent_died = parent_died(d, x);
-	if (x->exit.known)
-		d->last[d->n_last++ % DEATHS_LAST] = (struct death_last){.us = x->seen_us,
-									 .pid = x->pid,
-									 .signal = x->exit.signal};
+	d->last[d->n_last++ % DEATHS_LAST] =
+		(struct death_last){.us = x->seen_us,
+				    .pid = x->pid,
+				    .signal = x->exit.known ? x->exit.signal : -1};
 	d->pending[d->n_pending++] = known;
 	return 1;
 }
@@ -186,6 +186,7 @@ static void drop_old_notes(struct deaths *d, int64_t now_us)
 		d->n_notes--;
 		d->notes[i] = d->notes[d->n_notes];
 		d->note_us[i] = d->note_us[d->n_notes];
+		d->note_looked_at[i] = d->note_looked_at[d->n_notes];
 	}
 }
 
@@ -233,6 +234,7 @@ void deaths_note(struct deaths *d, const struct killer_note *note, int64_t now_u
 	}
 	d->notes[at] = *note;
 	d->note_us[at] = now_us;
+	d->note_looked_at[at] = false;
 }
 
 /* ---- what there is for one end ---- */
@@ -495,12 +497,21 @@ bool deaths_next(struct deaths *d, int64_t now_us, struct death_end *ret)
 	return false;
 }
 
+/* Does it say that a process was sent a signal because memory is short? */
+static bool names_victim(const struct killer_note *n)
+{
+	return n->pid && n->act == KILLER_ACT_SIGNAL && n->killer != KILLER_GUNICORN;
+}
+
 int64_t deaths_due_us(const struct deaths *d)
 {
 	int64_t due = INT64_MAX;
 
 	for (size_t i = 0; i < d->n_pending; i++)
 		due = MIN_OF(due, due_of(d->pending[i]));
+	for (size_t i = 0; i < d->n_notes; i++)
+		if (!d->note_looked_at[i] && names_victim(&d->notes[i]))
+			due = MIN_OF(due, d->note_us[i] + DEATHS_WAIT_US);
 	return due;
 }
 
@@ -527,6 +538,42 @@ bool deaths_lone_mark(struct deaths *d, int64_t now_us, struct mark *ret)
 		if (is_told_of(d, m->mark.pid, m->us - DEATHS_LONE_US))
 			continue;
 		*ret = m->mark;
+		return true;
+	}
+	return false;
+}
+
+/* Has a process of that pid ended, or does the kernel's log have it? */
+static bool has_ended(const struct deaths *d, int64_t pid, int64_t since_us)
+{
+	for (size_t i = 0; i < KEPT(d->last, d->n_last); i++)
+		if (d->last[i].pid == pid && d->last[i].us >= since_us)
+			return true;
+	return is_told_of(d, pid, since_us);
+}
+
+/* Before a first signal and after it killers write more lines of the same process. */
+static bool looked_at_before(const struct deaths *d, int64_t pid)
+{
+	for (size_t i = 0; i < d->n_notes; i++)
+		if (d->note_looked_at[i] && d->notes[i].pid == pid)
+			return true;
+	return false;
+}
+
+bool deaths_lone_note(struct deaths *d, int64_t now_us, struct killer_note *ret)
+{
+	for (size_t i = 0; i < d->n_notes; i++) {
+		const struct killer_note *n = &d->notes[i];
+		bool before = looked_at_before(d, n->pid);
+
+		if (d->note_looked_at[i] || !names_victim(n) ||
+		    now_us - d->note_us[i] < DEATHS_WAIT_US)
+			continue;
+		d->note_looked_at[i] = true;
+		if (before || has_ended(d, n->pid, d->note_us[i] - NOTE_KEEP_US))
+			continue;
+		*ret = *n;
 		return true;
 	}
 	return false;

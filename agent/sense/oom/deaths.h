@@ -126,7 +126,7 @@ struct death_stop {
 struct death_last {
 	int64_t us;
 	uint32_t pid;
-	int signal;
+	int signal; /* -1 = how it ended is not known */
 };
 
 struct deaths {
@@ -151,6 +151,7 @@ struct deaths {
 	size_t n_stops;
 	struct killer_note notes[DEATHS_NOTES]; /* in no order */
 	int64_t note_us[DEATHS_NOTES];
+	bool note_looked_at[DEATHS_NOTES]; /* by deaths_lone_note() */
 	size_t n_notes;
 	bool memory_limited; /* overcommit_memory is 2 */
 };
@@ -197,5 +198,8 @@ int64_t deaths_due_us(const struct deaths *d);
 /* A mark of a process of which the log did not tell and that is not among those that wait,
  * DEATHS_LONE_US old; each once. */
 bool deaths_lone_mark(struct deaths *d, int64_t now_us, struct mark *ret) must_use;
+/* A killer's word, DEATHS_WAIT_US old, that it sent a signal to a process of whose end nothing is
+ * known: it may have come and gone between two rounds. Each pid once. */
+bool deaths_lone_note(struct deaths *d, int64_t now_us, struct killer_note *ret) must_use;
 
 #endif

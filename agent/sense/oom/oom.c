@@ -72,7 +72,8 @@ struct oom {
 	int64_t saved_us;
 	bool position_stays; /* a kill was not taken, or the file cannot be written */
 	bool told_now;       /* a kill in this turn */
-	int64_t round_us;    /* when the counters of cgroups were read */
+	int64_t began_wall_us;
+	int64_t round_us; /* when the counters of cgroups were read */
 	int64_t last_counter;
 	uint64_t last_kills; /* told at that time */
 };
@@ -294,6 +295,7 @@ static void decide(struct oom *o, int64_t now_us)
 	struct oom_process p;
 	struct death_end e;
 	struct mark m;
+	struct killer_note n;
 
 	while (deaths_next(&o->deaths, now_us, &e))
 		teller_death(&o->teller, &e, o->events[SOURCE_KMSG] != NULL);
@@ -301,6 +303,11 @@ static void decide(struct oom *o, int64_t now_us)
 	while (deaths_lone_mark(&o->deaths, now_us, &m))
 		if (!o->cfg.ops.find_process(o->cfg.arg, (uint32_t)m.pid, &p))
 			teller_mark(&o->teller, &m);
+	/* What was written before we came an earlier run may have told. */
+	while (deaths_lone_note(&o->deaths, now_us, &n))
+		if (n.wall_us >= o->began_wall_us &&
+		    !o->cfg.ops.find_process(o->cfg.arg, (uint32_t)n.pid, &p))
+			teller_note(&o->teller, &n);
 }
 
 static void add_death(struct oom *o, const struct death *x)
@@ -490,6 +497,7 @@ bool oom_asks_manager(const struct oom *o)
 void oom_note(struct oom *o, const struct killer_note *note)
 {
 	deaths_note(&o->deaths, note, clock_boot_us());
+	arm(o);
 }
 
 void oom_own_action(struct oom *o, uint32_t pid, uint64_t start_ticks, enum verdict_action what,
@@ -567,6 +575,7 @@ int oom_new(const struct oom_config *cfg, struct oom **ret, struct error *err)
 	o->magic = OOM_MAGIC;
 	o->cfg = *cfg;
 	o->kmsg.fd = -1;
+	o->began_wall_us = clock_wall_us();
 	o->last_counter = METRIC_ABSENT;
 	deaths_init(&o->deaths);
 	teller_init(&o->teller, &o->cfg);

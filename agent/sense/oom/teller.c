@@ -79,17 +79,24 @@ static size_t lines_of(struct teller *t, const struct oom_kill *k, const char *l
 
 /* ---- who is meant ---- */
 
-/* Start ticks of who has the pid at this moment; 0 when it is gone already. */
-static uint64_t start_now(const struct teller *t, int64_t pid)
+/* Who has the pid at this moment; false when it is gone already. */
+static bool stat_now(const struct teller *t, int64_t pid, struct procfs_stat *ret)
 {
 	char buf[1024];
-	struct procfs_stat st;
 	int n;
 
 	if (t->proc.fd < 0 || pid <= 0 || pid > INT32_MAX)
-		return 0;
+		return false;
 	n = procdir_read(&t->proc, (uint32_t)pid, "stat", buf, sizeof(buf));
-	return n > 0 && procfs_parse_stat(buf, (size_t)n, &st) == 0 ? st.start_ticks : 0;
+	return n > 0 && procfs_parse_stat(buf, (size_t)n, ret) == 0;
+}
+
+/* Its start ticks; 0 when it is gone. */
+static uint64_t start_now(const struct teller *t, int64_t pid)
+{
+	struct procfs_stat st;
+
+	return stat_now(t, pid, &st) ? st.start_ticks : 0;
 }
 
 /* The process of a thread. */
@@ -391,14 +398,14 @@ static void tell_end(struct teller *t, const struct death_end *e)
 	t->cfg->ops.event(t->cfg->arg, &event);
 }
 
-/* A kill that the kernel's log did not tell. */
-static void tell_own_kill(struct teller *t, const struct death_end *e)
+/* A kill that the kernel's log did not tell; moment tells apart those of one pid. */
+static void tell_own_kill(struct teller *t, const struct death_end *e, uint64_t moment)
 {
 	struct oom_kill k;
 	struct dossier_facts f = {
 		.kill = &k,
 		.end = e,
-		.seq = dossier_own_seq(t->cfg->boot_id, e->death.pid, e->death.start_ticks),
+		.seq = dossier_own_seq(t->cfg->boot_id, e->death.pid, moment),
 		.wall_us = e->death.wall_us,
 		.trigger_tgid = METRIC_ABSENT,
 		.victim_start = e->death.start_ticks,
@@ -438,31 +445,49 @@ void teller_death(struct teller *t, const struct death_end *e, bool log_open)
 	if (may_tell(t, oom ? &t->oom_share : &t->share, now_us))
 		tell_end(t, e);
 	if (is_own_kill(e, log_open) && may_tell(t, &t->own_share, now_us))
-		tell_own_kill(t, e);
+		tell_own_kill(t, e, e->death.start_ticks);
+}
+
+/* The end of one that was never sampled: what is told of it is what others said. */
+static void tell_stranger(struct teller *t, struct death_end *e, struct verdict_facts *f,
+			  const char *comm, uint64_t moment)
+{
+	char name[WIRE_COMM_MAX + 32];
+
+	e->death.uid = -1;
+	e->death.slot = RING_NO_SLOT;
+	e->death.oom_kill_rise = METRIC_ABSENT;
+	str_safe(e->death.comm, sizeof(e->death.comm), comm, strlen(comm));
+	snprintf(name, sizeof(name), "%s (pid %" PRIu32 ")",
+		 *e->death.comm ? e->death.comm : "a process", e->death.pid);
+	f->pid = e->death.pid;
+	f->name = name;
+	f->cgroup = "";
+	f->oom_kill_rise = METRIC_ABSENT;
+	verdict_decide(f, &e->verdict);
+	tell_own_kill(t, e, moment);
 }
 
 void teller_mark(struct teller *t, const struct mark *m)
 {
 	struct death_end e = {
-		.death = {.pid = (uint32_t)m->pid,
-			  .wall_us = clock_wall_us(),
-			  .uid = -1,
-			  .slot = RING_NO_SLOT,
-			  .mark = *m,
-			  .oom_kill_rise = METRIC_ABSENT},
-	};
-	char name[WIRE_COMM_MAX + 32];
+		.death = {.pid = (uint32_t)m->pid, .wall_us = clock_wall_us(), .mark = *m}};
 
-	str_safe(e.death.comm, sizeof(e.death.comm), m->comm, strlen(m->comm));
-	snprintf(name, sizeof(name), "%s (pid %" PRId64 ")",
-		 *e.death.comm ? e.death.comm : "a process", m->pid);
-	verdict_decide(&(struct verdict_facts){.pid = m->pid,
-					       .name = name,
-					       .cgroup = "",
-					       .marked = true,
-					       .oom_kill_rise = METRIC_ABSENT},
-		       &e.verdict);
-	tell_own_kill(t, &e);
+	tell_stranger(t, &e, &(struct verdict_facts){.marked = true}, m->comm, 0);
+}
+
+void teller_note(struct teller *t, const struct killer_note *n)
+{
+	struct death_end e = {.death = {.pid = (uint32_t)n->pid, .wall_us = n->wall_us}};
+	struct procfs_stat st;
+
+	/* It survived the signal, or another has its pid. */
+	if (stat_now(t, n->pid, &st) && st.state != 'Z' && st.state != 'X')
+		return;
+	if (!may_tell(t, &t->own_share, clock_boot_us()))
+		return;
+	tell_stranger(t, &e, &(struct verdict_facts){.notes = n, .n_notes = 1}, n->comm,
+		      (uint64_t)n->wall_us);
 }
 
 void teller_round(struct teller *t, int64_t counter)

@@ -64,6 +64,9 @@ int teller_kill(struct teller *t, const struct oom_kill *k, const char *line, bo
 void teller_death(struct teller *t, const struct death_end *e, bool log_open);
 /* The kernel marked a victim of whom nothing else is known. */
 void teller_mark(struct teller *t, const struct mark *m);
+/* A killer in user space sent a signal to one of whom nothing else is known: a kill, unless it is
+ * still there. */
+void teller_note(struct teller *t, const struct killer_note *n);
 /* An event without process. n pairs of key and value. */
 void teller_event(struct teller *t, enum wire_event_kind kind, const char *text,
 		  const char *const *keys, const char *const *values, size_t n);

@@ -6,8 +6,10 @@ import pathlib
 
 from guest import MIB, CGROUPS, End, PythonUnit, active, journal, kill_of, kills, known, meminfo, prop, run, swap_file, wait_until
 
+# It is known before it takes what ends it.
 ROOM = """
 import time
+time.sleep(3)
 room = [bytearray(16 << 20) for _ in range(%d)]
 ready()
 time.sleep(600)

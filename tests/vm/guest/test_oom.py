@@ -103,7 +103,10 @@ def test_counters_and_kills_agree(product):
     victims = [int(m[1]) for m in lines if m]
     assert len(victims) == count
     wait_until("the counter", lambda: items("/hosts")[0]["oom_kills"] == count, 30)
-    assert {k["pid"] for k in kills() if k["cause"].startswith("kernel_")} == set(victims)
+    told = [k for k in kills() if k["cause"].startswith("kernel_")]
+    assert {k["pid"] for k in told if k["confidence"] == "certain"} == set(victims)
+    # Of a unit that died as a whole systemd may have ended some before the kernel came to them.
+    assert {(k["cause"], k["service"]) for k in told if k["confidence"] != "certain"} <= {("kernel_group", "pool-shop")}
     assert events("mismatch") == []
 
 

@@ -338,6 +338,50 @@ static void notes_actions_and_faults_are_joined(void **state unused_arg)
 	assert_null(strchr(end.verdict.evidence[1], '\n'));
 }
 
+static void a_word_on_one_of_whom_nothing_is_known_is_told_once(void **state unused_arg)
+{
+	struct killer_note note = {.killer = KILLER_EARLYOOM,
+				   .act = KILLER_ACT_SIGNAL,
+				   .pid = 5,
+				   .signal = SIGTERM};
+	const struct killer_note worker = {.killer = KILLER_GUNICORN,
+					   .act = KILLER_ACT_TIMEOUT,
+					   .pid = 6};
+	struct oom_kill kernel = kill_of(9, OOM_SCOPE_GLOBAL);
+	struct death unseen = ended(8, 0);
+	struct killer_note told;
+
+	assert_int_equal(deaths_due_us(&d), INT64_MAX);
+	deaths_note(&d, &worker, T0);
+	assert_int_equal(deaths_due_us(&d), INT64_MAX);
+	deaths_note(&d, &note, T0);
+	assert_int_equal(deaths_due_us(&d), T0 + DEATHS_WAIT_US);
+	note.signal = SIGKILL;
+	deaths_note(&d, &note, T0 + 1);
+	assert_false(deaths_lone_note(&d, T0 + DEATHS_WAIT_US - 1, &told));
+	assert_true(deaths_lone_note(&d, T0 + DEATHS_WAIT_US, &told));
+	assert_int_equal(told.pid, 5);
+	assert_int_equal(told.signal, SIGTERM);
+	assert_false(deaths_lone_note(&d, T0 + 2 * DEATHS_WAIT_US, &told));
+	assert_int_equal(deaths_due_us(&d), INT64_MAX);
+
+	/* One that waits, one whose end was told, seen or not, and one of the kernel's. */
+	add(ended(6, SIGTERM));
+	add(ended(7, 0));
+	unseen.exit.known = false;
+	add(unseen);
+	deaths_kill(&d, &kernel, 0, T0);
+	for (note.pid = 6; note.pid < 10; note.pid++)
+		deaths_note(&d, &note, T0);
+	while (deaths_next(&d, T0 + DEATHS_WAIT_US, &end))
+		continue;
+	assert_false(deaths_lone_note(&d, T0 + DEATHS_WAIT_US, &told));
+	/* The same pid long after. */
+	note.pid = 7;
+	deaths_note(&d, &note, T0 + 60 * SECOND);
+	assert_true(deaths_lone_note(&d, T0 + 60 * SECOND + DEATHS_WAIT_US, &told));
+}
+
 static void the_killer_read_the_last_name(void **state unused_arg)
 {
 	struct killer_note note = {.killer = KILLER_EARLYOOM,
@@ -697,6 +741,7 @@ int main(void)
 		TEST(who_ends_with_its_cgroup_was_killed_with_it),
 		TEST(who_ends_otherwise_was_not_killed_with_a_cgroup),
 		TEST(notes_actions_and_faults_are_joined),
+		TEST(a_word_on_one_of_whom_nothing_is_known_is_told_once),
 		TEST(the_killer_read_the_last_name),
 		TEST(our_own_restart_is_told_as_ours),
 		TEST(what_is_not_ours_is_not_told_as_ours),

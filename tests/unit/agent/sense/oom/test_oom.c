@@ -423,6 +423,79 @@ static void ends_get_their_verdicts(void **state unused_arg)
 	assert_false(w.kills[0].complete);
 }
 
+static struct killer_note sent_to(int64_t pid)
+{
+	return (struct killer_note){.killer = KILLER_EARLYOOM,
+				    .act = KILLER_ACT_SIGNAL,
+				    .pid = pid,
+				    .signal = SIGTERM,
+				    .wall_us = clock_wall_us(),
+				    .comm = "gree\ndy",
+				    .reason = "badness 1733, VmRSS 223 MiB"};
+}
+
+/* It came and went between two rounds. */
+static void whom_only_its_killer_saw_has_a_dossier(void **state unused_arg)
+{
+	struct killer_note note;
+	const struct wire_kill *k;
+
+	watch();
+	note = sent_to(200);
+	oom_note(o, &note);
+	exits(200, SIGTERM);
+	turns();
+	assert_int_equal(w.n_kills, 0);
+	wait_seconds(3);
+	assert_int_equal(w.n_kills, 1);
+	k = &w.kills[0];
+	assert_int_equal(k->victim.pid, 200);
+	assert_string_equal(k->victim.comm, "gree\\x0ady");
+	assert_int_equal(k->cause, KILL_CAUSE_EARLYOOM);
+	assert_true(k->seq >= WIRE_KILL_SEQ_OWN);
+	assert_non_null(strstr(k->verdict, "pid 200"));
+	/* More lines of the same one. */
+	note.signal = SIGKILL;
+	oom_note(o, &note);
+	wait_seconds(3);
+	assert_int_equal(w.n_kills, 1);
+}
+
+static void who_is_still_there_was_not_killed(void **state unused_arg)
+{
+	static const struct {
+		uint32_t pid;
+		const char *stat;
+	} rows[] = {{201, "201 (x) S 1 201 201 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 77 0 0\n"},
+		    {202, "202 (x) Z 1 202 202 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 78 0 0\n"}};
+	struct killer_note note;
+	char path[32];
+
+	watch();
+	know(203, "python3", "shop");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(path, sizeof(path), "proc/%u/stat", rows[i].pid);
+		folder_put(path, rows[i].stat);
+		note = sent_to(rows[i].pid);
+		oom_note(o, &note);
+	}
+	/* One that is sampled will have its own end. */
+	note = sent_to(203);
+	oom_note(o, &note);
+	/* Of before our time: an earlier run may have told it. */
+	note = sent_to(204);
+	note.wall_us -= 60 * USEC_PER_SEC;
+	oom_note(o, &note);
+	/* It says that the signal was survived. */
+	note = sent_to(205);
+	note.act = KILLER_ACT_SURVIVED;
+	oom_note(o, &note);
+	turns();
+	wait_seconds(3);
+	assert_int_equal(w.n_kills, 1);
+	assert_int_equal(w.kills[0].victim.pid, 202); /* nobody has collected its exit code */
+}
+
 /* Processes 100 and 101 in the cgroup of a unit. */
 static void know_two_of_a_unit(void)
 {
@@ -726,6 +799,8 @@ int main(void)
 		TEST(a_hole_in_the_log_is_told_with_its_size),
 		TEST(lines_that_others_wrote_are_no_kills),
 		TEST(ends_get_their_verdicts),
+		TEST(whom_only_its_killer_saw_has_a_dossier),
+		TEST(who_is_still_there_was_not_killed),
 		TEST(a_note_on_a_unit_alone_makes_no_dossier_of_the_kernel),
 		TEST(who_goes_with_a_cgroup_has_a_dossier),
 		TEST(without_the_log_the_tracepoint_tells),
