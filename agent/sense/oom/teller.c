@@ -449,7 +449,7 @@ void teller_death(struct teller *t, const struct death_end *e, bool log_open)
 }
 
 /* The end of one that was never sampled: what is told of it is what others said. */
-static void tell_stranger(struct teller *t, struct death_end *e, struct verdict_facts *f,
+static void tell_stranger(struct teller *t, struct death_end *e, struct verdict_facts f,
 			  const char *comm, uint64_t moment)
 {
 	char name[WIRE_COMM_MAX + 32];
@@ -460,11 +460,11 @@ static void tell_stranger(struct teller *t, struct death_end *e, struct verdict_
 	str_safe(e->death.comm, sizeof(e->death.comm), comm, strlen(comm));
 	snprintf(name, sizeof(name), "%s (pid %" PRIu32 ")",
 		 *e->death.comm ? e->death.comm : "a process", e->death.pid);
-	f->pid = e->death.pid;
-	f->name = name;
-	f->cgroup = "";
-	f->oom_kill_rise = METRIC_ABSENT;
-	verdict_decide(f, &e->verdict);
+	f.pid = e->death.pid;
+	f.name = name;
+	f.cgroup = "";
+	f.oom_kill_rise = METRIC_ABSENT;
+	verdict_decide(&f, &e->verdict);
 	tell_own_kill(t, e, moment);
 }
 
@@ -473,7 +473,7 @@ void teller_mark(struct teller *t, const struct mark *m)
 	struct death_end e = {
 		.death = {.pid = (uint32_t)m->pid, .wall_us = clock_wall_us(), .mark = *m}};
 
-	tell_stranger(t, &e, &(struct verdict_facts){.marked = true}, m->comm, 0);
+	tell_stranger(t, &e, (struct verdict_facts){.marked = true}, m->comm, 0);
 }
 
 void teller_note(struct teller *t, const struct killer_note *n)
@@ -486,7 +486,7 @@ void teller_note(struct teller *t, const struct killer_note *n)
 		return;
 	if (!may_tell(t, &t->own_share, clock_boot_us()))
 		return;
-	tell_stranger(t, &e, &(struct verdict_facts){.notes = n, .n_notes = 1}, n->comm,
+	tell_stranger(t, &e, (struct verdict_facts){.notes = n, .n_notes = 1}, n->comm,
 		      (uint64_t)n->wall_us);
 }
 
