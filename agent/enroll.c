@@ -20,8 +20,10 @@
 
 #define MAGIC     0x656e726fU
 #define LIMIT_SEC 30 /* for the whole conversation */
-#define REPLY_MAX (64 * 1024)
-#define CSR_MAX   (16 * 1024)
+/* A collector lets so many in each second and closes the others unheard: tried again. */
+#define TRY_WITHIN_US (10 * USEC_PER_SEC)
+#define REPLY_MAX     (64 * 1024)
+#define CSR_MAX       (16 * 1024)
 
 /* ---- the token ---- */
 
@@ -81,6 +83,7 @@ struct talk {
 	struct conn *conn;
 	struct buf request;
 	struct buf reply; /* the payload as it came */
+	bool heard;       /* the token went out: it may be used up */
 	bool answered;
 	char why[256]; /* it ended */
 };
@@ -91,6 +94,7 @@ static void on_open(void *arg, struct conn *c)
 
 	MAGIC_CHECK(t, MAGIC);
 	conn_max_payload(c, REPLY_MAX);
+	t->heard = true;
 	if (conn_send(c, FRAME_ENROLL, t->request.data, t->request.len) < 0)
 		conn_close(c, "cannot send the request");
 }
@@ -119,22 +123,21 @@ static void on_close(void *arg, struct conn *c unused_arg, const char *why)
 	event_base_loopbreak(t->base);
 }
 
-static int converse(struct talk *t, const struct token *token, struct error *err)
+static int converse_once(struct talk *t, struct tls_ctx *tls, const struct token *token,
+			 struct error *err)
 {
 	static const struct conn_ops ops = {.on_open = on_open,
 					    .on_frame = on_frame,
 					    .on_close = on_close};
 	const struct timeval limit = {.tv_sec = LIMIT_SEC};
-	const struct tls_files files = {.pin = token->pin};
-	struct tls_ctx *tls = NULL;
-	int rc = tls_ctx_new(TLS_ENROL_CLIENT, &files, &tls, err);
+	int rc = 0;
 
+	*t->why = '\0';
 	t->base = event_base_new();
-	if (rc == 0 && !t->base)
-		rc = error_set(err, -ENOMEM, "cannot make an event loop");
-	if (rc == 0)
-		rc = conn_connect(t->base, tls, token->host, token->port, REPLY_MAX, &ops, t,
-				  &t->conn, err);
+	if (!t->base)
+		return error_set(err, -ENOMEM, "cannot make an event loop");
+	rc = conn_connect(t->base, tls, token->host, token->port, REPLY_MAX, &ops, t, &t->conn,
+			  err);
 	if (rc == 0) {
 		event_base_loopexit(t->base, &limit);
 		event_base_dispatch(t->base);
@@ -144,8 +147,32 @@ static int converse(struct talk *t, const struct token *token, struct error *err
 	}
 	if (t->conn)
 		conn_free(&t->conn);
-	if (t->base)
-		event_base_free(t->base);
+	event_base_free(t->base);
+	return rc;
+}
+
+/* Half of it to the whole: hosts that are set up together come back one by one. */
+static void pause_about(int ms)
+{
+	usleep((useconds_t)(ms / 2 + (int)random_below((uint64_t)ms / 2)) * 1000);
+}
+
+static int converse(struct talk *t, const struct token *token, struct error *err)
+{
+	static const int pauses_ms[] = {1000, 2000, 4000};
+	const struct tls_files files = {.pin = token->pin};
+	int64_t began_us = clock_boot_us();
+	struct tls_ctx *tls = NULL;
+	int rc = tls_ctx_new(TLS_ENROL_CLIENT, &files, &tls, err);
+
+	if (rc == 0)
+		rc = converse_once(t, tls, token, err);
+	for (size_t i = 0; tls && rc < 0 && !t->heard && i < ARRAY_SIZE(pauses_ms) &&
+			   clock_boot_us() - began_us < TRY_WITHIN_US;
+	     i++) {
+		pause_about(pauses_ms[i]);
+		rc = converse_once(t, tls, token, err);
+	}
 	tls_ctx_free(&tls);
 	if (rc < 0)
 		error_wrap(err, "cannot enrol with '%s' port %u", token->host,

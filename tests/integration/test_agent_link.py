@@ -376,3 +376,29 @@ def test_a_second_agent_of_a_host_is_told_so(tmp_path):
                        capture_output=True, text=True, timeout=20)
     assert r.returncode == 1 and f"'{trust}/host_uuid' is there already" in r.stderr
     assert (trust / "host_uuid").read_text() == "another\n"
+
+
+def enrol_token(port):
+    raw = bytes([1, 9]) + b"127.0.0.1" + port.to_bytes(2, "big") + bytes(64)
+    return "mh1." + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def test_a_collector_that_closes_unheard_is_asked_again(tmp_path):
+    """It lets so many enrol in a second; the others, of a fleet that is set up at once, are closed before TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        calls = []
+
+        def refuse():
+            while len(calls) < 4:
+                with server.accept()[0]:
+                    calls.append(time.monotonic())
+
+        refuser = threading.Thread(target=refuse, daemon=True)
+        refuser.start()
+        r = subprocess.run([AGENT, "enroll", "-c", "/dev/null", "-o", f"state_dir={tmp_path}/s", "-o", "trust_dir=", "-o",
+                            "user=nobody"], input=enrol_token(server.getsockname()[1]), capture_output=True, text=True, timeout=60)
+        refuser.join(5)
+    assert r.returncode == 1 and "cannot enrol with '127.0.0.1' port" in r.stderr
+    assert len(calls) == 4
+    assert all(later - earlier > 0.4 for earlier, later in zip(calls, calls[1:]))
+    assert not (tmp_path / "s/agent.key").exists()

@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +368,7 @@ int main(int argc, char **argv)
 
 	if (argc != 5)
 		return 2;
+	signal(SIGPIPE, SIG_IGN); /* a connection that ends is told, not died of */
 	n_all = (unsigned)strtoul(argv[2], NULL, 10);
 	all = calloc(n_all, sizeof(*all));
 	base = event_base_new();
