@@ -251,7 +251,7 @@ static int64_t step_of(const int64_t *t, size_t n)
 	return count ? sum / count : 0;
 }
 
-static int64_t time_tolerance(int64_t step)
+int64_t chunk_time_tolerance(int64_t step)
 {
 	int64_t ms = step / 100;
 
@@ -261,7 +261,7 @@ static int64_t time_tolerance(int64_t step)
 /* Each correction is against what a reader will have, so errors do not add up. */
 static uint8_t *put_times(uint8_t *p, const int64_t *t, size_t n, int64_t step, struct changes *c)
 {
-	int64_t tolerance = time_tolerance(step), told = t[0];
+	int64_t tolerance = chunk_time_tolerance(step), told = t[0];
 
 	c->present = n;
 	c->n = 0;

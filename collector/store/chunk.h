@@ -84,6 +84,10 @@ uint64_t chunk_still(const struct chunk_spec *spec, uint64_t still);
 
 /* The number of samples, or -EBADMSG. */
 int chunk_samples(const uint8_t *data, size_t len, struct error *err) must_use;
+/* Its step, and how far from what they were times may be where that is the step: milliseconds. 0
+ * for what chunk_samples() refuses. */
+int64_t chunk_step(const uint8_t *data, size_t len);
+int64_t chunk_time_tolerance(int64_t step_ms);
 /* n as chunk_samples() said. -EBADMSG for bytes that no encoder made; -ENOMEM. */
 int chunk_decode_times(const uint8_t *data, size_t len, size_t n, int64_t *times_ms,
 		       struct error *err) must_use;

@@ -328,6 +328,14 @@ int chunk_samples(const uint8_t *data, size_t len, struct error *err)
 	return rc < 0 ? rc : (int)l.n;
 }
 
+int64_t chunk_step(const uint8_t *data, size_t len)
+{
+	struct layout l = {.step = 0};
+	struct error err;
+
+	return read_layout(&l, data, len, &err) < 0 ? 0 : (int64_t)l.step;
+}
+
 int chunk_decode_times(const uint8_t *data, size_t len, size_t n, int64_t *times_ms,
 		       struct error *err)
 {

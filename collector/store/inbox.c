@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-/* Without entropy coding of literals: 21 ns a sample for 5.1 bytes. 1 takes 38 for 4.5, which the log
- * (WAL) of a sample, 10 bytes in all, would hardly show; -3 takes 15 for 5.5. */
+/* Without entropy coding of literals: 21 ns a sample for 5.1 bytes. 1 takes 38 for 4.5, which the
+ * log (WAL) of a sample, 10 bytes in all, would hardly show; -3 takes 15 for 5.5. */
 #define LEVEL (-1)
 /* A frame's head and checksum take 10 bytes or more. */
 #define WORTH_IT 64

@@ -6,12 +6,11 @@
 #include "collector/store/store_replica.h"
 #include "common/clock.h"
 
-#define MAGIC         0x73657269u
-#define MAX_WINDOWS   65536 /* in one answer */
-#define MAX_SAMPLES   ((size_t)4 << 20)
-#define TIME_SLACK_US 100000 /* chunk.h: what times are kept to */
-#define HOUR_US       (3600 * USEC_PER_SEC)
-#define DAY_US        (24 * HOUR_US)
+#define MAGIC       0x73657269u
+#define MAX_WINDOWS 65536 /* in one answer */
+#define MAX_SAMPLES ((size_t)4 << 20)
+#define HOUR_US     (3600 * USEC_PER_SEC)
+#define DAY_US      (24 * HOUR_US)
 
 struct points {
 	struct point *v;
@@ -68,15 +67,25 @@ static void on_memory_point(void *arg, const struct point *p)
 	points_add(arg, p->t_us, p->v);
 }
 
-/* What memory held and the database now has, too, is taken from the database. */
-static void drop_sealed(struct points *memory, int64_t first_us, int64_t last_us)
+/*
+ * What memory held and the database now has, too, is taken from the database. Each sample of a
+ * chunk stands for one: what came late for its window, or just after it, is in memory alone.
+ */
+static void drop_sealed(struct points *memory, const struct point *sealed, size_t n,
+			int64_t tolerance_us)
 {
-	size_t kept = 0;
+	size_t kept = 0, at = 0;
 
-	for (size_t i = 0; i < memory->n; i++)
-		if (memory->v[i].t_us < first_us - TIME_SLACK_US ||
-		    memory->v[i].t_us > last_us + TIME_SLACK_US)
-			memory->v[kept++] = memory->v[i];
+	for (size_t i = 0; i < memory->n; i++) {
+		struct point p = memory->v[i];
+
+		while (at < n && sealed[at].t_us < p.t_us - tolerance_us)
+			at++;
+		if (at < n && sealed[at].t_us <= p.t_us + tolerance_us && sealed[at].v == p.v)
+			at++;
+		else
+			memory->v[kept++] = p;
+	}
 	memory->n = kept;
 }
 
@@ -84,6 +93,7 @@ static int add_chunk(struct series_query *q, int64_t t0_us, const uint8_t *data,
 		     struct error *err)
 {
 	auto_free int64_t *times = NULL;
+	size_t before = q->all.n;
 	int n = chunk_samples(data, len, err);
 	int64_t *values;
 	int rc;
@@ -100,13 +110,14 @@ static int add_chunk(struct series_query *q, int64_t t0_us, const uint8_t *data,
 					 err);
 	if (rc < 0)
 		return rc;
-	drop_sealed(&q->memory, t0_us + times[0] * 1000, t0_us + times[n - 1] * 1000);
 	for (int i = 0; i < n; i++) {
 		int64_t t = t0_us + times[i] * 1000;
 
 		if (values[i] != METRIC_ABSENT && t >= q->from_us && t < q->to_us)
 			points_add(&q->all, t, values[i]);
 	}
+	drop_sealed(&q->memory, q->all.v + before, q->all.n - before,
+		    chunk_time_tolerance(chunk_step(data, len)) * 1000);
 	return 0;
 }
 
@@ -373,6 +384,7 @@ int store_series(struct store *s, const struct series_id *id, unsigned metric, i
 	if (rc >= 0)
 		rc = window_read(s->others, id, metric, from_us, to_us, on_memory_point,
 				 &q->memory);
+	put_in_order(&q->memory);
 	if (rc >= 0)
 		rc = ask(s, q, id);
 	if (rc < 0)
