@@ -365,9 +365,10 @@ class Faults(Stack):
 
 
 class Run:
-    def __init__(self, seed, kills, mutant="", only="", points="", edges=True, until_caught=False):
+    def __init__(self, seed, kills, mutant="", only="", points="", edges=True, until=""):
+        """until: a column of the account; the kills end when it is not 0 of some stream."""
         self.random = random.Random(seed)
-        self.kills, self.only, self.points, self.until_caught = kills, only, points, until_caught
+        self.kills, self.only, self.points, self.until = kills, only, points, until
         self.stack = Faults(mutant=mutant)
         self.todo = list(EDGES) if edges else []
         self.link_todo = list(LINK_EDGES) if edges else []
@@ -512,10 +513,9 @@ class Run:
 
     def caught(self):
         try:
-            oracle = Oracle(self.stack.sql, self.stack.agents)
-            return oracle.judge(finished=False)["faults"]
+            return any(r[self.until] for r in Oracle(self.stack.sql, self.stack.agents).account())
         except Exception:  # noqa: BLE001 - the database is away: nothing is known
-            return []
+            return False
 
     def go(self):
         s = self.stack
@@ -524,7 +524,7 @@ class Run:
         s.up()
         try:
             s.programs["collector"].process.kill()
-            caught = []
+            caught = False
             while self.n < self.kills and not caught:
                 self.wait(self.random.uniform(0.2, 2.2))
                 self.wait_for_edge()
@@ -532,7 +532,7 @@ class Run:
                 if self.n >= settled + 12:
                     settled = self.n
                     self.settle()
-                if self.until_caught and self.n % 3 == 0:
+                if self.until and self.n % 3 == 0:
                     self.wait(1.5)
                     caught = self.caught()
             never = self.todo + self.link_todo
