@@ -193,7 +193,7 @@ check-integration: all $(DRIVERS) ## real PostgreSQL, TLS, CPython, SMTP (root)
 	$(Q)B=$(B) tools/run-tests integration
 check-browser: all ## the dashboard in a real Chromium
 	$(Q)tools/run-tests browser
-check-fault: ## kill -9 everything with failpoints, broken builds, a database away; count what is stored (root; KILLS= SEED= OUTAGE=)
+check-fault: ## kill -9 everything with failpoints, broken builds, a database away; count what is stored (root; KILLS= RECOVERIES= LEADER_KILLS= OUTAGE= SEED=)
 	$(Q)tools/deps
 	$(Q)$(MAKE) -j2 all tests
 	$(Q)$(MAKE) -j2 VARIANT=fault fault-programs

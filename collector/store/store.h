@@ -93,7 +93,7 @@ bool store_ready(const struct store *s);
 /* Why not ready; '' when it is. */
 const char *store_trouble(const struct store *s);
 /* Receive time for the batch at hand: wall microseconds, strictly rising over restarts. The same
- * value goes into window_add() and store_put(). */
+ * value goes into window_add() and store_put(); its row gets a later one, when its wait is over. */
 int64_t store_receive_time(struct store *s);
 
 struct store_stats {

@@ -31,7 +31,6 @@ static struct hold *hold_of(const struct store *s, int32_t host_id)
 	return h;
 }
 
-/* What others were committed after: receive times rise in the order of commits. */
 static void release(struct store *s, struct hold *h)
 {
 	struct pending *p = store_pending_pack(s, &h->p->b);
@@ -45,7 +44,6 @@ static void release(struct store *s, struct hold *h)
 		p = h->p;
 	}
 	free(h);
-	p->b.rcv_us = store_receive_time(s);
 	store_enqueue(s, p);
 }
 

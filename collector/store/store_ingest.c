@@ -192,8 +192,11 @@ bool store_has_room(const struct store *s, size_t len)
 	return fits(s, len, STORE_ROOM_PERCENT);
 }
 
+/* Received is when it comes here, not when it began to wait: a replay reads in the order of receive
+ * times, and what it reads after a younger one of the same stream it takes for a repeat. */
 void store_enqueue(struct store *s, struct pending *p)
 {
+	p->b.rcv_us = store_receive_time(s);
 	TAILQ_INSERT_TAIL(&s->queue, p, link);
 	s->stats.queued_bytes += p->size;
 	s->stats.queued_batches++;
@@ -208,7 +211,6 @@ void store_enqueue(struct store *s, struct pending *p)
 int store_put(struct store *s, const struct store_batch *b)
 {
 	struct pending *p;
-	bool waited;
 
 	if (b->first_seq < 1 || b->last_seq < b->first_seq)
 		return -EINVAL;
@@ -216,12 +218,10 @@ int store_put(struct store *s, const struct store_batch *b)
 		return -ENOBUFS;
 	if (store_hold_take(s, b))
 		return 0;
-	waited = store_hold_release(s, b->host_id);
+	(void)store_hold_release(s, b->host_id);
 	p = store_pending_pack(s, b);
 	if (!p)
 		return -ENOMEM;
-	if (waited) /* what it comes after was given a later time just now */
-		p->b.rcv_us = store_receive_time(s);
 	clamp_events(s, p);
 	p->b.writer = s->writer;
 	p->t0_us = window_start(s->cfg.window_us, p->b.t_us);

@@ -33,3 +33,7 @@ def test_what_was_caught_up_with_outlives_a_restart():
         held = [t for t in k.series() if came <= t < came + WINDOW * 0.6]
         assert len(held) >= 3
         k.kill("collector")
+        kills.wait_for("the seal of what was held", lambda: k.sql(
+            "SELECT 1 FROM compaction WHERE t0 = to_timestamp(%s)", came), 90, 0.05)
+        _, windows = k.count_chunks()
+        assert windows >= OUTAGE // WINDOW

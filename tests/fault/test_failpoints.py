@@ -33,6 +33,7 @@ def test_nothing_is_lost_doubled_or_made_up():
         assert stored > kills and produced <= stored + gone
     if kills >= 100:
         assert found["never"] == [], "edges at which nothing died"
+        assert found["sealed"] > kills
 
 
 def test_a_collector_that_acknowledges_first_is_caught():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of everything, KILLS times at random moments; SEED repeats a run."""
+"""kill -9 of everything, RECOVERIES times at random moments; SEED repeats a run."""
 import os
 import pathlib
 import sys
@@ -22,4 +22,4 @@ def test_a_missing_sample_is_seen():
 def test_what_is_killed_comes_back_and_nothing_is_lost():
     seed = int(os.environ.get("SEED") or time.time())
     print(f"SEED={seed}")
-    kills.run(seed, int(os.environ.get("KILLS") or 12))
+    kills.run(seed, int(os.environ.get("RECOVERIES") or 12))

@@ -21,6 +21,7 @@ FAULT = ROOT / "build/fault-gcc"
 DRIVERS = ROOT / os.environ.get("B", "build/release-gcc") / "drivers"
 sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/support")]
 import inbox  # noqa: E402
+from crowd import Crowd  # noqa: E402
 from stack import BIN, Program, Stack, agent_user, free_port, wait_for  # noqa: E402
 
 FACTOR = 2654435761  # drivers/numbered.c
@@ -165,41 +166,6 @@ class Agent:
 
 # ---- what is judged ----
 
-def varint(b, i):
-    value = shift = 0
-    while True:
-        value |= (b[i] & 127) << shift
-        shift += 7
-        i += 1
-        if b[i - 1] < 128:
-            return value, i
-
-
-def fields(b):
-    """A protobuf message's (number, value) pairs."""
-    i = 0
-    while i < len(b):
-        key, i = varint(b, i)
-        if key & 7 == 0:
-            value, i = varint(b, i)
-        else:
-            size = {1: 8, 5: 4}.get(key & 7)
-            if size is None:
-                size, i = varint(b, i)
-            value, i = b[i:i + size], i + size
-        yield key >> 3, value
-
-
-def records(payload):
-    """[(seq, kind)] of a stored batch."""
-    rows = []
-    for number, value in fields(payload):
-        if number == 2:
-            r = dict(fields(value))
-            rows.append((r[1], r[2]))
-    return rows
-
-
 class Oracle:
     """What must hold, as a list of what does not; empty = nothing was lost, doubled or made up."""
 
@@ -229,7 +195,7 @@ class Oracle:
                 gaps.setdefault((h, e), set()).update(range(first, last + 1))
         count = 0
         for h, e, first, last, codec, d in self.sql("SELECT host_id, epoch, seq, last, codec, d FROM inbox"):
-            there = [seq for seq, kind in records(inbox.batch(codec, d)) if kind != GAP]
+            there = [seq for seq, kind, _ in inbox.records(inbox.batch(codec, d)) if kind != GAP]
             want = set(range(first, last + 1)) - gaps.get((h, e), set())
             self.expect(len(there) == len(set(there)) and set(there) == want,
                         f"batch {h}/{e} {first}..{last}: records {sorted(set(there) ^ want)[:9]} differ")
@@ -270,6 +236,10 @@ class Oracle:
     def samples(self):
         twice = self.sql("SELECT host_id, proc_id, t, count(*) FROM sample_rss GROUP BY 1, 2, 3 HAVING count(*) > 1 LIMIT 3")
         self.expect(not twice, f"a sample twice in the chunks: {twice}")
+        sealed = inbox.sealed_ticks(self.sql)
+        for at, (ticks, samples) in sealed.items():
+            self.expect(ticks == samples, f"window {at}: {ticks} ticks stored, {samples} samples in the chunks")
+        return sum(ticks for ticks, _ in sealed.values())
 
     def logs(self, finished):
         for a in self.agents:
@@ -283,11 +253,11 @@ class Oracle:
         rows = self.account()
         stored = self.payloads()
         figures = {a.name: self.numbered(a, finished) for a in self.agents if a.rate}
-        self.samples()
+        sealed = self.samples()
         self.logs(finished)
         return {"streams": len(rows), "produced": sum(r["produced"] for r in rows), "stored": sum(r["stored"] for r in rows),
                 "gapped": sum(r["gapped"] for r in rows), "waiting": sum(r["waiting"] for r in rows),
-                "records": stored, "numbered": figures, "faults": self.faults}
+                "records": stored, "sealed": sealed, "numbered": figures, "faults": self.faults}
 
 
 # ---- the run ----
@@ -297,6 +267,7 @@ class Faults(Stack):
         super().__init__(window="10s", rules=rules)
         self.mutant, self.points = mutant, points
         self.cluster = None
+        self.crowd = Crowd()
         self.options = collector or {}
         self.agents = [Agent(self, f"numbered{i}", rate, processes) for i in range(drivers)]
         self.agents += [Agent(self, f"real{i}") for i in range(real)]
@@ -344,6 +315,7 @@ class Faults(Stack):
 
     def close(self):
         faults = []
+        self.crowd.end()
         for a in self.agents:
             if a.program:
                 faults += self.end(a.program)

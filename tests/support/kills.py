@@ -12,7 +12,9 @@ import time
 import psycopg2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools/demo"))
+sys.path[:0] = [str(ROOT / "tools/demo"), str(ROOT / "tests/support")]
+import inbox  # noqa: E402
+from crowd import ROW_BYTES, Crowd  # noqa: E402
 from stack import Stack, wait_for  # noqa: E402
 
 GAP_UNCLEAN_END = 2
@@ -65,20 +67,22 @@ class Kills:
         self.random = random.Random(seed)
         self.stack = Stack(window="10s", interval="1s")
         self.watched = None
-        self.kept = {}
+        self.crowd = None
         self.longest = {}
 
     def __enter__(self):
+        self.crowd = Crowd()
         try:
             self.stack.up()
             self.watched = self.stack.start("watched", "/bin/sleep", 3600)
             self.wait_fresh(time.time(), 30)
         except BaseException:
-            self.stack.close()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
+        self.crowd.end()
         self.stack.close()
 
     # ---- looking ----
@@ -168,12 +172,15 @@ class Kills:
         return count_streams(self.sql, said_stored)
 
     def count_chunks(self):
-        """No sample is twice in the chunks, whatever the number of parts and seals."""
+        """No sample is twice in the chunks, whatever the number of parts and seals, and none of those that were
+        stored is missing. The numbers of chunks and of windows that were sealed whole."""
         twice = self.sql("SELECT host_id, proc_id, t, count(*) FROM sample_rss GROUP BY 1, 2, 3 HAVING count(*) > 1")
         assert twice == []
+        sealed = inbox.sealed_ticks(self.sql)
+        assert all(ticks == samples for ticks, samples in sealed.values()), sealed
+        assert max(len(inbox.batch(*row)) for row in self.sql("SELECT codec, d FROM inbox")) > ROW_BYTES
         (chunks,), = self.sql("SELECT count(*) FROM chunk")
-        return chunks
-
+        return chunks, len(sealed)
 
     def count_is_not_blind(self, said_stored):
         """What the count is there to find, made by hand: it must see each."""
@@ -213,8 +220,8 @@ def run(seed, kills, targets=None):
         k.pause()
         said_stored = k.finish()
         streams, records = k.count(said_stored)
-        chunks = k.count_chunks()
+        chunks, windows = k.count_chunks()
         longest = ", ".join(f"{t} {s:.1f} s" for t, s in sorted(k.longest.items()))
-        print(f"{streams} streams, {records} records, {chunks} chunks; longest recovery: {longest}")
+        print(f"{streams} streams, {records} records, {chunks} chunks, {windows} windows; longest recovery: {longest}")
         assert streams >= 1 and records > 2 * kills
         k.count_is_not_blind(said_stored)

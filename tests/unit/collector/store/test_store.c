@@ -289,11 +289,11 @@ static void a_lost_answer_is_asked_for_again(void **state unused_arg)
 	assert_int_equal(number("SELECT last_seq FROM agent_stream WHERE host_id = 9"), 4);
 }
 
-/* Ticks alone, of this window. */
-static int put_tick(int32_t host, int64_t epoch, int64_t conn, int64_t seq, int64_t t_us,
-		    int64_t wait_us)
+/* Ticks alone, of the window of t. */
+static int put_ticks(int32_t host, int64_t epoch, int64_t conn, int64_t seq, int64_t t_us,
+		     int64_t wait_us, size_t len)
 {
-	char payload[400];
+	static char payload[20000];
 	struct store_batch b = {
 		.host_id = host,
 		.epoch = epoch,
@@ -304,11 +304,18 @@ static int put_tick(int32_t host, int64_t epoch, int64_t conn, int64_t seq, int6
 		.t_us = t_us,
 		.wait_us = wait_us,
 		.payload = (const uint8_t *)payload,
-		.payload_len = sizeof(payload),
+		.payload_len = len,
 	};
 
-	memset(payload, 'a' + (int)(seq % 26), sizeof(payload));
+	assert_true(len <= sizeof(payload));
+	memset(payload, 'a' + (int)(seq % 26), len);
 	return store_put(store, &b);
+}
+
+static int put_tick(int32_t host, int64_t epoch, int64_t conn, int64_t seq, int64_t t_us,
+		    int64_t wait_us)
+{
+	return put_ticks(host, epoch, conn, seq, t_us, wait_us, 400);
 }
 
 static void turn_for(int64_t us)
@@ -373,6 +380,14 @@ static void ticks_wait_for_company(void **state unused_arg)
 				"AS b FROM inbox WHERE host_id = 8) AS x WHERE seq <> b + 1"),
 			 0);
 	assert_in_range(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND seq > 13"), 1, 4);
+	/* one that is too large to wait, as the keyframe of many processes, comes after what waited
+	 */
+	assert_int_equal(put_tick(8, 800, o.conn, 114, now, 30 * SEC), 0);
+	assert_int_equal(put_ticks(8, 800, o.conn, 115, now + 1800 * SEC, 30 * SEC, 20000), 0);
+	LOOP_UNTIL(base, acks.last_seq == 115);
+	assert_int_equal(number("SELECT count(*) FROM (SELECT rcv, lag(rcv) OVER (ORDER BY seq) AS "
+				"b FROM inbox WHERE host_id = 8) AS x WHERE rcv <= b"),
+			 0);
 }
 
 static void on_bytes(void *arg, const struct store_replayed *r)
