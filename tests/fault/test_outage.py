@@ -80,7 +80,7 @@ def drained(stack):
 def judge(s):
     """Nothing died, so that each number is there."""
     s.finish()
-    found = faults.Oracle(s.sql, s.agents).judge()
+    found = faults.Oracle(s).judge()
     print(found, flush=True)
     assert found["faults"] == [] and found["gapped"] == found["waiting"] == 0
     for produced, stored, gone in found["numbered"].values():

@@ -15,6 +15,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools/demo"))
 sys.path.insert(0, str(ROOT / "tests/support"))
+import inbox  # noqa: E402
+from crowd import Crowd  # noqa: E402
 from pg_private import Postgres  # noqa: E402
 from stack import Stack, wait_for  # noqa: E402
 
@@ -93,6 +95,7 @@ class Pair:
         self.lease = lease
         self.options = options or {}
         self.targets = []
+        self.crowd = Crowd()
 
     def make(self, n):
         first = self.stacks[0] if self.stacks else None
@@ -130,6 +133,7 @@ class Pair:
             raise
 
     def __exit__(self, *_):
+        self.crowd.end()
         for s in self.stacks:
             collector = s.programs.get("collector")
             if collector and collector.alive():
@@ -302,6 +306,8 @@ def check(pair, proc, host_id, since, until):
     assert not holes and times[0] - since < 4 and until - times[-1] < 4, holes
     bad = pair.sql("SELECT * FROM stream_account WHERE NOT ok")
     assert not bad, bad
+    lacks, ticks = inbox.unsealed(pair.sql, {1: len(pair.crowd), 2: len(pair.crowd)})
+    assert not lacks and ticks, lacks
     # Rollups count what the chunks hold.
     assert pair.sql("SELECT sum(n) FROM rollups WHERE host_id = %s AND proc_id = %s", host_id, proc) == pair.sql(
         "SELECT sum(n) FROM chunk WHERE host_id = %s AND proc_id = %s", host_id, proc)

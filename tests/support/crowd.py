@@ -7,10 +7,13 @@ ROW_BYTES = 16 * 1024
 
 
 class Crowd:
-    def __init__(self, n=150):
+    def __init__(self, n=80):
         self.processes = [subprocess.Popen([f"worker-{i} " + "with what it was told to do " * 6, "3600"],
                                            executable="/bin/sleep", stdin=subprocess.DEVNULL, start_new_session=True)
                           for i in range(n)]
+
+    def __len__(self):
+        return len(self.processes)
 
     def end(self):
         for p in self.processes:

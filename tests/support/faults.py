@@ -24,7 +24,7 @@ import inbox  # noqa: E402
 from crowd import Crowd  # noqa: E402
 from stack import BIN, Program, Stack, agent_user, free_port, wait_for  # noqa: E402
 
-FACTOR = 2654435761  # drivers/numbered.c
+FACTOR, TICK_EACH = 2654435761, 5  # drivers/numbered.c
 GAP = 3
 UNCLEAN = 2
 EINPROGRESS = 115
@@ -169,8 +169,8 @@ class Agent:
 class Oracle:
     """What must hold, as a list of what does not; empty = nothing was lost, doubled or made up."""
 
-    def __init__(self, sql, agents):
-        self.sql, self.agents, self.faults = sql, agents, []
+    def __init__(self, stack):
+        self.sql, self.agents, self.crowd, self.faults = stack.sql, stack.agents, stack.crowd, []
 
     def expect(self, holds, text):
         if not holds and len(self.faults) < 50:
@@ -236,10 +236,22 @@ class Oracle:
     def samples(self):
         twice = self.sql("SELECT host_id, proc_id, t, count(*) FROM sample_rss GROUP BY 1, 2, 3 HAVING count(*) > 1 LIMIT 3")
         self.expect(not twice, f"a sample twice in the chunks: {twice}")
-        sealed = inbox.sealed_ticks(self.sql)
-        for at, (ticks, samples) in sealed.items():
-            self.expect(ticks == samples, f"window {at}: {ticks} ticks stored, {samples} samples in the chunks")
-        return sum(ticks for ticks, _ in sealed.values())
+        lacks, ticks = inbox.unsealed(self.sql, {a.host_id: a.processes if a.rate else len(self.crowd) for a in self.agents})
+        for lack in lacks:
+            self.expect(False, lack)
+        for a in self.agents:
+            if a.rate:
+                self.values(a)
+        return ticks
+
+    def values(self, agent):
+        """The memory of each numbered process is the number of its tick."""
+        _, last = agent.numbers()
+        before = {}
+        for process, n in self.sql("SELECT proc_id, rss_kib FROM sample_rss WHERE host_id = %s ORDER BY proc_id, t", agent.host_id):
+            self.expect(before.get(process, 0) < n <= last and n % TICK_EACH == 0,
+                        f"{agent.name}: process {process} has {n} after {before.get(process)}, of {last}")
+            before[process] = n
 
     def logs(self, finished):
         for a in self.agents:
@@ -485,7 +497,7 @@ class Run:
 
     def caught(self):
         try:
-            return any(r[self.until] for r in Oracle(self.stack.sql, self.stack.agents).account())
+            return any(r[self.until] for r in Oracle(self.stack).account())
         except Exception:  # noqa: BLE001 - the database is away: nothing is known
             return False
 
@@ -516,7 +528,7 @@ class Run:
             s.launch("")
             self.settle_plain()
             s.finish()
-            result = Oracle(s.sql, s.agents).judge()
+            result = Oracle(s).judge()
         finally:
             s.close()
         result.update(kills=self.n, done=self.done, seconds=round(time.monotonic() - began),
@@ -597,7 +609,7 @@ class SpoolRun:
             wait_for("the old streams to be drained", lambda: len(list(
                 s.path(self.agent.name).glob("spool/*.seg"))) <= 2, 60)
             s.finish()
-            result = Oracle(s.sql, s.agents).judge()
+            result = Oracle(s).judge()
         finally:
             s.close()
         result.update(hit=self.hit)

@@ -60,9 +60,10 @@ def records(payload):
     return found
 
 
-def sealed_ticks(sql):
-    """{(host, window's start): (its ticks in the inbox, samples of its host in the chunks)} of the windows that all
-    that is stored of them was sealed into: the same number each, whatever died in between."""
+def unsealed(sql, lived):
+    """What windows lack that all that is stored of them was sealed into, and how many ticks these have: each tick in
+    the inbox must be a sample of its host in the chunks, and of as many processes as lived through all of it,
+    whatever died in between. lived: {host: number of processes}."""
     ticks, whole = {}, {}
     for host, t0, sealed, codec, d in sql(
             "SELECT i.host_id, i.t0, coalesce(i.rcv <= c.done, false), i.codec, i.d FROM inbox AS i "
@@ -70,6 +71,18 @@ def sealed_ticks(sql):
         at = host, t0
         whole[at] = whole.get(at, True) and sealed
         ticks.setdefault(at, set()).update(dict(fields(body))[1] for _, kind, body in records(batch(codec, d)) if kind == TICK)
-    samples = {(host, t0): n for host, t0, n in sql(
+    hosts = {(h, t0): n for h, t0, n in sql(
         f"SELECT host_id, t0, sum(n)::int8 FROM host_chunk WHERE kind = {SERIES_HOST} GROUP BY 1, 2")}
-    return {at: (len(t), samples.get(at, 0)) for at, t in ticks.items() if whole[at]}
+    processes = {}
+    for h, t0, n in sql("SELECT host_id, t0, sum(n)::int8 FROM chunk GROUP BY 1, 2, proc_id"):
+        processes.setdefault((h, t0), []).append(n)
+    lacks, total = [], 0
+    for at, times in ticks.items():
+        n = len(times)
+        if not whole[at] or not n:
+            continue
+        total += n
+        through = sum(1 for k in processes.get(at, []) if k == n)
+        if hosts.get(at, 0) != n or through < lived[at[0]]:
+            lacks.append(f"window {at}: {n} ticks stored, in chunks {hosts.get(at, 0)} and of {through} processes")
+    return lacks, total

@@ -173,14 +173,14 @@ class Kills:
 
     def count_chunks(self):
         """No sample is twice in the chunks, whatever the number of parts and seals, and none of those that were
-        stored is missing. The numbers of chunks and of windows that were sealed whole."""
+        stored is missing. The numbers of chunks and of ticks in windows that were sealed whole."""
         twice = self.sql("SELECT host_id, proc_id, t, count(*) FROM sample_rss GROUP BY 1, 2, 3 HAVING count(*) > 1")
         assert twice == []
-        sealed = inbox.sealed_ticks(self.sql)
-        assert all(ticks == samples for ticks, samples in sealed.values()), sealed
+        lacks, ticks = inbox.unsealed(self.sql, {1: len(self.crowd)})
+        assert not lacks, lacks
         assert max(len(inbox.batch(*row)) for row in self.sql("SELECT codec, d FROM inbox")) > ROW_BYTES
         (chunks,), = self.sql("SELECT count(*) FROM chunk")
-        return chunks, len(sealed)
+        return chunks, ticks
 
     def count_is_not_blind(self, said_stored):
         """What the count is there to find, made by hand: it must see each."""
@@ -220,8 +220,8 @@ def run(seed, kills, targets=None):
         k.pause()
         said_stored = k.finish()
         streams, records = k.count(said_stored)
-        chunks, windows = k.count_chunks()
+        chunks, ticks = k.count_chunks()
         longest = ", ".join(f"{t} {s:.1f} s" for t, s in sorted(k.longest.items()))
-        print(f"{streams} streams, {records} records, {chunks} chunks, {windows} windows; longest recovery: {longest}")
+        print(f"{streams} streams, {records} records, {chunks} chunks, {ticks} ticks in them; longest recovery: {longest}")
         assert streams >= 1 and records > 2 * kills
         k.count_is_not_blind(said_stored)
