@@ -86,7 +86,7 @@ int wire_unpack_hello(struct arena *a, const uint8_t *data, size_t len, struct w
 		.cpus = m->cpus,
 		.act = m->act,
 		.t_wall_us = rules_wall(&r, m->t_wall_us, "t_wall_us"),
-		.t_boot_us = rules_counter(&r, m->t_boot_us, "t_boot_us"),
+		.t_boot_us = (uint64_t)rules_wall(&r, (int64_t)m->t_boot_us, "t_boot_us"),
 		.n_epochs = m->n_epoch,
 		.prev_epoch = m->prev_epoch,
 		.prev_urgent_epoch = m->prev_urgent_epoch,

@@ -269,7 +269,7 @@ int wire_unpack_tick(struct arena *a, const uint8_t *data, size_t len, struct wi
 		return r.code;
 	*ret = (struct wire_tick){
 		.t_wall_us = rules_wall(&r, m->t_wall_us, "t_wall_us"),
-		.t_boot_us = rules_counter(&r, m->t_boot_us, "t_boot_us"),
+		.t_boot_us = (uint64_t)rules_wall(&r, (int64_t)m->t_boot_us, "t_boot_us"),
 		.interval_ms = m->interval_ms,
 		.keyframe = m->keyframe,
 		.skipped = m->skipped,

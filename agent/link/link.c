@@ -18,6 +18,9 @@
 #define CLOSING_US       ((CONN_HANDSHAKE_SEC + 5) * USEC_PER_SEC)
 #define KEYFRAME_WAIT_US (2 * USEC_PER_SEC) /* between two wishes: sense may be in mid-round */
 #define MISSED_MAX       3                  /* heartbeats without a word from the collector */
+/* The collector tolerates two seconds; no connection outlives a longer pause of the machine. */
+#define APART_MIN_US (USEC_PER_SEC + USEC_PER_SEC / 2)
+#define APART_MAX_US (120 * USEC_PER_SEC)
 
 static void arm(struct event *e, int64_t us)
 {
@@ -147,11 +150,17 @@ static void enter_connecting(struct link *l)
 		link_go(l, &link_waiting);
 }
 
+static int64_t clocks_apart(void)
+{
+	return clock_wall_us() - clock_boot_us();
+}
+
 static void enter_greeting(struct link *l)
 {
 	auto_buf struct buf b = BUF_INIT(FRAME_MAX_GREETING);
 	struct error err = {""};
 
+	l->greeted_apart_us = clocks_apart();
 	disk_adopt(l->disk);
 	conn_max_payload(l->conn, FRAME_MAX_PAYLOAD);
 	if (greeting_hello(l->options, &l->start, &l->lanes, relay_reachable(l->relay), &b, &err) <
@@ -212,10 +221,24 @@ static void took_too_long(struct link *l)
 						     : "no answer to Hello");
 }
 
+/* The boot clock of a machine that was paused as a whole has not moved, one that nobody disciplines
+ * drifts, and the wall clock was set right since. The collector takes the boot clock for the right
+ * one until it hears both anew. */
+static bool boot_clock_is_off(const struct link *l)
+{
+	int64_t set = llabs(clocks_apart() - l->greeted_apart_us);
+
+	return set > APART_MIN_US && set <= APART_MAX_US;
+}
+
 static void heartbeat_due(struct link *l)
 {
 	if (++l->missed >= MISSED_MAX) {
 		link_hang_up(l, "collector is silent");
+		return;
+	}
+	if (boot_clock_is_off(l)) {
+		link_hang_up(l, "this host's clock was set, as after a pause of all of it");
 		return;
 	}
 	arm(l->deadline, streaming_us(l));

@@ -40,6 +40,7 @@ struct link {
 	uint32_t heartbeat_ms;
 	unsigned missed;
 	int64_t streaming_since_us;
+	int64_t greeted_apart_us; /* wall clock minus boot clock, as Hello told them */
 
 	struct lanes lanes;
 	struct disk *disk; /* NULL = the options want none */

@@ -89,6 +89,7 @@ int ingest_open(struct ingest *in, struct host *h, uint64_t epoch, uint64_t comm
 	if (!s)
 		return -ENOMEM;
 	s->conn = conn;
+	s->skew_us = h->skew_us;
 	/* What the connection before gave the store and is not committed is refused there from now
 	 * on; the agent resends it. */
 	s->put = committed;
@@ -134,6 +135,7 @@ static int pack_begin(struct taking *k, struct error *err)
 	int rc = pack_new(&head, s->put, &k->pack);
 
 	k->packed = s->put;
+	k->packed_skew_us = s->skew_us;
 	return rc < 0 ? error_set(err, rc, "no memory for a batch") : 0;
 }
 
@@ -152,14 +154,16 @@ static int pack_end(struct taking *k, struct error *err)
 /*
  * A stored batch lies in one window: whether that is sealed tells if the batch is read back after a
  * restart, and its keyframe is in it or in the one before. An agent that catches up after an outage
- * sends many windows at once.
+ * sends many windows at once. Its times are read back by one skew.
  */
 int ingest_turn_page(struct taking *k, int64_t t_us, struct error *err)
 {
 	const struct store *store = k->in->store;
 	int64_t before = k->pack ? pack_t_us(k->pack) : 0;
+	bool same_skew = !k->pack || k->packed_skew_us == k->stream->skew_us;
 
-	if (!before || store_window_of(store, before) == store_window_of(store, t_us))
+	if (same_skew &&
+	    (!before || store_window_of(store, before) == store_window_of(store, t_us)))
 		return 0;
 	k->trouble = pack_end(k, err);
 	/* A place to read on from lies between any two batches: none has the time of another. */
@@ -292,7 +296,8 @@ int ingest_batch(struct ingest *in, struct host *h, const uint8_t *payload, size
 	k.stream = stream_find(in, h->host_id, b.epoch);
 	if (!k.stream)
 		return error_set(err, -EPROTO, "stream %016" PRIx64 " was not announced", b.epoch);
-	k.stream->skew_us = h->skew_us;
+	if (!k.stream->delta.ready) /* it has no ticks that tell, or none yet */
+		k.stream->skew_us = h->skew_us;
 	k.rcv_us = store_receive_time(in->store);
 	rc = pack_begin(&k, err);
 	if (rc < 0)

@@ -44,6 +44,7 @@ struct taking {
 	struct arena *arena;
 	struct pack *pack;          /* NULL while replaying */
 	uint64_t packed;            /* the number before the pack's first */
+	int64_t packed_skew_us;     /* the stream's, when the pack was begun */
 	int64_t rcv_us;             /* the store's receive time of the batch */
 	struct window_set *windows; /* for its samples; NULL: none */
 	bool followed;              /* read after another collector, as it came */
@@ -55,7 +56,7 @@ struct taking {
 int64_t ingest_time(const struct stream *s, int64_t t_wall_us);
 
 /* Before a tick of that time: the pack goes to the store and a new one begins when it lies in
- * another window. On failure k->trouble says so, too. */
+ * another window, or the stream has another skew. On failure k->trouble says so, too. */
 int ingest_turn_page(struct taking *k, int64_t t_us, struct error *err) must_use;
 
 /* One record each: 0, or -errno with err; a record that does not decode changes nothing. */

@@ -10,6 +10,8 @@
 
 /* The agent's clock is believed while it differs less than this from ours. */
 #define SKEW_TOLERATED_US (2 * USEC_PER_SEC)
+/* A tick as old as that says nothing of the host's clock as it is now. */
+#define FRESH_US (60 * USEC_PER_SEC)
 /* A sample may not lie further ahead than this, whatever the agent's clock says. */
 #define AHEAD_MAX_US (5 * 60 * USEC_PER_SEC)
 
@@ -21,6 +23,38 @@ int64_t ingest_time(const struct stream *s, int64_t t_wall_us)
 	if (s->skew_us > SKEW_TOLERATED_US || s->skew_us < -SKEW_TOLERATED_US)
 		t -= s->skew_us;
 	return MIN_OF(t, latest);
+}
+
+/*
+ * The skew by the tick itself: its boot clock was held against our clock at the greeting, so that a
+ * wall clock that was set since shows at once, and in what was kept from before, too. Ticks of
+ * another boot have the greeting's.
+ */
+static int64_t skew_of(const struct taking *k, const struct wire_tick *tick)
+{
+	static const uint8_t unknown[16];
+	const struct host_clock *clock = &k->host->clock;
+	const uint8_t *boot_id = tick->keyframe ? tick->boot_id : k->stream->delta.boot_id;
+
+	if (memcmp(clock->boot_id, unknown, sizeof(unknown)) == 0 ||
+	    memcmp(clock->boot_id, boot_id, sizeof(unknown)) != 0)
+		return k->host->skew_us;
+	return tick->t_wall_us - ((int64_t)tick->t_boot_us + clock->apart_us);
+}
+
+/* What was stored is read back by the skew that it was stored by. A stream keeps its skew while
+ * that is about right: its times stay as even as they were sampled. */
+static int64_t time_of(struct taking *k, const struct wire_tick *tick)
+{
+	struct stream *s = k->stream;
+	int64_t skew = k->pack ? skew_of(k, tick) : s->skew_us;
+
+	if (skew > s->skew_us + SKEW_TOLERATED_US || skew < s->skew_us - SKEW_TOLERATED_US) {
+		s->skew_us = skew;
+		if (tick->t_wall_us - skew > clock_wall_us() - FRESH_US)
+			k->host->skew_us = skew; /* for what its other streams tell */
+	}
+	return ingest_time(s, tick->t_wall_us);
 }
 
 static void leave(struct taking *k, struct process *p, int64_t t_us, bool seen)
@@ -275,7 +309,7 @@ int ingest_take_tick(struct taking *k, const struct wire_rec *r, struct error *e
 
 	if (rc < 0)
 		return rc;
-	t_us = ingest_time(k->stream, tick.t_wall_us);
+	t_us = time_of(k, &tick);
 	rc = ingest_turn_page(k, t_us, err);
 	if (rc < 0)
 		return rc;
@@ -307,7 +341,7 @@ int ingest_store_tick_again(struct taking *k, const struct wire_rec *r, struct e
 
 	if (rc < 0)
 		return rc;
-	t_us = ingest_time(k->stream, tick.t_wall_us);
+	t_us = time_of(k, &tick);
 	rc = ingest_turn_page(k, t_us, err);
 	if (rc < 0)
 		return rc;

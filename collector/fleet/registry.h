@@ -104,6 +104,12 @@ struct host_kills {
 	uint64_t scopes[KILL_SCOPES]; /* taken in since start */
 };
 
+/* A host's clock that nobody sets, by its last greeting. */
+struct host_clock {
+	uint8_t boot_id[16]; /* of which boot; zero: not known */
+	int64_t apart_us;    /* our wall clock minus that clock of the host */
+};
+
 struct host {
 	int32_t host_id;
 	uint8_t uuid[16];
@@ -120,7 +126,8 @@ struct host {
 	bool elsewhere;               /* its agent is connected to another collector */
 	char holder[REGISTRY_HOLDER]; /* the name of the collector that it is connected to */
 	int64_t last_seen_us;         /* collector's clock */
-	int64_t skew_us;              /* host's wall clock minus ours, best estimate */
+	int64_t skew_us;              /* host's wall clock minus ours, by its greeting or a tick */
+	struct host_clock clock;
 	uint64_t agent_rss_bytes;
 	uint64_t agent_cpu_us;
 	int64_t v[HOST_METRIC_COUNT];

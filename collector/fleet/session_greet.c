@@ -37,6 +37,8 @@ static void take_hello(struct session *s, struct host *h, const struct wire_hell
 {
 	registry_describe_host(h, m);
 	h->skew_us = m->t_wall_us - clock_wall_us();
+	memcpy(h->clock.boot_id, m->boot_id, sizeof(h->clock.boot_id));
+	h->clock.apart_us = clock_wall_us() - (int64_t)m->t_boot_us;
 	h->last_seen_us = clock_wall_us();
 	if (s->all->ops->on_hello)
 		s->all->ops->on_hello(s->all->arg, h, m);

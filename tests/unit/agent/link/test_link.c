@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+// link: -Wl,--wrap=clock_gettime
 /* The whole link against a collector of our own, over real TLS on the loopback. */
 #include "agent/link/link.h"
 
@@ -61,6 +62,7 @@ struct far {
 
 	unsigned accepts;
 	unsigned hellos;
+	int64_t hello_wall_us;
 	bool act;
 	unsigned batches;
 	unsigned heartbeats;
@@ -83,6 +85,19 @@ struct world {
 	int sense;
 	uint32_t produced[LANE_COUNT];
 };
+
+static int64_t clock_set_us;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int rc = __real_clock_gettime(id, ret);
+
+	if (id == CLOCK_REALTIME)
+		ret->tv_sec += clock_set_us / USEC_PER_SEC;
+	return rc;
+}
 
 static void far_send(struct far *f, enum frame_type type, struct buf *b)
 {
@@ -123,6 +138,7 @@ static void far_hello(struct far *f, struct arena *a, const struct frame *fr)
 		e[LANE_SAMPLES].seq_max = h.epochs[LANE_SAMPLES].seq_max + 1;
 	f->act = h.act;
 	f->hellos++;
+	f->hello_wall_us = h.t_wall_us;
 	conn_max_payload(f->conn, FRAME_MAX_PAYLOAD);
 	wire_pack_hello_ack(&b, &ack);
 	far_send(f, FRAME_HELLO_ACK, &b);
@@ -702,6 +718,33 @@ static void a_silent_collector_is_left(void **state)
 	run_until(w, w->far.hellos == 2, 3000);
 }
 
+static void a_boot_clock_that_is_off_is_told(void **state)
+{
+	struct world *w = *state;
+
+	w->far.heartbeat_ms = 50;
+	start(w);
+	run_until(w, is_streaming(w), 5000);
+	run_until(w, w->far.heartbeats >= 2, 3000);
+	assert_int_equal(w->far.hellos, 1);
+	/* A larger step is no pause that a connection outlives; ticks tell of it. */
+	for (int i = 0; i < 2; i++) {
+		clock_set_us = (i ? 7200 : -7200) * USEC_PER_SEC;
+		run_for(w, 200);
+		assert_int_equal(w->far.hellos, 1);
+	}
+	clock_set_us = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		clock_set_us += (i ? -3 : 30) * USEC_PER_SEC;
+		run_until(w, w->far.hellos == 2 + i, 3000);
+		assert_true(llabs(w->far.hello_wall_us - clock_wall_us()) < USEC_PER_SEC);
+		run_until(w, is_streaming(w), 3000);
+		run_for(w, 300); /* told once */
+		assert_int_equal(w->far.hellos, 2 + i);
+	}
+	clock_set_us = 0;
+}
+
 static void expect_new_session(struct world *w)
 {
 	unsigned before = w->far.hellos;
@@ -1151,6 +1194,7 @@ int main(void)
 		T(samples_never_displace_a_kill),
 		T(goaway_says_when_to_come_back),
 		T(a_silent_collector_is_left),
+		T(a_boot_clock_that_is_off_is_told),
 		T(unacceptable_frames_end_the_session_only),
 		T(unacceptable_answers_to_hello),
 		T(a_host_of_another_ca_gets_nowhere),

@@ -33,7 +33,8 @@ struct agent {
 	struct delta_state state;
 	struct buf batch;
 	uint64_t seq; /* of the last record */
-	int64_t t_us; /* of its wall clock */
+	int64_t t_us;
+	int64_t boot_us; /* of its wall clock */
 	bool live[LIVE];
 	uint32_t pid[LIVE];
 	int64_t rss[LIVE];
@@ -141,7 +142,9 @@ static void agent_tick(struct agent *a, struct wire_tick *t)
 
 	arena_init(&arena, 1 << 20);
 	a->t_us += 10 * SEC;
+	a->boot_us += 10 * SEC;
 	t->t_wall_us = a->t_us;
+	t->t_boot_us = (uint64_t)a->boot_us;
 	t->interval_ms = 10000;
 	memcpy(t->boot_id, boot_id, sizeof(boot_id));
 	for (size_t i = 0; i < t->n_exited; i++)
@@ -586,6 +589,67 @@ static void a_clock_that_is_off_is_corrected(void **state)
 	w->host->skew_us = SEC;
 	assert_int_equal(send_quiet(w), 0);
 	assert_int_equal(fake.last_t_us, w->agent.t_us);
+}
+
+static void replay_batch(struct world *w, const struct fake_batch *f)
+{
+	ingest_replay(w->in, w->host,
+		      &(struct store_replayed){.host_id = HOST_ID,
+					       .epoch = f->b.epoch,
+					       .first_seq = f->b.first_seq,
+					       .last_seq = f->b.last_seq,
+					       .rcv_us = f->b.rcv_us,
+					       .skew_us = f->b.skew_us,
+					       .payload = f->payload,
+					       .payload_len = f->b.payload_len});
+}
+
+static void a_clock_that_is_set_is_seen_at_once(void **state)
+{
+	struct world *w = *state;
+	struct world again;
+	struct wire_process one[] = {process(0, 10, "api")};
+	int64_t first, set, now = clock_wall_us();
+
+	w->agent.t_us = now - 10 * SEC;
+	w->agent.boot_us = 1000 * SEC;
+	memcpy(w->host->clock.boot_id, boot_id, sizeof(boot_id));
+	w->host->clock.apart_us = w->agent.t_us - w->agent.boot_us;
+	assert_int_equal(send_keyframe(w, one, 1), 0);
+	first = w->agent.t_us;
+	assert_int_equal(fake.last_t_us, first);
+	/* It is set two hours back between two ticks of one batch. */
+	agent_begin(&w->agent);
+	agent_tick(&w->agent, &(struct wire_tick){0});
+	w->agent.t_us -= 7200 * SEC;
+	agent_tick(&w->agent, &(struct wire_tick){0});
+	assert_int_equal(send_batch(w), 0);
+	assert_int_equal(fake.last_t_us, first + 20 * SEC);
+	assert_int_equal(fake.n, 3);
+	assert_int_equal(fake.batches[1].b.skew_us, 0);
+	assert_int_equal(fake.batches[2].b.skew_us, -7200 * SEC);
+	/* Times stay as even as they were. */
+	set = fake.last_t_us;
+	w->agent.boot_us += SEC / 100;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(fake.last_t_us, set + 10 * SEC);
+	/* What has no ticks goes by them. */
+	assert_int_equal(w->host->skew_us, fake.batches[2].b.skew_us);
+	world_init(&again);
+	ingest_forget(again.in, HOST_ID);
+	for (size_t i = 0; i < 4; i++)
+		replay_batch(&again, &fake.batches[i]);
+	assert_int_equal(fake.last_t_us, set + 10 * SEC);
+	world_fini(&again);
+	/* And right again. */
+	w->agent.t_us += 7200 * SEC;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(fake.last_t_us, w->agent.t_us);
+	/* Of another boot nothing but the greeting is known. */
+	w->host->clock.boot_id[0] ^= 1;
+	w->host->skew_us = 5000 * SEC;
+	assert_int_equal(send_quiet(w), 0);
+	assert_int_equal(fake.last_t_us, w->agent.t_us - 5000 * SEC);
 }
 
 static void nothing_comes_from_the_future(void **state)
@@ -1182,18 +1246,8 @@ static void replay_rebuilds_the_same(void **state)
 
 	world_init(&again);
 	ingest_forget(again.in, HOST_ID);
-	for (size_t i = 0; i < 3; i++) {
-		const struct fake_batch *f = &fake.batches[i];
-
-		ingest_replay(again.in, again.host,
-			      &(struct store_replayed){.host_id = HOST_ID,
-						       .epoch = f->b.epoch,
-						       .first_seq = f->b.first_seq,
-						       .last_seq = f->b.last_seq,
-						       .rcv_us = f->b.rcv_us,
-						       .payload = f->payload,
-						       .payload_len = f->b.payload_len});
-	}
+	for (size_t i = 0; i < 3; i++)
+		replay_batch(&again, &fake.batches[i]);
 	assert_int_equal(fake.n, 3); /* nothing is stored anew */
 	assert_int_equal(HASH_COUNT(again.host->processes), HASH_COUNT(w->host->processes));
 	assert_null(found(&again, 11));
@@ -1272,6 +1326,7 @@ int main(void)
 		TEST(a_keyframe_drops_who_is_absent),
 		TEST(a_keyframe_that_skipped_some_drops_nobody),
 		TEST(a_clock_that_is_off_is_corrected),
+		TEST(a_clock_that_is_set_is_seen_at_once),
 		TEST(nothing_comes_from_the_future),
 		TEST(a_full_store_takes_nothing),
 		TEST(what_a_new_connection_brings_again_is_stored),

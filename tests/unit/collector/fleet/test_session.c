@@ -185,6 +185,7 @@ static void say_hello(struct client *k, uint32_t proto)
 				     .interval_ms = 10000,
 				     .cpus = 2,
 				     .t_wall_us = clock_wall_us() + 100 * USEC_PER_SEC,
+				     .t_boot_us = 500 * USEC_PER_SEC,
 				     .epochs = held,
 				     .n_epochs = STREAMS};
 	auto_buf struct buf b = BUF_INIT(4096);
@@ -250,6 +251,9 @@ static void a_greeting_opens_all_its_streams(void **state)
 	assert_string_equal(w->host->name, "web-1");
 	assert_int_equal(w->hellos + w->ups, 2);
 	assert_true(w->host->skew_us > 99 * USEC_PER_SEC && w->host->skew_us <= 100 * USEC_PER_SEC);
+	assert_memory_equal(w->host->clock.boot_id, w->host->boot_id, 16);
+	assert_true(llabs(clock_wall_us() - 500 * USEC_PER_SEC - w->host->clock.apart_us) <
+		    60 * USEC_PER_SEC);
 	assert_int_equal(sessions_stats(w->all)->connected, 1);
 	conn_close(w->client.c, "done");
 	RUN_UNTIL(w->base, w->downs == 1);
