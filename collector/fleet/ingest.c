@@ -159,10 +159,12 @@ static int pack_end(struct taking *k, struct error *err)
 int ingest_turn_page(struct taking *k, int64_t t_us, struct error *err)
 {
 	const struct store *store = k->in->store;
-	int64_t before = k->pack ? pack_t_us(k->pack) : 0;
-	bool same_skew = !k->pack || k->packed_skew_us == k->stream->skew_us;
+	int64_t before;
 
-	if (same_skew &&
+	if (!k->pack)
+		return 0;
+	before = pack_t_us(k->pack);
+	if (k->packed_skew_us == k->stream->skew_us &&
 	    (!before || store_window_of(store, before) == store_window_of(store, t_us)))
 		return 0;
 	k->trouble = pack_end(k, err);

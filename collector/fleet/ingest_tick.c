@@ -32,12 +32,10 @@ int64_t ingest_time(const struct stream *s, int64_t t_wall_us)
  */
 static int64_t skew_of(const struct taking *k, const struct wire_tick *tick)
 {
-	static const uint8_t unknown[16];
 	const struct host_clock *clock = &k->host->clock;
 	const uint8_t *boot_id = tick->keyframe ? tick->boot_id : k->stream->delta.boot_id;
 
-	if (memcmp(clock->boot_id, unknown, sizeof(unknown)) == 0 ||
-	    memcmp(clock->boot_id, boot_id, sizeof(unknown)) != 0)
+	if (memcmp(clock->boot_id, boot_id, sizeof(clock->boot_id)) != 0)
 		return k->host->skew_us;
 	return tick->t_wall_us - ((int64_t)tick->t_boot_us + clock->apart_us);
 }

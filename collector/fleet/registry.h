@@ -106,7 +106,7 @@ struct host_kills {
 
 /* A host's clock that nobody sets, by its last greeting. */
 struct host_clock {
-	uint8_t boot_id[16]; /* of which boot; zero: not known */
+	uint8_t boot_id[16]; /* of which boot */
 	int64_t apart_us;    /* our wall clock minus that clock of the host */
 };
 

@@ -33,8 +33,8 @@ struct agent {
 	struct delta_state state;
 	struct buf batch;
 	uint64_t seq; /* of the last record */
-	int64_t t_us;
-	int64_t boot_us; /* of its wall clock */
+	int64_t t_us; /* of its wall clock */
+	int64_t boot_us;
 	bool live[LIVE];
 	uint32_t pid[LIVE];
 	int64_t rss[LIVE];

@@ -380,8 +380,7 @@ static void ticks_wait_for_company(void **state unused_arg)
 				"AS b FROM inbox WHERE host_id = 8) AS x WHERE seq <> b + 1"),
 			 0);
 	assert_in_range(number("SELECT count(*) FROM inbox WHERE host_id = 8 AND seq > 13"), 1, 4);
-	/* one that is too large to wait, as the keyframe of many processes, comes after what waited
-	 */
+	/* one that is too large to wait, as a large host's keyframe, comes after what waited */
 	assert_int_equal(put_tick(8, 800, o.conn, 114, now, 30 * SEC), 0);
 	assert_int_equal(put_ticks(8, 800, o.conn, 115, now + 1800 * SEC, 30 * SEC, 20000), 0);
 	LOOP_UNTIL(base, acks.last_seq == 115);
